@@ -1,0 +1,10 @@
+# Compiles through ccache where it is found and nobody chose another launcher.
+find_program(FLAGOS_CCACHE ccache)
+mark_as_advanced(FLAGOS_CCACHE)
+if(FLAGOS_CCACHE)
+  foreach(language C CXX)
+    if(NOT DEFINED CMAKE_${language}_COMPILER_LAUNCHER)
+      set(CMAKE_${language}_COMPILER_LAUNCHER ${FLAGOS_CCACHE})
+    endif()
+  endforeach()
+endif()

@@ -1,0 +1,22 @@
+# The warnings that the whole tree is held to. They are errors; to look past them for a moment:
+# cmake --compile-no-warning-as-error --preset dev
+if(NOT DEFINED CMAKE_COMPILE_WARNING_AS_ERROR)
+  set(CMAKE_COMPILE_WARNING_AS_ERROR ON)
+endif()
+
+# No -Wconversion: in code full of sizes and indices it hides the few casts that matter among many.
+add_compile_options(
+  -Wall
+  -Wextra
+  -Wpedantic
+  -Wshadow
+  -Wformat=2
+  -Wundef
+  -Wvla
+  -Wpointer-arith
+  $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes>
+  $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>
+  $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
+  $<$<COMPILE_LANGUAGE:CXX>:-Woverloaded-virtual>
+  $<$<COMPILE_LANGUAGE:CXX>:-Wextra-semi>
+)
