@@ -41,6 +41,8 @@ function(flagos_add_plugin name)
 
   add_library(${target}_objects OBJECT ${arg_SOURCES})
   target_link_libraries(${target}_objects PUBLIC flagos::abi ${arg_LIBRARIES})
+  # Makes flagos_plugin.h declare flagos_plugin_open as exported.
+  target_compile_definitions(${target}_objects PRIVATE FLAGOS_PLUGIN_BUILD)
   set_target_properties(${target}_objects PROPERTIES
     POSITION_INDEPENDENT_CODE ON
     C_VISIBILITY_PRESET hidden
