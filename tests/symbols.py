@@ -82,7 +82,7 @@ def self_test():
         header = folder / "h.h"
         header.write_text("/* FLAGOS_API int flagos_no(void); */\n#define FLAGOS_API\n"
                           "FLAGOS_API int flagos_a(void);\nFLAGOS_API const char* flagos_b(\n  int x);\n")
-        both = "int flagos_a(void) { return 0; }\nconst char* flagos_b(int x) { return x ? 0 : 0; }\n"
+        both = "int flagos_a(void) { return 0; }\nconst char* flagos_b(int x) { return x ? \"a\" : \"b\"; }\n"
         versioned = "FLAGOS_1.0 { global: flagos_*; local: *; };"
         expect("good core", check_core(build(folder, "good", both, versioned), header), 0)
         expect("no version", check_core(build(folder, "plain", both), header), 2)
