@@ -12,20 +12,16 @@ step() { printf 'package: %s\n' "$*"; }
 
 [[ $# -eq 1 && -f "$1/CMakeCache.txt" ]] || fail "usage: run.sh BUILD_DIR, a configured and built tree"
 build="$(realpath -- "$1")"
+if grep -q '^FLAGOS_SANITIZE:[A-Z]*=.' "${build}/CMakeCache.txt"; then
+  printf 'package: skipped: a sanitized library is not for users\n'
+  exit 77
+fi
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 command -v pkg-config >/dev/null || fail "pkg-config is not installed; scripts/setup installs it"
 
 work="$(mktemp -d)"
 trap 'rm -rf "${work}"' EXIT
 prefix="${work}/prefix"
-
-# A sanitized library must be loaded by sanitized programs.
-sanitize="$(sed -n 's/^FLAGOS_SANITIZE:[A-Z]*=//p' "${build}/CMakeCache.txt")"
-flags=()
-case "${sanitize}" in
-  address) flags=(-fsanitize=address,undefined) ;;
-  thread) flags=(-fsanitize=thread) ;;
-esac
 
 run_consumer() {
   local output
@@ -57,7 +53,7 @@ fi
 
 step "find_package"
 cmake -G Ninja -S "${here}/consumer" -B "${work}/build" -DCMAKE_PREFIX_PATH="${prefix}" \
-  -DCMAKE_C_FLAGS="${flags[*]}" -DCMAKE_CXX_FLAGS="${flags[*]}" >"${work}/cmake.log" 2>&1 ||
+  >"${work}/cmake.log" 2>&1 ||
   fail "configuring the consumer failed: $(cat "${work}/cmake.log")"
 cmake --build "${work}/build" >"${work}/build.log" 2>&1 ||
   fail "building the consumer failed: $(cat "${work}/build.log")"
@@ -71,8 +67,8 @@ step "pkg-config"
 export PKG_CONFIG_PATH="${libdir}/pkgconfig"
 read -r -a cflags < <(pkg-config --cflags flagos)
 read -r -a libs < <(pkg-config --libs flagos)
-cc -std=c11 "${flags[@]}" "${cflags[@]}" -o "${work}/pc_c" "${here}/consumer/consumer.c" "${libs[@]}"
-c++ -std=c++17 "${flags[@]}" "${cflags[@]}" -o "${work}/pc_cpp" "${here}/consumer/consumer.cpp" "${libs[@]}"
+cc -std=c11 "${cflags[@]}" -o "${work}/pc_c" "${here}/consumer/consumer.c" "${libs[@]}"
+c++ -std=c++17 "${cflags[@]}" -o "${work}/pc_cpp" "${here}/consumer/consumer.cpp" "${libs[@]}"
 run_consumer env LD_LIBRARY_PATH="${libdir}" "${work}/pc_c"
 run_consumer env LD_LIBRARY_PATH="${libdir}" "${work}/pc_cpp"
 
@@ -83,4 +79,6 @@ for program in flagos flagos-conformance; do
     step "bin/${program} runs"
   fi
 done
+step "new-plugin"
+"${here}/new_plugin.sh" "${prefix}"
 step "all users of the installed tree work"
