@@ -1,0 +1,114 @@
+// An open device: parent of streams, events, modules and memory; knows what of it lives and what is pending.
+#pragma once
+
+#include <flagos_plugin.h>
+
+#include <array>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "core/address_map.hpp"
+#include "core/object.hpp"
+#include "core/plugin.hpp"
+#include "core/release_queue.hpp"
+
+namespace flagos::core {
+
+class Runtime;
+class Stream;
+class Profiler;
+
+class Device : public Object {
+ public:
+  static constexpr Tag tag_of = Tag::device;
+
+  Device(Runtime& runtime, Plugin& plugin, std::uint32_t ordinal, const flagos_device_info_t& info);
+  ~Device() override;
+
+  Runtime& runtime() const { return runtime_; }
+  Plugin& plugin() const { return plugin_; }
+  const Tables& tables() const { return tables_; }
+  const flagos_device_info_t& info() const { return info_; }
+  flagos_plugin_device_t* native() const { return native_; }
+
+  flagos_support_t support(flagos_feature_t feature) const { return support_[static_cast<std::size_t>(feature)]; }
+  // Throws UNSUPPORTED, naming device and feature, when it is absent.
+  void require_feature(flagos_feature_t feature, const char* name) const;
+
+  // ---- state ----
+  flagos_status_t lost() const { return lost_.load(std::memory_order_acquire); }
+  void throw_if_lost() const;
+  void set_lost(flagos_status_t status, const std::string& text);  // wakes everybody
+  void clear_lost() { lost_.store(FLAGOS_STATUS_OK, std::memory_order_release); }
+
+  // ---- children; see Child ----
+  void count(Tag tag, std::int64_t delta) {
+    live_[static_cast<std::size_t>(tag)].fetch_add(delta, std::memory_order_relaxed);
+  }
+  std::string describe_children() const;  // "2 streams, 1 event", "" when there are none
+
+  void attach(Stream* stream);
+  void detach(Stream* stream);
+  // Calls `function` for every live stream; each is kept while it runs.
+  void for_each_stream(const std::function<void(Stream&)>& function);
+
+  // ---- memory ----
+  AddressMap& addresses() { return addresses_; }
+  // Throws INVALID_ARGUMENT for address 0, a range that wraps, or one that ends past its allocation.
+  void check_range(flagos_address_t address, std::uint64_t size, const char* what);
+
+  // ---- releases that wait for pending work ----
+  ReleaseQueue& releases() { return releases_; }
+
+  // Waits for the work of all streams; TIMEOUT or OK, else the first bad status.
+  flagos_status_t synchronize(std::uint64_t timeout_ns);
+
+  std::atomic<Profiler*> profiler{nullptr};
+  std::mutex profiler_mutex;
+
+ private:
+  void fill_support();
+
+  Runtime& runtime_;
+  Plugin& plugin_;
+  const Tables& tables_;
+  const flagos_device_info_t info_;
+  flagos_plugin_device_t* native_ = nullptr;
+  std::array<flagos_support_t, FLAGOS_FEATURE_COUNT> support_{};
+  std::atomic<flagos_status_t> lost_{FLAGOS_STATUS_OK};
+  std::array<std::atomic<std::int64_t>, tag_count> live_{};
+  std::mutex streams_mutex_;
+  std::vector<Stream*> streams_;
+  AddressMap addresses_;
+  ReleaseQueue releases_;
+};
+
+// What belongs to a device: counted there while its handle is live, keeps the device itself alive.
+class Child : public Object {
+ public:
+  Child(Tag tag, Device& device) : Object(tag), device_(&device) {}
+  Device& device() const { return *device_; }
+  const Tables& tables() const { return device_->tables(); }
+
+ private:
+  Ref<Device> device_;
+};
+
+// Publishes a child: counts it and gives it a handle. The inverse is destroy_child.
+template <typename Handle, typename T>
+Handle* publish(Ref<T> child);
+// Ends the handle, counts down, runs on_destroy (if T has it), and drops it. INVALID_HANDLE if another was faster.
+template <typename T>
+void destroy_child(T& child);
+
+// Throws INVALID_ARGUMENT unless both belong to the same open device.
+void check_same_device(const Device& expected, const Device& found, const char* what);
+[[noreturn]] void throw_handle_gone(Tag tag);
+
+}  // namespace flagos::core
+
+#include "core/device_inline.hpp"

@@ -1,0 +1,40 @@
+// Releases that wait until the work that was pending when they were asked for has passed: freed memory, destroyed
+// events, unloaded modules. With nothing pending a release runs at once.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace flagos::core {
+
+class Device;
+class Marker;  // a point in one stream; see release_queue.cpp
+
+class ReleaseQueue {
+ public:
+  explicit ReleaseQueue(Device& device) : device_(device) {}
+
+  // Runs `action` once all work submitted so far to the device's streams has passed. `action` must not throw.
+  void add(std::function<void()> action);
+  // Runs what is ready.
+  void poll();
+  // Waits until all is done; false when it is not in timeout_ns.
+  bool drain(std::uint64_t timeout_ns);
+  // Runs everything regardless: the device is lost or closing.
+  void flush();
+  bool empty();
+
+ private:
+  struct Entry {
+    std::vector<std::shared_ptr<Marker>> markers;
+    std::function<void()> action;
+  };
+  Device& device_;
+  std::mutex mutex_;
+  std::deque<Entry> entries_;
+};
+
+}  // namespace flagos::core

@@ -1,0 +1,88 @@
+// A stream: a plugin's queue, and the rare modes in which core stands in front of it.
+#pragma once
+
+#include <flagos_plugin.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+
+#include "core/command.hpp"
+#include "core/device.hpp"
+
+namespace flagos::core {
+
+class Capture;
+class Marker;
+class SoftQueue;
+
+class Stream : public Child {
+ public:
+  static constexpr Tag tag_of = Tag::stream;
+
+  // Rare modes, bits of `mode`; 0 on the fast path.
+  enum : std::uint32_t {
+    capturing = 1,  // commands are recorded in `capture`
+    soft = 2,       // commands are held back in `soft_queue`
+    poisoned = 4,   // by core: a failed timeline, say; the status is in poison()
+    lost = 8,       // the device is lost
+    dead = 16,      // the handle was destroyed: waiters end with CANCELLED
+  };
+
+  Stream(Device& device, const flagos_stream_desc_t& desc);
+  ~Stream() override;
+  void release() override;
+  void on_destroy();
+
+  flagos_plugin_stream_t* native() const { return native_.load(std::memory_order_acquire); }
+  std::uint32_t mode() const { return mode_.load(std::memory_order_acquire); }
+  void set_mode(std::uint32_t bits) { mode_.fetch_or(bits, std::memory_order_acq_rel); }
+  void clear_mode(std::uint32_t bits) { mode_.fetch_and(~bits, std::memory_order_acq_rel); }
+
+  // Something was submitted since it was last seen idle or marked.
+  void touch() { touched_.store(true, std::memory_order_relaxed); }
+
+  // Queues one operation. `direct` calls the plugin; `make` builds the Command for the rare modes.
+  template <typename Direct, typename Make>
+  flagos_status_t submit(Direct&& direct, Make&& make, const char* slot) {
+    touch();
+    if (mode() == 0) [[likely]]
+      return checked_submit(direct(), slot);
+    return submit_slow(make());
+  }
+  // For operations that may need the soft queue even on an ordinary stream; see soft_queue.cpp.
+  flagos_status_t submit_slow(Command command);
+
+  // Waits for everything submitted before; TIMEOUT, CANCELLED, or the status that poisoned it.
+  flagos_status_t synchronize(std::uint64_t timeout_ns);
+  flagos_status_t query(std::uint32_t& complete);
+  void reset();
+  void poison(flagos_status_t status);
+  flagos_status_t poison_status() const { return poison_.load(std::memory_order_acquire); }
+
+  // Throws NOT_PERMITTED and invalidates the capture when the stream is capturing.
+  void forbid_capture(const char* name);
+
+  const flagos_stream_desc_t& desc() const { return desc_; }
+
+  // Of the release queue; under its mutex.
+  std::shared_ptr<Marker> marker;
+  // nullptr when the stream is known to be idle or the marker of its last work; see release_queue.cpp
+  std::shared_ptr<Marker> mark();
+
+  // Set and read under `rare_mutex`.
+  std::mutex rare_mutex;
+  std::shared_ptr<Capture> capture;
+  std::unique_ptr<SoftQueue> soft_queue;
+
+ private:
+  static flagos_status_t checked_submit(flagos_status_t status, const char* slot);
+
+  const flagos_stream_desc_t desc_;
+  std::atomic<std::uint32_t> mode_{0};
+  std::atomic<flagos_plugin_stream_t*> native_{nullptr};
+  std::atomic<bool> touched_{false};
+  std::atomic<flagos_status_t> poison_{FLAGOS_STATUS_OK};
+};
+
+}  // namespace flagos::core
