@@ -70,6 +70,7 @@ class Context {
     std::string kernels_dir;           // the suite's own kernels, one pack per format
     std::string helper_path;           // the suite's executable, for cases that start processes
     bool quick = false;                // smaller sizes and fewer repeats
+    bool null_check = false;           // canaries are not judged: the case's own checks must see the null plugin
   };
 
   Context(const Case& the_case, const Settings& settings);
@@ -103,6 +104,7 @@ class Context {
   flagos_support_t support(flagos_feature_t feature);
   bool has(flagos_feature_t feature) { return support(feature) != FLAGOS_SUPPORT_ABSENT; }
   void require(flagos_feature_t feature); // not_supported when absent
+  void require_capability(std::uint64_t capability);  // FLAGOS_DEVICE_CAPABILITY_*: not_supported when not offered
   // A kernel of the suite by name, in the best format that the device takes and the suite has; belongs to the context.
   flagos_kernel_t* kernel(const std::string& name);
   flagos_module_t* module();              // the suite's pack, loaded
@@ -209,6 +211,7 @@ class Blocker {
  private:
   Context& t_;
   flagos_address_t flag_ = 0;
+  bool host_visible_ = true;  // else the flag is device memory, written by a copy on another stream
 };
 
 // Launches with arguments in the convenient form: launch(t, stream, kernel, {4, 1, 1}, {64, 1, 1}, {arg(x), arg(n)}).
