@@ -1,0 +1,68 @@
+// A plugin inside the test program: the required groups only unless told otherwise, one worker thread for a whole
+// instance, and switches that make it hold its work or fail. For unit tests of core.
+#pragma once
+
+#include <flagos_plugin.h>
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace flagos::core::test {
+
+// Read when an instance is opened.
+struct FakeOptions {
+  std::uint32_t device_count = 2;
+  std::uint64_t memory_bytes = std::uint64_t{1} << 30;
+  bool host_functions = false;  // stream.launch_host
+  bool wide_fill = false;       // fill takes 8 and 16 bytes
+  bool pinned = true;
+  bool profiling = false;       // a record for every operation
+  const char* name = "fake";
+};
+
+// Of the whole process; reset by Fake.
+struct FakeControls {
+  std::atomic<bool> hold{false};              // workers start nothing new
+  std::atomic<flagos_status_t> submit{0};     // what the next submission returns, once
+  std::atomic<flagos_status_t> execute{0};    // what the next operation fails with, once
+  std::atomic<std::uint64_t> copies{0}, fills{0}, launches{0}, records{0}, waits{0}, allocs{0}, frees{0}, events{0};
+  std::atomic<std::int64_t> live_allocations{0}, live_events{0}, live_streams{0};
+  void reset();
+  std::vector<std::uint32_t> trail();         // what the kernel "append" was given, in order
+};
+FakeControls& fake();
+
+void set_fake_options(const FakeOptions& options);
+flagos_status_t open_fake(const flagos_host_t* host, flagos_plugin_t* out_plugin);
+
+// A runtime with fake plugins ("fake", then "other" when two are asked for) and an open first device.
+// Everything is destroyed, and the controls reset, at the end.
+class Fake {
+ public:
+  explicit Fake(const FakeOptions& options = {}, int plugins = 1);
+  ~Fake();
+  Fake(const Fake&) = delete;
+  Fake& operator=(const Fake&) = delete;
+
+  flagos_runtime_t* runtime() const { return runtime_; }
+  flagos_device_t* device() const { return device_; }
+  flagos_device_t* open(std::uint32_t index);
+  flagos_stream_t* stream(flagos_device_t* device = nullptr);
+  flagos_event_t* event(flagos_device_t* device = nullptr);
+  flagos_timeline_t* timeline(std::uint64_t value = 0, flagos_device_t* device = nullptr);
+  flagos_address_t alloc(std::uint64_t size_bytes, flagos_memory_kind_t kind = FLAGOS_MEMORY_KIND_DEVICE);
+  // "noop" (), "append" (uint32), "add" (address, uint32 count, uint32 value), "fail" ()
+  flagos_kernel_t* kernel(const char* name);
+  // One block of one thread of "append".
+  flagos_status_t append(flagos_stream_t* stream, std::uint32_t value);
+  flagos_status_t launch(flagos_stream_t* stream, const char* name);
+
+ private:
+  flagos_runtime_t* runtime_ = nullptr;
+  flagos_device_t* device_ = nullptr;
+  flagos_module_t* module_ = nullptr;
+};
+
+}  // namespace flagos::core::test

@@ -1,0 +1,56 @@
+// A timeline: a 64-bit value that only grows. The plugin's own where it has them, else core's.
+#pragma once
+
+#include <flagos_plugin.h>
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+#include "core/device.hpp"
+
+namespace flagos::core {
+
+// A host thread that waits for one or several timelines; see timeline.cpp.
+class TimelineWaiter;
+
+class Timeline : public Child {
+ public:
+  static constexpr Tag tag_of = Tag::timeline;
+
+  Timeline(Device& device, std::uint64_t initial_value);
+  ~Timeline() override;
+  void release() override;
+  void on_destroy();  // waits that are pending end with CANCELLED
+
+  // The plugin's object; nullptr when core emulates it.
+  flagos_plugin_timeline_t* native() const { return native_; }
+
+  // OK, or why it failed. Throws nothing.
+  flagos_status_t query(std::uint64_t& value) const;
+  // Throws INVALID_ARGUMENT when `value` is not above the current one, and the status of a failed timeline.
+  void signal(std::uint64_t value);
+  // Behind the work of a stream: a value that is not above the current one fails the timeline instead.
+  void signal_or_fail(std::uint64_t value) noexcept;
+  // The first failure stays.
+  void fail(flagos_status_t status) noexcept;
+
+  void add_waiter(TimelineWaiter& waiter);
+  void remove_waiter(TimelineWaiter& waiter);
+
+ private:
+  void wake_waiters();  // under mutex_
+
+  flagos_plugin_timeline_t* native_ = nullptr;
+  std::atomic<std::uint64_t> value_;
+  // Also of native ones: set by core when the device was lost or the handle destroyed.
+  std::atomic<flagos_status_t> failure_{FLAGOS_STATUS_OK};
+  std::mutex mutex_;
+  std::vector<TimelineWaiter*> waiters_;
+};
+
+// Fails all timelines of a device that was lost; they stay failed when it is recovered.
+void fail_timelines(Device& device, flagos_status_t status);
+
+}  // namespace flagos::core
