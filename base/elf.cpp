@@ -12,14 +12,14 @@ namespace flagos {
 namespace {
 
 #if defined(__x86_64__)
-constexpr std::uint16_t kMachine = EM_X86_64;
-constexpr const char* kMachineName = "x86_64";
+constexpr std::uint16_t machine = EM_X86_64;
+constexpr const char* machine_name = "x86_64";
 #elif defined(__aarch64__)
-constexpr std::uint16_t kMachine = EM_AARCH64;
-constexpr const char* kMachineName = "aarch64";
+constexpr std::uint16_t machine = EM_AARCH64;
+constexpr const char* machine_name = "aarch64";
 #elif defined(__riscv)
-constexpr std::uint16_t kMachine = EM_RISCV;
-constexpr const char* kMachineName = "riscv64";
+constexpr std::uint16_t machine = EM_RISCV;
+constexpr const char* machine_name = "riscv64";
 #else
 #error "name this machine's ELF number here"
 #endif
@@ -128,9 +128,9 @@ void Reader::read_header() {
                 ident[EI_DATA]);
   if (ident[EI_VERSION] != EV_CURRENT || header_.e_version != EV_CURRENT)
     invalid("ELF version {}, expected 1", header_.e_version);
-  if (header_.e_machine != kMachine)
+  if (header_.e_machine != machine)
     throw_error(FLAGOS_STATUS_UNSUPPORTED, "built for ELF machine {}, this machine is {} ({})", header_.e_machine,
-                kMachineName, kMachine);
+                machine_name, machine);
   if (header_.e_type != ET_DYN)
     invalid("ELF type {}, a shared object has type {}: link with -shared", header_.e_type, ET_DYN);
 }

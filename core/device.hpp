@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -45,6 +46,9 @@ class Device : public Object {
   void set_lost(flagos_status_t status, const std::string& text);  // wakes everybody
   void clear_lost() { lost_.store(FLAGOS_STATUS_OK, std::memory_order_release); }
 
+  // Ends all children, for the end of the runtime: waits up to `timeout_ns` for their work, then cancels waits.
+  void destroy_children(std::uint64_t timeout_ns);
+
   // ---- children; see Child ----
   void count(Tag tag, std::int64_t delta) {
     live_[static_cast<std::size_t>(tag)].fetch_add(delta, std::memory_order_relaxed);
@@ -58,6 +62,11 @@ class Device : public Object {
 
   // ---- memory ----
   AddressMap& addresses() { return addresses_; }
+  // Allocations and registrations of the application; segments of pools are not counted.
+  void count_allocation(std::int64_t delta) { own_allocations_.fetch_add(delta, std::memory_order_relaxed); }
+  // The device's address of registered host memory, 0 when there is none.
+  void set_registered(flagos_address_t pointer, flagos_address_t address);
+  flagos_address_t registered_address(flagos_address_t pointer);
   // Throws INVALID_ARGUMENT for address 0, a range that wraps, or one that ends past its allocation.
   void check_range(flagos_address_t address, std::uint64_t size, const char* what);
 
@@ -72,6 +81,8 @@ class Device : public Object {
 
  private:
   void fill_support();
+  bool allocates(flagos_memory_kind_t kind);
+  bool fills_wide();
 
   Runtime& runtime_;
   Plugin& plugin_;
@@ -84,6 +95,8 @@ class Device : public Object {
   std::mutex streams_mutex_;
   std::vector<Stream*> streams_;
   AddressMap addresses_;
+  std::map<flagos_address_t, flagos_address_t> registered_;  // by host pointer; under streams_mutex_
+  std::atomic<std::int64_t> own_allocations_{0};
   ReleaseQueue releases_;
 };
 
@@ -93,6 +106,10 @@ class Child : public Object {
   Child(Tag tag, Device& device) : Object(tag), device_(&device) {}
   Device& device() const { return *device_; }
   const Tables& tables() const { return device_->tables(); }
+  // The table's reference is kept until the work that was pending has passed: it may use the object.
+  void retired() override;
+  // Right after the handle has ended: wakes whoever waits on the object.
+  virtual void on_destroy() {}
 
  private:
   Ref<Device> device_;
@@ -104,6 +121,11 @@ Handle* publish(Ref<T> child);
 // Ends the handle, counts down, runs on_destroy (if T has it), and drops it. INVALID_HANDLE if another was faster.
 template <typename T>
 void destroy_child(T& child);
+
+// Takes the allocation that starts at `base` out of the device's map, if `wanted` accepts it, and frees it when pending
+// work has passed; see memory.cpp.
+std::optional<Allocation> release_allocation(Device& device, flagos_address_t base,
+                                             const std::function<bool(const Allocation&)>& wanted);
 
 // Throws INVALID_ARGUMENT unless both belong to the same open device.
 void check_same_device(const Device& expected, const Device& found, const char* what);

@@ -1,6 +1,7 @@
 // Templates of device.hpp.
 #pragma once
 
+#include "core/device.hpp"
 #include "core/entry.hpp"
 
 namespace flagos::core {
@@ -19,7 +20,7 @@ void destroy_child(T& child) {
   Ref<Device> device(&child.device());
   if (!remove_handle(&child)) throw_handle_gone(child.tag());
   device->count(child.tag(), -1);
-  if constexpr (requires { child.on_destroy(); }) child.on_destroy();
+  child.on_destroy();
 }
 
 }  // namespace flagos::core

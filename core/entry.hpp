@@ -149,6 +149,9 @@ inline void expect(flagos_status_t status, const char* slot) {
     throw_plugin_failed(status, slot);
 }
 
+// What a plugin said through its host table about the call that it is about to fail.
+void set_plugin_text(flagos_status_t status, const char* text) noexcept;
+
 // The host's monotonic clock.
 std::uint64_t now_ns();
 
@@ -157,7 +160,8 @@ class Deadline {
  public:
   explicit Deadline(std::uint64_t timeout_ns);
   bool expired() const;
-  std::uint64_t slice_ns() const;  // at most 50 ms, 0 when expired
+  std::uint64_t slice_ns() const;      // at most 50 ms, 0 when expired
+  std::uint64_t remaining_ns() const;  // FLAGOS_TIMEOUT_INFINITE when there is no end
 
  private:
   std::uint64_t end_ns_;

@@ -28,6 +28,8 @@ class NativeEvent {
   std::atomic<bool> issued{true};
   // Why the record never happened (its stream was poisoned or lost while holding it back).
   std::atomic<flagos_status_t> failed{FLAGOS_STATUS_OK};
+  // The event's handle was destroyed: waits end with CANCELLED.
+  std::atomic<bool> interrupted{false};
   // OK, TIMEOUT, or the status of the stream it was recorded on; 0 polls. Waits through held-back records too.
   flagos_status_t synchronize(std::uint64_t timeout_ns);
 
@@ -49,7 +51,7 @@ class Event : public Child {
 
   Event(Device& device, const flagos_event_desc_t& desc);
   ~Event() override;
-  void on_destroy() { rare_.fetch_or(dead, std::memory_order_acq_rel); }
+  void on_destroy() override;
 
   const flagos_event_desc_t& desc() const { return desc_; }
   std::uint32_t rare() const { return rare_.load(std::memory_order_acquire); }

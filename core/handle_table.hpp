@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <vector>
 
@@ -19,6 +20,11 @@ class HandleTable {
   // Ends the handle: from here on it is stale. Gives the table's reference to the caller, who must retire it (see
   // remove_handle); nullptr if another thread was faster.
   Object* remove(Object* object);
+
+  // Ends a handle in the child of a fork, where nobody may take a lock; the object stays where it is.
+  void forget(Object* object) { slot(static_cast<std::uint32_t>(object->handle_)).object.store(nullptr); }
+  // All live objects that `wanted` accepts. For cleaning up, not for speed.
+  std::vector<Ref<Object>> collect(const std::function<bool(const Object&)>& wanted);
 
   Object* find(std::uint64_t handle) const {
     const auto index = static_cast<std::uint32_t>(handle);

@@ -21,7 +21,7 @@ class Module : public Child {
 
   Module(Device& device, flagos_plugin_module_t* native) : Child(Tag::module, device), native_(native) {}
   void release() override;
-  void on_destroy();  // ends the handles of its kernels
+  void on_destroy() override;  // ends the handles of its kernels
 
   flagos_plugin_module_t* native() const { return native_; }
   // The kernel of that name and signature, made at first use.
@@ -31,6 +31,7 @@ class Module : public Child {
  private:
   flagos_plugin_module_t* native_;
   std::mutex mutex_;
+  bool destroyed_ = false;
   std::map<std::pair<std::string, std::string>, Kernel*> kernels_;  // by name and signature bytes; table references
 };
 

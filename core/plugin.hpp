@@ -32,7 +32,7 @@ struct Tables {
   flagos_profiling_table_t profiling;
   // What the plugin itself filled.
   struct {
-    bool synchronize, recover, copy_2d, update, host_register, prefetch, launch_host, write_value, wait_value, reset;
+    bool synchronize, query_status, recover, copy_2d, update, host_register, prefetch, launch_host, write_value, wait_value, reset;
     bool kernel_names, global, log, binary, compile, occupancy, suggest_block, prepare;
     bool memory_pool, timeline, graph, profiling;
   } has;
@@ -49,7 +49,7 @@ class Plugin : public flagos_host_context_t {
   Plugin& operator=(const Plugin&) = delete;
 
   // Negotiates and opens through the library's symbol; throws Error.
-  void open(flagos_plugin_open_t open);
+  void open(flagos_plugin_open_t entry_point);
   void read_devices();  // throws Error when a device is nonsense
 
   const std::string& name() const { return name_; }

@@ -35,12 +35,17 @@ class Runtime : public Object {
 
   void attach(Device* device);
   void detach(Device* device);
-  // Destroys all that lives, waiting up to 10 s for pending work.
-  void shut_down();
+  // For tests: a plugin that is part of the program.
+  void add_opened(const std::string& path, flagos_plugin_open_t open);
+
+  // Destroys all that lives, waiting up to 10 s for pending work; false if a device is still in use then.
+  bool shut_down();
 
  private:
-  // Judges and opens one library; its verdict is appended to the candidates.
-  const flagos_candidate_info_t& consider(const std::string& path);
+  // Judges and opens one library; its verdict is appended to the candidates. Under mutex_.
+  flagos_candidate_info_t consider(const std::string& path);
+  void open_plugin(std::unique_ptr<Plugin> plugin, flagos_plugin_open_t open, flagos_candidate_info_t& candidate);
+  bool has_plugin(const std::string& name) const;
 
   const bool environment_;
   std::mutex mutex_;

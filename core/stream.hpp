@@ -32,7 +32,7 @@ class Stream : public Child {
   Stream(Device& device, const flagos_stream_desc_t& desc);
   ~Stream() override;
   void release() override;
-  void on_destroy();
+  void on_destroy() override;
 
   flagos_plugin_stream_t* native() const { return native_.load(std::memory_order_acquire); }
   std::uint32_t mode() const { return mode_.load(std::memory_order_acquire); }
@@ -55,7 +55,6 @@ class Stream : public Child {
 
   // Waits for everything submitted before; TIMEOUT, CANCELLED, or the status that poisoned it.
   flagos_status_t synchronize(std::uint64_t timeout_ns);
-  flagos_status_t query(std::uint32_t& complete);
   void reset();
   void poison(flagos_status_t status);
   flagos_status_t poison_status() const { return poison_.load(std::memory_order_acquire); }
@@ -65,15 +64,13 @@ class Stream : public Child {
 
   const flagos_stream_desc_t& desc() const { return desc_; }
 
-  // Of the release queue; under its mutex.
-  std::shared_ptr<Marker> marker;
-  // nullptr when the stream is known to be idle or the marker of its last work; see release_queue.cpp
+  // A marker behind all work submitted so far; nullptr when none is pending. Not while `rare_mutex` is held.
   std::shared_ptr<Marker> mark();
 
   // Set and read under `rare_mutex`.
   std::mutex rare_mutex;
   std::shared_ptr<Capture> capture;
-  std::unique_ptr<SoftQueue> soft_queue;
+  std::shared_ptr<SoftQueue> soft_queue;
 
  private:
   static flagos_status_t checked_submit(flagos_status_t status, const char* slot);
@@ -83,6 +80,8 @@ class Stream : public Child {
   std::atomic<flagos_plugin_stream_t*> native_{nullptr};
   std::atomic<bool> touched_{false};
   std::atomic<flagos_status_t> poison_{FLAGOS_STATUS_OK};
+  std::mutex marker_mutex_;
+  std::shared_ptr<Marker> marker_;  // the last one made, if nothing was submitted since
 };
 
 }  // namespace flagos::core

@@ -1,0 +1,26 @@
+// A shared library opened at run time: all symbols bound at once, none given to others. The only user of Boost.DLL.
+#pragma once
+
+#include <memory>
+#include <string>
+
+namespace flagos {
+
+class DynamicLibrary {
+ public:
+  // Throws Error (NOT_FOUND) with the dynamic linker's own words.
+  explicit DynamicLibrary(const std::string& path);
+  ~DynamicLibrary();
+  DynamicLibrary(const DynamicLibrary&) = delete;
+  DynamicLibrary& operator=(const DynamicLibrary&) = delete;
+
+  using Symbol = void (*)();
+  // Throws Error (NOT_FOUND).
+  Symbol symbol(const char* name) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace flagos

@@ -1,0 +1,155 @@
+// Thread records and the reclamation of what was retired.
+#include "core/epoch.hpp"
+
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace flagos::core {
+
+thread_local ThreadRecord* thread_record __attribute__((tls_model("initial-exec"))) = nullptr;
+
+namespace {
+
+std::atomic<ThreadRecord*> all_records{nullptr};
+
+// A key, not a C++ thread_local: its destructor runs after those of the application's thread_local objects, and again
+// when one of them called us once more.
+pthread_key_t make_key() {
+  pthread_key_t key{};
+  pthread_key_create(&key, [](void* data) {
+    auto* record = static_cast<ThreadRecord*>(data);
+    thread_record = nullptr;
+    record->error_text[0] = '\0';
+    record->range_depth = 0;
+    record->in_callback = false;
+    record->in_use.store(false, std::memory_order_release);
+  });
+  return key;
+}
+
+ThreadRecord* reuse_record() {
+  for (ThreadRecord* record = all_records.load(std::memory_order_acquire); record != nullptr; record = record->next) {
+    bool expected = false;
+    if (record->in_use.compare_exchange_strong(expected, true, std::memory_order_acq_rel)) return record;
+  }
+  return nullptr;
+}
+
+bool register_membarrier() {
+#if defined(__SANITIZE_THREAD__)
+  return false;  // the thread sanitizer sees fences in atomics only
+#else
+  return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+#endif
+}
+
+}  // namespace
+
+ThreadRecord& make_thread_record() {
+  static const pthread_key_t key = make_key();
+  static std::atomic<std::uint64_t> numbers{1};
+  ThreadRecord* record = reuse_record();
+  if (record == nullptr) {
+    record = new ThreadRecord;
+    record->number = numbers.fetch_add(1, std::memory_order_relaxed);
+    record->next = all_records.load(std::memory_order_relaxed);
+    while (!all_records.compare_exchange_weak(record->next, record, std::memory_order_release)) {
+    }
+  }
+  pthread_setspecific(key, record);
+  thread_record = record;
+  return *record;
+}
+
+namespace epoch {
+
+std::atomic<std::uint64_t> current{1};
+bool asymmetric = register_membarrier();
+
+namespace {
+
+struct Retired {
+  std::uint64_t epoch;
+  void (*function)(void*);
+  void* data;
+};
+
+struct Store {
+  std::mutex mutex;
+  std::deque<Retired> items;
+};
+Store& store() {
+  static auto* the_store = new Store;  // never destroyed: calls may come until the end of the process
+  return *the_store;
+}
+
+void heavy_barrier() {
+  if (asymmetric) {
+    syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+  } else {
+    static std::atomic<std::uint64_t> fence{0};
+    fence.fetch_add(1, std::memory_order_seq_cst);
+  }
+}
+
+// The oldest epoch that an open read section began in.
+std::uint64_t oldest_active() {
+  std::uint64_t oldest = UINT64_MAX;
+  for (ThreadRecord* record = all_records.load(std::memory_order_acquire); record != nullptr; record = record->next) {
+    const std::uint64_t active = record->active.load(std::memory_order_seq_cst);
+    if (active != 0 && active < oldest) oldest = active;
+  }
+  return oldest;
+}
+
+}  // namespace
+
+void retire(void (*function)(void*), void* data) {
+  {
+    std::lock_guard lock(store().mutex);
+    store().items.push_back({current.fetch_add(1, std::memory_order_acq_rel), function, data});
+  }
+  ThreadRecord& record = this_thread();
+  record.has_retired = true;
+  if (record.depth == 0) reclaim();
+}
+
+void reclaim() {
+  this_thread().has_retired = false;
+  std::vector<Retired> ready;
+  {
+    std::lock_guard lock(store().mutex);
+    if (store().items.empty()) return;
+    heavy_barrier();
+    const std::uint64_t oldest = oldest_active();
+    auto& items = store().items;  // in the order of their epochs
+    while (!items.empty() && items.front().epoch < oldest) {
+      ready.push_back(items.front());
+      items.pop_front();
+    }
+  }
+  for (const Retired& item : ready) item.function(item.data);
+}
+
+void synchronize() {
+  const std::uint64_t until = current.load(std::memory_order_acquire);
+  while (true) {
+    reclaim();
+    {
+      std::lock_guard lock(store().mutex);
+      if (store().items.empty() || store().items.front().epoch >= until) return;
+    }
+    std::this_thread::yield();
+  }
+}
+
+}  // namespace epoch
+}  // namespace flagos::core

@@ -1,0 +1,356 @@
+// Kernels: launches, their checks, and prepared launches.
+#include <cstring>
+
+#include "core/entry.hpp"
+#include "core/module.hpp"
+#include "core/stream.hpp"
+#include "core/validation.hpp"
+
+namespace flagos::core {
+
+Kernel::Kernel(Module& module, flagos_plugin_kernel_t* native)
+    : Child(Tag::kernel, module.device()), module_(&module), native_(native) {
+  info_.struct_size = sizeof(info_);
+  expect(tables().kernel.get_info(native_, &info_), "kernel.get_info");
+  info_.struct_size = sizeof(info_);
+  info_.name[sizeof(info_.name) - 1] = '\0';
+  if (info_.parameter_count > device().info().max_argument_bytes ||
+      info_.argument_bytes > device().info().max_argument_bytes)
+    throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin reports {} parameters in {} bytes for kernel '{}'",
+                info_.parameter_count, info_.argument_bytes, info_.name);
+  parameters_.resize(info_.parameter_count);
+  for (std::uint32_t i = 0; i < info_.parameter_count; ++i) {
+    expect(tables().kernel.get_parameter(native_, i, &parameters_[i]), "kernel.get_parameter");
+    if (std::uint64_t{parameters_[i].offset_bytes} + parameters_[i].size_bytes > info_.argument_bytes)
+      throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "parameter {} of kernel '{}' ends past its argument block", i,
+                  info_.name);
+  }
+}
+
+bool is_empty_launch(const flagos_launch_desc_t& desc) {
+  return desc.grid[0] == 0 || desc.grid[1] == 0 || desc.grid[2] == 0 || desc.block[0] == 0 || desc.block[1] == 0 ||
+         desc.block[2] == 0;
+}
+
+namespace {
+
+[[noreturn]] void throw_dimension(const Kernel& kernel, const flagos_launch_desc_t& desc) {
+  const flagos_device_info_t& info = kernel.device().info();
+  throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+              "kernel '{}': grid {}x{}x{}, block {}x{}x{} ({} threads) with {} shared bytes; device {} allows grid "
+              "{}x{}x{}, block {}x{}x{} ({} threads) and {} shared bytes",
+              kernel.info().name, desc.grid[0], desc.grid[1], desc.grid[2], desc.block[0], desc.block[1],
+              desc.block[2], std::uint64_t{desc.block[0]} * desc.block[1] * desc.block[2], desc.shared_bytes, info.id,
+              info.max_grid[0], info.max_grid[1], info.max_grid[2], info.max_block[0], info.max_block[1],
+              info.max_block[2], kernel.info().max_block_threads, info.max_shared_bytes);
+}
+
+void check_dimensions(const Kernel& kernel, const flagos_launch_desc_t& desc) {
+  const flagos_device_info_t& info = kernel.device().info();
+  bool fits = true;
+  for (int i = 0; i < 3; ++i) fits = fits && desc.grid[i] <= info.max_grid[i] && desc.block[i] <= info.max_block[i];
+  // Each factor is bounded by now, so the product cannot wrap.
+  fits = fits && desc.shared_bytes <= info.max_shared_bytes &&
+         std::uint64_t{desc.block[0]} * desc.block[1] * desc.block[2] <= kernel.info().max_block_threads;
+  if (!fits) [[unlikely]]
+    throw_dimension(kernel, desc);
+}
+
+[[noreturn]] void throw_argument_bytes(const Kernel& kernel, const flagos_launch_desc_t& desc) {
+  if (desc.argument_block == nullptr && desc.argument_bytes != 0)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "argument_bytes is {} and argument_block is NULL", desc.argument_bytes);
+  if (kernel.has_signature())
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "kernel '{}' takes an argument block of {} bytes, {} were given",
+                kernel.info().name, kernel.info().argument_bytes, desc.argument_bytes);
+  throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "an argument block of {} bytes; device {} takes at most {}",
+              desc.argument_bytes, kernel.device().info().id, kernel.device().info().max_argument_bytes);
+}
+
+void check_block(const Kernel& kernel, const flagos_launch_desc_t& desc) {
+  const std::uint64_t bytes = desc.argument_bytes;
+  const bool fits = kernel.has_signature() ? bytes == kernel.info().argument_bytes
+                                           : bytes <= kernel.device().info().max_argument_bytes;
+  if (!fits || (desc.argument_block == nullptr && bytes != 0)) [[unlikely]]
+    throw_argument_bytes(kernel, desc);
+}
+
+std::uint32_t size_of(const flagos_argument_t& argument, std::uint32_t index) {
+  if (argument.dtype == FLAGOS_DTYPE_BYTES) return argument.size_bytes;
+  const std::uint32_t size = (FLAGOS_DTYPE_BITS(argument.dtype) * FLAGOS_DTYPE_LANES(argument.dtype) + 7) / 8;
+  if (size == 0 || size > sizeof(argument.value))
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "argument {} has dtype {:#x}, which is no scalar of up to 8 bytes", index,
+                argument.dtype);
+  if (argument.size_bytes != 0 && argument.size_bytes != size)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "argument {} has size_bytes {}, its dtype has {}", index,
+                argument.size_bytes, size);
+  return size;
+}
+
+const void* bytes_of(const flagos_argument_t& argument, std::uint32_t index) {
+  if (argument.dtype != FLAGOS_DTYPE_BYTES) return &argument.value;
+  const auto* pointer = reinterpret_cast<const void*>(static_cast<std::uintptr_t>(argument.value));
+  if (pointer == nullptr)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "argument {} is FLAGOS_DTYPE_BYTES and its address is NULL", index);
+  return pointer;
+}
+
+[[noreturn]] void throw_argument(const Kernel& kernel, std::uint32_t index, const flagos_argument_t& argument,
+                                 std::uint32_t size, const flagos_parameter_t& parameter) {
+  throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+              "argument {} of kernel '{}' has dtype {:#x} and {} bytes, its parameter dtype {:#x} and {} bytes", index,
+              kernel.info().name, argument.dtype, size, parameter.dtype, parameter.size_bytes);
+}
+
+// Where the signature is known: each argument at its parameter's offset. Gives the block's size.
+std::uint64_t pack_by_signature(const Kernel& kernel, const flagos_launch_desc_t& desc, std::byte* block) {
+  const auto& parameters = kernel.parameters();
+  if (desc.argument_count != parameters.size())
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "kernel '{}' takes {} arguments, {} were given", kernel.info().name,
+                parameters.size(), desc.argument_count);
+  std::memset(block, 0, kernel.info().argument_bytes);
+  for (std::uint32_t i = 0; i < desc.argument_count; ++i) {
+    const flagos_argument_t& argument = desc.arguments[i];
+    const std::uint32_t size = size_of(argument, i);
+    if (size != parameters[i].size_bytes || argument.dtype != parameters[i].dtype)
+      throw_argument(kernel, i, argument, size, parameters[i]);
+    std::memcpy(block + parameters[i].offset_bytes, bytes_of(argument, i), size);
+  }
+  return kernel.info().argument_bytes;
+}
+
+// Without one: one behind the other at natural alignment, opaque bytes at 8.
+std::uint64_t pack_in_order(const flagos_launch_desc_t& desc, std::byte* block, std::uint64_t room) {
+  std::uint64_t end = 0;
+  for (std::uint32_t i = 0; i < desc.argument_count; ++i) {
+    const flagos_argument_t& argument = desc.arguments[i];
+    const std::uint32_t size = size_of(argument, i);
+    const std::uint64_t alignment = argument.dtype == FLAGOS_DTYPE_BYTES ? 8 : size;
+    const std::uint64_t offset = (end + alignment - 1) / alignment * alignment;
+    if (offset + size > room)
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "argument {} ends at byte {} of an argument block of at most {}", i,
+                  offset + size, room);
+    std::memset(block + end, 0, offset - end);
+    std::memcpy(block + offset, bytes_of(argument, i), size);
+    end = offset + size;
+  }
+  return end;
+}
+
+void check_forms(const flagos_launch_desc_t& desc) {
+  if (desc.argument_block != nullptr && desc.arguments != nullptr)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "give either argument_block or arguments, not both");
+  if (desc.argument_count != 0 && desc.arguments == nullptr)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "argument_count is {} and arguments is NULL", desc.argument_count);
+  check_flags(desc.flags, 0, "flagos_launch_desc_t.flags");
+}
+
+constexpr std::size_t inline_block_bytes = 512;
+
+// A desc as the plugin wants it: packed. The block lives in `storage` or is the caller's own.
+class Packed {
+ public:
+  Packed(const Kernel& kernel, const flagos_launch_desc_t& desc) : desc_(desc) {
+    desc_.struct_size = sizeof(desc_);
+    desc_.next = nullptr;
+    if (desc.arguments != nullptr) pack(kernel, desc);
+    check_launch(kernel, desc_);
+  }
+  const flagos_launch_desc_t& desc() const { return desc_; }
+
+ private:
+  void pack(const Kernel& kernel, const flagos_launch_desc_t& given) {
+    const std::uint64_t room =
+        kernel.has_signature() ? kernel.info().argument_bytes : kernel.device().info().max_argument_bytes;
+    std::byte* block = inline_;
+    if (room > inline_block_bytes && !fits_inline(kernel, given)) {
+      large_.resize(room);
+      block = large_.data();
+    }
+    desc_.argument_bytes = kernel.has_signature() ? pack_by_signature(kernel, given, block)
+                                                  : pack_in_order(given, block, room);
+    desc_.argument_block = desc_.argument_bytes == 0 ? nullptr : block;
+    desc_.arguments = nullptr;
+    desc_.argument_count = 0;
+  }
+  // Without a signature the device's limit says little: the arguments themselves are looked at.
+  static bool fits_inline(const Kernel& kernel, const flagos_launch_desc_t& given) {
+    if (kernel.has_signature()) return false;
+    std::uint64_t most = 0;
+    for (std::uint32_t i = 0; i < given.argument_count; ++i)
+      most += 16 + (given.arguments[i].dtype == FLAGOS_DTYPE_BYTES ? given.arguments[i].size_bytes : 0);
+    return most <= inline_block_bytes;
+  }
+
+  flagos_launch_desc_t desc_;
+  alignas(16) std::byte inline_[inline_block_bytes];
+  std::vector<std::byte> large_;
+};
+
+LaunchCommand make_packed(Kernel& kernel, const flagos_launch_desc_t& desc) {
+  LaunchCommand command{Ref<Kernel>(&kernel), desc, {}};
+  const auto* bytes = static_cast<const std::byte*>(desc.argument_block);
+  command.arguments.assign(bytes, bytes + desc.argument_bytes);
+  command.desc.argument_block = command.arguments.empty() ? nullptr : command.arguments.data();
+  return command;
+}
+
+}  // namespace
+
+void check_launch(const Kernel& kernel, const flagos_launch_desc_t& desc) {
+  check_dimensions(kernel, desc);
+  check_block(kernel, desc);
+  if (process_state.load(std::memory_order_relaxed) & process_validating) [[unlikely]]
+    validate_launch(kernel, desc);
+}
+
+LaunchCommand make_launch(Kernel& kernel, const flagos_launch_desc_t& desc) {
+  check_desc(&desc, "flagos_launch_desc_t");
+  check_forms(desc);
+  const Packed packed(kernel, desc);
+  return make_packed(kernel, packed.desc());
+}
+
+Prepared::Prepared(Kernel& kernel, LaunchCommand launch)
+    : Child(Tag::prepared, kernel.device()), launch_(std::move(launch)) {
+  launch_.desc.argument_block = launch_.arguments.empty() ? nullptr : launch_.arguments.data();
+  if (empty() || !tables().has.prepare) return;
+  expect(tables().kernel.prepare(kernel.native(), &launch_.desc, &native_), "kernel.prepare");
+  if (native_ == nullptr)
+    throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from kernel.prepare");
+}
+
+void Prepared::release() {
+  if (native_ != nullptr) tables().kernel.destroy_prepared(native_);
+  delete this;
+}
+
+bool Prepared::empty() const { return is_empty_launch(launch_.desc); }
+
+}  // namespace flagos::core
+
+using namespace flagos;
+using namespace flagos::core;
+
+flagos_status_t flagos_kernel_get_info(flagos_kernel_t* kernel, flagos_kernel_info_t* out_info) {
+  return entry(
+      __func__,
+      [&] {
+        begin_out(out_info, "out_info");
+        finish_out(out_info, resolve<Kernel>(kernel, "kernel").info());
+      },
+      Callback::allowed);
+}
+
+flagos_status_t flagos_kernel_get_parameter(flagos_kernel_t* kernel, uint32_t index,
+                                            flagos_parameter_t* out_parameter) {
+  clear_out(out_parameter);
+  return entry(__func__, [&] {
+    Kernel& object = resolve<Kernel>(kernel, "kernel");
+    require(out_parameter, "out_parameter");
+    if (index >= object.parameters().size())
+      throw_error(FLAGOS_STATUS_NOT_FOUND, "parameter {} of {} of kernel '{}'", index, object.parameters().size(),
+                  object.info().name);
+    *out_parameter = object.parameters()[index];
+  });
+}
+
+flagos_status_t flagos_kernel_launch(flagos_stream_t* stream, flagos_kernel_t* kernel,
+                                     const flagos_launch_desc_t* desc) {
+  return entry(__func__, [&]() -> flagos_status_t {
+    Stream& target = resolve<Stream>(stream, "stream");
+    Kernel& object = resolve<Kernel>(kernel, "kernel");
+    const flagos_launch_desc_t& given = check_desc(desc, "flagos_launch_desc_t");
+    if (&target.device() != &object.device()) [[unlikely]]
+      check_same_device(target.device(), object.device(), "the kernel");
+    check_forms(given);
+    if (is_empty_launch(given)) [[unlikely]]
+      return FLAGOS_STATUS_OK;
+    // The common case: packed already, of this version's size, nothing chained.
+    if (given.arguments == nullptr && given.struct_size == sizeof(given) && given.next == nullptr) [[likely]] {
+      check_launch(object, given);
+      return target.submit([&] { return target.tables().kernel.launch(target.native(), object.native(), &given); },
+                           [&] { return make_packed(object, given); }, "kernel.launch");
+    }
+    const Packed packed(object, given);
+    return target.submit([&] { return target.tables().kernel.launch(target.native(), object.native(), &packed.desc()); },
+                         [&] { return make_packed(object, packed.desc()); }, "kernel.launch");
+  });
+}
+
+namespace {
+
+void check_block_threads(const Kernel& kernel, std::uint32_t block_threads, std::uint32_t shared_bytes) {
+  if (block_threads == 0 || block_threads > kernel.info().max_block_threads)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "a block of {} threads; kernel '{}' allows 1 to {}", block_threads,
+                kernel.info().name, kernel.info().max_block_threads);
+  if (shared_bytes > kernel.device().info().max_shared_bytes)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} shared bytes; device {} has {}", shared_bytes,
+                kernel.device().info().id, kernel.device().info().max_shared_bytes);
+}
+
+}  // namespace
+
+flagos_status_t flagos_kernel_get_occupancy(flagos_kernel_t* kernel, uint32_t block_threads, uint32_t shared_bytes,
+                                            uint32_t* out_blocks) {
+  clear_out(out_blocks);
+  return entry(__func__, [&] {
+    Kernel& object = resolve<Kernel>(kernel, "kernel");
+    require(out_blocks, "out_blocks");
+    check_block_threads(object, block_threads, shared_bytes);
+    std::uint32_t blocks = 1;  // what any kernel reaches that can be launched at all
+    if (object.tables().has.occupancy)
+      expect(object.tables().kernel.get_occupancy(object.native(), block_threads, shared_bytes, &blocks),
+             "kernel.get_occupancy");
+    *out_blocks = blocks;
+  });
+}
+
+flagos_status_t flagos_kernel_suggest_block(flagos_kernel_t* kernel, uint32_t shared_bytes,
+                                            uint32_t* out_block_threads) {
+  clear_out(out_block_threads);
+  return entry(__func__, [&] {
+    Kernel& object = resolve<Kernel>(kernel, "kernel");
+    require(out_block_threads, "out_block_threads");
+    check_block_threads(object, 1, shared_bytes);
+    std::uint32_t threads = std::min<std::uint32_t>(object.info().max_block_threads, 256);
+    if (object.tables().has.suggest_block)
+      expect(object.tables().kernel.suggest_block(object.native(), shared_bytes, &threads), "kernel.suggest_block");
+    *out_block_threads = threads;
+  });
+}
+
+flagos_status_t flagos_kernel_prepare(flagos_kernel_t* kernel, const flagos_launch_desc_t* desc,
+                                      flagos_prepared_t** out_prepared) {
+  clear_out(out_prepared);
+  return entry(__func__, [&] {
+    Kernel& object = resolve<Kernel>(kernel, "kernel");
+    require(desc, "desc");
+    require(out_prepared, "out_prepared");
+    object.device().throw_if_lost();
+    *out_prepared = publish<flagos_prepared_t>(Ref<Prepared>::adopt(new Prepared(object, make_launch(object, *desc))));
+  });
+}
+
+flagos_status_t flagos_kernel_launch_prepared(flagos_stream_t* stream, flagos_prepared_t* prepared) {
+  return entry(__func__, [&]() -> flagos_status_t {
+    Stream& target = resolve<Stream>(stream, "stream");
+    Prepared& object = resolve<Prepared>(prepared, "prepared");
+    if (&target.device() != &object.device()) [[unlikely]]
+      check_same_device(target.device(), object.device(), "the prepared launch");
+    if (object.empty()) [[unlikely]]
+      return FLAGOS_STATUS_OK;
+    const LaunchCommand& launch = object.launch();
+    return target.submit(
+        [&] {
+          if (object.native() != nullptr)
+            return target.tables().kernel.launch_prepared(target.native(), object.native());
+          return target.tables().kernel.launch(target.native(), launch.kernel->native(), &launch.desc);
+        },
+        [&] { return LaunchPreparedCommand{Ref<Prepared>(&object)}; }, "kernel.launch_prepared");
+  });
+}
+
+flagos_status_t flagos_prepared_destroy(flagos_prepared_t* prepared) {
+  if (prepared == nullptr) return entry(__func__, [] {});
+  return entry(__func__, [&] { destroy_child(resolve<Prepared>(prepared, "prepared launch")); });
+}

@@ -1,0 +1,367 @@
+// Modules: loading, kernels by name, and what can be asked of them.
+#include "core/module.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "core/entry.hpp"
+
+namespace flagos::core {
+
+void Module::on_destroy() {
+  std::lock_guard lock(mutex_);
+  destroyed_ = true;
+  for (const auto& [key, kernel] : kernels_) {
+    if (remove_handle(kernel)) device().count(Tag::kernel, -1);
+  }
+  kernels_.clear();
+}
+
+void Module::release() {
+  tables().module.unload(native_);
+  delete this;
+}
+
+namespace {
+
+void check_signature(const flagos_kernel_desc_t& desc, std::uint32_t max_argument_bytes) {
+  if (desc.parameters == nullptr) {
+    if (desc.parameter_count != 0)
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "parameter_count is {} and parameters is NULL", desc.parameter_count);
+    return;
+  }
+  if (desc.parameter_count > max_argument_bytes)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} parameters; the argument block has at most {} bytes",
+                desc.parameter_count, max_argument_bytes);
+  std::uint64_t end = 0;
+  for (std::uint32_t i = 0; i < desc.parameter_count; ++i) {
+    const flagos_parameter_t& parameter = desc.parameters[i];
+    if (!std::has_single_bit(parameter.alignment_bytes) || parameter.alignment_bytes > 64 ||
+        parameter.offset_bytes % parameter.alignment_bytes != 0)
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "parameter {} at offset {} is misaligned for alignment {}", i,
+                  parameter.offset_bytes, parameter.alignment_bytes);
+    const std::uint64_t next = std::uint64_t{parameter.offset_bytes} + parameter.size_bytes;
+    if (parameter.size_bytes == 0 || next > max_argument_bytes)
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "parameter {} of {} bytes at offset {} does not fit {} bytes", i,
+                  parameter.size_bytes, parameter.offset_bytes, max_argument_bytes);
+    if (parameter.offset_bytes < end)
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "parameter {} at offset {} overlaps the one before", i,
+                  parameter.offset_bytes);
+    end = next;
+  }
+}
+
+std::string join_names(const std::vector<std::string>& names) {
+  constexpr std::size_t most = 16;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(names.size(), most); ++i) text += (i == 0 ? "" : ", ") + names[i];
+  if (names.size() > most) text += fmt::format(" and {} more", names.size() - most);
+  return text;
+}
+
+std::vector<flagos_format_info_t> formats_of(Device& device) {
+  constexpr std::uint32_t most = 256;
+  std::vector<flagos_format_info_t> formats;
+  for (std::uint32_t i = 0; i < most; ++i) {
+    flagos_format_info_t info{};
+    info.struct_size = sizeof(info);
+    const flagos_status_t status = device.tables().module.get_format(device.native(), i, &info);
+    if (status == FLAGOS_STATUS_NOT_FOUND) return formats;
+    expect(status, "module.get_format");
+    info.struct_size = sizeof(info);
+    for (auto [text, size] : {std::pair<char*, std::size_t>{info.name, sizeof(info.name)},
+                              {info.version, sizeof(info.version)},
+                              {info.target, sizeof(info.target)}})
+      text[size - 1] = '\0';
+    formats.push_back(info);
+  }
+  throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin reports more than {} formats", most);
+}
+
+// The desc that the plugin gets; throws unless the device takes the format in that way.
+flagos_module_desc_t check_module_desc(Device& device, const flagos_module_desc_t* given, std::uint32_t flag,
+                                       const char* verb) {
+  flagos_module_desc_t desc = check_desc(given, "flagos_module_desc_t");
+  desc.struct_size = sizeof(desc);
+  desc.next = nullptr;
+  check_flags(desc.flags, 0, "flagos_module_desc_t.flags");
+  require(desc.format, "format");
+  if ((desc.path != nullptr) == (desc.data != nullptr))
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "give either path or data; {} given",
+                desc.path != nullptr ? "both were" : "neither was");
+  std::string known;
+  for (const flagos_format_info_t& format : formats_of(device)) {
+    if ((format.flags & flag) == 0) continue;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", format.name);
+    if (std::strncmp(desc.format, format.name, sizeof(format.name)) != 0) continue;
+    if (desc.path != nullptr && (format.flags & FLAGOS_FORMAT_FLAG_PATH) == 0)
+      throw_error(FLAGOS_STATUS_UNSUPPORTED, "device {} takes '{}' from memory only, not by path", device.info().id,
+                  format.name);
+    return desc;
+  }
+  throw_error(FLAGOS_STATUS_UNSUPPORTED, "device {} does not {} the format '{}'; it takes: {}", device.info().id, verb,
+              std::string_view(desc.format, ::strnlen(desc.format, 64)), known.empty() ? "none" : known);
+}
+
+void check_image(const flagos_module_desc_t& desc) {
+  if (desc.data != nullptr && desc.size_bytes == 0)
+    throw_error(FLAGOS_STATUS_INVALID_IMAGE, "the image is empty");
+  struct stat status {};
+  if (desc.path != nullptr && ::stat(desc.path, &status) != 0)
+    throw_error(FLAGOS_STATUS_NOT_FOUND, "{}: {}", desc.path, std::strerror(errno));
+}
+
+}  // namespace
+
+std::vector<std::string> Module::kernel_names() const {
+  std::vector<std::string> names;
+  if (!tables().has.kernel_names) return names;
+  constexpr std::uint32_t most = 1u << 20;
+  for (std::uint32_t i = 0; i < most; ++i) {
+    const char* name = nullptr;
+    const flagos_status_t status = tables().module.get_kernel_name(native_, i, &name);
+    if (status == FLAGOS_STATUS_NOT_FOUND) break;
+    expect(status, "module.get_kernel_name");
+    names.emplace_back(name == nullptr ? "" : name);
+  }
+  return names;
+}
+
+Kernel& Module::kernel(const flagos_kernel_desc_t& desc) {
+  check_signature(desc, device().info().max_argument_bytes);
+  const std::string signature(reinterpret_cast<const char*>(desc.parameters),
+                              desc.parameter_count * sizeof(flagos_parameter_t));
+  std::lock_guard lock(mutex_);
+  if (destroyed_) throw_handle_gone(Tag::module);
+  const auto key = std::make_pair(std::string(desc.name), signature);
+  if (const auto found = kernels_.find(key); found != kernels_.end()) return *found->second;
+
+  flagos_plugin_kernel_t* native = nullptr;
+  const flagos_status_t status = tables().module.get_kernel(native_, &desc, &native);
+  if (status == FLAGOS_STATUS_NOT_FOUND) {
+    const std::string names = join_names(kernel_names());
+    throw_error(status, "no kernel '{}' in the module{}{}", key.first, names.empty() ? "" : "; there are: ", names);
+  }
+  expect(status, "module.get_kernel");
+  if (native == nullptr)
+    throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from module.get_kernel");
+  auto kernel = Ref<Kernel>::adopt(new Kernel(*this, native));
+  const auto place = kernels_.emplace(key, kernel.get()).first;
+  try {
+    publish<flagos_kernel_t>(kernel);
+  } catch (...) {
+    kernels_.erase(place);
+    throw;
+  }
+  return *place->second;
+}
+
+}  // namespace flagos::core
+
+using namespace flagos;
+using namespace flagos::core;
+
+flagos_status_t flagos_module_get_format_count(flagos_device_t* device, uint32_t* out_count) {
+  clear_out(out_count);
+  return entry(__func__, [&] {
+    Device& object = resolve<Device>(device, "device");
+    require(out_count, "out_count") = static_cast<std::uint32_t>(formats_of(object).size());
+  });
+}
+
+flagos_status_t flagos_module_get_format(flagos_device_t* device, uint32_t index, flagos_format_info_t* out_info) {
+  return entry(__func__, [&] {
+    begin_out(out_info, "out_info");
+    const auto formats = formats_of(resolve<Device>(device, "device"));
+    if (index >= formats.size()) throw_error(FLAGOS_STATUS_NOT_FOUND, "format {} of {}", index, formats.size());
+    finish_out(out_info, formats[index]);
+  });
+}
+
+flagos_status_t flagos_module_load(flagos_device_t* device, const flagos_module_desc_t* desc,
+                                   flagos_module_t** out_module) {
+  clear_out(out_module);
+  return entry(__func__, [&] {
+    Device& object = resolve<Device>(device, "device");
+    require(out_module, "out_module");
+    const flagos_module_desc_t used = check_module_desc(object, desc, FLAGOS_FORMAT_FLAG_LOAD, "load");
+    check_image(used);
+    object.throw_if_lost();
+    flagos_plugin_module_t* native = nullptr;
+    expect(object.tables().module.load(object.native(), &used, &native), "module.load");
+    if (native == nullptr)
+      throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from module.load");
+    *out_module = publish<flagos_module_t>(Ref<Module>::adopt(new Module(object, native)));
+  });
+}
+
+flagos_status_t flagos_module_unload(flagos_module_t* module) {
+  if (module == nullptr) return entry(__func__, [] {});
+  return entry(__func__, [&] { destroy_child(resolve<Module>(module, "module")); });
+}
+
+namespace {
+
+// The two-call form: the needed size always, the bytes when there is room.
+void give_bytes(const void* data, std::uint64_t size, std::uint64_t capacity, void* target, std::uint64_t* out_size) {
+  *out_size = size;
+  if (capacity == 0 && target == nullptr) return;
+  if (capacity < size)
+    throw_error(FLAGOS_STATUS_BUFFER_TOO_SMALL, "{} bytes of room, {} are needed", capacity, size);
+  if (target == nullptr) throw_null("the buffer");
+  std::memcpy(target, data, size);
+}
+
+}  // namespace
+
+flagos_status_t flagos_module_get_log(flagos_module_t* module, uint64_t capacity_bytes, char* text,
+                                      uint64_t* out_size_bytes) {
+  clear_out(out_size_bytes);
+  return entry(__func__, [&] {
+    Module& object = resolve<Module>(module, "module");
+    require(out_size_bytes, "out_size_bytes");
+    const char* log = "";
+    if (object.tables().has.log) expect(object.tables().module.get_log(object.native(), &log), "module.get_log");
+    if (log == nullptr) log = "";
+    give_bytes(log, std::strlen(log) + 1, capacity_bytes, text, out_size_bytes);
+  });
+}
+
+flagos_status_t flagos_module_get_kernel(flagos_module_t* module, const flagos_kernel_desc_t* desc,
+                                         flagos_kernel_t** out_kernel) {
+  clear_out(out_kernel);
+  return entry(__func__, [&] {
+    Module& object = resolve<Module>(module, "module");
+    flagos_kernel_desc_t used = check_desc(desc, "flagos_kernel_desc_t");
+    used.struct_size = sizeof(used);
+    used.next = nullptr;
+    require(out_kernel, "out_kernel");
+    check_flags(used.flags, 0, "flagos_kernel_desc_t.flags");
+    if (used.padding != 0) throw_error(FLAGOS_STATUS_UNSUPPORTED, "flagos_kernel_desc_t.padding is not 0");
+    require(used.name, "name");
+    if (used.name[0] == '\0') throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "the kernel's name is empty");
+    object.device().throw_if_lost();
+    *out_kernel = to_handle<flagos_kernel_t>(object.kernel(used));
+  });
+}
+
+flagos_status_t flagos_module_get_kernel_count(flagos_module_t* module, uint32_t* out_count) {
+  clear_out(out_count);
+  return entry(__func__, [&] {
+    Module& object = resolve<Module>(module, "module");
+    require(out_count, "out_count") = static_cast<std::uint32_t>(object.kernel_names().size());
+  });
+}
+
+flagos_status_t flagos_module_get_kernel_name(flagos_module_t* module, uint32_t index, const char** out_name) {
+  clear_out(out_name);
+  return entry(__func__, [&] {
+    Module& object = resolve<Module>(module, "module");
+    require(out_name, "out_name");
+    const char* name = nullptr;
+    const flagos_status_t status = object.tables().has.kernel_names
+                                       ? object.tables().module.get_kernel_name(object.native(), index, &name)
+                                       : FLAGOS_STATUS_NOT_FOUND;
+    if (status == FLAGOS_STATUS_NOT_FOUND) throw_error(status, "the module has no kernel number {}", index);
+    expect(status, "module.get_kernel_name");
+    *out_name = name;
+  });
+}
+
+flagos_status_t flagos_module_get_global(flagos_module_t* module, const char* name, flagos_address_t* out_address,
+                                         uint64_t* out_size_bytes) {
+  clear_out(out_address);
+  clear_out(out_size_bytes);
+  return entry(__func__, [&] {
+    Module& object = resolve<Module>(module, "module");
+    require(name, "name");
+    require(out_address, "out_address");
+    require(out_size_bytes, "out_size_bytes");
+    object.device().require_feature(FLAGOS_FEATURE_MODULE_GLOBAL, "globals of modules");
+    flagos_address_t address = 0;
+    std::uint64_t size = 0;
+    const flagos_status_t status = object.tables().module.get_global(object.native(), name, &address, &size);
+    if (status == FLAGOS_STATUS_NOT_FOUND) throw_error(status, "no global '{}' in the module", name);
+    expect(status, "module.get_global");
+    *out_address = address;
+    *out_size_bytes = size;
+  });
+}
+
+flagos_status_t flagos_module_get_binary(flagos_module_t* module, uint64_t capacity_bytes, void* data,
+                                         uint64_t* out_size_bytes) {
+  clear_out(out_size_bytes);
+  return entry(__func__, [&] {
+    Module& object = resolve<Module>(module, "module");
+    require(out_size_bytes, "out_size_bytes");
+    if (!object.tables().has.binary)
+      throw_error(FLAGOS_STATUS_UNSUPPORTED, "device {} does not keep the images of modules", object.device().info().id);
+    const void* bytes = nullptr;
+    std::uint64_t size = 0;
+    expect(object.tables().module.get_binary(object.native(), &bytes, &size), "module.get_binary");
+    give_bytes(bytes, size, capacity_bytes, data, out_size_bytes);
+  });
+}
+
+// ---- compiled blobs ------------------------------------------------------------------------------------------------
+
+flagos_status_t flagos_module_compile(flagos_device_t* device, const flagos_module_desc_t* desc,
+                                      flagos_blob_t** out_blob) {
+  clear_out(out_blob);
+  return entry(__func__, [&] {
+    Device& object = resolve<Device>(device, "device");
+    require(out_blob, "out_blob");
+    const flagos_module_desc_t used = check_module_desc(object, desc, FLAGOS_FORMAT_FLAG_COMPILE, "compile");
+    check_image(used);
+    object.throw_if_lost();
+    auto blob = Ref<Blob>::adopt(new Blob(object));
+    flagos_compiled_t compiled{};
+    compiled.struct_size = sizeof(compiled);
+    const flagos_status_t status = object.tables().module.compile(object.native(), &used, &compiled);
+    if (status != FLAGOS_STATUS_OK && status != FLAGOS_STATUS_COMPILE_FAILED) expect(status, "module.compile");
+    struct Free {
+      Device& device;
+      flagos_compiled_t& compiled;
+      ~Free() { device.tables().module.free_compiled(device.native(), &compiled); }
+    } free_at_end{object, compiled};
+    if (compiled.log != nullptr) blob->log = compiled.log;
+    if (status == FLAGOS_STATUS_OK && compiled.data != nullptr) {
+      const auto* bytes = static_cast<const std::byte*>(compiled.data);
+      blob->data.assign(bytes, bytes + compiled.size_bytes);
+      blob->format = compiled.format == nullptr ? "" : compiled.format;
+    }
+    *out_blob = publish<flagos_blob_t>(std::move(blob));
+    expect(status, "module.compile");
+  });
+}
+
+flagos_status_t flagos_blob_get_data(flagos_blob_t* blob, const void** out_data, uint64_t* out_size_bytes,
+                                     const char** out_format) {
+  clear_out(out_data);
+  clear_out(out_size_bytes);
+  clear_out(out_format);
+  return entry(__func__, [&] {
+    Blob& object = resolve<Blob>(blob, "blob");
+    require(out_data, "out_data");
+    require(out_size_bytes, "out_size_bytes");
+    *out_data = object.data.data();
+    *out_size_bytes = object.data.size();
+    if (out_format != nullptr) *out_format = object.format.c_str();
+  });
+}
+
+flagos_status_t flagos_blob_get_log(flagos_blob_t* blob, const char** out_text) {
+  clear_out(out_text);
+  return entry(__func__, [&] {
+    Blob& object = resolve<Blob>(blob, "blob");
+    require(out_text, "out_text") = object.log.c_str();
+  });
+}
+
+flagos_status_t flagos_blob_destroy(flagos_blob_t* blob) {
+  if (blob == nullptr) return entry(__func__, [] {});
+  return entry(__func__, [&] { destroy_child(resolve<Blob>(blob, "blob")); });
+}

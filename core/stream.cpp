@@ -1,0 +1,245 @@
+// Streams: submission past the fast path, waits, poison, reset.
+#include "core/stream.hpp"
+
+#include "core/capture.hpp"
+#include "core/entry.hpp"
+#include "core/marker.hpp"
+#include "core/soft_queue.hpp"
+
+namespace flagos::core {
+
+Stream::Stream(Device& device, const flagos_stream_desc_t& desc) : Child(Tag::stream, device), desc_(desc) {
+  flagos_plugin_stream_t* native = nullptr;
+  expect(tables().stream.create(device.native(), &desc_, &native), "stream.create");
+  if (native == nullptr)
+    throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from stream.create");
+  native_.store(native, std::memory_order_release);
+  try {
+    device.attach(this);
+  } catch (...) {
+    tables().stream.destroy(native);
+    throw;
+  }
+  // A loss in between set the mode of the streams it saw; it did not see this one.
+  if (device.lost() != FLAGOS_STATUS_OK) set_mode(lost);
+}
+
+Stream::~Stream() = default;
+
+void Stream::release() {
+  device().detach(this);
+  marker_.reset();
+  soft_queue.reset();
+  tables().stream.destroy(native());
+  delete this;
+}
+
+void Stream::on_destroy() {
+  set_mode(dead);
+  if (mode() & capturing) capture_forget(*this);
+}
+
+flagos_status_t Stream::checked_submit(flagos_status_t status, const char* slot) { return checked(status, slot); }
+
+flagos_status_t Stream::submit_slow(Command command) {
+  touch();
+  const std::uint32_t bits = mode();
+  if (bits & lost) device().throw_if_lost();
+  if (bits & capturing) return capture_command(*this, std::move(command));
+  if (bits & poisoned)
+    throw_error(poison_status(), "the stream was poisoned by work before; see flagos_stream_reset");
+  if ((bits & soft) || needs_soft_queue(*this, command)) return soft_submit(*this, std::move(command));
+  return checked(issue(*this, command), "a submission");
+}
+
+void Stream::poison(flagos_status_t status) {
+  flagos_status_t expected = FLAGOS_STATUS_OK;
+  poison_.compare_exchange_strong(expected, status, std::memory_order_acq_rel);  // the first failure stays
+  set_mode(poisoned);
+}
+
+void Stream::forbid_capture(const char* name) {
+  if ((mode() & capturing) == 0) return;
+  capture_invalidate(*this, name);
+  throw_error(FLAGOS_STATUS_NOT_PERMITTED, "{} is not allowed on a capturing stream; the capture is invalidated", name);
+}
+
+flagos_status_t Stream::synchronize(std::uint64_t timeout_ns) {
+  const Deadline deadline(timeout_ns);
+  if (mode() & soft) {
+    const flagos_status_t status = soft_synchronize(*this, timeout_ns);
+    if (status != FLAGOS_STATUS_OK) return status;
+  }
+  while (true) {
+    if (device().lost() != FLAGOS_STATUS_OK) return device().lost();
+    const flagos_status_t status = tables().stream.synchronize(native(), deadline.slice_ns());
+    if (status == FLAGOS_STATUS_OK) return poison_status();
+    if (status != FLAGOS_STATUS_TIMEOUT) return device().lost() != FLAGOS_STATUS_OK ? device().lost() : checked(status, "stream.synchronize");
+    if (deadline.expired()) return FLAGOS_STATUS_TIMEOUT;
+    if (mode() & dead) return FLAGOS_STATUS_CANCELLED;
+  }
+}
+
+void Stream::reset() {
+  soft_cancel(*this, poison_status() != FLAGOS_STATUS_OK ? poison_status() : FLAGOS_STATUS_CANCELLED);
+  if (tables().has.reset) {
+    expect(tables().stream.reset(native()), "stream.reset");
+  } else if (tables().stream.synchronize(native(), FLAGOS_TIMEOUT_INFINITE) != FLAGOS_STATUS_OK) {
+    // A new stream in its place; the old one goes when nobody can be calling it any more.
+    flagos_plugin_stream_t* fresh = nullptr;
+    expect(tables().stream.create(device().native(), &desc_, &fresh), "stream.create");
+    struct Old {
+      Ref<Stream> stream;
+      flagos_plugin_stream_t* native;
+    };
+    auto* old = new Old{Ref<Stream>(this), native_.exchange(fresh, std::memory_order_acq_rel)};
+    epoch::retire(
+        [](void* data) {
+          auto* gone = static_cast<Old*>(data);
+          gone->stream->tables().stream.destroy(gone->native);
+          delete gone;
+        },
+        old);
+  }
+  poison_.store(FLAGOS_STATUS_OK, std::memory_order_release);
+  clear_mode(poisoned);
+}
+
+std::shared_ptr<Marker> Stream::mark() {
+  std::lock_guard lock(marker_mutex_);
+  // First the flag, then the look: work that comes in between sets the flag again.
+  if (touched_.exchange(false, std::memory_order_acq_rel)) {
+    marker_.reset();
+    if (mode() & soft) {
+      marker_ = std::make_shared<Marker>(tables());
+      soft_submit(*this, NotifyCommand{[held = marker_](flagos_status_t) { held->finish(); }});
+    } else if (tables().stream.synchronize(native(), 0) == FLAGOS_STATUS_TIMEOUT) {
+      marker_ = std::make_shared<Marker>(*this);
+    }
+  }
+  if (marker_ != nullptr && marker_->done()) marker_.reset();
+  return marker_;
+}
+
+}  // namespace flagos::core
+
+using namespace flagos;
+using namespace flagos::core;
+
+namespace {
+
+// A wait on the host: not in a capture, outside the read section, and with the poison's text.
+flagos_status_t wait_for(flagos_stream_t* stream, std::uint64_t timeout_ns, const char* name) {
+  Ref<Stream> object(&resolve<Stream>(stream, "stream"));
+  object->forbid_capture(name);
+  const flagos_status_t status = [&] {
+    Pause pause;
+    return object->synchronize(timeout_ns);
+  }();
+  if (status == FLAGOS_STATUS_OK) object->device().releases().poll();
+  if (status == FLAGOS_STATUS_CANCELLED && (object->mode() & Stream::dead))
+    throw_error(status, "the stream was destroyed while {} waited for it", name);
+  if (FLAGOS_STATUS_CLASS(status) != FLAGOS_STATUS_CLASS_ANSWER)
+    throw_error(status, "work on the stream failed with {}; see flagos_stream_reset", flagos_status_get_name(status));
+  return status;
+}
+
+}  // namespace
+
+flagos_status_t flagos_stream_create(flagos_device_t* device, const flagos_stream_desc_t* desc,
+                                     flagos_stream_t** out_stream) {
+  clear_out(out_stream);
+  return entry(__func__, [&] {
+    Device& object = resolve<Device>(device, "device");
+    require(out_stream, "out_stream");
+    flagos_stream_desc_t used{};
+    if (desc != nullptr) used = check_desc(desc, "flagos_stream_desc_t");
+    used.struct_size = sizeof(used);
+    used.next = nullptr;
+    check_flags(used.flags, 0, "flagos_stream_desc_t.flags");
+    const flagos_device_info_t& info = object.info();
+    if (used.priority < info.priority_high || used.priority > info.priority_low)
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "priority {} is outside {} to {} of device {}", used.priority,
+                  info.priority_high, info.priority_low, info.id);
+    object.throw_if_lost();
+    *out_stream = publish<flagos_stream_t>(Ref<Stream>::adopt(new Stream(object, used)));
+  });
+}
+
+flagos_status_t flagos_stream_destroy(flagos_stream_t* stream) {
+  if (stream == nullptr) return entry(__func__, [] {});
+  return entry(__func__, [&] { destroy_child(resolve<Stream>(stream, "stream")); });
+}
+
+flagos_status_t flagos_stream_query(flagos_stream_t* stream, uint32_t* out_complete) {
+  clear_out(out_complete);
+  return entry(
+      __func__,
+      [&] {
+        Stream& object = resolve<Stream>(stream, "stream");
+        require(out_complete, "out_complete");
+        object.forbid_capture("flagos_stream_query");
+        const flagos_status_t status = object.synchronize(0);
+        if (FLAGOS_STATUS_CLASS(status) != FLAGOS_STATUS_CLASS_ANSWER)
+          throw_error(status, "work on the stream failed with {}; see flagos_stream_reset",
+                      flagos_status_get_name(status));
+        *out_complete = status == FLAGOS_STATUS_OK ? 1 : 0;
+      },
+      Callback::allowed);
+}
+
+flagos_status_t flagos_stream_synchronize(flagos_stream_t* stream, uint64_t timeout_ns) {
+  return entry(__func__, [&] { return wait_for(stream, timeout_ns, "flagos_stream_synchronize"); });
+}
+
+flagos_status_t flagos_stream_launch_host(flagos_stream_t* stream, flagos_host_function_t function, void* user_data) {
+  return entry(__func__, [&] {
+    Stream& object = resolve<Stream>(stream, "stream");
+    if (function == nullptr) throw_null("function");
+    // Always as a command: core puts its own function around the application's, see issue.cpp.
+    return object.submit_slow(HostCommand{function, user_data});
+  });
+}
+
+flagos_status_t flagos_stream_reset(flagos_stream_t* stream) {
+  return entry(__func__, [&] {
+    Ref<Stream> object(&resolve<Stream>(stream, "stream"));
+    object->forbid_capture("flagos_stream_reset");
+    object->device().throw_if_lost();
+    object->reset();
+  });
+}
+
+namespace {
+
+void check_value_operation(Stream& stream, flagos_address_t address, std::uint32_t size_bytes) {
+  if (size_bytes != 4 && size_bytes != 8)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "size_bytes is {}, not 4 or 8", size_bytes);
+  stream.device().check_range(address, size_bytes, "the value");
+  if (address % size_bytes != 0)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "a value of {} bytes at {:#x} is not aligned", size_bytes, address);
+}
+
+}  // namespace
+
+flagos_status_t flagos_stream_write_value(flagos_stream_t* stream, flagos_address_t target, uint64_t value,
+                                          uint32_t size_bytes) {
+  return entry(__func__, [&] {
+    Stream& object = resolve<Stream>(stream, "stream");
+    check_value_operation(object, target, size_bytes);
+    return object.submit_slow(WriteValueCommand{target, value, size_bytes});
+  });
+}
+
+flagos_status_t flagos_stream_wait_value(flagos_stream_t* stream, flagos_address_t source, uint64_t value,
+                                         uint32_t size_bytes, flagos_compare_t compare) {
+  return entry(__func__, [&] {
+    Stream& object = resolve<Stream>(stream, "stream");
+    object.device().require_feature(FLAGOS_FEATURE_STREAM_VALUE, "waits for values");
+    if (compare != FLAGOS_COMPARE_EQUAL && compare != FLAGOS_COMPARE_GREATER_EQUAL)
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "compare is {}, not a FLAGOS_COMPARE_*", compare);
+    check_value_operation(object, source, size_bytes);
+    object.forbid_capture("flagos_stream_wait_value");
+    return object.submit_slow(WaitValueCommand{source, value, size_bytes, compare});
+  });
+}
