@@ -135,6 +135,38 @@ FLAGOS_CASE("copy.managed", {.clause = "flagos_memory_copy with managed memory",
   }
 }
 
+FLAGOS_CASE("copy.mapped_host", {.clause = "flagos_memory_copy with registered memory",
+                                 .level = Level::optional,
+                                 .feature = "host_register"}) {
+  constexpr std::uint64_t size = 64 * kKib;
+  Stream stream(t);
+  Buffer device(t, size);
+  std::vector<std::uint8_t> memory(2 * size);
+  flagos_address_t registered = 0;
+  t.ok(flagos_memory_host_register(t.device(), memory.data(), memory.size(), 0, &registered),
+       "memory_host_register");
+  const auto bytes = noise(t, size);
+  const std::span<const std::uint8_t> first(memory.data(), size);
+  const std::span<const std::uint8_t> second(memory.data() + size, size);
+  t.subcase("to the device");
+  std::copy(bytes.begin(), bytes.end(), memory.begin());
+  copy(t, stream, device.address(), registered, size);
+  synchronize(t, stream);
+  same(t, device.read(), bytes, "the copy of registered memory");
+  t.subcase("from the device");
+  copy(t, stream, registered + size, device.address(), size);
+  synchronize(t, stream);
+  same(t, second, bytes, "registered memory");
+  t.subcase("within, with an overlap");
+  copy(t, stream, registered + 7, registered, size - 7);
+  synchronize(t, stream);
+  same(t, first.subspan(7), std::span(bytes).first(size - 7), "registered memory");
+  t.subcase("past its end");
+  t.status(flagos_memory_copy(stream, registered + size + 1, device.address(), size),
+           FLAGOS_STATUS_INVALID_ARGUMENT, "memory_copy past the registered range");
+  t.ok(flagos_memory_host_unregister(t.device(), memory.data()), "memory_host_unregister");
+}
+
 FLAGOS_CASE("copy.offsets_matrix", {.clause = "flagos_memory_copy: any alignment"}) {
   constexpr std::uint64_t room = 512;
   Stream stream(t);

@@ -45,8 +45,7 @@ void mixed(Context& t, flagos_stream_t* stream, flagos_memory_kind_t host_kind, 
   copy(t, stream, first.address(), input.address(), count * 4);
   for (int i = 0; i < rounds; ++i) {
     outputs.push_back(std::make_unique<Side>(t, host_kind, count * 4));
-    launch(t, stream, t.kernel("data_add"), {16}, {256},
-           {arg(second.address()), arg(first.address()), arg_u32(7), arg_u32(count)});
+    add_words(t, stream, second.address(), first.address(), 7, count);
     copy(t, stream, outputs.back()->address(), second.address(), count * 4);
     copy(t, stream, first.address(), second.address(), count * 4);
   }

@@ -35,6 +35,14 @@ void copy(Context& t, flagos_stream_t* stream, flagos_address_t target, flagos_a
        "copy of " + std::to_string(size) + " bytes");
 }
 
+void add_words(Context& t, flagos_stream_t* stream, flagos_address_t target,
+               flagos_address_t source, std::uint32_t addend, std::uint32_t count) {
+  const flagos_device_info_t& info = t.info();
+  const std::uint32_t block = std::min({256u, info.max_block[0], info.max_block_threads});
+  launch(t, stream, t.kernel("data_add"), {(count + block - 1) / block}, {block},
+         {arg(target), arg(source), arg_u32(addend), arg_u32(count)});
+}
+
 void synchronize(Context& t, flagos_stream_t* stream) {
   t.ok(flagos_stream_synchronize(stream, kPatienceNs), "stream_synchronize");
 }

@@ -44,6 +44,10 @@ void fill(Context& t, flagos_stream_t* stream, flagos_address_t target, Pattern 
        "fill of " + std::to_string(size) + " bytes");
 }
 
+// Launches target[i] = source[i] + addend for `count` 32-bit words.
+void add_words(Context& t, flagos_stream_t* stream, flagos_address_t target,
+               flagos_address_t source, std::uint32_t addend, std::uint32_t count);
+
 void synchronize(Context& t, flagos_stream_t* stream);
 void record(Context& t, flagos_event_t* event, flagos_stream_t* stream);
 void wait_event(Context& t, flagos_stream_t* stream, flagos_event_t* event);

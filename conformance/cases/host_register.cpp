@@ -254,8 +254,7 @@ FLAGOS_CASE("host.devptr.equal_or_query",
   for (std::uint32_t i = 0; i < count; ++i) memory[i] = i * 3;
   Registration registration(t, memory.data(), count * 4);
   t.subcase("read and write by a kernel");
-  launch(t, stream, t.kernel("data_add"), {16}, {256},
-         {arg(registration.address()), arg(registration.address()), arg_u32(5), arg_u32(count)});
+  add_words(t, stream, registration.address(), registration.address(), 5, count);
   synchronize(t, stream);
   for (std::uint32_t i = 0; i < count; ++i)
     t.equal(memory[i], i * 3 + 5, "word " + std::to_string(i));

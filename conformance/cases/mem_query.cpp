@@ -99,10 +99,7 @@ FLAGOS_CASE("mem.guard.oob_write",
   check("update", [&](auto to) {
     t.ok(flagos_memory_update(stream, to, bytes.data(), FLAGOS_MEMORY_UPDATE_MAX), "memory_update");
   });
-  check("kernel", [&](auto to) {
-    launch(t, stream, t.kernel("data_add"), {128}, {256},
-           {arg(to), arg(source.address()), arg_u32(1), arg_u32(size / 4)});
-  });
+  check("kernel", [&](auto to) { add_words(t, stream, to, source.address(), 1, size / 4); });
   check("two halves", [&](auto to) {
     copy(t, stream, to + 1, source.address(), size / 2 - 1);
     copy(t, stream, to + size / 2, source.address(3), size / 2);
@@ -120,8 +117,7 @@ FLAGOS_CASE("mem.managed.coherence",
   for (const std::uint32_t round : {1u, 2u, 3u, 4u}) {
     t.subcase("round=" + std::to_string(round));
     for (std::uint32_t i = 0; i < count; ++i) on_host[i] = i * round;
-    launch(t, stream, t.kernel("data_add"), {100}, {256},
-           {arg(managed.address()), arg(managed.address()), arg_u32(round), arg_u32(count)});
+    add_words(t, stream, managed.address(), managed.address(), round, count);
     if (round % 2 == 0 && t.has(FLAGOS_FEATURE_PREFETCH)) {
       t.ok(flagos_memory_prefetch(stream, managed.address(), managed.size()), "memory_prefetch");
     }

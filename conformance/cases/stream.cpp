@@ -126,8 +126,7 @@ FLAGOS_CASE("stream.order.kernel_then_copy",
   const auto bytes = noise(t, count * 4);
   source.write(bytes);
   for (std::uint32_t i = 0; i < rounds; ++i) {
-    launch(t, stream, t.kernel("data_add"), {40}, {256},
-           {arg(target.address()), arg(source.address()), arg_u32(i), arg_u32(count)});
+    add_words(t, stream, target.address(), source.address(), i, count);
     copy(t, stream, results.address(i * 8), target.address(), 4);
     copy(t, stream, results.address(i * 8 + 4), target.address((count - 1) * 4), 4);
   }
@@ -152,8 +151,7 @@ FLAGOS_CASE("stream.order.copy_then_kernel",
   inputs.write(bytes);
   for (std::uint64_t i = 0; i < rounds; ++i) {
     copy(t, stream, input.address(), inputs.address(i * count * 4), count * 4);
-    launch(t, stream, t.kernel("data_add"), {40}, {256},
-           {arg(outputs.address(i * count * 4)), arg(input.address()), arg_u32(3), arg_u32(count)});
+    add_words(t, stream, outputs.address(i * count * 4), input.address(), 3, count);
   }
   synchronize(t, stream);
   auto model = words(bytes);
@@ -168,15 +166,14 @@ FLAGOS_CASE("stream.async.returns_early",
   Buffer target(t, 4096);
   const auto bytes = noise(t, 4096);
   source.write(bytes);
-  flagos_kernel_t* const add = t.kernel("data_add");
+  t.kernel("data_add");  // loaded before anything is held
   Stream stream(t);
   Blocker blocker(t, stream);
   t.subcase("copy");
   copy(t, stream, target.address(), source.address(), 4096);
   check_held(t, stream, "memory_copy");
   t.subcase("kernel");
-  launch(t, stream, add, {4}, {256},
-         {arg(target.address()), arg(target.address()), arg_u32(1), arg_u32(1024)});
+  add_words(t, stream, target.address(), target.address(), 1, 1024);
   check_held(t, stream, "kernel_launch");
   t.subcase("fill");
   fill(t, stream, target.address(), std::uint32_t{9}, 4);
@@ -220,7 +217,6 @@ FLAGOS_CASE("stream.sync.waits_all",
   constexpr std::uint64_t size = 16 * kMib;
   const auto kind =
       t.has(FLAGOS_FEATURE_PINNED_MEMORY) ? FLAGOS_MEMORY_KIND_PINNED : FLAGOS_MEMORY_KIND_UNKNOWN;
-  flagos_kernel_t* const add = t.kernel("data_add");
   Stream stream(t);
   Buffer work(t, size);
   Side target(t, kind, 4096);
@@ -240,10 +236,8 @@ FLAGOS_CASE("stream.sync.waits_all",
   for (std::uint32_t round = 0; round < static_cast<std::uint32_t>(rounds); ++round) {
     check("copy", 100 + round,
           [&] { copy(t, stream, device.address(), work.address(size - 4096), 4096); });
-    check("kernel", 200 + round, [&] {
-      launch(t, stream, add, {4}, {256},
-             {arg(device.address()), arg(work.address()), arg_u32(0), arg_u32(1024)});
-    });
+    check("kernel", 200 + round,
+          [&] { add_words(t, stream, device.address(), work.address(), 0, 1024); });
     check("fill", 300 + round, [&] { fill(t, stream, device.address(), 300 + round, 4096); });
   }
 }

@@ -214,14 +214,12 @@ FLAGOS_CASE("stream.wait_event.diamond", {.clause = "flagos_stream_wait_event: f
     streams.push_back(std::make_unique<Stream>(t));
     events.push_back(std::make_unique<Event>(t));
   }
-  flagos_kernel_t* const add = t.kernel("data_add");
   for (std::uint32_t round = 0; round < rounds; ++round) {
     fill(t, root, source.address(), round * 1000, 4);
     record(t, started, root);
     for (std::uint32_t i = 0; i < width; ++i) {
       wait_event(t, *streams[i], started);
-      launch(t, *streams[i], add, {1}, {1},
-             {arg(middle.address(i * 4)), arg(source.address()), arg_u32(i), arg_u32(1)});
+      add_words(t, *streams[i], middle.address(i * 4), source.address(), i, 1);
       record(t, *events[i], *streams[i]);
       wait_event(t, root, *events[i]);
     }
