@@ -72,7 +72,7 @@ FLAGOS_CASE("selftest.forge", {.clause = "runner: a result line from elsewhere"}
   std::fputs(line, stdout);
   std::fflush(stdout);
   // Every descriptor that the case can guess, the reports' own among them.
-  for (int descriptor = 3; descriptor < 64; ++descriptor) {
+  for (int descriptor = 3; descriptor < 1024; ++descriptor) {
     [[maybe_unused]] const ssize_t written = write(descriptor, line, std::char_traits<char>::length(line));
   }
   t.fail("the real outcome");
