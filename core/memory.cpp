@@ -4,6 +4,7 @@
 
 #include "core/device.hpp"
 #include "core/entry.hpp"
+#include "core/memory.hpp"
 #include "core/stream.hpp"
 #include "core/validation.hpp"
 
@@ -14,6 +15,8 @@ std::optional<Allocation> release_allocation(Device& device, flagos_address_t ba
   std::optional<Allocation> found = device.addresses().erase(base, wanted);
   if (!found) return found;
   if (!found->pool) device.count_allocation(-1);
+  if ((process_state.load(std::memory_order_relaxed) & process_validating) && found->host_pointer == nullptr)
+    validate_freed(found->base, found->size_bytes);
   device.releases().add([kept = Ref<Device>(&device), allocation = *found] {
     if (allocation.host_pointer != nullptr) {
       kept->tables().memory.host_unregister(kept->native(), allocation.host_pointer);

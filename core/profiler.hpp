@@ -19,7 +19,7 @@ class Profiler : public Child {
   Profiler(Device& device, std::uint64_t capacity);
   // Starts or stops the plugin; throws Error.
   void enable(bool enabled);
-  void on_destroy();
+  void on_destroy() override;
 
   void push(const flagos_record_t& record);
   // Moves the oldest records out; gives their number, and how many were lost since the last call.

@@ -26,6 +26,9 @@ flagos_status_t soft_submit(Stream& stream, Command command);
 // The same for commands that must stay together.
 flagos_status_t soft_submit(Stream& stream, std::vector<Command> commands);
 
+// Has `function` called when the work before is done, if the stream has a soft queue; else false, and nothing happened.
+bool soft_notify(Stream& stream, std::function<void(flagos_status_t)> function);
+
 // OK when what was in the soft queue at the call is done, TIMEOUT while it is not; ends early, with OK, when the queue
 // was dropped, and with CANCELLED when the stream's handle was destroyed. The caller has left its read section (Pause)
 // and keeps the stream by a Ref.

@@ -22,7 +22,7 @@ class Timeline : public Child {
   Timeline(Device& device, std::uint64_t initial_value);
   ~Timeline() override;
   void release() override;
-  void on_destroy();  // waits that are pending end with CANCELLED
+  void on_destroy() override;  // waits that are pending end with CANCELLED
 
   // The plugin's object; nullptr when core emulates it.
   flagos_plugin_timeline_t* native() const { return native_; }
@@ -35,6 +35,8 @@ class Timeline : public Child {
   void signal_or_fail(std::uint64_t value) noexcept;
   // The first failure stays.
   void fail(flagos_status_t status) noexcept;
+  // Fails it for a reason that the plugin cannot know: the device was lost, the handle destroyed.
+  void end(flagos_status_t status) noexcept;
 
   void add_waiter(TimelineWaiter& waiter);
   void remove_waiter(TimelineWaiter& waiter);
@@ -44,7 +46,7 @@ class Timeline : public Child {
 
   flagos_plugin_timeline_t* native_ = nullptr;
   std::atomic<std::uint64_t> value_;
-  // Also of native ones: set by core when the device was lost or the handle destroyed.
+  // Of a native one only what `end` was told.
   std::atomic<flagos_status_t> failure_{FLAGOS_STATUS_OK};
   std::mutex mutex_;
   std::vector<TimelineWaiter*> waiters_;

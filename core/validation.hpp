@@ -14,15 +14,20 @@ class Device;
 class Event;
 class Kernel;
 
-// Parameters of dtype ADDRESS must point into live memory of the kernel's device, ordinary host memory only where its
-// kernels can read it. Throws INVALID_ARGUMENT that names parameter and address. Also warns of a kernel whose block
-// is no multiple of the device's subgroup. `desc` is packed.
+// Parameters of dtype ADDRESS must not point to memory that was freed, that belongs to another device, or, unless
+// kernels can read ordinary host memory, to nobody. Throws INVALID_ARGUMENT that names parameter and address.
+// `desc` is packed.
 void validate_launch(const Kernel& kernel, const flagos_launch_desc_t& desc);
-// Warns of ranges that overlap without being equal.
+// Throws INVALID_ARGUMENT for memory that was freed; warns of memory of another device and of ranges that overlap
+// without being equal.
 void validate_copy(Device& device, flagos_address_t target, flagos_address_t source, std::uint64_t size_bytes);
 // The memory that a graph's node uses must be live when the graph is launched. Throws INVALID_ARGUMENT.
 void validate_command(Device& device, const Command& command, std::uint64_t node);
-// Warns when an event is destroyed that a thread is waiting for; Event::synchronize runs inside an EventWait.
+
+// An allocation was given back; its addresses are watched for as long as no other takes them.
+void validate_freed(flagos_address_t base, std::uint64_t size_bytes);
+
+// Warns when an event is destroyed that a thread is waiting for; a host wait for an event runs inside an EventWait.
 void validate_event_destroy(const Event& event);
 
 class EventWait {

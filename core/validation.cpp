@@ -1,0 +1,160 @@
+// The checks of the validation layer.
+#include "core/validation.hpp"
+
+#include <array>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "core/device.hpp"
+#include "core/entry.hpp"
+#include "core/event.hpp"
+#include "core/log.hpp"
+#include "core/module.hpp"
+
+namespace flagos::core {
+
+namespace {
+
+struct Range {
+  flagos_address_t base = 0;
+  std::uint64_t size_bytes = 0;
+};
+
+struct Watched {
+  std::mutex mutex;
+  std::array<Range, 1024> freed;  // the latest, as a ring
+  std::size_t next = 0;
+  std::map<const Event*, std::uint32_t> waits;
+};
+
+Watched& watched() {
+  static auto& the_watched = *new Watched;
+  return the_watched;
+}
+
+bool was_freed(flagos_address_t address) {
+  std::lock_guard lock(watched().mutex);
+  for (const Range& range : watched().freed) {
+    if (address >= range.base && address - range.base < range.size_bytes) return true;
+  }
+  return false;
+}
+
+// The id of another open device that the address belongs to, or "".
+std::string foreign_owner(const Device& device, flagos_address_t address) {
+  const auto others = handles.collect([&](const Object& object) {
+    return object.tag() == Tag::device && &object != &device &&
+           static_cast<const Device&>(object).info().index != device.info().index;
+  });
+  for (const Ref<Object>& other : others) {
+    auto& owner = static_cast<Device&>(*other);
+    if (owner.addresses().find(address) != nullptr) return owner.info().id;
+  }
+  return {};
+}
+
+// What is wrong with an address that a kernel or copy of `device` is given; "" when nothing is.
+std::string complaint(Device& device, flagos_address_t address, bool kernel) {
+  if (address == 0 || device.addresses().find(address) != nullptr) return {};
+  if (const std::string owner = foreign_owner(device, address); !owner.empty())
+    return fmt::format("{:#x} is memory of device {}, not of {}", address, owner, device.info().id);
+  if (was_freed(address)) return fmt::format("{:#x} lies in memory that was freed", address);
+  const bool host = (device.info().capabilities & FLAGOS_DEVICE_CAPABILITY_PAGEABLE_KERNEL_ACCESS) != 0;
+  if (kernel && !host)
+    return fmt::format("{:#x} is no memory of device {}, whose kernels cannot reach ordinary host memory", address,
+                       device.info().id);
+  return {};
+}
+
+void refuse_freed(Device& device, flagos_address_t address, const std::string& what) {
+  if (device.addresses().find(address) == nullptr && was_freed(address))
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "validation: {}: {:#x} lies in memory that was freed", what, address);
+}
+
+void check_arguments(const Kernel& kernel, const void* block, std::uint64_t size_bytes, const std::string& where) {
+  const auto& parameters = kernel.parameters();
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const flagos_parameter_t& parameter = parameters[i];
+    if (parameter.dtype != FLAGOS_DTYPE_ADDRESS || parameter.offset_bytes + std::uint64_t{8} > size_bytes) continue;
+    flagos_address_t address = 0;
+    std::memcpy(&address, static_cast<const char*>(block) + parameter.offset_bytes, sizeof(address));
+    const std::string wrong = complaint(kernel.device(), address, true);
+    if (!wrong.empty())
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "validation: {}kernel '{}', parameter {}: {}", where,
+                  kernel.info().name, i, wrong);
+  }
+}
+
+struct NodeCheck {
+  Device& device;
+  std::string where;
+
+  void operator()(const CopyCommand& command) const {
+    refuse_freed(device, command.target, where + "target");
+    refuse_freed(device, command.source, where + "source");
+  }
+  void operator()(const Copy2dCommand& command) const {
+    refuse_freed(device, command.desc.target, where + "target");
+    refuse_freed(device, command.desc.source, where + "source");
+  }
+  void operator()(const FillCommand& command) const { refuse_freed(device, command.target, where + "target"); }
+  void operator()(const LaunchCommand& command) const {
+    check_arguments(*command.kernel, command.arguments.data(), command.arguments.size(), where);
+  }
+  template <typename T>
+  void operator()(const T&) const {}
+};
+
+}  // namespace
+
+void validate_launch(const Kernel& kernel, const flagos_launch_desc_t& desc) {
+  if (desc.argument_block != nullptr) check_arguments(kernel, desc.argument_block, desc.argument_bytes, "");
+}
+
+void validate_copy(Device& device, flagos_address_t target, flagos_address_t source, std::uint64_t size_bytes) {
+  refuse_freed(device, target, "copy target");
+  refuse_freed(device, source, "copy source");
+  for (const flagos_address_t address : {target, source}) {
+    if (const std::string wrong = complaint(device, address, false); !wrong.empty())
+      log(FLAGOS_LOG_LEVEL_WARNING, "validation: copy: {}", wrong);
+  }
+  const std::uint64_t distance = target > source ? target - source : source - target;
+  if (distance != 0 && distance < size_bytes)
+    log(FLAGOS_LOG_LEVEL_WARNING, "validation: a copy of {} bytes from {:#x} to {:#x} overlaps itself", size_bytes,
+        source, target);
+}
+
+void validate_command(Device& device, const Command& command, std::uint64_t node) {
+  std::visit(NodeCheck{device, fmt::format("graph node {:#x}, ", node)}, command);
+}
+
+void validate_freed(flagos_address_t base, std::uint64_t size_bytes) {
+  std::lock_guard lock(watched().mutex);
+  watched().freed[watched().next] = {base, size_bytes};
+  watched().next = (watched().next + 1) % watched().freed.size();
+}
+
+void validate_event_destroy(const Event& event) {
+  std::lock_guard lock(watched().mutex);
+  const auto found = watched().waits.find(&event);
+  if (found != watched().waits.end())
+    log(FLAGOS_LOG_LEVEL_WARNING, "validation: an event is destroyed while {} threads wait for it", found->second);
+}
+
+EventWait::EventWait(const Event& event)
+    : event_((process_state.load(std::memory_order_relaxed) & process_validating) != 0 ? &event : nullptr) {
+  if (event_ == nullptr) return;
+  std::lock_guard lock(watched().mutex);
+  ++watched().waits[event_];
+}
+
+EventWait::~EventWait() {
+  if (event_ == nullptr) return;
+  std::lock_guard lock(watched().mutex);
+  const auto found = watched().waits.find(event_);
+  if (--found->second == 0) watched().waits.erase(found);
+}
+
+}  // namespace flagos::core
