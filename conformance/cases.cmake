@@ -1,38 +1,85 @@
 # The case files of the suite, one per line. A line may name a file that is not there yet.
 set(FLAGOS_CASE_SOURCES
   cases/selftest.cpp
-  cases/abi.cpp
+  cases/abi_load.cpp
+  cases/abi_negotiate.cpp
+  cases/abi_process.cpp
+  cases/abi_struct.cpp
+  cases/abi_text.cpp
   cases/cb.cpp
+  cases/cb_inside.cpp
   cases/copy.cpp
   cases/copy_2d.cpp
   cases/copy_order.cpp
   cases/copy_rules.cpp
   cases/copy_stress.cpp
   cases/data.cpp
-  cases/dev.cpp
+  cases/dag.cpp
+  cases/dev_caps.cpp
+  cases/dev_open.cpp
+  cases/dev_query.cpp
+  cases/elf_file.cpp
+  cases/elfso.cpp
+  cases/entries.cpp
+  cases/entries_graph.cpp
+  cases/entries_memory.cpp
+  cases/entries_module.cpp
+  cases/entries_runtime.cpp
+  cases/entries_stream.cpp
+  cases/entry_world.cpp
   cases/event.cpp
+  cases/event_order.cpp
+  cases/event_time.cpp
   cases/fill.cpp
-  cases/graph.cpp
+  cases/graph_capture.cpp
+  cases/graph_launch.cpp
+  cases/graph_nodes.cpp
+  cases/graph_support.cpp
+  cases/graph_update.cpp
   cases/host.cpp
   cases/host_register.cpp
-  cases/krn.cpp
+  cases/krn_arguments.cpp
+  cases/krn_grid.cpp
+  cases/krn_work.cpp
   cases/leak.cpp
+  cases/leak_objects.cpp
   cases/life.cpp
+  cases/life_process.cpp
+  cases/life_runtime.cpp
   cases/mem_alloc.cpp
   cases/mem_free.cpp
   cases/mem_limits.cpp
   cases/mem_pool.cpp
   cases/mem_query.cpp
   cases/mod.cpp
+  cases/mod_broken.cpp
+  cases/module_support.cpp
   cases/neg.cpp
+  cases/neg_codes.cpp
+  cases/neg_codes_graph.cpp
+  cases/neg_codes_modules.cpp
+  cases/neg_codes_objects.cpp
+  cases/neg_state.cpp
+  cases/neg_values.cpp
+  cases/negatives.cpp
+  cases/plugin_probe.cpp
+  cases/process.cpp
+  cases/prof.cpp
   cases/stream.cpp
   cases/stream_life.cpp
   cases/stream_wait.cpp
-  cases/tl.cpp
+  cases/structs.cpp
+  cases/structs_graph.cpp
+  cases/tl_order.cpp
+  cases/tl_timeline.cpp
+  cases/work.cpp
 )
 
 # Kernels of the pack for format elf-so, one file per line.
 set(FLAGOS_CASE_KERNELS
   kernels/kernels.c
   kernels/data.c
+  kernels/krn.c
+  kernels/mod.c
+  kernels/tl.c
 )
