@@ -1,0 +1,205 @@
+#include "plugins/cpu/stream.hpp"
+
+#include <sched.h>
+
+#include <cstring>
+
+#include "plugins/cpu/device.hpp"
+#include "plugins/cpu/handles.hpp"
+
+namespace flagos::cpu {
+namespace {
+constexpr std::uint32_t deep_queue_chunks = 64;  // some 16,000 launches
+constexpr std::uint64_t stall_ns = 200'000;
+constexpr std::uint64_t synchronize_spin_ns = 20'000;
+}  // namespace
+
+Stream::Stream(Device& device, std::int32_t priority)
+    : device_(device),
+      id_(device.instance().next_stream_id.fetch_add(1)),
+      level_(static_cast<std::uint32_t>(priority - priority_high)) {}
+
+void Stream::drop() noexcept {
+  if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+}
+
+std::uint64_t Stream::queued_time() const noexcept { return device_.is_profiling() ? now_ns() : 0; }
+
+// A producer that is faster than the device is held back, so that the queue does not grow without
+// end. But whoever submits may be the one that the stream waits for: when nothing moves the queue
+// grows instead.
+void Stream::wait_for_room() noexcept {
+  if (queue_.chunk_count() < deep_queue_chunks) return;
+  std::uint64_t seen = completed_.load();
+  std::uint64_t until = now_ns() + stall_ns;
+  while (seen != stalled_at_ && queue_.chunk_count() >= deep_queue_chunks) {
+    for (int i = 0; i < 64; ++i) relax();
+    sched_yield();
+    const std::uint64_t completed = completed_.load();
+    if (completed != seen) {
+      seen = completed;
+      until = now_ns() + stall_ns;
+    } else if (now_ns() >= until) {
+      stalled_at_ = seen;
+    }
+  }
+}
+
+// The holder clears scheduled_ and then looks at submitted_ again; here it is the other way round.
+void Stream::schedule() noexcept {
+  if (scheduled_.load() || scheduled_.exchange(true)) return;
+  acquire();
+  device_.pool().push(*this, level_);
+}
+
+bool Stream::release() noexcept {
+  scheduled_.store(false);
+  if (submitted_.load() != completed_.load() && !scheduled_.exchange(true)) return false;
+  drop();
+  return true;
+}
+
+void Stream::unpark() noexcept {
+  unlink();
+  device_.pool().push(*this, level_);
+}
+
+void Stream::submit_launch(const Kernel& kernel, const LaunchShape& shape, const void* arguments,
+                           std::size_t size_bytes) {
+  // Behind the command's own cache line, where the arguments are aligned as parameters may ask for.
+  constexpr std::size_t padding = 64 - sizeof(LaunchCommand);
+  submit<LaunchCommand>(padding + size_bytes, [&](LaunchCommand& command) {
+    command.kernel = &kernel;
+    command.shape = shape;
+    command.argument_bytes = static_cast<std::uint32_t>(size_bytes);
+    if (size_bytes != 0) std::memcpy(command.arguments(), arguments, size_bytes);
+  });
+}
+
+Failure Stream::failure() const {
+  if (poison_status_.load() == FLAGOS_STATUS_OK) return nullptr;
+  const std::lock_guard lock(poison_mutex_);
+  return poison_;
+}
+
+void Stream::throw_if_poisoned() const {
+  if (const Failure failure = this->failure()) throw Error(*failure);
+}
+
+void Stream::poison(Failure failure) noexcept {
+  {
+    const std::lock_guard lock(poison_mutex_);
+    if (poison_) return;
+    poison_ = failure;
+    poison_status_.store(failure->status());
+  }
+  const Host& host = device_.host();
+  entry(host, [&] {
+    host.log(FLAGOS_LOG_LEVEL_WARNING,
+             fmt::format("cpu: stream {} is poisoned: {}", id_, failure->what()));
+  });
+}
+
+bool Stream::wait_for(std::uint64_t count, const Deadline& deadline) noexcept {
+  return signal_.wait([&] { return completed_.load() >= count; }, deadline, synchronize_spin_ns);
+}
+
+flagos_status_t Stream::synchronize(std::uint64_t timeout_ns) {
+  if (!wait_for(submitted_.load(), Deadline(timeout_ns))) return FLAGOS_STATUS_TIMEOUT;
+  throw_if_poisoned();
+  return FLAGOS_STATUS_OK;
+}
+
+void Stream::reset() {
+  wait_for(submitted_.load(), Deadline(UINT64_MAX));
+  const std::lock_guard lock(poison_mutex_);
+  poison_.reset();
+  poison_status_.store(FLAGOS_STATUS_OK);
+}
+
+// Core destroys a stream when its work is done. What is parked even so would wait for ever: it is
+// given up.
+void Stream::destroy() noexcept {
+  {
+    const std::lock_guard lock(device_.instance().lot.mutex);
+    is_cancelled_ = true;
+    if (is_parked()) unpark();
+  }
+  wait_for(submitted_.load(), Deadline(UINT64_MAX));
+  device_.remove(*this);
+  drop();
+}
+
+flagos_status_t stream_create(flagos_plugin_device_t* device, const flagos_stream_desc_t* desc,
+                              flagos_plugin_stream_t** out_stream) noexcept {
+  Device& self = from_c(device);
+  return entry(self.host(), [&] {
+    const std::int32_t priority = desc != nullptr ? desc->priority : 0;
+    if (priority < priority_high || priority > priority_low)
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "priority {}, expected {} to {}", priority,
+                  priority_high, priority_low);
+    auto* stream = new Stream(self, priority);
+    self.add(*stream);
+    *out_stream = to_c(stream);
+  });
+}
+
+void stream_destroy(flagos_plugin_stream_t* stream) noexcept { from_c(stream).destroy(); }
+
+flagos_status_t stream_synchronize(flagos_plugin_stream_t* stream,
+                                   std::uint64_t timeout_ns) noexcept {
+  Stream& self = from_c(stream);
+  return entry(self.device().host(), [&] { return self.synchronize(timeout_ns); });
+}
+
+flagos_status_t stream_wait_event(flagos_plugin_stream_t* stream,
+                                  flagos_plugin_event_t* event) noexcept {
+  Stream& self = from_c(stream);
+  return entry(self.device().host(), [&] {
+    RecordRef record = from_c(event).current();
+    if (!record || record->is_done()) return self.throw_if_poisoned();
+    self.submit<WaitRecordCommand>(
+        [&](WaitRecordCommand& command) { command.record = std::move(record); });
+  });
+}
+
+flagos_status_t stream_launch_host(flagos_plugin_stream_t* stream, flagos_host_function_t function,
+                                   void* user_data) noexcept {
+  Stream& self = from_c(stream);
+  return entry(self.device().host(), [&] {
+    self.submit<HostCommand>([&](HostCommand& command) {
+      command.function = function;
+      command.user_data = user_data;
+    });
+  });
+}
+
+flagos_status_t stream_write_value(flagos_plugin_stream_t* stream, flagos_address_t target,
+                                   std::uint64_t value, std::uint32_t size_bytes) noexcept {
+  Stream& self = from_c(stream);
+  return entry(self.device().host(), [&] {
+    self.submit<WriteValueCommand>([&](WriteValueCommand& command) {
+      command.target = target;
+      command.value = value;
+      command.bytes = size_bytes;
+    });
+  });
+}
+
+flagos_status_t stream_wait_value(flagos_plugin_stream_t* stream, flagos_address_t source,
+                                  std::uint64_t value, std::uint32_t size_bytes,
+                                  flagos_compare_t compare) noexcept {
+  Stream& self = from_c(stream);
+  return entry(self.device().host(), [&] {
+    self.submit<WaitValueCommand>([&](WaitValueCommand& command) {
+      command.condition = {source, value, size_bytes, compare};
+    });
+  });
+}
+
+flagos_status_t stream_reset(flagos_plugin_stream_t* stream) noexcept {
+  Stream& self = from_c(stream);
+  return entry(self.device().host(), [&] { self.reset(); });
+}
+
+}  // namespace flagos::cpu

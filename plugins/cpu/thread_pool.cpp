@@ -1,0 +1,337 @@
+#include "plugins/cpu/thread_pool.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "plugins/cpu/thread.hpp"
+
+namespace flagos::cpu {
+namespace {
+
+constexpr std::uint64_t spin_ns = 30'000;      // longer than from one launch to the next
+constexpr std::uint64_t alone_ns = 15'000;     // below it a wake costs more than it gains
+constexpr std::uint64_t stall_ns = 1'000'000;  // no task found a worker for so long: add one
+constexpr std::uint64_t retire_ns = 1'000'000'000;
+constexpr std::uint64_t pieces_per_thread = 4;  // enough to even out blocks of unequal length
+
+}  // namespace
+
+void Worker::Free::operator()(void* memory) const noexcept { std::free(memory); }
+
+void* Worker::scratch(std::size_t size_bytes) noexcept {
+  if (size_bytes > scratch_size_) {
+    const std::size_t rounded = (size_bytes + 4095) & ~std::size_t{4095};
+    scratch_.reset(std::aligned_alloc(64, rounded));
+    scratch_size_ = scratch_ ? rounded : 0;
+  }
+  return scratch_.get();
+}
+
+void TaskQueue::push(Task& task) noexcept {
+  task.next_ = nullptr;
+  (last_ != nullptr ? last_->next_ : first_) = &task;
+  last_ = &task;
+}
+
+Task& TaskQueue::pop() noexcept {
+  Task& task = *first_;
+  first_ = task.next_;
+  if (first_ == nullptr) last_ = nullptr;
+  return task;
+}
+
+// One worker more than threads: a kernel that fills the machine leaves room for the copy of another
+// stream.
+ThreadPool::ThreadPool(const Host& host, Options options)
+    : host_(host),
+      options_(std::move(options)),
+      base_workers_(options_.threads + 1),
+      max_spinners_(std::max(1u, options_.threads - 1)) {
+  jobs_.reserve(options_.max_workers + base_workers_);  // sharing a job must not allocate
+  try {
+    for (std::uint32_t i = 0; i < base_workers_; ++i) start_worker();
+    watcher_ = start_thread(options_.name + "-watch", {}, [this] { watch(); });
+  } catch (...) {
+    // The destructor of a half-made object does not run, and threads must not outlive it.
+    stopping_ = true;
+    wake_epoch_.fetch_add(1);
+    futex_wake(wake_epoch_, INT32_MAX);
+    for (Worker& worker : workers_) worker.thread_.join();
+    throw;
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  stopping_ = true;
+  {
+    const std::lock_guard lock(mutex_);
+    wake_epoch_.fetch_add(1);
+  }
+  futex_wake(wake_epoch_, INT32_MAX);
+  watch_signal_.notify_all();
+  watcher_.join();  // first: it starts workers
+  for (Worker& worker : workers_) worker.thread_.join();
+}
+
+std::uint32_t ThreadPool::worker_count() {
+  const std::lock_guard lock(mutex_);
+  return live_workers_;
+}
+
+void ThreadPool::start_worker() {
+  const std::lock_guard lock(mutex_);
+  Worker& worker = workers_.emplace_back(*this);
+  try {
+    worker.thread_ =
+        start_thread(options_.name, options_.processors, [this, &worker] { work(worker); });
+  } catch (...) {
+    workers_.pop_back();
+    throw;
+  }
+  ++live_workers_;
+}
+
+// ---- tasks ------------------------------------------------------------------------------------
+
+void ThreadPool::push(Task& task, std::uint32_t level) noexcept {
+  std::uint32_t woken = 0;
+  bool all_busy = false;
+  {
+    const std::lock_guard lock(mutex_);
+    ready_[level].push(task);
+    ready_count_.fetch_add(1);
+    // A worker that stops spinning looks at ready_count_ afterwards: one of us sees the other.
+    if (spinners_.load() == 0) {
+      woken = claim_sleepers(1);
+      all_busy = woken == 0;
+    }
+  }
+  if (woken != 0) wake(woken);
+  if (all_busy) request_growth();
+}
+
+Task* ThreadPool::pop_ready() noexcept {
+  for (TaskQueue& queue : ready_) {
+    if (queue.is_empty()) continue;
+    ready_count_.fetch_sub(1);
+    taken_.fetch_add(1, std::memory_order_relaxed);
+    return &queue.pop();
+  }
+  return nullptr;
+}
+
+void ThreadPool::work(Worker& worker) noexcept {
+  while (Task* task = next_task(worker)) run_task(*task, worker);
+}
+
+void ThreadPool::run_task(Task& task, Worker& worker) noexcept {
+  // Whoever wakes a worker wakes one; it passes the wake on while tasks wait.
+  if (ready_count_.load() != 0) wake_for_ready();
+  for (;;) {
+    if (task.run(worker) == Task::Outcome::gone) return;
+    if (linger(&task)) continue;
+    if (task.release()) return;
+  }
+}
+
+// Spins until `task` has work again; false when another task or job came, or after a moment.
+bool ThreadPool::linger(const Task* task) noexcept {
+  if (spinners_.load(std::memory_order_relaxed) >= max_spinners_)
+    return task != nullptr && task->has_work();
+  spinners_.fetch_add(1);
+  bool has_work = false;
+  spin_until(
+      [&] {
+        has_work = task != nullptr && task->has_work();
+        return has_work || ready_count_.load(std::memory_order_relaxed) != 0 ||
+               job_count_.load(std::memory_order_relaxed) != 0 ||
+               stopping_.load(std::memory_order_relaxed);
+      },
+      spin_ns);
+  spinners_.fetch_sub(1);
+  if (has_work && ready_count_.load() != 0) wake_for_ready();
+  return has_work;
+}
+
+Task* ThreadPool::next_task(Worker& worker) noexcept {
+  bool has_spun = false;
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (Task* task = pop_ready()) return task;
+    if (help(worker, lock)) {
+      has_spun = false;
+      continue;
+    }
+    if (stopping_) return nullptr;
+    if (!has_spun) {
+      lock.unlock();
+      linger(nullptr);
+      has_spun = true;
+      lock.lock();
+      continue;
+    }
+    if (!sleep(lock)) {
+      worker.has_retired_ = true;
+      return nullptr;
+    }
+    has_spun = true;  // work that woke us is there now, or another worker took it
+  }
+}
+
+// False when the worker is surplus and has had nothing to do for long.
+bool ThreadPool::sleep(std::unique_lock<std::mutex>& lock) noexcept {
+  const bool surplus = live_workers_ > base_workers_;
+  const Deadline deadline(surplus ? retire_ns : UINT64_MAX);
+  const std::uint32_t epoch = wake_epoch_.load();
+  ++sleepers_;
+  lock.unlock();
+  futex_wait(wake_epoch_, epoch, deadline);
+  const bool timed_out = deadline.has_passed();
+  lock.lock();
+  --sleepers_;
+  if (wakes_under_way_ != 0) --wakes_under_way_;
+  if (!timed_out || ready_count_.load() != 0 || live_workers_ <= base_workers_ || stopping_)
+    return true;
+  --live_workers_;
+  return false;
+}
+
+// Takes up to `wanted` sleepers that nobody has woken yet; the mutex is held.
+std::uint32_t ThreadPool::claim_sleepers(std::uint32_t wanted) noexcept {
+  const std::uint32_t free = sleepers_ > wakes_under_way_ ? sleepers_ - wakes_under_way_ : 0;
+  const std::uint32_t count = std::min(free, wanted);
+  wakes_under_way_ += count;
+  if (count != 0) wake_epoch_.fetch_add(1);
+  return count;
+}
+
+void ThreadPool::wake(std::uint32_t count) noexcept {
+  futex_wake(wake_epoch_, static_cast<int>(count));
+}
+
+void ThreadPool::wake_for_ready() noexcept {
+  std::uint32_t woken = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (ready_count_.load() == 0 || spinners_.load() != 0) return;
+    woken = claim_sleepers(1);
+  }
+  if (woken != 0)
+    wake(woken);
+  else
+    request_growth();
+}
+
+// ---- growth -----------------------------------------------------------------------------------
+
+void ThreadPool::request_growth() noexcept {
+  if (!growth_wanted_.load(std::memory_order_relaxed) && !growth_wanted_.exchange(true))
+    watch_signal_.notify_all();
+}
+
+// Kernels may block: spin on a flag that another stream will write. So a worker is added whenever
+// tasks wait and none was taken for a while; streams then make progress as long as there are fewer
+// blocked ones than workers.
+void ThreadPool::watch() noexcept {
+  const Deadline never(UINT64_MAX);
+  while (!stopping_) {
+    watch_signal_.wait([this] { return growth_wanted_.load() || stopping_.load(); }, never);
+    const std::uint64_t taken = taken_.load();
+    watch_signal_.wait([this] { return stopping_.load(); }, Deadline(stall_ns));
+    growth_wanted_ = false;
+    if (ready_count_.load() == 0) continue;
+    growth_wanted_ = true;
+    if (taken_.load() == taken) grow();
+  }
+}
+
+void ThreadPool::grow() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    workers_.remove_if([](Worker& worker) {
+      if (worker.has_retired_) worker.thread_.join();
+      return worker.has_retired_;
+    });
+    if (live_workers_ >= std::max(options_.max_workers, base_workers_)) return;
+  }
+  entry(host_,
+        [this] { start_worker(); });  // no thread to be had: the streams wait for those there are
+}
+
+// ---- jobs -------------------------------------------------------------------------------------
+
+// Pieces get smaller towards the end, so that all threads finish together.
+bool ThreadPool::claim(Job& job, std::uint64_t& first, std::uint64_t& last) const noexcept {
+  first = job.next.load(std::memory_order_relaxed);
+  do {
+    const std::uint64_t left = job.total - first;
+    if (left == 0) return false;
+    last = first + std::max<std::uint64_t>(1, left / (pieces_per_thread * options_.threads));
+  } while (!job.next.compare_exchange_weak(first, last, std::memory_order_relaxed));
+  return true;
+}
+
+void ThreadPool::run_pieces(Job& job, Worker& worker) noexcept {
+  std::uint64_t first;
+  std::uint64_t last;
+  while (claim(job, first, last)) job.body(job.context, first, last, worker);
+}
+
+// A short job is done before a helper would have woken. True when it is done.
+bool ThreadPool::run_alone(Job& job, Worker& worker) noexcept {
+  const std::uint64_t end = now_ns() + alone_ns;
+  std::uint64_t first;
+  std::uint64_t last;
+  while (claim(job, first, last)) {
+    job.body(job.context, first, last, worker);
+    if (now_ns() > end) return job.next.load(std::memory_order_relaxed) == job.total;
+  }
+  return true;
+}
+
+void ThreadPool::share(Job& job, Worker& worker) noexcept {
+  if (job.total == 1 || options_.threads == 1) return job.body(job.context, 0, job.total, worker);
+  if (job.expected_ns != 0 && job.expected_ns < alone_ns && run_alone(job, worker)) return;
+  publish(job);
+  run_pieces(job, worker);
+  retract(job);
+  job_done_.wait([&job] { return job.active.load() == 0; }, Deadline(UINT64_MAX), spin_ns);
+}
+
+void ThreadPool::publish(Job& job) noexcept {
+  std::uint32_t woken = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    jobs_.push_back(&job);
+    job_count_.fetch_add(1);
+    const std::uint32_t spinning = spinners_.load();
+    const std::uint32_t wanted = options_.threads - 1;
+    if (wanted > spinning) woken = claim_sleepers(wanted - spinning);
+  }
+  if (woken != 0) wake(woken);
+}
+
+void ThreadPool::retract(Job& job) noexcept {
+  const std::lock_guard lock(mutex_);
+  jobs_.erase(std::find(jobs_.begin(), jobs_.end(), &job));
+  job_count_.fetch_sub(1);
+}
+
+bool ThreadPool::help(Worker& worker, std::unique_lock<std::mutex>& lock) noexcept {
+  const auto found = std::find_if(jobs_.begin(), jobs_.end(), [this](const Job* job) {
+    return job->helpers + 1 < options_.threads &&
+           job->next.load(std::memory_order_relaxed) < job->total;
+  });
+  if (found == jobs_.end()) return false;
+  Job& job = **found;
+  ++job.helpers;
+  job.active.fetch_add(1);  // before the mutex goes: its owner cannot leave now
+  lock.unlock();
+  run_pieces(job, worker);
+  job.active.fetch_sub(1);  // the job may be gone from here on
+  job_done_.notify_all();
+  lock.lock();
+  return true;
+}
+
+}  // namespace flagos::cpu
