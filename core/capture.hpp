@@ -20,43 +20,42 @@ class Stream;
 
 class Capture {
  public:
-  Capture(Device& device, Stream& origin);
-
-  std::uint64_t id() const { return id_; }
-  flagos_capture_status_t status() const { return status_.load(std::memory_order_acquire); }
-  void invalidate() { status_.store(FLAGOS_CAPTURE_STATUS_INVALIDATED, std::memory_order_release); }
-
- private:
-  friend flagos_status_t capture_command(Stream& stream, Command command);
-  friend bool capture_wait(Stream& stream, Event& event);
-  friend void capture_forget(Stream& stream);
-  friend struct CaptureCalls;
-
   // A stream that takes part, and the nodes that its next one runs behind.
   struct Member {
     Ref<Stream> stream;
     std::vector<flagos_graph_node_t> last;
   };
-  Member* find(const Stream& stream);
-  void append(Member& member, Command command);
-  void record(Member& member, Event& event);
-  bool joined();
-  // Makes all members ordinary streams again.
-  static void restore(const std::shared_ptr<Capture>& capture);
 
+  explicit Capture(Device& device);
+
+  std::uint64_t id() const { return id_; }
+  std::uint32_t graph_number() const { return number_; }
+  Device& device() const { return *device_; }
+  flagos_capture_status_t status() const { return status_.load(std::memory_order_acquire); }
+  void invalidate() { status_.store(FLAGOS_CAPTURE_STATUS_INVALIDATED, std::memory_order_release); }
+
+  // All that follows under `mutex`.
+  std::mutex mutex;
+  bool ended = false;
+  std::vector<Member> members;  // the stream that it began on first
+  GraphBody body;
+
+  Member* find(const Stream& stream);
+  void add_node(Member& member, GraphNode node);
+  // Whether all that was recorded runs before the end of the first stream.
+  bool joined() const;
+
+ private:
   const std::uint64_t id_;
+  const std::uint32_t number_;
   std::atomic<flagos_capture_status_t> status_{FLAGOS_CAPTURE_STATUS_ACTIVE};
-  std::mutex mutex_;
-  bool ended_ = false;
   Ref<Device> device_;
-  std::vector<Member> members_;  // the origin first
-  GraphBody body_;
-  std::uint32_t number_;  // of the graph that it becomes
 };
 
 // ---- for stream.cpp and event.cpp ----
 
-// Records a command of a capturing stream. NOT_PERMITTED, and the capture is invalidated, for what cannot be captured.
+// Records a command of a capturing stream. Throws NOT_PERMITTED, and invalidates the capture, for what cannot be
+// captured.
 flagos_status_t capture_command(Stream& stream, Command command);
 // A wait for an event whose last record lies in a capture (Event::captured): draws an ordinary stream in, or adds the
 // dependency to one that takes part. False when that capture is over: the event is an ordinary one again.

@@ -92,11 +92,6 @@ flagos_status_t copy_rows(Stream& stream, const flagos_copy_2d_desc_t& desc) {
   return FLAGOS_STATUS_OK;
 }
 
-struct HostCall {
-  flagos_host_function_t function;
-  void* user_data;
-};
-
 struct Issuer {
   Stream& stream;
   const Tables& tables = stream.tables();

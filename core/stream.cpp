@@ -4,6 +4,7 @@
 #include "core/capture.hpp"
 #include "core/entry.hpp"
 #include "core/marker.hpp"
+#include "core/memory_pool.hpp"
 #include "core/soft_queue.hpp"
 
 namespace flagos::core {
@@ -37,6 +38,7 @@ void Stream::release() {
 void Stream::on_destroy() {
   set_mode(dead);
   if (mode() & capturing) capture_forget(*this);
+  memory_pools_forget(*this);
 }
 
 flagos_status_t Stream::checked_submit(flagos_status_t status, const char* slot) { return checked(status, slot); }
