@@ -41,6 +41,7 @@ set(FLAGOS_CASE_SOURCES
   cases/krn_arguments.cpp
   cases/krn_grid.cpp
   cases/krn_work.cpp
+  cases/growth.cpp
   cases/leak.cpp
   cases/leak_objects.cpp
   cases/life.cpp

@@ -1,0 +1,22 @@
+// What the audit of a plugin file needs from its ELF headers, read without loading it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace flagos::conformance {
+
+struct ElfFile {
+  std::string error;                   // "" when it was read
+  std::vector<std::string> exported;   // defined global and weak names of the dynamic symbol table
+  std::vector<std::string> undefined;  // names it takes from others, weak ones left out
+  std::string run_path;                // RUNPATH or RPATH
+  bool text_relocations = false;
+  bool executable_stack = false;       // also when nothing says that it is not
+  bool relro = false;
+};
+
+ElfFile read_elf(const std::string& path);
+
+}  // namespace flagos::conformance

@@ -1,0 +1,33 @@
+// What the cases that start processes share: a case's body inside a helper, and what a process holds.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "conformance/case.hpp"
+
+namespace flagos::conformance {
+
+// Runs `body` with a Context of its own in this process; 0 when every check held. The text goes to stderr.
+int run_checks(const Helper& h, void (*body)(Context&));
+// Ends the case when the helper does not return 0.
+void expect_helper(Context& t, const std::string& name, const std::vector<std::string>& arguments = {}, double seconds = 90);
+
+std::set<int> open_descriptors();
+std::set<int> thread_ids();
+// The blocked signals of a thread of this process, one bit each.
+std::uint64_t blocked_signals(int thread);
+// The command line of this process.
+std::vector<std::string> command_line();
+
+// Whether this build carries a sanitizer: it brings threads, handlers and memory of its own.
+constexpr bool sanitized() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return true;
+#else
+  return false;
+#endif
+}
+
+}  // namespace flagos::conformance
