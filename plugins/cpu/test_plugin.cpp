@@ -68,11 +68,10 @@ std::vector<flagos_record_t> TestHost::take_records() {
   return std::exchange(records_, {});
 }
 
-TestDevice::TestDevice(const std::map<std::string, std::string>& config, std::uint32_t index) {
-  host.config = config;
+TestDevice::TestDevice() {
   api.struct_size = sizeof(api);
   must(flagos_plugin_open(&host.table(), &api));
-  must(api.device->open(api.instance, index, &device_));
+  must(api.device->open(api.instance, 0, &device_));
   const std::vector<std::byte> image = read_test_kernels();
   const flagos_module_desc_t desc = module_desc(image.data(), image.size());
   must(api.module->load(device_, &desc, &module_));

@@ -37,8 +37,7 @@ class TestHost {
 // An open device of an instance of its own, with the test kernels loaded.
 class TestDevice {
  public:
-  explicit TestDevice(const std::map<std::string, std::string>& config = {},
-                      std::uint32_t index = 0);
+  TestDevice();
   ~TestDevice();
   TestDevice(const TestDevice&) = delete;
   TestDevice& operator=(const TestDevice&) = delete;
