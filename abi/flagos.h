@@ -1165,7 +1165,7 @@ FLAGOS_API flagos_status_t flagos_module_load(flagos_device_t* device, const fla
 FLAGOS_API flagos_status_t flagos_module_unload(flagos_module_t* module);
 
 /**
- * What the plugin said while loading. Two calls: first with capacity 0 for the size.
+ * What the plugin said while loading. Two calls: the first with capacity 0, which is OK and gives the size.
  *
  * @param capacity_bytes  of `text`
  * @param text            may be NULL when capacity_bytes is 0
@@ -1431,7 +1431,7 @@ FLAGOS_API flagos_status_t flagos_graph_get_info(flagos_graph_t* graph, flagos_g
 /**
  * The nodes in the order in which they were added.
  *
- * @param capacity   of out_nodes, in nodes
+ * @param capacity   of out_nodes, in nodes; 0 is OK and gives the count
  * @param out_nodes  may be NULL when capacity is 0
  * @param out_count  how many there are; also written on BUFFER_TOO_SMALL
  * @retval FLAGOS_STATUS_BUFFER_TOO_SMALL  out_nodes is untouched

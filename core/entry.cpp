@@ -76,12 +76,19 @@ flagos_status_t refuse(flagos_status_t status, const char* name, const char* why
 void set_error_text(flagos_status_t, const char* text) noexcept {
   char* target = this_thread().error_text;
   constexpr std::size_t room = sizeof(ThreadRecord::error_text) - 1;
-  std::size_t size = text == target ? std::strlen(text) : std::min(std::strlen(text), room);
-  if (text != target) std::memmove(target, text, size);
-  // Never cut inside a UTF-8 sequence.
-  if (size == room) {
-    while (size > 0 && (static_cast<unsigned char>(target[size - 1]) & 0xc0u) == 0x80u) --size;
-    if (size > 0 && (static_cast<unsigned char>(target[size - 1]) & 0x80u) != 0) --size;
+  // Whole characters only, and a caller's bytes that are none are shown as '?': the text is always UTF-8.
+  std::size_t size = 0;
+  for (std::string_view rest(text); !rest.empty();) {
+    const std::size_t length = utf8_length(rest);
+    const std::size_t step = std::max<std::size_t>(length, 1);
+    if (size + step > room) break;
+    if (length == 0) {
+      target[size] = '?';
+    } else {
+      std::memmove(target + size, rest.data(), length);
+    }
+    size += step;
+    rest.remove_prefix(step);
   }
   target[size] = '\0';
 }

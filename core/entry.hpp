@@ -4,6 +4,7 @@
 
 #include <flagos.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstring>
@@ -132,6 +133,18 @@ void finish_out(T* out, const T& result) {
   const std::uint32_t size = out->struct_size;
   *out = result;
   out->struct_size = size;
+}
+
+// The two-call form of getters: the count always; the items when there is room. Capacity 0 asks for the count.
+template <typename T>
+void give_out(const T* items, std::uint64_t count, std::uint64_t capacity, T* target, std::uint64_t* out_count,
+              const char* what) {
+  if (capacity != 0) require(target, what);
+  require(out_count, "the size") = count;
+  if (capacity == 0) return;
+  if (capacity < count)
+    throw_error(FLAGOS_STATUS_BUFFER_TOO_SMALL, "{}: there is room for {}, {} are needed", what, capacity, count);
+  std::copy(items, items + count, target);
 }
 
 // ---- what plugins return -----------------------------------------------------------------------------------------

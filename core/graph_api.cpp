@@ -16,18 +16,6 @@ namespace {
 
 Graph& resolve_graph(flagos_graph_t* graph) { return resolve<Graph>(graph, "graph"); }
 
-// Two calls: first with capacity 0 for the size.
-template <typename T>
-void give_items(const std::vector<T>& items, std::uint64_t capacity, T* out_items, std::uint64_t* out_count,
-                const char* what) {
-  *out_count = items.size();
-  if (capacity == 0 && out_items == nullptr) return;
-  if (capacity < items.size())
-    throw_error(FLAGOS_STATUS_BUFFER_TOO_SMALL, "there are {} {}, and room for {}", items.size(), what, capacity);
-  if (capacity != 0) require(out_items, "out_nodes");
-  std::copy(items.begin(), items.end(), out_items);
-}
-
 const flagos_graph_node_desc_t& check_node_desc(const flagos_graph_node_desc_t* desc) {
   return check_desc(desc, "flagos_graph_node_desc_t");
 }
@@ -97,7 +85,7 @@ flagos_status_t flagos_graph_get_nodes(flagos_graph_t* graph, uint64_t capacity,
     object.read([&](const GraphBody& body) {
       for (const GraphNode& node : body.nodes) nodes.push_back(node.id);
     });
-    give_items(nodes, capacity, out_nodes, out_count, "nodes");
+    give_out(nodes.data(), nodes.size(), capacity, out_nodes, out_count, "out_nodes");
   });
 }
 
@@ -127,7 +115,7 @@ flagos_status_t flagos_graph_get_dependencies(flagos_graph_t* graph, flagos_grap
       for (const std::uint32_t index : body.nodes[body.index_of(node)].dependencies)
         nodes.push_back(body.nodes[index].id);
     });
-    give_items(nodes, capacity, out_nodes, out_count, "dependencies");
+    give_out(nodes.data(), nodes.size(), capacity, out_nodes, out_count, "out_nodes");
   });
 }
 
@@ -136,15 +124,8 @@ flagos_status_t flagos_graph_dump(flagos_graph_t* graph, uint64_t capacity_bytes
   clear_out(out_size_bytes);
   return entry(__func__, [&] {
     Graph& object = resolve_graph(graph);
-    require(out_size_bytes, "out_size_bytes");
     const std::string dump = object.dump();
-    *out_size_bytes = dump.size() + 1;
-    if (capacity_bytes == 0 && text == nullptr) return;
-    if (capacity_bytes < dump.size() + 1)
-      throw_error(FLAGOS_STATUS_BUFFER_TOO_SMALL, "the text has {} bytes, and there is room for {}", dump.size() + 1,
-                  capacity_bytes);
-    require(text, "text");
-    std::memcpy(text, dump.c_str(), dump.size() + 1);
+    give_out(dump.c_str(), dump.size() + 1, capacity_bytes, text, out_size_bytes, "text");
   });
 }
 

@@ -60,8 +60,13 @@ State& state() {
 
 std::atomic<flagos_log_level_t> lowest_level{FLAGOS_LOG_LEVEL_WARNING};
 
-// The length of the valid UTF-8 sequence at the start of `text`, 0 when there is none.
-std::size_t utf8_length(std::string_view text) {
+}  // namespace
+
+bool log_enabled(flagos_log_level_t level) noexcept {
+  return level >= lowest_level.load(std::memory_order_relaxed) && level < FLAGOS_LOG_LEVEL_OFF;
+}
+
+std::size_t utf8_length(std::string_view text) noexcept {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(0);
   if (first < 0x80) return 1;
@@ -74,12 +79,6 @@ std::size_t utf8_length(std::string_view text) {
     if ((byte(i) & 0xc0u) != 0x80u) return 0;
   }
   return length;
-}
-
-}  // namespace
-
-bool log_enabled(flagos_log_level_t level) noexcept {
-  return level >= lowest_level.load(std::memory_order_relaxed) && level < FLAGOS_LOG_LEVEL_OFF;
 }
 
 std::string escape(std::string_view text) {

@@ -27,6 +27,9 @@ void log(flagos_log_level_t level, fmt::format_string<Args...> format, Args&&...
   }
 }
 
+// The length of the valid UTF-8 sequence at the start of `text`, which is not empty; 0 when there is none.
+std::size_t utf8_length(std::string_view text) noexcept;
+
 // `text` with control characters and invalid UTF-8 written as \xNN.
 std::string escape(std::string_view text);
 

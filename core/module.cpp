@@ -109,6 +109,8 @@ flagos_module_desc_t check_module_desc(Device& device, const flagos_module_desc_
 void check_image(const flagos_module_desc_t& desc) {
   if (desc.data != nullptr && desc.size_bytes == 0)
     throw_error(FLAGOS_STATUS_INVALID_IMAGE, "the image is empty");
+  if (desc.size_bytes > UINTPTR_MAX - reinterpret_cast<std::uintptr_t>(desc.data))
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "an image of {} bytes wraps around", desc.size_bytes);
   struct stat status {};
   if (desc.path != nullptr && ::stat(desc.path, &status) != 0)
     throw_error(FLAGOS_STATUS_NOT_FOUND, "{}: {}", desc.path, std::strerror(errno));
@@ -203,20 +205,6 @@ flagos_status_t flagos_module_unload(flagos_module_t* module) {
   return entry(__func__, [&] { destroy_child(resolve<Module>(module, "module")); });
 }
 
-namespace {
-
-// The two-call form: the needed size always, the bytes when there is room.
-void give_bytes(const void* data, std::uint64_t size, std::uint64_t capacity, void* target, std::uint64_t* out_size) {
-  *out_size = size;
-  if (capacity == 0 && target == nullptr) return;
-  if (capacity < size)
-    throw_error(FLAGOS_STATUS_BUFFER_TOO_SMALL, "{} bytes of room, {} are needed", capacity, size);
-  if (target == nullptr) throw_null("the buffer");
-  std::memcpy(target, data, size);
-}
-
-}  // namespace
-
 flagos_status_t flagos_module_get_log(flagos_module_t* module, uint64_t capacity_bytes, char* text,
                                       uint64_t* out_size_bytes) {
   clear_out(out_size_bytes);
@@ -226,7 +214,7 @@ flagos_status_t flagos_module_get_log(flagos_module_t* module, uint64_t capacity
     const char* log = "";
     if (object.tables().has.log) expect(object.tables().module.get_log(object.native(), &log), "module.get_log");
     if (log == nullptr) log = "";
-    give_bytes(log, std::strlen(log) + 1, capacity_bytes, text, out_size_bytes);
+    give_out(log, std::strlen(log) + 1, capacity_bytes, text, out_size_bytes, "text");
   });
 }
 
@@ -302,7 +290,8 @@ flagos_status_t flagos_module_get_binary(flagos_module_t* module, uint64_t capac
     const void* bytes = nullptr;
     std::uint64_t size = 0;
     expect(object.tables().module.get_binary(object.native(), &bytes, &size), "module.get_binary");
-    give_bytes(bytes, size, capacity_bytes, data, out_size_bytes);
+    give_out(static_cast<const std::byte*>(bytes), size, capacity_bytes, static_cast<std::byte*>(data), out_size_bytes,
+             "data");
   });
 }
 
