@@ -39,6 +39,12 @@ class Gate {
   std::atomic<bool> open_{false}, entered_{false}, left_{false};
 };
 
+// These cases wait for a host function: the smoke test sees at once that a plugin runs nothing.
+void require_host_functions(Context& t) {
+  t.require(FLAGOS_FEATURE_HOST_CALLBACK);
+  t.smoke();
+}
+
 long thread_id() { return syscall(SYS_gettid); }
 
 struct Counter {
@@ -171,7 +177,7 @@ FLAGOS_CASE("cb.blocks_following_only", {.clause = "flagos_stream_launch_host",
                                          .level = Level::optional,
                                          .oracle = Oracle::live,
                                          .feature = "host_callback"}) {
-  t.require(FLAGOS_FEATURE_HOST_CALLBACK);
+  require_host_functions(t);
   Gate gate;
   Stream held(t), other(t);
   Drain drain(held);
@@ -204,7 +210,7 @@ FLAGOS_CASE("cb.free_memory_elsewhere", {.clause = "flagos_memory_free does not 
                                          .level = Level::optional,
                                          .oracle = Oracle::live,
                                          .feature = "host_callback"}) {
-  t.require(FLAGOS_FEATURE_HOST_CALLBACK);
+  require_host_functions(t);
   Gate gate;
   Stream stream(t);
   Drain drain(stream);
@@ -287,7 +293,7 @@ FLAGOS_CASE("cb.long_running", {.clause = "flagos_stream_launch_host",
                                 .oracle = Oracle::live,
                                 .feature = "host_callback",
                                 .seconds = 120}) {
-  t.require(FLAGOS_FEATURE_HOST_CALLBACK);
+  require_host_functions(t);
   Gate gate;
   Stream stream(t);
   Drain drain(stream);
@@ -339,7 +345,7 @@ FLAGOS_CASE("cb.many_streams", {.clause = "flagos_stream_launch_host",
                                 .oracle = Oracle::live,
                                 .isolation = Isolation::own,
                                 .feature = "host_callback"}) {
-  t.require(FLAGOS_FEATURE_HOST_CALLBACK);
+  require_host_functions(t);
   const std::uint32_t count = repeats(t, 256, 64);
   Gate gate;
   std::vector<Counter> counters(count);

@@ -338,6 +338,7 @@ FLAGOS_CASE("event.callback_interaction", {.clause = "flagos_stream_launch_host"
                                            .level = Level::optional,
                                            .feature = "host_callback"}) {
   t.require(FLAGOS_FEATURE_HOST_CALLBACK);
+  t.smoke();
   static std::atomic<bool> go, entered;
   go = false;
   entered = false;

@@ -424,8 +424,7 @@ FLAGOS_CASE("graph.introspect",
   t.status(flagos_graph_get_nodes(graph, 3, nodes.data(), &count), FLAGOS_STATUS_BUFFER_TOO_SMALL,
            "room for three");
   t.check(count == 4 && nodes == Nodes(4, 0x77), "the count is written, the room is not");
-  t.status(flagos_graph_get_nodes(graph, 0, nullptr, &count), FLAGOS_STATUS_BUFFER_TOO_SMALL,
-           "only the count");
+  t.ok(flagos_graph_get_nodes(graph, 0, nullptr, &count), "only the count");
   t.ok(flagos_graph_get_nodes(graph, 4, nodes.data(), &count), "room for four");
   t.check(nodes == all, "in the order in which they were added");
   t.subcase("types");
@@ -457,8 +456,7 @@ FLAGOS_CASE("graph.export_dump",
   Nodes nodes{graph.affine(words, 2, 1)};
   for (int i = 0; i < 9; ++i) nodes.push_back(graph.empty({nodes.back()}));
   std::uint64_t size = 0;
-  t.status(flagos_graph_dump(graph, 0, nullptr, &size), FLAGOS_STATUS_BUFFER_TOO_SMALL,
-           "the size first");
+  t.ok(flagos_graph_dump(graph, 0, nullptr, &size), "the size first");
   std::vector<char> buffer(size + 1, 'x');
   t.status(flagos_graph_dump(graph, size - 1, buffer.data(), &size), FLAGOS_STATUS_BUFFER_TOO_SMALL,
            "one byte short");

@@ -192,7 +192,7 @@ FLAGOS_CASE("krn.args.size_mismatch",
   Words words(t, 4, 2);
   std::vector<std::uint8_t> block(info_of(t, kernel).argument_bytes);
   put(block, 0, words.at());
-  const std::uint32_t numbers[3] = {4, 3, 1};
+  const std::array<std::uint32_t, 3> numbers{4, 3, 1};
   put(block, 8, numbers);
   for (const std::size_t size :
        {block.size() - 1, block.size() + 1, std::size_t{8}, std::size_t{0}}) {

@@ -101,9 +101,12 @@ FLAGOS_CASE("mod.func.names", {.clause = "flagos_module_get_kernel_name"}) {
     const char* name = nullptr;
     t.ok(flagos_module_get_kernel_name(module, i, &name), "the name of a kernel");
     names.emplace_back(name);
+    if (names.back().starts_with("elfso_"))
+      continue;  // plain functions are found with a signature only
     t.check(module.kernel(names.back()) != nullptr, "a kernel of that name is found");
   }
   for (const char* name : {"mod_read_global", "mod_read_marker", "tl_affine"}) {
+    if (count == 0) break;  // the plugin keeps no names
     t.equal(static_cast<std::uint64_t>(std::count(names.begin(), names.end(), name)), 1,
             std::string("listed once: ") + name);
   }
@@ -306,10 +309,15 @@ FLAGOS_CASE("mod.log", {.clause = "flagos_module_get_log"}) {
   Module module(t, format, image);
   std::uint64_t size = 0;
   t.subcase("the size first");
-  const flagos_status_t first = flagos_module_get_log(module, 0, nullptr, &size);
-  t.status(first, FLAGOS_STATUS_BUFFER_TOO_SMALL, "a capacity of 0 holds not even the NUL");
+  t.ok(flagos_module_get_log(module, 0, nullptr, &size), "a capacity of 0 asks for the size");
   t.check(size >= 1, "the size counts the NUL");
   t.subcase("then the text");
+  char short_text[2] = {'x', 'x'};
+  if (size > 1) {
+    t.status(flagos_module_get_log(module, 1, short_text, &size), FLAGOS_STATUS_BUFFER_TOO_SMALL,
+             "room for the NUL only");
+    t.check(short_text[0] == 'x', "then nothing is written");
+  }
   std::vector<char> text(size + 8, 'x');
   t.ok(flagos_module_get_log(module, size, text.data(), &size), "the text");
   t.equal(std::strlen(text.data()) + 1, size, "it ends with a NUL");
@@ -328,7 +336,7 @@ FLAGOS_CASE("mod.binary", {.clause = "flagos_module_get_binary"}) {
     t.equal(size, 0, "the size is cleared where the plugin keeps no image");
     return;
   }
-  t.status(first, FLAGOS_STATUS_BUFFER_TOO_SMALL, "a capacity of 0");
+  t.ok(first, "a capacity of 0 asks for the size");
   std::vector<std::uint8_t> binary(size);
   t.status(flagos_module_get_binary(module, size - 1, binary.data(), &size),
            FLAGOS_STATUS_BUFFER_TOO_SMALL, "one byte short");

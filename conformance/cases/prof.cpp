@@ -17,6 +17,7 @@ class Profiler {
  public:
   explicit Profiler(Context& t, std::uint64_t capacity = 0) : t_(t) {
     t.require(FLAGOS_FEATURE_PROFILING);
+    t.smoke();  // sees at once that a plugin runs nothing, where a drain would wait for its records
     flagos_profiler_desc_t desc{};
     desc.struct_size = sizeof desc;
     desc.capacity = capacity;
