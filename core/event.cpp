@@ -90,8 +90,10 @@ flagos_status_t record_slow(Event& event, Stream& stream) {
   settle(event);
   if (stream.mode() & Stream::capturing) return stream.submit_slow(RecordCommand{Ref<Event>(&event), nullptr});
   event.clear_rare(Event::captured);
-  if (stream.mode() & (Stream::soft | Stream::poisoned | Stream::lost))
-    return stream.submit_slow(RecordCommand{Ref<Event>(&event), event.replace()});
+  // Refused before the event forgets its former record.
+  if (stream.mode() & (Stream::poisoned | Stream::lost))
+    return stream.submit_slow(RecordCommand{Ref<Event>(&event), nullptr});
+  if (stream.mode() & Stream::soft) return stream.submit_slow(RecordCommand{Ref<Event>(&event), event.replace()});
   // The former record may still be held back elsewhere: this one must not be mixed up with it.
   const std::shared_ptr<NativeEvent> record = (event.rare() & Event::held) ? event.replace() : event.current();
   return stream.submit_slow(RecordCommand{Ref<Event>(&event), record});

@@ -5,6 +5,7 @@
 #include "core/device.hpp"
 #include "core/entry.hpp"
 #include "core/memory.hpp"
+#include "core/memory_pool.hpp"
 #include "core/stream.hpp"
 #include "core/validation.hpp"
 
@@ -66,10 +67,13 @@ flagos_memory_desc_t normalize(const Device& device, const flagos_memory_desc_t&
 flagos_address_t allocate(Device& device, const flagos_memory_desc_t& desc) {
   const flagos_memory_desc_t used = normalize(device, desc);
   device.releases().poll();
+  Ref<Device> kept;  // while the read section is left
   flagos_address_t address = 0;
   flagos_status_t status = device.tables().memory.alloc(device.native(), &used, &address);
-  if (FLAGOS_STATUS_CLASS(status) == FLAGOS_STATUS_CLASS_RESOURCE && !device.releases().empty()) {
-    // Freed memory may be waiting for work that is about to end.
+  if (FLAGOS_STATUS_CLASS(status) == FLAGOS_STATUS_CLASS_RESOURCE) {
+    // Pools may hold memory that they do not use, and freed memory may be waiting for work that is about to end.
+    memory_pools_trim(device);
+    kept = Ref<Device>(&device);
     Pause pause;
     device.releases().drain(1'000'000'000);
     status = device.tables().memory.alloc(device.native(), &used, &address);

@@ -68,6 +68,8 @@ void Stream::forbid_capture(const char* name) {
 
 flagos_status_t Stream::synchronize(std::uint64_t timeout_ns) {
   const Deadline deadline(timeout_ns);
+  // A stream whose handle is gone already is waited for by core itself, for its device.
+  const bool watch_handle = (mode() & dead) == 0;
   if (mode() & soft) {
     const flagos_status_t status = soft_synchronize(*this, timeout_ns);
     if (status != FLAGOS_STATUS_OK) return status;
@@ -78,12 +80,20 @@ flagos_status_t Stream::synchronize(std::uint64_t timeout_ns) {
     if (status == FLAGOS_STATUS_OK) return poison_status();
     if (status != FLAGOS_STATUS_TIMEOUT) return device().lost() != FLAGOS_STATUS_OK ? device().lost() : checked(status, "stream.synchronize");
     if (deadline.expired()) return FLAGOS_STATUS_TIMEOUT;
-    if (mode() & dead) return FLAGOS_STATUS_CANCELLED;
+    if (watch_handle && (mode() & dead)) return FLAGOS_STATUS_CANCELLED;
   }
 }
 
 void Stream::reset() {
-  soft_cancel(*this, poison_status() != FLAGOS_STATUS_OK ? poison_status() : FLAGOS_STATUS_CANCELLED);
+  if (mode() & soft) {
+    // The plugin may have poisoned it without core's knowledge. A healthy stream keeps what core holds back.
+    const flagos_status_t status = tables().stream.synchronize(native(), 0);
+    if (status != FLAGOS_STATUS_OK && status != FLAGOS_STATUS_TIMEOUT) poison(checked(status, "stream.synchronize"));
+    if (poison_status() == FLAGOS_STATUS_OK) return;
+    soft_wake();
+    Pause pause;
+    soft_synchronize(*this, FLAGOS_TIMEOUT_INFINITE);
+  }
   if (tables().has.reset) {
     expect(tables().stream.reset(native()), "stream.reset");
   } else if (tables().stream.synchronize(native(), FLAGOS_TIMEOUT_INFINITE) != FLAGOS_STATUS_OK) {

@@ -67,7 +67,8 @@ void Timeline::fail(flagos_status_t status) noexcept {
 }
 
 void Timeline::end(flagos_status_t status) noexcept {
-  if (native_ != nullptr) tables().timeline.fail(native_, status);
+  // A loss is told from inside the plugin, which must not be entered again then, and knows of it.
+  if (native_ != nullptr && device().lost() == FLAGOS_STATUS_OK) tables().timeline.fail(native_, status);
   {
     std::lock_guard lock(mutex_);
     flagos_status_t expected = FLAGOS_STATUS_OK;
