@@ -236,7 +236,6 @@ void Runner::begin_case(Active& active, const std::string& id) {
   active.current = active.batch.cases[active.next];
   active.begun = steady_seconds();
   active.deadline = active.begun + time_limit(*active.current, options_);
-  active.process.take_output();
 }
 
 void Runner::end_case(Active& active, const json& json_result) {
