@@ -75,11 +75,11 @@ void graph_rate(benchmark::State& state) {
 // ---- copies: against memcpy of the same bytes ----------------------------------------------------------------------
 
 struct Bytes {
-  explicit Bytes(std::int64_t size) : size(static_cast<std::uint64_t>(size)) {
-    target = cpu().alloc(this->size);
-    source = cpu().alloc(this->size);
-    std::memset(pointer(target), 1, this->size);
-    std::memset(pointer(source), 2, this->size);
+  explicit Bytes(std::int64_t bytes) : size(static_cast<std::uint64_t>(bytes)) {
+    target = cpu().alloc(size);
+    source = cpu().alloc(size);
+    std::memset(pointer(target), 1, size);
+    std::memset(pointer(source), 2, size);
   }
   ~Bytes() {
     must(flagos_memory_free(cpu().device, target), "flagos_memory_free");

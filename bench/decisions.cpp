@@ -66,7 +66,10 @@ void handle_index_and_generation(benchmark::State& state) {
   for (auto _ : state) {
     ReadSection section(record);
     Object* object = handles.find(things.values[things.next()]);
-    if (object == nullptr || object->tag() != Tag::stream) state.SkipWithError("handle");
+    if (object == nullptr || object->tag() != Tag::stream) {
+      state.SkipWithError("handle");
+      break;
+    }
     benchmark::DoNotOptimize(static_cast<Thing*>(object)->value);
   }
 }
@@ -75,6 +78,10 @@ void handle_with_reference_count(benchmark::State& state) {
   Things things(state.range(0));
   for (auto _ : state) {
     Object* object = handles.find(things.values[things.next()]);
+    if (object == nullptr) {
+      state.SkipWithError("handle");
+      break;
+    }
     object->retain();
     benchmark::DoNotOptimize(static_cast<Thing*>(object)->value);
     object->drop();

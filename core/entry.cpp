@@ -1,7 +1,6 @@
 // Errors, struct checks and the other parts of an entry that are not on the fast path.
 #include "core/entry.hpp"
 
-#include <pthread.h>
 #include <time.h>
 
 #include <algorithm>
@@ -15,11 +14,6 @@ namespace flagos::core {
 std::atomic<std::uint32_t> process_state{0};
 
 namespace {
-
-// In the child of a fork nothing of core works any more, above all no lock and no thread.
-[[maybe_unused]] const int fork_handler = pthread_atfork(nullptr, nullptr, [] {
-  process_state.fetch_or(process_forked, std::memory_order_relaxed);
-});
 
 struct StatusName {
   flagos_status_t status;
@@ -61,9 +55,6 @@ const char* name_of(flagos_status_t status) noexcept {
   return nullptr;
 }
 
-// The status of the text that the plugin set last on this thread, 0 when it was used up.
-thread_local flagos_status_t plugin_text_status __attribute__((tls_model("initial-exec"))) = 0;
-
 flagos_status_t refuse(flagos_status_t status, const char* name, const char* why) noexcept {
   char text[256];
   std::snprintf(text, sizeof(text), "%s: %s", name, why);
@@ -93,9 +84,11 @@ void set_error_text(flagos_status_t, const char* text) noexcept {
   target[size] = '\0';
 }
 
+// Kept aside until the call is known to fail: a plugin may fail inside a call that core then answers with OK.
 void set_plugin_text(flagos_status_t status, const char* text) noexcept {
-  set_error_text(status, text == nullptr ? "" : text);
-  plugin_text_status = status;
+  ThreadRecord& record = this_thread();
+  record.plugin_status = status;
+  std::snprintf(record.plugin_text, sizeof(record.plugin_text), "%s", text == nullptr ? "" : text);
 }
 
 flagos_status_t refuse_callback(const char* name) noexcept {
@@ -162,21 +155,21 @@ void throw_unknown_flags(std::uint64_t flags, const char* what) {
 bool known_status(flagos_status_t status) { return name_of(status) != nullptr; }
 
 flagos_status_t checked_slow(flagos_status_t status, const char* slot) noexcept {
-  if (status == FLAGOS_STATUS_OK) return status;
+  if (FLAGOS_STATUS_CLASS(status) == FLAGOS_STATUS_CLASS_ANSWER && known_status(status)) return status;
+  ThreadRecord& record = this_thread();
   char text[256];
   if (!known_status(status)) {
     std::snprintf(text, sizeof(text), "the plugin returned the unknown status %#x from %s",
                   static_cast<unsigned>(status), slot);
-    set_error_text(FLAGOS_STATUS_PLUGIN_PROTOCOL, text);
-    plugin_text_status = 0;
-    return FLAGOS_STATUS_PLUGIN_PROTOCOL;
-  }
-  if (FLAGOS_STATUS_CLASS(status) == FLAGOS_STATUS_CLASS_ANSWER) return status;
-  if (plugin_text_status != status) {
+    status = FLAGOS_STATUS_PLUGIN_PROTOCOL;
+    set_error_text(status, text);
+  } else if (record.plugin_status == status && record.plugin_text[0] != '\0') {
+    set_error_text(status, record.plugin_text);
+  } else {
     std::snprintf(text, sizeof(text), "the plugin returned %s from %s", name_of(status), slot);
     set_error_text(status, text);
   }
-  plugin_text_status = 0;
+  record.plugin_status = FLAGOS_STATUS_OK;
   return status;
 }
 

@@ -15,7 +15,9 @@ struct ThreadRecord {
   std::uint32_t depth = 0;               // of nested read sections
   bool in_callback = false;              // a host function of the application is running on this thread
   bool has_retired = false;              // reclaim when the outermost section ends
+  std::int32_t plugin_status = 0;        // what a plugin said last about a call that it failed, 0 when it was used
   char error_text[1024] = "";
+  char plugin_text[1024] = "";
   std::uint32_t range_depth = 0;         // flagos_range_push
   std::uint64_t number = 0;              // small and unique, for the trace
   std::atomic<bool> in_use{true};

@@ -54,6 +54,19 @@ void check_signature(const flagos_kernel_desc_t& desc, std::uint32_t max_argumen
   }
 }
 
+// A signature that the caller gives must be the kernel's own, where it has one.
+void check_same_signature(const Kernel& kernel, const flagos_kernel_desc_t& desc) {
+  if (desc.parameters == nullptr || !kernel.has_signature()) return;
+  const auto& own = kernel.parameters();
+  const auto same = [](const flagos_parameter_t& a, const flagos_parameter_t& b) {
+    return a.dtype == b.dtype && a.size_bytes == b.size_bytes && a.offset_bytes == b.offset_bytes;
+  };
+  if (!std::equal(own.begin(), own.end(), desc.parameters, desc.parameters + desc.parameter_count, same))
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "the signature given for kernel '{}' has {} parameters and is not its own, which has {}",
+                kernel.info().name, desc.parameter_count, own.size());
+}
+
 std::string join_names(const std::vector<std::string>& names) {
   constexpr std::size_t most = 16;
   std::string text;
@@ -151,6 +164,7 @@ Kernel& Module::kernel(const flagos_kernel_desc_t& desc) {
   if (native == nullptr)
     throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from module.get_kernel");
   auto kernel = Ref<Kernel>::adopt(new Kernel(*this, native));
+  check_same_signature(*kernel, desc);
   const auto place = kernels_.emplace(key, kernel.get()).first;
   try {
     publish<flagos_kernel_t>(kernel);

@@ -1,6 +1,8 @@
 // Runtimes: search, candidates, device numbering, and the end of it all.
 #include "core/runtime.hpp"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -18,6 +20,13 @@ namespace flagos::core {
 namespace {
 
 std::atomic<int> live_runtimes{0};
+
+// In the child of a fork that happened while a runtime lived nothing of core works any more, above all no lock and no
+// thread. Before the first runtime there is nothing to lose, and parent and child each begin anew.
+[[maybe_unused]] const int fork_handler = pthread_atfork(nullptr, nullptr, [] {
+  if (live_runtimes.load(std::memory_order_relaxed) > 0)
+    process_state.fetch_or(process_forked, std::memory_order_relaxed);
+});
 
 template <std::size_t N>
 void set_text(char (&target)[N], std::string_view text) {
