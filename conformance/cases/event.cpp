@@ -316,8 +316,10 @@ FLAGOS_CASE("event.error_propagation", {.clause = "a failed operation poisons it
   Words words(t, 4, 3);
   affine(t, stream, words, 3, 0);
   record(t, before, stream);
+  Blocker blocker(t, stream);  // all is queued before anything fails
   queue_failure(t, stream);
   record(t, behind, stream);
+  blocker.release();
   t.subcase("synchronize");
   t.status(flagos_event_synchronize(behind, patience_ns), FLAGOS_STATUS_EXECUTION_FAILED,
            "an event behind the failure");

@@ -180,7 +180,7 @@ FLAGOS_CASE("event.record_wait_same_call_race",
 }
 
 FLAGOS_CASE("event.query_storm", {.clause = "any thread", .level = Level::full}) {
-  const std::uint32_t queries = repeats(t, 200'000, 20'000);
+  const std::uint32_t queries = repeats(t, 40'000, 5'000);
   Stream stream(t);
   Event event(t);
   Words words(t, 256, 1);

@@ -109,10 +109,20 @@ FLAGOS_CASE("graph.big", {.clause = "flagos_graph_instantiate",
     Graph graph(t);
     add_stores(t, graph, words, 7);
     t.equal(graph.info().node_count, count, "every node is in the graph");
-    run_once(t, graph);
-    std::vector<std::uint32_t> expected(count);
-    for (std::uint32_t i = 0; i < count; ++i) expected[i] = i * 3 + 7;
-    equal_words(t, words.read(), expected, "every node did its own work");
+    Executable exec(t, graph);
+    Stream stream(t);
+    const auto check_run = [&](std::uint32_t salt, const char* what) {
+      exec.launch(stream);
+      stream.synchronize();
+      std::vector<std::uint32_t> expected(count);
+      for (std::uint32_t i = 0; i < count; ++i) expected[i] = i * 3 + salt;
+      equal_words(t, words.read(), expected, what);
+    };
+    check_run(7, "every node did its own work");
+    Graph other(t);
+    add_stores(t, other, words, 1000);
+    t.ok(flagos_graph_exec_update(exec, other), "all parameters change");
+    check_run(1000, "every node did what it was updated to");
   }
 }
 
@@ -393,7 +403,10 @@ FLAGOS_CASE("graph.error_in_node", {.clause = "a queued operation that fails poi
   const auto fails = graph.kernel(failing, {}, {arg_u32(FLAGOS_STATUS_EXECUTION_FAILED)}, {first});
   graph.affine(behind, 5, 0, {fails});
   Executable exec(t, graph);
-  exec.launch(stream);
+  {
+    Blocker blocker(t, stream);  // all is queued before anything fails
+    exec.launch(stream);
+  }
   t.status(flagos_stream_synchronize(stream, patience_ns), FLAGOS_STATUS_EXECUTION_FAILED,
            "the launch fails with its node");
   affine(t, other, before, 2, 0);

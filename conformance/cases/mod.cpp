@@ -237,11 +237,13 @@ FLAGOS_CASE("mod.unload.pending",
 FLAGOS_CASE("mod.unload.cycle", {.clause = "flagos_module_unload",
                                  .oracle = Oracle::delta,
                                  .isolation = Isolation::own}) {
-  const std::uint32_t cycles = repeats(t, 2000, 200);
+  const std::uint32_t cycles = repeats(t, 10'000, 200);
+  const double end =
+      now_seconds() + 10;  // a slow machine does fewer cycles, but never fewer than these
   std::string format;
   const auto image = t.module_image(&format);
   const auto lap = [&](std::uint32_t count) {
-    for (std::uint32_t i = 0; i < count; ++i) {
+    for (std::uint32_t i = 0; i < count && (i < 200 || now_seconds() < end); ++i) {
       Module module(t, format, image);
       if (i % 20 == 0)
         equal_words(t, run_reader(t, module.kernel("mod_read_global")), {11, 22, 33, 44},
