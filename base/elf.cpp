@@ -149,8 +149,6 @@ void Reader::read_segments() {
     if (header_.e_phoff > bytes_.size())
       invalid("truncated: the program headers start at {}", header_.e_phoff);
     const auto segment = at<Elf64_Phdr>(header_.e_phoff + i * sizeof(Elf64_Phdr), "program header");
-    if (segment.p_type == PT_INTERP && segment.p_filesz == 0)
-      invalid("an empty interpreter segment");
     require(segment.p_offset, segment.p_filesz, "segment");
     if (segment.p_type == PT_LOAD) {
       if (segment.p_filesz > segment.p_memsz || segment.p_memsz > (std::uint64_t{1} << 46) ||

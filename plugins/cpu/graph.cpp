@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <unordered_map>
 
 #include "plugins/cpu/device.hpp"
 #include "plugins/cpu/handles.hpp"
@@ -50,6 +51,27 @@ GraphNode copy_node(const flagos_plugin_graph_node_t& source) {
 std::uint64_t padded_argument_bytes(const flagos_plugin_graph_node_t& node) noexcept {
   return node.type == FLAGOS_GRAPH_NODE_TYPE_KERNEL ? (node.launch->argument_bytes + 63) / 64 * 64
                                                     : 0;
+}
+
+// One record per event node; `recorded` gets the last one of each event.
+std::unique_ptr<RecordRef[]> make_records(const Program& program, RecordPool& pool,
+                                          std::unordered_map<Event*, RecordRef>& recorded) {
+  const std::vector<GraphNode>& nodes = program.nodes();
+  auto records = std::make_unique<RecordRef[]>(nodes.size());
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    if (nodes[i].event == nullptr) continue;
+    if (nodes[i].type == FLAGOS_GRAPH_NODE_TYPE_EVENT_RECORD) {
+      records[i] = recorded[nodes[i].event] = pool.take();
+    } else {
+      const auto found = recorded.find(nodes[i].event);
+      records[i] = found != recorded.end() ? found->second : nodes[i].event->current();
+    }
+  }
+  return records;
+}
+
+void bind(const std::unordered_map<Event*, RecordRef>& recorded) noexcept {
+  for (const auto& [event, record] : recorded) event->bind(record);
 }
 
 }  // namespace
@@ -124,26 +146,17 @@ void Graph::update(ProgramRef program) {
   program_.swap(program);
 }
 
-// The records of event nodes are bound here, in the order of the nodes: a wait concerns the record
-// before it, in this run or from before the launch, and whoever waits for an event of the graph
-// from now on waits for this run.
+// The records of event nodes are made here, in the order of the nodes: a wait concerns the record before it, in this
+// run or from before the launch, and whoever waits for an event of the graph from now on waits for this run.
 void Graph::launch(Stream& stream) {
   ProgramRef program;
   {
     const std::lock_guard lock(mutex_);
     program = program_;
   }
+  std::unordered_map<Event*, RecordRef> recorded;
   std::unique_ptr<RecordRef[]> records;
-  const std::vector<GraphNode>& nodes = program->nodes();
-  if (program->has_events()) records = std::make_unique<RecordRef[]>(nodes.size());
-  std::vector<RecordRef> before(records ? nodes.size() : 0);
-  for (std::size_t i = 0; records && i < nodes.size(); ++i) {
-    if (nodes[i].type == FLAGOS_GRAPH_NODE_TYPE_EVENT_WAIT) records[i] = nodes[i].event->current();
-    if (nodes[i].type != FLAGOS_GRAPH_NODE_TYPE_EVENT_RECORD) continue;
-    before[i] = nodes[i].event->current();
-    records[i] = device_.instance().records.take();
-    nodes[i].event->bind(records[i]);
-  }
+  if (program->has_events()) records = make_records(*program, device_.instance().records, recorded);
   try {
     stream.submit<GraphCommand>([&](GraphCommand& command) {
       command.graph = this;
@@ -151,12 +164,12 @@ void Graph::launch(Stream& stream) {
       command.records = std::move(records);
     });
   } catch (const Error&) {
-    for (std::size_t i = before.size(); i-- > 0;) {
-      if (nodes[i].type == FLAGOS_GRAPH_NODE_TYPE_EVENT_RECORD)
-        nodes[i].event->bind(std::move(before[i]));
-    }
+    // As for an event recorded on a poisoned stream: waiting for it tells of the failure.
+    for (auto& [event, record] : recorded) record->complete(stream.failure());
+    bind(recorded);
     throw;
   }
+  bind(recorded);
 }
 
 bool Graph::acquire(Stream& stream) noexcept {

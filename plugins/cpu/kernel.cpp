@@ -109,14 +109,27 @@ struct NativeLaunch {
     block.context = &failure;
   }
 
+  // Whether `mine` has the shared memory that it needs.
+  bool share(flagos_cpu_block_t& mine, Worker& worker) noexcept {
+    if (mine.shared_bytes == 0) return true;
+    mine.shared = worker.scratch(mine.shared_bytes);
+    if (mine.shared == nullptr)
+      failure.set(FLAGOS_STATUS_OUT_OF_HOST_MEMORY, "no memory for the shared memory of a block");
+    return mine.shared != nullptr;
+  }
+
+  // The one block of a small launch: nothing to divide, nothing to copy.
+  void run_single(Worker& worker) noexcept {
+    if (!share(block, worker)) return;
+    guard([&] { function(&block, arguments); },
+          [&](flagos_status_t, const char* text) {
+            failure.set(FLAGOS_STATUS_EXECUTION_FAILED, text);
+          });
+  }
+
   void run(std::uint64_t first, std::uint64_t last, Worker& worker) noexcept {
     flagos_cpu_block_t mine = block;
-    if (mine.shared_bytes != 0) {
-      mine.shared = worker.scratch(mine.shared_bytes);
-      if (mine.shared == nullptr)
-        return failure.set(FLAGOS_STATUS_OUT_OF_HOST_MEMORY,
-                           "no memory for the shared memory of a block");
-    }
+    if (!share(mine, worker)) return;
     std::uint32_t* index = mine.block_index;
     index[0] = static_cast<std::uint32_t>(first % mine.grid[0]);
     index[1] = static_cast<std::uint32_t>(first / mine.grid[0] % mine.grid[1]);
@@ -252,7 +265,7 @@ Failure Kernel::run_native(const LaunchShape& shape, const void* arguments,
   NativeLaunch launch(native_, arguments, shape, shape.shared_bytes + static_shared_bytes_);
   const std::uint64_t blocks = std::uint64_t{shape.grid[0]} * shape.grid[1] * shape.grid[2];
   if (blocks == 1) {
-    launch.run(0, 1, worker);
+    launch.run_single(worker);
   } else {
     Job job;
     job.body = [](void* context, std::uint64_t first, std::uint64_t last, Worker& helper) {

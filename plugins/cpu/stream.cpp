@@ -111,6 +111,7 @@ flagos_status_t Stream::synchronize(std::uint64_t timeout_ns) {
 }
 
 void Stream::reset() {
+  if (poison_status_.load() == FLAGOS_STATUS_OK) return;
   wait_for(submitted_.load(), Deadline(UINT64_MAX));
   const std::lock_guard lock(poison_mutex_);
   poison_.reset();

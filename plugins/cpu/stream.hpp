@@ -96,6 +96,8 @@ class Stream final : public Task, public Parked {
   Device& device_;
   const std::uint64_t id_;
   const std::uint32_t level_;
+  // Read by every submission: away from what the holder writes all the time.
+  std::atomic<flagos_status_t> poison_status_{FLAGOS_STATUS_OK};
   std::atomic<std::uint32_t> references_{1};
 
   // Producers.
@@ -110,7 +112,6 @@ class Stream final : public Task, public Parked {
   Signal signal_;
   std::size_t graph_step_ = 0;
   std::uint64_t started_ns_ = 0;  // of the command that runs; 0 unless profiled
-  std::atomic<flagos_status_t> poison_status_{FLAGOS_STATUS_OK};
   bool is_cancelled_ = false;  // guarded by the lot's mutex: never park again
   mutable std::mutex poison_mutex_;
   Failure poison_;

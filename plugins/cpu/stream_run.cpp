@@ -17,7 +17,11 @@ constexpr std::uint64_t value_spin_ns = 3'000;  // shorter than the way to the p
 
 Task::Outcome Stream::run(Worker& worker) noexcept {
   unsigned turn = commands_per_turn;
-  while (has_work()) {
+  std::uint64_t known = 0;  // of submitted_: read seldom, since producers write it all the time
+  while (true) {
+    const std::uint64_t completed = completed_.load(std::memory_order_relaxed);
+    if (completed >= known) known = submitted_.load(std::memory_order_acquire);
+    if (completed == known) return Outcome::drained;
     Command& command = queue_.front();
     if (command.queued_ns != 0 && started_ns_ == 0) started_ns_ = now_ns();
     if (!execute(command, worker)) return Outcome::gone;
@@ -28,7 +32,6 @@ Task::Outcome Stream::run(Worker& worker) noexcept {
     device_.pool().push(*this, level_);
     return Outcome::gone;
   }
-  return Outcome::drained;
 }
 
 void Stream::finish(Command& command) noexcept {
