@@ -63,7 +63,9 @@ void print_diagnosis(const json& diagnosis) {
   for (const json& report : diagnosis.at("plugins")) print_report(report);
   if (diagnosis.at("plugins").empty()) {
     const auto folders = diagnosis.at("folders").get<std::vector<std::string>>();
-    fmt::print("FAIL no plugin was found in {}\n", fmt::join(folders, ", "));
+    fmt::print(
+        "FAIL no plugin was found in {}\n",
+        folders.empty() ? "FLAGOS_PLUGIN_FILES" : fmt::format("{}", fmt::join(folders, ", ")));
     fmt::print("       advice: install one there, or name its folder in FLAGOS_PLUGIN_PATH\n");
   }
   const auto usable = diagnosis.at("usable_devices").get<std::size_t>();

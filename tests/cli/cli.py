@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""Runs every subcommand of `flagos` with good and bad input.
+
+usage: cli.py PART --flagos PROGRAM --plugin FILE --sample PROGRAM
+PART is usage, info, doctor, certify, trace or bench. FILE is the skeleton plugin, PROGRAM a sample that runs on it.
+"""
+import argparse
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+
+class Shell:
+    def __init__(self, arguments, folder):
+        self.flagos, self.plugin, self.sample = arguments.flagos, arguments.plugin, arguments.sample
+        self.folder = folder
+        self.failures = []
+        self.checks = 0
+
+    def expect(self, condition, what):
+        self.checks += 1
+        if not condition:
+            self.failures.append(what)
+
+    def run(self, *arguments, **environment):
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("FLAGOS_")}
+        given = {"FLAGOS_PLUGIN_FILES": self.plugin, "XDG_DATA_HOME": str(self.folder / "none"), **environment}
+        kept |= {k: v for k, v in given.items() if v is not None}
+        return subprocess.run([self.flagos, *map(str, arguments)], capture_output=True, text=True, timeout=250,
+                              env=kept, cwd=self.folder, stdin=subprocess.DEVNULL)
+
+    def good(self, *arguments, **environment):
+        done = self.run(*arguments, **environment)
+        self.expect(done.returncode == 0, f"{arguments}: exit {done.returncode}: {done.stdout}{done.stderr}")
+        return done
+
+    # Wrong use or a thing that cannot be done: the code, and one sentence that holds the words.
+    def bad(self, code, words, *arguments, **environment):
+        done = self.run(*arguments, **environment)
+        self.expect(done.returncode == code, f"{arguments}: exit {done.returncode}, expected {code}: {done.stderr}")
+        self.expect(done.stderr.count("\n") == 1 and done.stderr.startswith("flagos"),
+                    f"{arguments}: not one sentence: {done.stderr!r}")
+        self.expect(words in done.stderr, f"{arguments}: '{words}' is not in: {done.stderr}")
+        return done
+
+
+def test_usage(shell):
+    shell.bad(2, "a command is missing")
+    shell.bad(2, "there is no command 'infos'; there are info, doctor", "infos")
+    shell.bad(2, "there is no command '--jsno'", "--jsno")
+    shell.bad(2, "there is no command ''", "")
+    for command in ["info", "doctor", "certify", "trace", "version"]:
+        shell.bad(2, "no-such-option", command, "--no-such-option")
+        expect_help = shell.good(command, "--help").stdout
+        shell.expect("Usage" in expect_help and command in expect_help, f"{command} --help: {expect_help}")
+    for command in ["info", "version"]:
+        shell.bad(2, "'extra' is one too many", command, "extra")
+    listed = shell.good("--help").stdout
+    for command in ["info", "doctor", "certify", "trace", "bench", "version"]:
+        shell.expect(f"  {command} " in listed, f"--help does not list {command}")
+    version = shell.good("version").stdout
+    shell.expect(re.match(r"flagos \d+\.\d+\.\d+\nABI implemented 1\.0 to 1\.\d+, ", version), f"version: {version}")
+    shell.expect(shell.good("--version").stdout == version, "--version is not version")
+
+
+def test_info(shell):
+    info = json.loads(shell.good("info", "--json").stdout)
+    shell.expect(info["version"]["abi"].startswith("1."), f"info: {info['version']}")
+    shell.expect([c["verdict"] for c in info["candidates"]] == ["loaded"], f"info: {info['candidates']}")
+    shell.expect(info["candidates"][0]["name"] == "skeleton", f"info: {info['candidates']}")
+    device = info["devices"][0]
+    shell.expect(device["id"] == "skeleton:0" and "error" not in device, f"info: {device}")
+    shell.expect(set(device["features"].values()) <= {"absent", "emulated", "native"}, f"info: {device['features']}")
+    # It fills required slots only: nothing but pinned memory is its own.
+    shell.expect(device["features"]["graph"] == "emulated", f"info: {device['features']}")
+    shell.expect(device["features"]["recover"] == "absent", f"info: {device['features']}")
+    shell.expect([f["name"] for f in device["formats"]] == ["elf-so"], f"info: {device['formats']}")
+    shell.expect(device["free_bytes"] <= device["memory_bytes"], f"info: {device}")
+    text = shell.good("info").stdout
+    for words in ["Plugins (1)", "Devices (1)", "skeleton:0: Skeleton device", "native", "emulated", "absent", "elf-so"]:
+        shell.expect(words in text, f"info: '{words}' is not in: {text}")
+    empty = shell.folder / "empty"
+    empty.mkdir()
+    shell.bad(1, "no_such_plugin.so", "info", FLAGOS_PLUGIN_FILES=str(empty / "no_such_plugin.so"))
+    none = shell.good("info", FLAGOS_PLUGIN_FILES="").stdout
+    shell.expect("Devices (0)" in none and "flagos doctor" in none, f"info without plugins: {none}")
+
+
+def test_doctor(shell):
+    done = shell.good("doctor")
+    shell.expect(f"ok   {shell.plugin}: loaded" in done.stdout, f"doctor: {done.stdout}")
+    shell.expect(done.stdout.endswith("1 usable device\n"), f"doctor: {done.stdout}")
+    report = json.loads(shell.good("doctor", "--json", shell.plugin).stdout)
+    shell.expect(report["usable_devices"] == 1, f"doctor: {report}")
+    shell.expect(report["plugins"][0]["devices"][0]["id"] == "skeleton:0", f"doctor: {report}")
+    missing = shell.run("doctor", "/no/such/plugin.so", "nosuchname")
+    shell.expect(missing.returncode == 1, f"doctor of missing files: exit {missing.returncode}")
+    shell.expect("FAIL /no/such/plugin.so: missing" in missing.stdout, f"doctor: {missing.stdout}")
+    shell.expect("nosuchname" in missing.stdout and "0 usable devices" in missing.stdout, f"doctor: {missing.stdout}")
+    both = shell.good("doctor", "/no/such/plugin.so", shell.plugin)
+    shell.expect("FAIL" in both.stdout and "ok  " in both.stdout, f"doctor: {both.stdout}")
+    nothing = shell.run("doctor", FLAGOS_PLUGIN_FILES="")
+    shell.expect(nothing.returncode == 1 and "0 usable devices" in nothing.stdout, f"doctor: {nothing.stdout}")
+
+
+def test_certify(shell):
+    shell.bad(2, "needs a PLUGIN", "certify")
+    shell.bad(2, "--level takes core or full; it is 'hard'", "certify", shell.plugin, "--level", "hard")
+    shell.bad(2, "one too many", "certify", shell.plugin, "another")
+    shell.bad(1, "there is no plugin file '/no/such.so'", "certify", "/no/such.so")
+    shell.bad(1, "nosuchname", "certify", "nosuchname")
+    out = shell.folder / "report"
+    done = shell.good("certify", shell.plugin, "--out", out, "--jobs", "1", "--", "--only", "dev.count.stable")
+    shell.expect(f"report: {out}" in done.stdout, f"certify: {done.stdout}")
+    shell.expect("no certificate" in done.stdout, f"certify of a part: {done.stdout}")
+    shell.expect(any(out.glob("*.json")) and any(out.glob("*.html")), f"certify left {list(out.glob('*'))}")
+    shell.good("certify", shell.plugin, "--", "--only", "dev.count.stable")
+    made = [path.name for path in shell.folder.glob("flagos-report-skeleton-*")]
+    shell.expect(len(made) == 1, f"certify without --out left {made}")
+    broken = shell.run("certify", shell.plugin, "--", "--no-such-option")
+    shell.expect(broken.returncode == 3, f"certify with a wrong argument: exit {broken.returncode}")
+
+
+def test_trace(shell):
+    shell.bad(2, "trace needs a program", "trace")
+    shell.bad(2, "trace needs a program", "trace", "--")
+    shell.bad(1, "'/no/such/program' cannot be started", "trace", "--", "/no/such/program")
+    trace = shell.folder / "t.json"
+    done = shell.good("trace", "-o", trace, "--", shell.sample, "--device", "skeleton:0")
+    shell.expect("flagos_kernel_launch" in done.stdout, f"trace: {done.stdout}")
+    shell.expect("0 wrong" in done.stdout and str(trace) in done.stdout, f"trace: {done.stdout}")
+    events = json.loads(trace.read_text())["traceEvents"]
+    shell.expect(any(e["name"] == "flagos_memory_copy" and e["ph"] == "X" for e in events), "trace: no copy in it")
+    shell.good("trace", "--", shell.sample)
+    shell.expect((shell.folder / "flagos-trace.json").is_file(), "trace: no default file")
+    shell.bad(1, "wrote no trace", "trace", "-o", trace, "--", "/bin/true")
+    shell.expect(not trace.exists(), "an old trace passed for the new one")
+    failing = shell.run("trace", "-o", trace, "--", shell.sample, "--device", "nothing:0")
+    shell.expect(failing.returncode == 1 and "ended with 1" in failing.stderr, f"trace: {failing.stderr}")
+
+
+def test_bench(shell):
+    shell.bad(2, "bench needs to know what", "bench")
+    shell.bad(2, "there is no benchmark 'speed'; there is dispatch", "bench", "speed")
+    shell.expect("dispatch" in shell.good("bench", "--help").stdout, "bench --help does not list dispatch")
+    program = pathlib.Path(shell.flagos).parent / "flagos_bench_dispatch"
+    if program.exists():
+        shell.good("bench", "dispatch", "--benchmark_list_tests")
+    else:
+        shell.bad(1, "-DFLAGOS_BUILD_BENCH=ON", "bench", "dispatch")
+
+
+def main():
+    tests = {"usage": test_usage, "info": test_info, "doctor": test_doctor, "certify": test_certify,
+             "trace": test_trace, "bench": test_bench}
+    parser = argparse.ArgumentParser()
+    parser.add_argument("part", choices=tests)
+    for name in ["flagos", "plugin", "sample"]:
+        parser.add_argument(f"--{name}", required=True)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        shell = Shell(arguments, pathlib.Path(folder).resolve())
+        tests[arguments.part](shell)
+    for line in shell.failures:
+        print(f"cli: {line}", file=sys.stderr)
+    print(f"cli {arguments.part}: {shell.checks} checks, {len(shell.failures)} failed")
+    return 1 if shell.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
