@@ -14,37 +14,44 @@ namespace {
 
 constexpr std::align_val_t argument_alignment{64};
 
-GraphNode copy_node(const flagos_plugin_graph_node_t& source) {
-  GraphNode node{};
-  node.type = source.type;
+GraphDetail copy_detail(const flagos_plugin_graph_node_t& source) {
+  GraphDetail detail;
   switch (source.type) {
-    case FLAGOS_GRAPH_NODE_TYPE_KERNEL:
-      node.kernel = &from_c(source.kernel);
-      node.kernel->check(*source.launch);
-      node.shape = LaunchShape::of(*source.launch);
-      break;
     case FLAGOS_GRAPH_NODE_TYPE_COPY:
     case FLAGOS_GRAPH_NODE_TYPE_COPY_2D:
-      node.copy = source.copy;
-      if (source.type == FLAGOS_GRAPH_NODE_TYPE_COPY) node.copy.height = 1;
+      detail.copy = source.copy;
+      if (source.type == FLAGOS_GRAPH_NODE_TYPE_COPY) detail.copy.height = 1;
       break;
     case FLAGOS_GRAPH_NODE_TYPE_FILL:
-      node.fill_target = source.fill_target;
-      node.fill_bytes = source.fill_size_bytes;
-      node.fill_pattern_bytes = source.fill_pattern_size_bytes;
-      std::memcpy(node.fill_pattern, source.fill_pattern, sizeof(node.fill_pattern));
+      detail.fill_target = source.fill_target;
+      detail.fill_bytes = source.fill_size_bytes;
+      detail.fill_pattern_bytes = source.fill_pattern_size_bytes;
+      std::memcpy(detail.fill_pattern, source.fill_pattern, sizeof(detail.fill_pattern));
       break;
     case FLAGOS_GRAPH_NODE_TYPE_HOST:
-      node.host_function = source.host_function;
-      node.host_user_data = source.host_user_data;
+      detail.host_function = source.host_function;
+      detail.host_user_data = source.host_user_data;
       break;
     case FLAGOS_GRAPH_NODE_TYPE_EVENT_RECORD:
     case FLAGOS_GRAPH_NODE_TYPE_EVENT_WAIT:
-      node.event = &from_c(source.event);
+      detail.event = &from_c(source.event);
       break;
     default:
       throw_error(FLAGOS_STATUS_UNSUPPORTED, "graph node of type {}", source.type);
   }
+  return detail;
+}
+
+GraphNode copy_node(const flagos_plugin_graph_node_t& source, std::deque<GraphDetail>& details) {
+  GraphNode node{};
+  node.type = source.type;
+  if (source.type != FLAGOS_GRAPH_NODE_TYPE_KERNEL) {
+    node.detail = &details.emplace_back(copy_detail(source));
+    return node;
+  }
+  node.kernel = &from_c(source.kernel);
+  node.kernel->check(*source.launch);
+  node.shape = LaunchShape::of(*source.launch);
   return node;
 }
 
@@ -59,12 +66,13 @@ std::unique_ptr<RecordRef[]> make_records(const Program& program, RecordPool& po
   const std::vector<GraphNode>& nodes = program.nodes();
   auto records = std::make_unique<RecordRef[]>(nodes.size());
   for (std::size_t i = 0; i < nodes.size(); ++i) {
-    if (nodes[i].event == nullptr) continue;
+    Event* event = nodes[i].event();
+    if (event == nullptr) continue;
     if (nodes[i].type == FLAGOS_GRAPH_NODE_TYPE_EVENT_RECORD) {
-      records[i] = recorded[nodes[i].event] = pool.take();
+      records[i] = recorded[event] = pool.take();
     } else {
-      const auto found = recorded.find(nodes[i].event);
-      records[i] = found != recorded.end() ? found->second : nodes[i].event->current();
+      const auto found = recorded.find(event);
+      records[i] = found != recorded.end() ? found->second : event->current();
     }
   }
   return records;
@@ -112,7 +120,9 @@ const char* GraphNode::name() const noexcept {
 }
 
 std::uint64_t GraphNode::bytes() const noexcept {
-  return type == FLAGOS_GRAPH_NODE_TYPE_FILL ? fill_bytes : copy.width_bytes * copy.height;
+  if (detail == nullptr) return 0;
+  return type == FLAGOS_GRAPH_NODE_TYPE_FILL ? detail->fill_bytes
+                                             : detail->copy.width_bytes * detail->copy.height;
 }
 
 void Program::AlignedDelete::operator()(std::byte* memory) const noexcept {
@@ -123,8 +133,8 @@ Program::Program(const flagos_plugin_graph_node_t* nodes, std::uint32_t node_cou
   std::uint64_t argument_bytes = 0;
   nodes_.reserve(node_count);
   for (std::uint32_t i = 0; i < node_count; ++i) {
-    nodes_.push_back(copy_node(nodes[i]));
-    has_events_ = has_events_ || nodes_.back().event != nullptr;
+    nodes_.push_back(copy_node(nodes[i], details_));
+    has_events_ = has_events_ || nodes_.back().event() != nullptr;
     argument_bytes += padded_argument_bytes(nodes[i]);
   }
   if (argument_bytes == 0) return;
@@ -146,8 +156,9 @@ void Graph::update(ProgramRef program) {
   program_.swap(program);
 }
 
-// The records of event nodes are made here, in the order of the nodes: a wait concerns the record before it, in this
-// run or from before the launch, and whoever waits for an event of the graph from now on waits for this run.
+// The records of event nodes are made here, in the order of the nodes: a wait concerns the record
+// before it, in this run or from before the launch, and whoever waits for an event of the graph
+// from now on waits for this run.
 void Graph::launch(Stream& stream) {
   ProgramRef program;
   {

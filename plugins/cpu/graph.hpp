@@ -5,6 +5,7 @@
 #include <flagos_plugin.h>
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -19,12 +20,8 @@ class Event;
 class Stream;
 struct GraphCommand;
 
-// One node, copied from core's.
-struct GraphNode {
-  flagos_graph_node_type_t type;
-  const Kernel* kernel = nullptr;
-  LaunchShape shape{};
-  const std::byte* arguments = nullptr;  // in the program
+// What a node does that is no kernel.
+struct GraphDetail {
   flagos_copy_2d_desc_t copy{};
   flagos_address_t fill_target = 0;
   std::uint64_t fill_bytes = 0;
@@ -33,7 +30,18 @@ struct GraphNode {
   flagos_host_function_t host_function = nullptr;
   void* host_user_data = nullptr;
   Event* event = nullptr;
+};
 
+// One node, copied from core's. A cache line each: a run of many small kernels is bound by reading
+// them.
+struct alignas(64) GraphNode {
+  flagos_graph_node_type_t type;
+  LaunchShape shape{};
+  const Kernel* kernel = nullptr;
+  const std::byte* arguments = nullptr;  // in the program
+  const GraphDetail* detail = nullptr;   // in the program; NULL for kernels
+
+  Event* event() const noexcept { return detail != nullptr ? detail->event : nullptr; }
   flagos_record_kind_t record_kind() const noexcept;
   const char* name() const noexcept;
   std::uint64_t bytes() const noexcept;
@@ -52,6 +60,7 @@ class Program {
     void operator()(std::byte* memory) const noexcept;
   };
   std::vector<GraphNode> nodes_;
+  std::deque<GraphDetail> details_;
   std::unique_ptr<std::byte, AlignedDelete> arguments_;
   bool has_events_ = false;
 };

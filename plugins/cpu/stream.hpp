@@ -107,10 +107,10 @@ class Stream final : public Task, public Parked {
   std::uint64_t stalled_at_ = UINT64_MAX;
   CommandQueue queue_;
 
-  // The holder.
+  // The holder; a host thread that waits reads the first two all the time.
   alignas(64) std::atomic<std::uint64_t> completed_{0};
   Signal signal_;
-  std::size_t graph_step_ = 0;
+  alignas(64) std::size_t graph_step_ = 0;
   std::uint64_t started_ns_ = 0;  // of the command that runs; 0 unless profiled
   bool is_cancelled_ = false;  // guarded by the lot's mutex: never park again
   mutable std::mutex poison_mutex_;

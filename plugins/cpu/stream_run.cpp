@@ -238,7 +238,7 @@ void Stream::call_host() noexcept {
 void Stream::call_host_node(GraphCommand& command) noexcept {
   const GraphNode& node = command.program->nodes()[graph_step_];
   const std::uint64_t started_ns = command.queued_ns != 0 ? now_ns() : 0;
-  node.host_function(node.host_user_data, poison_status_.load());
+  node.detail->host_function(node.detail->host_user_data, poison_status_.load());
   if (command.queued_ns != 0)
     emit(node.record_kind(), node.name(), 0, command.queued_ns, started_ns);
   ++graph_step_;
@@ -285,13 +285,15 @@ bool Stream::run_node(GraphCommand& command, Worker& worker) noexcept {
       if (Failure failure = node.kernel->run(node.shape, node.arguments, worker))
         poison(std::move(failure));
       return true;
-    case FLAGOS_GRAPH_NODE_TYPE_FILL:
+    case FLAGOS_GRAPH_NODE_TYPE_FILL: {
+      const GraphDetail& fill = *node.detail;
       if (healthy)
-        fill_bytes(node.fill_target, node.fill_pattern, node.fill_pattern_bytes, node.fill_bytes,
+        fill_bytes(fill.fill_target, fill.fill_pattern, fill.fill_pattern_bytes, fill.fill_bytes,
                    worker);
       return true;
+    }
     default:  // the two copies; a program holds no other type
-      if (healthy) copy_rows(node.copy, worker);
+      if (healthy) copy_rows(node.detail->copy, worker);
       return true;
   }
 }
