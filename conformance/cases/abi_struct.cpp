@@ -20,13 +20,16 @@ std::set<flagos_status_t> accepted(const World& world, const Struct& row) {
   return {ok};
 }
 
-std::set<flagos_status_t> refused(const World& world, const Struct& row, std::set<flagos_status_t> statuses) {
+std::set<flagos_status_t> refused(const World& world, const Struct& row,
+                                  std::set<flagos_status_t> statuses) {
   if (row.needs != FLAGOS_FEATURE_COUNT && !world.has(row.needs)) statuses.insert(unsupported);
   return statuses;
 }
 
 void expect(Context& t, flagos_status_t status, const std::set<flagos_status_t>& expected) {
-  t.check(expected.contains(status), "expected " + names_of(expected) + ", got " + flagos_status_get_name(status) + ": " + flagos_last_error());
+  t.check(expected.contains(status), "expected " + names_of(expected) + ", got " +
+                                         flagos_status_get_name(status) + ": " +
+                                         flagos_last_error());
 }
 
 template <class T>
@@ -35,7 +38,8 @@ void put(std::uint8_t* bytes, std::size_t offset, T value) {
 }
 
 // A valid struct of `size` bytes right before a page that nobody may touch.
-void use_at_size(Context& t, World& world, const Struct& row, std::size_t size, std::uint8_t tail, const std::set<flagos_status_t>& expected) {
+void use_at_size(Context& t, World& world, const Struct& row, std::size_t size, std::uint8_t tail,
+                 const std::set<flagos_status_t>& expected) {
   t.subcase(row.name + ", struct_size " + std::to_string(size) + ", tail " + std::to_string(tail));
   std::vector<std::uint8_t> bytes = row.valid(world);
   bytes.resize(size, tail);
@@ -44,7 +48,8 @@ void use_at_size(Context& t, World& world, const Struct& row, std::size_t size, 
   expect(t, row.use(world, guarded.data()), expected);
 }
 
-// What the struct_size says, without the memory that it promises: below the minimum nothing else is read.
+// What the struct_size says, without the memory that it promises: below the minimum nothing else is
+// read.
 void use_with_claim(Context& t, World& world, const Struct& row, std::uint32_t claimed) {
   t.subcase(row.name + ", struct_size " + std::to_string(claimed));
   const Guarded guarded(row.valid(world));
@@ -52,7 +57,8 @@ void use_with_claim(Context& t, World& world, const Struct& row, std::uint32_t c
   expect(t, row.use(world, guarded.data()), refused(world, row, {invalid_size}));
 }
 
-void with_chain(Context& t, World& world, const Struct& row, const flagos_extension_t* chain, const std::set<flagos_status_t>& expected) {
+void with_chain(Context& t, World& world, const Struct& row, const flagos_extension_t* chain,
+                const std::set<flagos_status_t>& expected) {
   auto bytes = row.valid(world);
   put(bytes.data(), static_cast<std::size_t>(row.next_offset), chain);
   expect(t, row.use(world, bytes.data()), expected);
@@ -82,26 +88,33 @@ constexpr std::uint32_t ignorable = FLAGOS_EXTENSION_IGNORABLE;
 
 FLAGOS_CASE("abi.struct.size_exact", {.clause = "flagos.h: Structs", .oracle = Oracle::code}) {
   World world(t);
-  for (const Struct& row : in_structs()) use_at_size(t, world, row, row.size, 0, accepted(world, row));
+  for (const Struct& row : in_structs())
+    use_at_size(t, world, row, row.size, 0, accepted(world, row));
   finish(t, world);
 }
 
-FLAGOS_CASE("abi.struct.size_older_min", {.clause = "flagos.h: Structs; the size of 1.0", .oracle = Oracle::code}) {
+FLAGOS_CASE("abi.struct.size_older_min",
+            {.clause = "flagos.h: Structs; the size of 1.0", .oracle = Oracle::code}) {
   World world(t);
-  // 1.0 is the oldest version: its size, with the forbidden page behind it, on a fresh valid struct each time.
+  // 1.0 is the oldest version: its size, with the forbidden page behind it, on a fresh valid struct
+  // each time.
   for (const Struct& row : in_structs())
     for (int i = 0; i < 2; ++i) use_at_size(t, world, row, row.size, 0, accepted(world, row));
   finish(t, world);
 }
 
-FLAGOS_CASE("abi.struct.size_newer_zero_tail", {.clause = "flagos.h: Structs; an unknown zero tail is ignored", .oracle = Oracle::code}) {
+FLAGOS_CASE("abi.struct.size_newer_zero_tail",
+            {.clause = "flagos.h: Structs; an unknown zero tail is ignored",
+             .oracle = Oracle::code}) {
   World world(t);
   for (const Struct& row : in_structs())
-    for (const std::size_t more : {8, 64, 4000}) use_at_size(t, world, row, row.size + more, 0, accepted(world, row));
+    for (const std::size_t more : {8, 64, 4000})
+      use_at_size(t, world, row, row.size + more, 0, accepted(world, row));
   finish(t, world);
 }
 
-FLAGOS_CASE("abi.struct.size_newer_nonzero_tail", {.clause = "flagos.h: Structs; an unknown tail must be zero", .oracle = Oracle::code}) {
+FLAGOS_CASE("abi.struct.size_newer_nonzero_tail",
+            {.clause = "flagos.h: Structs; an unknown tail must be zero", .oracle = Oracle::code}) {
   World world(t);
   for (const Struct& row : in_structs())
     for (const std::size_t more : {8, 4000}) {
@@ -117,10 +130,12 @@ FLAGOS_CASE("abi.struct.size_newer_nonzero_tail", {.clause = "flagos.h: Structs;
   finish(t, world);
 }
 
-FLAGOS_CASE("abi.struct.size_too_small", {.clause = "INVALID_STRUCT_SIZE", .oracle = Oracle::code}) {
+FLAGOS_CASE("abi.struct.size_too_small",
+            {.clause = "INVALID_STRUCT_SIZE", .oracle = Oracle::code}) {
   World world(t);
   for (const Struct& row : in_structs())
-    for (const std::uint32_t size : {0u, 1u, 4u, static_cast<std::uint32_t>(row.size) - 8, static_cast<std::uint32_t>(row.size) - 1})
+    for (const std::uint32_t size : {0u, 1u, 4u, static_cast<std::uint32_t>(row.size) - 8,
+                                     static_cast<std::uint32_t>(row.size) - 1})
       use_with_claim(t, world, row, size);
   for (const Struct& row : out_structs()) {
     if (row.name.starts_with("flagos_graph") && world.graph() == nullptr) continue;
@@ -134,7 +149,9 @@ FLAGOS_CASE("abi.struct.size_too_small", {.clause = "INVALID_STRUCT_SIZE", .orac
   finish(t, world);
 }
 
-FLAGOS_CASE("abi.struct.out_truncation", {.clause = "flagos.h: Structs; at most struct_size bytes are written", .oracle = Oracle::exact}) {
+FLAGOS_CASE("abi.struct.out_truncation",
+            {.clause = "flagos.h: Structs; at most struct_size bytes are written",
+             .oracle = Oracle::exact}) {
   World world(t);
   for (const Struct& row : out_structs()) {
     if (row.name.starts_with("flagos_graph") && world.graph() == nullptr) continue;
@@ -148,18 +165,26 @@ FLAGOS_CASE("abi.struct.out_truncation", {.clause = "flagos.h: Structs; at most 
     std::memset(larger.data(), 0, row.size + 64);
     put(larger.data(), 0, static_cast<std::uint32_t>(row.size + 64));
     t.ok(row.use(world, larger.data()), "an unknown tail is left alone");
-    t.check(std::memcmp(exact.data() + 4, larger.data() + 4, std::min<std::size_t>(row.size - 4, 12)) == 0, "both say the same");
-    t.check(std::all_of(larger.data() + row.size, larger.data() + row.size + 64, [](std::uint8_t byte) { return byte == 0; }), "the tail stays zero");
+    t.check(std::memcmp(exact.data() + 4, larger.data() + 4,
+                        std::min<std::size_t>(row.size - 4, 12)) == 0,
+            "both say the same");
+    t.check(std::all_of(larger.data() + row.size, larger.data() + row.size + 64,
+                        [](std::uint8_t byte) { return byte == 0; }),
+            "the tail stays zero");
     t.subcase(row.name + ", one byte short, between canaries");
     std::vector<std::uint8_t> canaries(row.size + 64, 0x5a);
     put(canaries.data(), 0, static_cast<std::uint32_t>(row.size - 1));
     t.status(row.use(world, canaries.data()), invalid_size, "it does not fit");
-    t.check(std::all_of(canaries.begin() + static_cast<std::ptrdiff_t>(row.size) - 1, canaries.end(), [](std::uint8_t byte) { return byte == 0x5a; }), "nothing behind struct_size is written");
+    t.check(std::all_of(canaries.begin() + static_cast<std::ptrdiff_t>(row.size) - 1,
+                        canaries.end(), [](std::uint8_t byte) { return byte == 0x5a; }),
+            "nothing behind struct_size is written");
   }
   finish(t, world);
 }
 
-FLAGOS_CASE("abi.struct.reserved_nonzero", {.clause = "flagos.h: Structs; a named padding member must be 0", .oracle = Oracle::code}) {
+FLAGOS_CASE("abi.struct.reserved_nonzero",
+            {.clause = "flagos.h: Structs; a named padding member must be 0",
+             .oracle = Oracle::code}) {
   World world(t);
   std::size_t members = 0;
   for (const Struct& row : in_structs()) {
@@ -168,10 +193,12 @@ FLAGOS_CASE("abi.struct.reserved_nonzero", {.clause = "flagos.h: Structs; a name
       if (flags.known == 0) offsets.push_back(flags.offset);
     for (const std::size_t offset : offsets)
       for (const std::uint32_t value : {1u, 0x80000000u}) {
-        t.subcase(row.name + ", the member at " + std::to_string(offset) + " = " + std::to_string(value));
+        t.subcase(row.name + ", the member at " + std::to_string(offset) + " = " +
+                  std::to_string(value));
         auto bytes = row.valid(world);
         put(bytes.data(), offset, value);
-        expect(t, row.use(world, bytes.data()), refused(world, row, {unsupported, invalid_argument}));
+        expect(t, row.use(world, bytes.data()),
+               refused(world, row, {unsupported, invalid_argument}));
         ++members;
       }
   }
@@ -179,24 +206,28 @@ FLAGOS_CASE("abi.struct.reserved_nonzero", {.clause = "flagos.h: Structs; a name
   finish(t, world);
 }
 
-FLAGOS_CASE("abi.ext.unknown_optional", {.clause = "FLAGOS_EXTENSION_IGNORABLE", .oracle = Oracle::code}) {
+FLAGOS_CASE("abi.ext.unknown_optional",
+            {.clause = "FLAGOS_EXTENSION_IGNORABLE", .oracle = Oracle::code}) {
   World world(t);
   for (const Struct& row : chained_structs())
     for (const std::uint32_t type : {1u, 0x7fffffffu, 0x7abcdef0u}) {
       t.subcase(row.name + ", extension " + std::to_string(type));
-      const flagos_extension_t last = extension(ignorable | 5), first = extension(ignorable | type, &last);
+      const flagos_extension_t last = extension(ignorable | 5),
+                               first = extension(ignorable | type, &last);
       with_chain(t, world, row, &last, accepted(world, row));
       with_chain(t, world, row, &first, accepted(world, row));
     }
   finish(t, world);
 }
 
-FLAGOS_CASE("abi.ext.unknown_required", {.clause = "flagos.h: Structs; an unknown chained struct", .oracle = Oracle::code}) {
+FLAGOS_CASE("abi.ext.unknown_required",
+            {.clause = "flagos.h: Structs; an unknown chained struct", .oracle = Oracle::code}) {
   World world(t);
   for (const Struct& row : chained_structs())
     for (const std::uint32_t type : {0u, 1u, 0x7fffffffu}) {
       t.subcase(row.name + ", extension " + std::to_string(type));
-      const flagos_extension_t required = extension(type), before = extension(ignorable | 1, &required);
+      const flagos_extension_t required = extension(type),
+                               before = extension(ignorable | 1, &required);
       const auto state = world.snapshot();
       with_chain(t, world, row, &required, {unsupported});
       with_chain(t, world, row, &before, {unsupported});
@@ -205,12 +236,14 @@ FLAGOS_CASE("abi.ext.unknown_required", {.clause = "flagos.h: Structs; an unknow
   finish(t, world);
 }
 
-FLAGOS_CASE("abi.ext.chain_order", {.clause = "flagos_extension_t", .level = Level::full, .oracle = Oracle::code}) {
+FLAGOS_CASE("abi.ext.chain_order",
+            {.clause = "flagos_extension_t", .level = Level::full, .oracle = Oracle::code}) {
   World world(t);
   for (const Struct& row : chained_structs()) {
     std::vector<std::uint32_t> types{1, 2, 3};
     do {
-      t.subcase(row.name + ", order " + std::to_string(types[0]) + std::to_string(types[1]) + std::to_string(types[2]));
+      t.subcase(row.name + ", order " + std::to_string(types[0]) + std::to_string(types[1]) +
+                std::to_string(types[2]));
       const flagos_extension_t third = extension(ignorable | types[2]);
       const flagos_extension_t second = extension(ignorable | types[1], &third);
       const flagos_extension_t first = extension(ignorable | types[0], &second);
@@ -220,7 +253,8 @@ FLAGOS_CASE("abi.ext.chain_order", {.clause = "flagos_extension_t", .level = Lev
   finish(t, world);
 }
 
-FLAGOS_CASE("abi.ext.chain_dup_cycle", {.clause = "FLAGOS_EXTENSION_CHAIN_MAX", .oracle = Oracle::live}) {
+FLAGOS_CASE("abi.ext.chain_dup_cycle",
+            {.clause = "FLAGOS_EXTENSION_CHAIN_MAX", .oracle = Oracle::live}) {
   World world(t);
   std::vector<flagos_extension_t> chain(1000, extension(ignorable | 7));
   for (std::size_t i = 0; i + 1 < chain.size(); ++i) chain[i].next = &chain[i + 1];
@@ -232,7 +266,8 @@ FLAGOS_CASE("abi.ext.chain_dup_cycle", {.clause = "FLAGOS_EXTENSION_CHAIN_MAX", 
   for (const Struct& row : chained_structs()) {
     const auto too_long = refused(world, row, {invalid_argument});
     t.subcase(row.name + ", one struct twice");
-    const flagos_extension_t last = extension(ignorable | 7), twice = extension(ignorable | 7, &last);
+    const flagos_extension_t last = extension(ignorable | 7),
+                             twice = extension(ignorable | 7, &last);
     const auto duplicate = accepted(world, row);
     with_chain(t, world, row, &twice, duplicate);
     t.subcase(row.name + ", the longest chain");
@@ -249,11 +284,13 @@ FLAGOS_CASE("abi.ext.chain_dup_cycle", {.clause = "FLAGOS_EXTENSION_CHAIN_MAX", 
   finish(t, world);
 }
 
-FLAGOS_CASE("abi.ext.query_unknown_id", {.clause = "flagos_get_proc, flagos_device_find: NOT_FOUND", .oracle = Oracle::code}) {
+FLAGOS_CASE("abi.ext.query_unknown_id",
+            {.clause = "flagos_get_proc, flagos_device_find: NOT_FOUND", .oracle = Oracle::code}) {
   for (const char* const name : {"", "flagos_", "flagos_stream_create_with_nothing", "printf"}) {
     t.subcase("function '" + std::string(name) + "'");
     auto found = reinterpret_cast<flagos_proc_t>(&flagos_last_error);
-    t.status(flagos_get_proc(name, FLAGOS_ABI_VERSION, &found), FLAGOS_STATUS_NOT_FOUND, "there is none");
+    t.status(flagos_get_proc(name, FLAGOS_ABI_VERSION, &found), FLAGOS_STATUS_NOT_FOUND,
+             "there is none");
     t.check(found == nullptr, "the result is cleared");
   }
   for (const std::string& name : header_functions()) {
@@ -265,13 +302,16 @@ FLAGOS_CASE("abi.ext.query_unknown_id", {.clause = "flagos_get_proc, flagos_devi
   t.smoke();
 }
 
-FLAGOS_CASE("abi.enum.unknown_values", {.clause = "flagos.h: enum values out of their list", .oracle = Oracle::code}) {
+FLAGOS_CASE("abi.enum.unknown_values",
+            {.clause = "flagos.h: enum values out of their list", .oracle = Oracle::code}) {
   World world(t);
-  for (const Negative& negative : listed_values({Kind::enumeration})) check_negative(t, world, negative);
+  for (const Negative& negative : listed_values({Kind::enumeration}))
+    check_negative(t, world, negative);
   for (const Struct& row : in_structs())
     for (const EnumMember& member : row.enums)
       for (const std::int32_t value : member.unknown) {
-        t.subcase(row.name + ", the member at " + std::to_string(member.offset) + " = " + std::to_string(value));
+        t.subcase(row.name + ", the member at " + std::to_string(member.offset) + " = " +
+                  std::to_string(value));
         auto bytes = row.valid(world);
         put(bytes.data(), member.offset, value);
         expect(t, row.use(world, bytes.data()), refused(world, row, member.statuses));
@@ -279,7 +319,8 @@ FLAGOS_CASE("abi.enum.unknown_values", {.clause = "flagos.h: enum values out of 
   finish(t, world);
 }
 
-FLAGOS_CASE("abi.flags.unknown_bits", {.clause = "flagos.h: Structs; an unknown flag", .oracle = Oracle::code}) {
+FLAGOS_CASE("abi.flags.unknown_bits",
+            {.clause = "flagos.h: Structs; an unknown flag", .oracle = Oracle::code}) {
   World world(t);
   for (const Negative& negative : listed_values({Kind::flags})) check_negative(t, world, negative);
   for (const Struct& row : in_structs())

@@ -23,7 +23,9 @@ struct Probe {
 
 std::vector<std::uint8_t> target_bytes(Context& t, World& world, std::size_t size) {
   std::vector<std::uint8_t> bytes(size);
-  t.ok(flagos_memory_copy(world.stream(), reinterpret_cast<flagos_address_t>(bytes.data()), world.target(), size), "read back");
+  t.ok(flagos_memory_copy(world.stream(), reinterpret_cast<flagos_address_t>(bytes.data()),
+                          world.target(), size),
+       "read back");
   t.ok(flagos_stream_synchronize(world.stream(), a_minute), "wait");
   return bytes;
 }
@@ -35,14 +37,16 @@ void probe_copy_2d(Context& t, World& world) {
   const auto bytes = target_bytes(t, world, 256);
   const auto* const from = reinterpret_cast<const std::uint8_t*>(source.data());
   for (std::size_t row = 0; row < 4; ++row)
-    t.check(std::memcmp(bytes.data() + row * 64, from + row * 128, 32) == 0, "row " + std::to_string(row));
+    t.check(std::memcmp(bytes.data() + row * 64, from + row * 128, 32) == 0,
+            "row " + std::to_string(row));
 }
 
 void probe_fill(Context& t, World& world, std::uint32_t size) {
   const auto pattern = t.random_bytes(size);
   t.ok(flagos_memory_fill(world.stream(), world.target(), pattern.data(), size, 64), "fill");
   const auto bytes = target_bytes(t, world, 64);
-  for (std::size_t i = 0; i < 64; ++i) t.equal(bytes[i], pattern[i % size], "byte " + std::to_string(i));
+  for (std::size_t i = 0; i < 64; ++i)
+    t.equal(bytes[i], pattern[i % size], "byte " + std::to_string(i));
 }
 
 void probe_update(Context& t, World& world) {
@@ -58,7 +62,8 @@ void probe_host_memory(Context& t, flagos_memory_kind_t kind) {
   Buffer buffer(t, 4096, kind);
   const auto bytes = t.random_bytes(4096);
   buffer.write(bytes);
-  t.check(std::memcmp(buffer.pointer(), bytes.data(), bytes.size()) == 0, "the host sees what the device wrote");
+  t.check(std::memcmp(buffer.pointer(), bytes.data(), bytes.size()) == 0,
+          "the host sees what the device wrote");
 }
 
 void probe_host_register(Context& t, World& world) {
@@ -69,7 +74,8 @@ void probe_host_register(Context& t, World& world) {
   t.ok(flagos_memory_fill(world.stream(), address, &pattern, 1, 4096), "fill through the device");
   t.ok(flagos_stream_synchronize(world.stream(), a_minute), "wait");
   t.ok(flagos_memory_host_unregister(world.device(), page), "unregister");
-  const bool filled = static_cast<std::uint8_t*>(page)[0] == 0x77 && static_cast<std::uint8_t*>(page)[4095] == 0x77;
+  const bool filled =
+      static_cast<std::uint8_t*>(page)[0] == 0x77 && static_cast<std::uint8_t*>(page)[4095] == 0x77;
   std::free(page);
   t.check(filled, "the host sees what the device wrote");
 }
@@ -85,8 +91,12 @@ void probe_pool(Context& t, World& world) {
   t.ok(flagos_memory_pool_alloc(world.pool(), world.stream(), 4096, &block), "take a block");
   const auto bytes = t.random_bytes(4096);
   std::vector<std::uint8_t> back(4096);
-  t.ok(flagos_memory_copy(world.stream(), block, reinterpret_cast<flagos_address_t>(bytes.data()), 4096), "write it");
-  t.ok(flagos_memory_copy(world.stream(), reinterpret_cast<flagos_address_t>(back.data()), block, 4096), "read it");
+  t.ok(flagos_memory_copy(world.stream(), block, reinterpret_cast<flagos_address_t>(bytes.data()),
+                          4096),
+       "write it");
+  t.ok(flagos_memory_copy(world.stream(), reinterpret_cast<flagos_address_t>(back.data()), block,
+                          4096),
+       "read it");
   t.ok(flagos_memory_pool_free(world.pool(), world.stream(), block), "give it back");
   t.ok(flagos_stream_synchronize(world.stream(), a_minute), "wait");
   t.equal_bytes(back, bytes, "bytes of the block");
@@ -94,15 +104,20 @@ void probe_pool(Context& t, World& world) {
 
 void probe_callback(Context& t, World& world) {
   std::atomic<int> calls{0};
-  const auto function = [](void* user_data, flagos_status_t status) { *static_cast<std::atomic<int>*>(user_data) += status == ok ? 1 : 100; };
+  const auto function = [](void* user_data, flagos_status_t status) {
+    *static_cast<std::atomic<int>*>(user_data) += status == ok ? 1 : 100;
+  };
   t.ok(flagos_stream_launch_host(world.stream(), function, &calls), "launch a host function");
   t.ok(flagos_stream_synchronize(world.stream(), a_minute), "wait");
   t.equal(static_cast<std::uint64_t>(calls), 1, "calls of the function");
 }
 
 void probe_values(Context& t, World& world) {
-  t.ok(flagos_stream_write_value(world.stream(), world.target(), 0x1234567890abcdefu, 8), "write a value");
-  t.ok(flagos_stream_wait_value(world.stream(), world.target(), 0x1234567890abcdefu, 8, FLAGOS_COMPARE_EQUAL), "wait for it");
+  t.ok(flagos_stream_write_value(world.stream(), world.target(), 0x1234567890abcdefu, 8),
+       "write a value");
+  t.ok(flagos_stream_wait_value(world.stream(), world.target(), 0x1234567890abcdefu, 8,
+                                FLAGOS_COMPARE_EQUAL),
+       "wait for it");
   const auto bytes = target_bytes(t, world, 8);
   std::uint64_t value = 0;
   std::memcpy(&value, bytes.data(), 8);
@@ -117,7 +132,8 @@ void probe_timeline(Context& t, World& world) {
   t.equal(value, 3, "initial value");
   t.ok(flagos_stream_signal_timeline(world.stream(), timeline, 9), "signal from a stream");
   const std::uint64_t wanted = 9;
-  t.ok(flagos_timeline_wait(1, &timeline, &wanted, FLAGOS_WAIT_MODE_ALL, a_minute, nullptr), "wait on the host");
+  t.ok(flagos_timeline_wait(1, &timeline, &wanted, FLAGOS_WAIT_MODE_ALL, a_minute, nullptr),
+       "wait on the host");
   t.ok(flagos_timeline_query(timeline, &value), "query");
   t.equal(value, 9, "value");
   t.ok(flagos_timeline_destroy(timeline), "destroy it");
@@ -146,7 +162,8 @@ void probe_capture(Context& t, World& world) {
   flagos_graph_info_t info{sizeof info, 0, 0, 0};
   const std::uint8_t pattern = 0x11;
   t.ok(flagos_stream_begin_capture(world.stream()), "begin");
-  t.ok(flagos_memory_fill(world.stream(), world.target(), &pattern, 1, 64), "a fill that is recorded");
+  t.ok(flagos_memory_fill(world.stream(), world.target(), &pattern, 1, 64),
+       "a fill that is recorded");
   t.ok(flagos_stream_end_capture(world.stream(), &graph), "end");
   t.ok(flagos_graph_get_info(graph, &info), "describe the graph");
   t.equal(info.node_count, 1, "nodes of the captured graph");
@@ -171,7 +188,8 @@ void probe_compile(Context& t, World& world) {
     desc.size_bytes = sizeof nonsense - 1;
     flagos_blob_t* blob = nullptr;
     const char* text = nullptr;
-    t.status(flagos_module_compile(world.device(), &desc, &blob), FLAGOS_STATUS_COMPILE_FAILED, "compile nonsense");
+    t.status(flagos_module_compile(world.device(), &desc, &blob), FLAGOS_STATUS_COMPILE_FAILED,
+             "compile nonsense");
     t.ok(flagos_blob_get_log(blob, &text), "the compiler's messages");
     t.check(text != nullptr && text[0] != '\0', "the compiler says why");
     t.ok(flagos_blob_destroy(blob), "destroy the blob");
@@ -205,10 +223,16 @@ void probe_profiling(Context& t, World& world) {
 
 constexpr Probe probes[] = {
     {FLAGOS_FEATURE_COPY_2D, "copy_2d", probe_copy_2d},
-    {FLAGOS_FEATURE_WIDE_FILL, "wide_fill", [](Context& t, World& world) { probe_fill(t, world, 8); probe_fill(t, world, 16); }},
+    {FLAGOS_FEATURE_WIDE_FILL, "wide_fill",
+     [](Context& t, World& world) {
+       probe_fill(t, world, 8);
+       probe_fill(t, world, 16);
+     }},
     {FLAGOS_FEATURE_MEMORY_UPDATE, "memory_update", probe_update},
-    {FLAGOS_FEATURE_PINNED_MEMORY, "pinned_memory", [](Context& t, World&) { probe_host_memory(t, FLAGOS_MEMORY_KIND_PINNED); }},
-    {FLAGOS_FEATURE_MANAGED_MEMORY, "managed_memory", [](Context& t, World&) { probe_host_memory(t, FLAGOS_MEMORY_KIND_MANAGED); }},
+    {FLAGOS_FEATURE_PINNED_MEMORY, "pinned_memory",
+     [](Context& t, World&) { probe_host_memory(t, FLAGOS_MEMORY_KIND_PINNED); }},
+    {FLAGOS_FEATURE_MANAGED_MEMORY, "managed_memory",
+     [](Context& t, World&) { probe_host_memory(t, FLAGOS_MEMORY_KIND_MANAGED); }},
     {FLAGOS_FEATURE_HOST_REGISTER, "host_register", probe_host_register},
     {FLAGOS_FEATURE_PREFETCH, "prefetch", probe_prefetch},
     {FLAGOS_FEATURE_MEMORY_POOL, "memory_pool", probe_pool},
@@ -220,13 +244,19 @@ constexpr Probe probes[] = {
     {FLAGOS_FEATURE_COMPILE, "compile", probe_compile},
     {FLAGOS_FEATURE_PREPARED_LAUNCH, "prepared_launch", probe_prepared},
     {FLAGOS_FEATURE_PROFILING, "profiling", probe_profiling},
-    {FLAGOS_FEATURE_RECOVER, "recover", [](Context& t, World& world) { t.ok(flagos_device_recover(world.device()), "recover"); t.smoke(); }}};
+    {FLAGOS_FEATURE_RECOVER, "recover", [](Context& t, World& world) {
+       t.ok(flagos_device_recover(world.device()), "recover");
+       t.smoke();
+     }}};
 
 // The features and limits as one text.
 std::string capabilities(Context& t) {
   std::string text = std::to_string(t.info().capabilities);
-  for (flagos_feature_t feature = 0; feature < FLAGOS_FEATURE_COUNT; ++feature) text += "," + std::to_string(t.support(feature));
-  text += "," + std::to_string(t.info().max_allocation_bytes) + "," + std::to_string(t.info().max_block_threads) + "," + std::to_string(t.info().max_shared_bytes);
+  for (flagos_feature_t feature = 0; feature < FLAGOS_FEATURE_COUNT; ++feature)
+    text += "," + std::to_string(t.support(feature));
+  text += "," + std::to_string(t.info().max_allocation_bytes) + "," +
+          std::to_string(t.info().max_block_threads) + "," +
+          std::to_string(t.info().max_shared_bytes);
   return text;
 }
 
@@ -236,7 +266,8 @@ FLAGOS_HELPER("dev_capabilities") {
 
 }  // namespace
 
-FLAGOS_CASE("dev.cap.bits_match_behaviour", {.clause = "flagos_device_get_feature: what is there works", .oracle = Oracle::exact}) {
+FLAGOS_CASE("dev.cap.bits_match_behaviour",
+            {.clause = "flagos_device_get_feature: what is there works", .oracle = Oracle::exact}) {
   t.smoke();
   for (const Probe& probe : probes) {
     if (!t.has(probe.feature)) continue;
@@ -247,7 +278,9 @@ FLAGOS_CASE("dev.cap.bits_match_behaviour", {.clause = "flagos_device_get_featur
   }
 }
 
-FLAGOS_CASE("dev.cap.unadvertised_refuses", {.clause = "FLAGOS_SUPPORT_ABSENT: the entry points return UNSUPPORTED", .oracle = Oracle::code}) {
+FLAGOS_CASE("dev.cap.unadvertised_refuses",
+            {.clause = "FLAGOS_SUPPORT_ABSENT: the entry points return UNSUPPORTED",
+             .oracle = Oracle::code}) {
   World world(t);
   for (const Entry& entry : entries()) {
     if (entry.needs == FLAGOS_FEATURE_COUNT || world.has(entry.needs)) continue;
@@ -259,41 +292,57 @@ FLAGOS_CASE("dev.cap.unadvertised_refuses", {.clause = "FLAGOS_SUPPORT_ABSENT: t
     t.check(call.uncleared().empty(), "out parameters are cleared, it left " + call.uncleared());
     t.check(world.snapshot() == before, "no partial effect");
   }
-  for (const auto& [feature, kind] : {std::pair{FLAGOS_FEATURE_PINNED_MEMORY, FLAGOS_MEMORY_KIND_PINNED}, std::pair{FLAGOS_FEATURE_MANAGED_MEMORY, FLAGOS_MEMORY_KIND_MANAGED}}) {
+  for (const auto& [feature, kind] :
+       {std::pair{FLAGOS_FEATURE_PINNED_MEMORY, FLAGOS_MEMORY_KIND_PINNED},
+        std::pair{FLAGOS_FEATURE_MANAGED_MEMORY, FLAGOS_MEMORY_KIND_MANAGED}}) {
     if (t.has(feature)) continue;
     t.subcase("memory of kind " + std::to_string(kind));
     auto desc = world.valid<flagos_memory_desc_t>();
     desc.kind = kind;
     flagos_address_t address = 1;
-    t.status(flagos_memory_alloc(world.device(), &desc, &address), FLAGOS_STATUS_UNSUPPORTED, "an absent kind");
+    t.status(flagos_memory_alloc(world.device(), &desc, &address), FLAGOS_STATUS_UNSUPPORTED,
+             "an absent kind");
     t.equal(address, 0, "the address is cleared");
   }
   if (!t.has(FLAGOS_FEATURE_WIDE_FILL)) {
     const std::uint64_t pattern[2] = {1, 2};
-    t.status(flagos_memory_fill(world.stream(), world.target(), pattern, 16, 64), FLAGOS_STATUS_UNSUPPORTED, "a wide fill");
+    t.status(flagos_memory_fill(world.stream(), world.target(), pattern, 16, 64),
+             FLAGOS_STATUS_UNSUPPORTED, "a wide fill");
   }
   t.smoke();
 }
 
-// Every bit pattern of 8 and 16 bits, and a sample of the wider ones, passes through a kernel unchanged.
-FLAGOS_CASE("dev.cap.dtype_matrix", {.clause = "flagos_kernel_launch: data of every type keeps its bits", .oracle = Oracle::exact}) {
+// Every bit pattern of 8 and 16 bits, and a sample of the wider ones, passes through a kernel
+// unchanged.
+FLAGOS_CASE("dev.cap.dtype_matrix",
+            {.clause = "flagos_kernel_launch: data of every type keeps its bits",
+             .oracle = Oracle::exact}) {
   std::vector<std::uint32_t> words;
-  for (std::uint32_t i = 0; i < 65536; i += 2) words.push_back(i | (i + 1) << 16);  // all of 16 bits, and so all of 8
-  for (const std::uint32_t special : {0x00000000u, 0x80000000u, 0x7f800000u, 0xff800000u, 0x7fc00000u, 0x7f800001u, 0xffffffffu, 0x00000001u, 0x007fffffu, 0x7ff00000u, 0xfff80000u})
+  for (std::uint32_t i = 0; i < 65536; i += 2)
+    words.push_back(i | (i + 1) << 16);  // all of 16 bits, and so all of 8
+  for (const std::uint32_t special :
+       {0x00000000u, 0x80000000u, 0x7f800000u, 0xff800000u, 0x7fc00000u, 0x7f800001u, 0xffffffffu,
+        0x00000001u, 0x007fffffu, 0x7ff00000u, 0xfff80000u})
     words.push_back(special);
   while (words.size() < 65536) words.push_back(static_cast<std::uint32_t>(t.random()()));
-  const std::span<const std::uint8_t> bytes(reinterpret_cast<const std::uint8_t*>(words.data()), words.size() * 4);
+  const std::span<const std::uint8_t> bytes(reinterpret_cast<const std::uint8_t*>(words.data()),
+                                            words.size() * 4);
   Buffer source(t, bytes.size()), target(t, bytes.size());
   source.write(bytes);
   Stream stream(t);
   const auto count = static_cast<std::uint32_t>(words.size());
-  const std::uint32_t threads = std::min(t.info().max_block_threads, std::min(t.info().max_block[0], 256u));
-  launch(t, stream, t.kernel("copy_u32"), {(count + threads - 1) / threads, 1, 1}, {threads, 1, 1}, {arg(target.address()), arg(source.address()), arg_u32(count)});
+  const std::uint32_t threads =
+      std::min(t.info().max_block_threads, std::min(t.info().max_block[0], 256u));
+  launch(t, stream, t.kernel("copy_u32"), {(count + threads - 1) / threads, 1, 1}, {threads, 1, 1},
+         {arg(target.address()), arg(source.address()), arg_u32(count)});
   stream.synchronize();
   t.equal_bytes(target.read(), bytes, "the bits of all types");
 }
 
-FLAGOS_CASE("dev.cap.no_change_under_suite", {.clause = "conformance 2.0: anti-gaming; capabilities are constant", .oracle = Oracle::exact, .isolation = Isolation::own}) {
+FLAGOS_CASE("dev.cap.no_change_under_suite",
+            {.clause = "conformance 2.0: anti-gaming; capabilities are constant",
+             .oracle = Oracle::exact,
+             .isolation = Isolation::own}) {
   const std::string before = capabilities(t);
   t.smoke();
   {
@@ -302,8 +351,10 @@ FLAGOS_CASE("dev.cap.no_change_under_suite", {.clause = "conformance 2.0: anti-g
   }
   t.check(capabilities(t) == before, "the capabilities after use: " + before);
   std::string text;
-  t.equal(static_cast<std::uint64_t>(t.run_helper("dev_capabilities", {}, 60, &text)), 0, "exit code of the other process: " + text);
-  t.check(text.find("<" + before + ">") != std::string::npos, "the capabilities in another process: " + text);
+  t.equal(static_cast<std::uint64_t>(t.run_helper("dev_capabilities", {}, 60, &text)), 0,
+          "exit code of the other process: " + text);
+  t.check(text.find("<" + before + ">") != std::string::npos,
+          "the capabilities in another process: " + text);
 }
 
 }  // namespace flagos::conformance

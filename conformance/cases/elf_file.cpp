@@ -22,7 +22,8 @@ class Reader {
   }
   std::string text(std::uint64_t offset) const {
     if (offset >= bytes_.size()) return "";
-    return std::string(bytes_.data() + offset, strnlen(bytes_.data() + offset, bytes_.size() - offset));
+    return std::string(bytes_.data() + offset,
+                       strnlen(bytes_.data() + offset, bytes_.size() - offset));
   }
 
  private:
@@ -39,7 +40,8 @@ void read_segments(const Reader& reader, const Elf64_Ehdr& header, ElfFile& file
   }
 }
 
-void read_symbols(const Reader& reader, const Elf64_Shdr& symbols, const Elf64_Shdr& names, ElfFile& file) {
+void read_symbols(const Reader& reader, const Elf64_Shdr& symbols, const Elf64_Shdr& names,
+                  ElfFile& file) {
   for (std::uint64_t at = sizeof(Elf64_Sym); at < symbols.sh_size; at += sizeof(Elf64_Sym)) {
     Elf64_Sym symbol{};
     if (!reader.get(symbols.sh_offset + at, symbol)) return;
@@ -47,19 +49,23 @@ void read_symbols(const Reader& reader, const Elf64_Shdr& symbols, const Elf64_S
     const std::string name = reader.text(names.sh_offset + symbol.st_name);
     if (symbol.st_shndx == SHN_UNDEF) {
       if (binding == STB_GLOBAL) file.undefined.push_back(name);
-    } else if (binding != STB_LOCAL && symbol.st_shndx != SHN_ABS) {  // SHN_ABS: the name of a symbol version
+    } else if (binding != STB_LOCAL &&
+               symbol.st_shndx != SHN_ABS) {  // SHN_ABS: the name of a symbol version
       file.exported.push_back(name);
     }
   }
 }
 
-void read_dynamic(const Reader& reader, const Elf64_Shdr& dynamic, const Elf64_Shdr& names, ElfFile& file) {
+void read_dynamic(const Reader& reader, const Elf64_Shdr& dynamic, const Elf64_Shdr& names,
+                  ElfFile& file) {
   for (std::uint64_t at = 0; at < dynamic.sh_size; at += sizeof(Elf64_Dyn)) {
     Elf64_Dyn entry{};
     if (!reader.get(dynamic.sh_offset + at, entry) || entry.d_tag == DT_NULL) return;
     if (entry.d_tag == DT_TEXTREL) file.text_relocations = true;
-    if (entry.d_tag == DT_FLAGS && (entry.d_un.d_val & DF_TEXTREL) != 0) file.text_relocations = true;
-    if (entry.d_tag == DT_RUNPATH || entry.d_tag == DT_RPATH) file.run_path = reader.text(names.sh_offset + entry.d_un.d_val);
+    if (entry.d_tag == DT_FLAGS && (entry.d_un.d_val & DF_TEXTREL) != 0)
+      file.text_relocations = true;
+    if (entry.d_tag == DT_RUNPATH || entry.d_tag == DT_RPATH)
+      file.run_path = reader.text(names.sh_offset + entry.d_un.d_val);
   }
 }
 
@@ -70,7 +76,8 @@ ElfFile read_elf(const std::string& path) {
   std::ifstream stream(path, std::ios::binary);
   const Reader reader({std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()});
   Elf64_Ehdr header{};
-  if (!reader.get(0, header) || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64) {
+  if (!reader.get(0, header) || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
+      header.e_ident[EI_CLASS] != ELFCLASS64) {
     file.error = path + " is not an ELF file of 64 bits";
     return file;
   }
@@ -81,7 +88,9 @@ ElfFile read_elf(const std::string& path) {
   bool symbols_found = false;
   for (unsigned i = 0; i < header.e_shnum; ++i) {
     Elf64_Shdr one{}, names{};
-    if (!section(i, one) || (one.sh_type != SHT_DYNSYM && one.sh_type != SHT_DYNAMIC) || !section(one.sh_link, names)) continue;
+    if (!section(i, one) || (one.sh_type != SHT_DYNSYM && one.sh_type != SHT_DYNAMIC) ||
+        !section(one.sh_link, names))
+      continue;
     if (one.sh_type == SHT_DYNSYM) {
       symbols_found = true;
       read_symbols(reader, one, names, file);

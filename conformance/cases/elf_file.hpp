@@ -13,7 +13,7 @@ struct ElfFile {
   std::vector<std::string> undefined;  // names it takes from others, weak ones left out
   std::string run_path;                // RUNPATH or RPATH
   bool text_relocations = false;
-  bool executable_stack = false;       // also when nothing says that it is not
+  bool executable_stack = false;  // also when nothing says that it is not
   bool relro = false;
 };
 

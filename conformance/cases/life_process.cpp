@@ -21,7 +21,8 @@ struct Legacy {
   void call_everything() const {
     for (const Entry& entry : entries()) {
       // These end things: a runtime that still has work would be waited for.
-      if (entry.name == "flagos_runtime_destroy" || entry.name == "flagos_set_log_callback") continue;
+      if (entry.name == "flagos_runtime_destroy" || entry.name == "flagos_set_log_callback")
+        continue;
       Call call(*world, entry);
       call.run();
     }
@@ -41,7 +42,8 @@ Legacy& legacy() {
 // A world with one object of each type in a runtime of its own, and data that went through it.
 World* used_world(Context& t) {
   flagos_runtime_t* runtime = nullptr;
-  const flagos_runtime_desc_t desc{sizeof desc, FLAGOS_ABI_VERSION, nullptr, FLAGOS_RUNTIME_FLAG_NO_SEARCH, nullptr};
+  const flagos_runtime_desc_t desc{sizeof desc, FLAGOS_ABI_VERSION, nullptr,
+                                   FLAGOS_RUNTIME_FLAG_NO_SEARCH, nullptr};
   t.ok(flagos_runtime_create(&desc, &runtime), "create a runtime");
   t.ok(flagos_runtime_add_plugin(runtime, t.settings().plugin_path.c_str()), "load the plugin");
   World* const world = new World(t, runtime, t.settings().device_ordinal);
@@ -71,7 +73,10 @@ FLAGOS_HELPER("life_global_objects") {
 // An atexit handler calls while everything is alive, then the process goes on ending.
 FLAGOS_HELPER("life_atexit") {
   entries();
-  const int code = run_checks(h, [](Context& t) { legacy().world = used_world(t); });
+  const int code = run_checks(h, [](Context& t) {
+    legacy().world = used_world(t);
+    legacy().world->expect_nothing();
+  });
   if (code != 0) return code;
   std::atexit([] { legacy().call_everything(); });
   std::exit(44);
@@ -80,16 +85,22 @@ FLAGOS_HELPER("life_atexit") {
 void expect_code(Context& t, const std::string& helper, int expected) {
   std::string text;
   const int code = t.run_helper(helper, {}, 60, &text);
-  t.check(code == expected, "the process ends with " + std::to_string(expected) + ", it ended with " + std::to_string(code) + ": " + text);
+  t.check(code == expected, "the process ends with " + std::to_string(expected) +
+                                ", it ended with " + std::to_string(code) + ": " + text);
 }
 
 }  // namespace
 
-FLAGOS_CASE("life.global_static_objects", {.clause = "design 3: exit; calls from destructors of globals", .oracle = Oracle::live, .isolation = Isolation::own}) {
+FLAGOS_CASE("life.global_static_objects",
+            {.clause = "design 3: exit; calls from destructors of globals",
+             .oracle = Oracle::live,
+             .isolation = Isolation::own}) {
   expect_code(t, "life_global_objects", 43);
 }
 
-FLAGOS_CASE("life.atexit_call", {.clause = "design 3: exit; calls from atexit handlers", .oracle = Oracle::live, .isolation = Isolation::own}) {
+FLAGOS_CASE("life.atexit_call", {.clause = "design 3: exit; calls from atexit handlers",
+                                 .oracle = Oracle::live,
+                                 .isolation = Isolation::own}) {
   expect_code(t, "life_atexit", 44);
 }
 

@@ -19,8 +19,8 @@ struct CodeRow {
 // What the rows need to know of the device under test.
 struct CodeFacts {
   flagos_device_info_t device;
-  flagos_format_info_t format;   // of the suite's kernels
-  flagos_kernel_info_t kernel;   // copy_u32
+  flagos_format_info_t format;  // of the suite's kernels
+  flagos_kernel_info_t kernel;  // copy_u32
 };
 
 std::vector<CodeRow> memory_code_rows(const CodeFacts& facts);

@@ -15,23 +15,54 @@ void load_rows(std::vector<CodeRow>& rows, const CodeFacts& facts) {
   const auto bad = [&](const std::string& what, auto change_desc, flagos_status_t status) {
     rows.push_back({"flagos_module_load", what, change<Desc>("desc", change_desc), status});
   };
-  bad("no format", [](Desc& desc) { desc.format = nullptr; }, invalid_argument);
+  bad(
+      "no format", [](Desc& desc) { desc.format = nullptr; }, invalid_argument);
   for (const char* const format : {"", "no-such-format", "ELF-SO", "spirv ", "%s"})
-    bad("format '" + std::string(format) + "'", [=](Desc& desc) { desc.format = format; }, unsupported);
-  bad("neither path nor data", [](Desc& desc) { desc.data = nullptr; desc.size_bytes = 0; }, invalid_argument);
-  bad("both path and data", [](Desc& desc) { desc.path = "/etc/hostname"; }, invalid_argument);
-  bad("an empty image", [](Desc& desc) { desc.size_bytes = 0; }, invalid_image);
+    bad(
+        "format '" + std::string(format) + "'", [=](Desc& desc) { desc.format = format; },
+        unsupported);
+  bad(
+      "neither path nor data",
+      [](Desc& desc) {
+        desc.data = nullptr;
+        desc.size_bytes = 0;
+      },
+      invalid_argument);
+  bad(
+      "both path and data", [](Desc& desc) { desc.path = "/etc/hostname"; }, invalid_argument);
+  bad(
+      "an empty image", [](Desc& desc) { desc.size_bytes = 0; }, invalid_image);
   for (const std::uint64_t size : {1, 4, 16, 63, 64, 100})
-    bad("an image cut to " + std::to_string(size), [=](Desc& desc) { desc.size_bytes = size; }, invalid_image);
-  bad("half an image", [](Desc& desc) { desc.size_bytes /= 2; }, invalid_image);
-  static const char garbage[] = "this is no kernel image of any format, whatever its length may be, is it? No, it is not.";
-  bad("garbage", [](Desc& desc) { desc.data = garbage; desc.size_bytes = sizeof garbage; }, invalid_image);
-  bad("flags 1", [](Desc& desc) { desc.flags = 1; }, unsupported);
-  bad("struct_size 8", [](Desc& desc) { desc.struct_size = 8; }, invalid_size);
-  bad("an unknown extension", [](Desc& desc) { desc.next = required_extension(); }, unsupported);
+    bad(
+        "an image cut to " + std::to_string(size), [=](Desc& desc) { desc.size_bytes = size; },
+        invalid_image);
+  bad(
+      "half an image", [](Desc& desc) { desc.size_bytes /= 2; }, invalid_image);
+  static const char garbage[] =
+      "this is no kernel image of any format, whatever its length may be, is it? No, it is not.";
+  bad(
+      "garbage",
+      [](Desc& desc) {
+        desc.data = garbage;
+        desc.size_bytes = sizeof garbage;
+      },
+      invalid_image);
+  bad(
+      "flags 1", [](Desc& desc) { desc.flags = 1; }, unsupported);
+  bad(
+      "struct_size 8", [](Desc& desc) { desc.struct_size = 8; }, invalid_size);
+  bad(
+      "an unknown extension", [](Desc& desc) { desc.next = required_extension(); }, unsupported);
   if ((facts.format.flags & FLAGOS_FORMAT_FLAG_PATH) == 0) return;
   for (const char* const path : {"/nonexistent/kernels", "no-such-file", ""})
-    bad("path '" + std::string(path) + "'", [=](Desc& desc) { desc.path = path; desc.data = nullptr; desc.size_bytes = 0; }, not_found);
+    bad(
+        "path '" + std::string(path) + "'",
+        [=](Desc& desc) {
+          desc.path = path;
+          desc.data = nullptr;
+          desc.size_bytes = 0;
+        },
+        not_found);
 }
 
 void kernel_rows(std::vector<CodeRow>& rows, const CodeFacts& facts) {
@@ -39,71 +70,135 @@ void kernel_rows(std::vector<CodeRow>& rows, const CodeFacts& facts) {
   const auto bad = [&](const std::string& what, auto change_desc, flagos_status_t status) {
     rows.push_back({"flagos_module_get_kernel", what, change<Desc>("desc", change_desc), status});
   };
-  bad("no name", [](Desc& desc) { desc.name = nullptr; }, invalid_argument);
-  bad("an empty name", [](Desc& desc) { desc.name = ""; }, invalid_argument);
-  for (const char* const name : {"copy_u3", "copy_u322", "COPY_U32", " copy_u32", "copy_u32 ", "no_such_kernel"})
-    bad("name '" + std::string(name) + "'", [=](Desc& desc) { desc.name = name; }, not_found);
-  bad("flags 1", [](Desc& desc) { desc.flags = 1; }, unsupported);
-  bad("struct_size 16", [](Desc& desc) { desc.struct_size = 16; }, invalid_size);
-  bad("an unknown extension", [](Desc& desc) { desc.next = required_extension(); }, unsupported);
+  bad(
+      "no name", [](Desc& desc) { desc.name = nullptr; }, invalid_argument);
+  bad(
+      "an empty name", [](Desc& desc) { desc.name = ""; }, invalid_argument);
+  for (const char* const name :
+       {"copy_u3", "copy_u322", "COPY_U32", " copy_u32", "copy_u32 ", "no_such_kernel"})
+    bad(
+        "name '" + std::string(name) + "'", [=](Desc& desc) { desc.name = name; }, not_found);
+  bad(
+      "flags 1", [](Desc& desc) { desc.flags = 1; }, unsupported);
+  bad(
+      "struct_size 16", [](Desc& desc) { desc.struct_size = 16; }, invalid_size);
+  bad(
+      "an unknown extension", [](Desc& desc) { desc.next = required_extension(); }, unsupported);
 
   static const std::vector<std::pair<const char*, std::vector<flagos_parameter_t>>> signatures{
-      {"parameters that overlap", {{FLAGOS_DTYPE_ADDRESS, 8, 8, 0}, {FLAGOS_DTYPE_ADDRESS, 8, 8, 0}, {FLAGOS_DTYPE_UINT32, 4, 4, 16}}},
-      {"a misaligned parameter", {{FLAGOS_DTYPE_ADDRESS, 8, 8, 0}, {FLAGOS_DTYPE_ADDRESS, 8, 8, 12}, {FLAGOS_DTYPE_UINT32, 4, 4, 20}}},
-      {"an alignment of 3", {{FLAGOS_DTYPE_ADDRESS, 8, 3, 0}, {FLAGOS_DTYPE_ADDRESS, 8, 8, 8}, {FLAGOS_DTYPE_UINT32, 4, 4, 16}}},
-      {"an alignment of 128", {{FLAGOS_DTYPE_ADDRESS, 8, 128, 0}, {FLAGOS_DTYPE_ADDRESS, 8, 8, 8}, {FLAGOS_DTYPE_UINT32, 4, 4, 16}}},
-      {"a parameter of no bytes", {{FLAGOS_DTYPE_ADDRESS, 0, 8, 0}, {FLAGOS_DTYPE_ADDRESS, 8, 8, 8}, {FLAGOS_DTYPE_UINT32, 4, 4, 16}}},
+      {"parameters that overlap",
+       {{FLAGOS_DTYPE_ADDRESS, 8, 8, 0},
+        {FLAGOS_DTYPE_ADDRESS, 8, 8, 0},
+        {FLAGOS_DTYPE_UINT32, 4, 4, 16}}},
+      {"a misaligned parameter",
+       {{FLAGOS_DTYPE_ADDRESS, 8, 8, 0},
+        {FLAGOS_DTYPE_ADDRESS, 8, 8, 12},
+        {FLAGOS_DTYPE_UINT32, 4, 4, 20}}},
+      {"an alignment of 3",
+       {{FLAGOS_DTYPE_ADDRESS, 8, 3, 0},
+        {FLAGOS_DTYPE_ADDRESS, 8, 8, 8},
+        {FLAGOS_DTYPE_UINT32, 4, 4, 16}}},
+      {"an alignment of 128",
+       {{FLAGOS_DTYPE_ADDRESS, 8, 128, 0},
+        {FLAGOS_DTYPE_ADDRESS, 8, 8, 8},
+        {FLAGOS_DTYPE_UINT32, 4, 4, 16}}},
+      {"a parameter of no bytes",
+       {{FLAGOS_DTYPE_ADDRESS, 0, 8, 0},
+        {FLAGOS_DTYPE_ADDRESS, 8, 8, 8},
+        {FLAGOS_DTYPE_UINT32, 4, 4, 16}}},
       {"a parameter that wraps", {{FLAGOS_DTYPE_BYTES, UINT32_MAX, 4, 0xfffffffcu}}}};
   for (const auto& [what, parameters] : signatures)
-    bad(what, [&parameters = parameters](Desc& desc) {
+    bad(
+        what,
+        [&parameters = parameters](Desc& desc) {
           desc.parameters = parameters.data();
           desc.parameter_count = static_cast<std::uint32_t>(parameters.size());
-        }, invalid_argument);
+        },
+        invalid_argument);
   if ((facts.kernel.flags & FLAGOS_KERNEL_FLAG_SIGNATURE) == 0) return;
   static const std::vector<std::pair<const char*, std::vector<flagos_parameter_t>>> contradictions{
       {"too few parameters", {{FLAGOS_DTYPE_ADDRESS, 8, 8, 0}, {FLAGOS_DTYPE_ADDRESS, 8, 8, 8}}},
-      {"another type", {{FLAGOS_DTYPE_ADDRESS, 8, 8, 0}, {FLAGOS_DTYPE_FLOAT64, 8, 8, 8}, {FLAGOS_DTYPE_UINT32, 4, 4, 16}}},
-      {"too many parameters", {{FLAGOS_DTYPE_ADDRESS, 8, 8, 0}, {FLAGOS_DTYPE_ADDRESS, 8, 8, 8}, {FLAGOS_DTYPE_UINT32, 4, 4, 16}, {FLAGOS_DTYPE_UINT32, 4, 4, 20}}}};
+      {"another type",
+       {{FLAGOS_DTYPE_ADDRESS, 8, 8, 0},
+        {FLAGOS_DTYPE_FLOAT64, 8, 8, 8},
+        {FLAGOS_DTYPE_UINT32, 4, 4, 16}}},
+      {"too many parameters",
+       {{FLAGOS_DTYPE_ADDRESS, 8, 8, 0},
+        {FLAGOS_DTYPE_ADDRESS, 8, 8, 8},
+        {FLAGOS_DTYPE_UINT32, 4, 4, 16},
+        {FLAGOS_DTYPE_UINT32, 4, 4, 20}}}};
   for (const auto& [what, parameters] : contradictions)
-    bad(what, [&parameters = parameters](Desc& desc) {
+    bad(
+        what,
+        [&parameters = parameters](Desc& desc) {
           desc.parameters = parameters.data();
           desc.parameter_count = static_cast<std::uint32_t>(parameters.size());
-        }, invalid_argument);
+        },
+        invalid_argument);
 }
 
 using Launch = flagos_launch_desc_t;
 
 void shape_rows(std::vector<CodeRow>& rows, const char* entry, const CodeFacts& facts) {
-  const auto bad = [&](const std::string& what, auto change_desc) { rows.push_back({entry, what, change<Launch>("desc", change_desc), invalid_argument}); };
+  const auto bad = [&](const std::string& what, auto change_desc) {
+    rows.push_back({entry, what, change<Launch>("desc", change_desc), invalid_argument});
+  };
   for (int i = 0; i < 3; ++i) {
     const std::string dimension(1, "xyz"[i]);
     const std::uint32_t grid = facts.device.max_grid[i], block = facts.device.max_block[i];
-    if (grid < UINT32_MAX) bad("grid " + dimension + " one above the limit", [=](Launch& desc) { desc.grid[i] = grid + 1; });
-    if (block < UINT32_MAX) bad("block " + dimension + " one above the limit", [=](Launch& desc) { desc.block[i] = block + 1; });
+    if (grid < UINT32_MAX)
+      bad("grid " + dimension + " one above the limit",
+          [=](Launch& desc) { desc.grid[i] = grid + 1; });
+    if (block < UINT32_MAX)
+      bad("block " + dimension + " one above the limit",
+          [=](Launch& desc) { desc.block[i] = block + 1; });
     bad("block " + dimension + " of 2^32 - 1", [=](Launch& desc) { desc.block[i] = UINT32_MAX; });
   }
-  bad("a block whose threads wrap", [](Launch& desc) { desc.block[0] = desc.block[1] = 65536; desc.block[2] = 1; });
+  bad("a block whose threads wrap", [](Launch& desc) {
+    desc.block[0] = desc.block[1] = 65536;
+    desc.block[2] = 1;
+  });
   if (facts.kernel.max_block_threads < UINT32_MAX)
-    bad("more threads than the kernel takes", [limit = facts.kernel.max_block_threads](Launch& desc) { desc.block[0] = limit; desc.block[1] = 2; });
-  bad("more shared memory than there is", [limit = facts.device.max_shared_bytes](Launch& desc) { desc.shared_bytes = limit + 1; });
+    bad("more threads than the kernel takes",
+        [limit = facts.kernel.max_block_threads](Launch& desc) {
+          desc.block[0] = limit;
+          desc.block[1] = 2;
+        });
+  bad("more shared memory than there is",
+      [limit = facts.device.max_shared_bytes](Launch& desc) { desc.shared_bytes = limit + 1; });
   bad("2^32 - 1 bytes of shared memory", [](Launch& desc) { desc.shared_bytes = UINT32_MAX; });
 }
 
 void argument_rows(std::vector<CodeRow>& rows, const char* entry, const CodeFacts& facts) {
-  const auto bad = [&](const std::string& what, auto change_desc, flagos_status_t status = invalid_argument) {
+  const auto bad = [&](const std::string& what, auto change_desc,
+                       flagos_status_t status = invalid_argument) {
     rows.push_back({entry, what, change<Launch>("desc", change_desc), status});
   };
   static const std::uint64_t block[4] = {};
   bad("arguments that are counted but not given", [](Launch& desc) { desc.arguments = nullptr; });
-  bad("a block with a size but no address", [](Launch& desc) { desc.arguments = nullptr; desc.argument_count = 0; desc.argument_bytes = 24; });
-  bad("both argument forms", [](Launch& desc) { desc.argument_block = block; desc.argument_bytes = 24; });
-  bad("flags 1", [](Launch& desc) { desc.flags = 1; }, unsupported);
-  bad("struct_size 16", [](Launch& desc) { desc.struct_size = 16; }, invalid_size);
-  bad("an unknown extension", [](Launch& desc) { desc.next = required_extension(); }, unsupported);
+  bad("a block with a size but no address", [](Launch& desc) {
+    desc.arguments = nullptr;
+    desc.argument_count = 0;
+    desc.argument_bytes = 24;
+  });
+  bad("both argument forms", [](Launch& desc) {
+    desc.argument_block = block;
+    desc.argument_bytes = 24;
+  });
+  bad(
+      "flags 1", [](Launch& desc) { desc.flags = 1; }, unsupported);
+  bad(
+      "struct_size 16", [](Launch& desc) { desc.struct_size = 16; }, invalid_size);
+  bad(
+      "an unknown extension", [](Launch& desc) { desc.next = required_extension(); }, unsupported);
   if ((facts.kernel.flags & FLAGOS_KERNEL_FLAG_SIGNATURE) == 0) return;
   for (const std::uint32_t count : {1u, 2u, 4u, 1000u})
-    bad(std::to_string(count) + " arguments for 3 parameters", [=](Launch& desc) { desc.argument_count = count; });
-  bad("no arguments for 3 parameters", [](Launch& desc) { desc.arguments = nullptr; desc.argument_count = 0; });
+    bad(std::to_string(count) + " arguments for 3 parameters",
+        [=](Launch& desc) { desc.argument_count = count; });
+  bad("no arguments for 3 parameters", [](Launch& desc) {
+    desc.arguments = nullptr;
+    desc.argument_count = 0;
+  });
   for (const std::uint64_t size : {1, 8, 19, 32})
     bad("a block of " + std::to_string(size), [=](Launch& desc) {
       desc.arguments = nullptr;
@@ -111,9 +206,11 @@ void argument_rows(std::vector<CodeRow>& rows, const char* entry, const CodeFact
       desc.argument_block = block;
       desc.argument_bytes = size;
     });
-  static const flagos_argument_t wrong_type[3] = {{FLAGOS_DTYPE_ADDRESS, 0, 1}, {FLAGOS_DTYPE_ADDRESS, 0, 1}, {FLAGOS_DTYPE_FLOAT64, 0, 1}};
+  static const flagos_argument_t wrong_type[3] = {
+      {FLAGOS_DTYPE_ADDRESS, 0, 1}, {FLAGOS_DTYPE_ADDRESS, 0, 1}, {FLAGOS_DTYPE_FLOAT64, 0, 1}};
   bad("a float64 for a uint32", [](Launch& desc) { desc.arguments = wrong_type; });
-  static const flagos_argument_t wrong_size[3] = {{FLAGOS_DTYPE_ADDRESS, 0, 1}, {FLAGOS_DTYPE_ADDRESS, 0, 1}, {FLAGOS_DTYPE_UINT32, 8, 1}};
+  static const flagos_argument_t wrong_size[3] = {
+      {FLAGOS_DTYPE_ADDRESS, 0, 1}, {FLAGOS_DTYPE_ADDRESS, 0, 1}, {FLAGOS_DTYPE_UINT32, 8, 1}};
   bad("a uint32 of 8 bytes", [](Launch& desc) { desc.arguments = wrong_size; });
 }
 
@@ -138,7 +235,8 @@ std::vector<CodeRow> module_code_rows(const CodeFacts& facts) {
                     call["index"] = info.parameter_count;
                   },
                   not_found});
-  rows.push_back({"flagos_module_get_log", "no room but a size", [](Call& call) { call["text"] = 0; }, invalid_argument});
+  rows.push_back({"flagos_module_get_log", "no room but a size",
+                  [](Call& call) { call["text"] = 0; }, invalid_argument});
   return rows;
 }
 

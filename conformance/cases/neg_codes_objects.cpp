@@ -16,18 +16,28 @@ std::function<void(Call&)> text(const char* argument, const char* value) {
 
 void runtime_rows(std::vector<CodeRow>& rows, const CodeFacts& facts) {
   using Desc = flagos_runtime_desc_t;
-  for (const std::uint32_t version : {0u, FLAGOS_MAKE_VERSION(0, 9), FLAGOS_MAKE_VERSION(2, 0), FLAGOS_MAKE_VERSION(1, 0xffff), UINT32_MAX})
+  for (const std::uint32_t version : {0u, FLAGOS_MAKE_VERSION(0, 9), FLAGOS_MAKE_VERSION(2, 0),
+                                      FLAGOS_MAKE_VERSION(1, 0xffff), UINT32_MAX})
     rows.push_back({"flagos_runtime_create", "abi_version " + std::to_string(version),
-                    change<Desc>("desc", [=](Desc& desc) { desc.abi_version = version; }), FLAGOS_STATUS_UNSUPPORTED_VERSION});
-  rows.push_back({"flagos_runtime_create", "flags 4", change<Desc>("desc", [](Desc& desc) { desc.flags |= 4; }), unsupported});
-  rows.push_back({"flagos_runtime_create", "struct_size 4", change<Desc>("desc", [](Desc& desc) { desc.struct_size = 4; }), invalid_size});
-  rows.push_back({"flagos_runtime_create", "an unknown extension", change<Desc>("desc", [](Desc& desc) { desc.next = required_extension(); }), unsupported});
+                    change<Desc>("desc", [=](Desc& desc) { desc.abi_version = version; }),
+                    FLAGOS_STATUS_UNSUPPORTED_VERSION});
+  rows.push_back({"flagos_runtime_create", "flags 4",
+                  change<Desc>("desc", [](Desc& desc) { desc.flags |= 4; }), unsupported});
+  rows.push_back({"flagos_runtime_create", "struct_size 4",
+                  change<Desc>("desc", [](Desc& desc) { desc.struct_size = 4; }), invalid_size});
+  rows.push_back({"flagos_runtime_create", "an unknown extension",
+                  change<Desc>("desc", [](Desc& desc) { desc.next = required_extension(); }),
+                  unsupported});
   for (const char* const path : {"/nonexistent/libplugin.so", "/", "/dev/null"})
-    rows.push_back({"flagos_runtime_add_plugin", path, text("path", path), FLAGOS_STATUS_PLUGIN_REJECTED});
+    rows.push_back(
+        {"flagos_runtime_add_plugin", path, text("path", path), FLAGOS_STATUS_PLUGIN_REJECTED});
   rows.push_back({"flagos_runtime_add_plugin", "the same plugin again",
-                  [](Call& call) { call["runtime"] = call.world.handle(Type::runtime); }, FLAGOS_STATUS_PLUGIN_REJECTED});
-  rows.push_back({"flagos_get_proc", "no such function", text("name", "flagos_no_such_function"), not_found});
-  rows.push_back({"flagos_get_proc", "a function without its prefix", text("name", "stream_create"), not_found});
+                  [](Call& call) { call["runtime"] = call.world.handle(Type::runtime); },
+                  FLAGOS_STATUS_PLUGIN_REJECTED});
+  rows.push_back(
+      {"flagos_get_proc", "no such function", text("name", "flagos_no_such_function"), not_found});
+  rows.push_back({"flagos_get_proc", "a function without its prefix", text("name", "stream_create"),
+                  not_found});
   rows.push_back({"flagos_runtime_get_candidate", "one past the end",
                   [](Call& call) {
                     std::uint32_t count = 0;
@@ -59,13 +69,32 @@ void busy_rows(std::vector<CodeRow>& rows) {
                     },
                     busy});
   };
-  add("a live stream", [](Call&, flagos_device_t* device) { flagos_stream_t* made = nullptr; flagos_stream_create(device, nullptr, &made); return made; },
+  add(
+      "a live stream",
+      [](Call&, flagos_device_t* device) {
+        flagos_stream_t* made = nullptr;
+        flagos_stream_create(device, nullptr, &made);
+        return made;
+      },
       [](flagos_device_t*, flagos_stream_t* made) { flagos_stream_destroy(made); });
-  add("a live event", [](Call&, flagos_device_t* device) { flagos_event_t* made = nullptr; flagos_event_create(device, nullptr, &made); return made; },
+  add(
+      "a live event",
+      [](Call&, flagos_device_t* device) {
+        flagos_event_t* made = nullptr;
+        flagos_event_create(device, nullptr, &made);
+        return made;
+      },
       [](flagos_device_t*, flagos_event_t* made) { flagos_event_destroy(made); });
-  add("a live timeline", [](Call&, flagos_device_t* device) { flagos_timeline_t* made = nullptr; flagos_timeline_create(device, 0, &made); return made; },
+  add(
+      "a live timeline",
+      [](Call&, flagos_device_t* device) {
+        flagos_timeline_t* made = nullptr;
+        flagos_timeline_create(device, 0, &made);
+        return made;
+      },
       [](flagos_device_t*, flagos_timeline_t* made) { flagos_timeline_destroy(made); });
-  add("live memory",
+  add(
+      "live memory",
       [](Call& call, flagos_device_t* device) {
         flagos_address_t made = 0;
         const auto desc = call.world.valid<flagos_memory_desc_t>();
@@ -73,7 +102,8 @@ void busy_rows(std::vector<CodeRow>& rows) {
         return made;
       },
       [](flagos_device_t* device, flagos_address_t made) { flagos_memory_free(device, made); });
-  add("a live module",
+  add(
+      "a live module",
       [](Call& call, flagos_device_t* device) {
         flagos_module_t* made = nullptr;
         const auto desc = call.world.valid<flagos_module_desc_t>();
@@ -85,14 +115,25 @@ void busy_rows(std::vector<CodeRow>& rows) {
 
 void stream_rows(std::vector<CodeRow>& rows, const CodeFacts& facts) {
   using Desc = flagos_stream_desc_t;
-  for (const std::int64_t priority : {std::int64_t{facts.device.priority_low} + 1, std::int64_t{facts.device.priority_high} - 1, std::int64_t{INT32_MAX}, std::int64_t{INT32_MIN}})
-    rows.push_back({"flagos_stream_create", "priority " + std::to_string(priority),
-                    change<Desc>("desc", [=](Desc& desc) { desc.priority = static_cast<std::int32_t>(priority); }), invalid_argument});
-  for (const std::uint64_t flags : {std::uint64_t{1}, std::uint64_t{1} << 32, std::uint64_t{1} << 63})
-    rows.push_back({"flagos_stream_create", "flags " + std::to_string(flags), change<Desc>("desc", [=](Desc& desc) { desc.flags = flags; }), unsupported});
-  rows.push_back({"flagos_stream_create", "struct_size 0", change<Desc>("desc", [](Desc& desc) { desc.struct_size = 0; }), invalid_size});
-  rows.push_back({"flagos_stream_create", "an unknown extension", change<Desc>("desc", [](Desc& desc) { desc.next = required_extension(); }), unsupported});
-  rows.push_back({"flagos_stream_launch_host", "no function", set("function", 0), invalid_argument});
+  for (const std::int64_t priority :
+       {std::int64_t{facts.device.priority_low} + 1, std::int64_t{facts.device.priority_high} - 1,
+        std::int64_t{INT32_MAX}, std::int64_t{INT32_MIN}})
+    rows.push_back(
+        {"flagos_stream_create", "priority " + std::to_string(priority),
+         change<Desc>("desc",
+                      [=](Desc& desc) { desc.priority = static_cast<std::int32_t>(priority); }),
+         invalid_argument});
+  for (const std::uint64_t flags :
+       {std::uint64_t{1}, std::uint64_t{1} << 32, std::uint64_t{1} << 63})
+    rows.push_back({"flagos_stream_create", "flags " + std::to_string(flags),
+                    change<Desc>("desc", [=](Desc& desc) { desc.flags = flags; }), unsupported});
+  rows.push_back({"flagos_stream_create", "struct_size 0",
+                  change<Desc>("desc", [](Desc& desc) { desc.struct_size = 0; }), invalid_size});
+  rows.push_back({"flagos_stream_create", "an unknown extension",
+                  change<Desc>("desc", [](Desc& desc) { desc.next = required_extension(); }),
+                  unsupported});
+  rows.push_back(
+      {"flagos_stream_launch_host", "no function", set("function", 0), invalid_argument});
 }
 
 // An event with these flags that was never recorded, in place of an argument.
@@ -120,12 +161,18 @@ std::function<void(Call&)> untimed(const char* argument) {
 void event_rows(std::vector<CodeRow>& rows) {
   using Desc = flagos_event_desc_t;
   for (const std::uint32_t flags : {4u, 8u, 0x80000000u})
-    rows.push_back({"flagos_event_create", "flags " + std::to_string(flags), change<Desc>("desc", [=](Desc& desc) { desc.flags = flags; }), unsupported});
-  rows.push_back({"flagos_event_create", "struct_size 4", change<Desc>("desc", [](Desc& desc) { desc.struct_size = 4; }), invalid_size});
-  rows.push_back({"flagos_event_create", "an unknown extension", change<Desc>("desc", [](Desc& desc) { desc.next = required_extension(); }), unsupported});
+    rows.push_back({"flagos_event_create", "flags " + std::to_string(flags),
+                    change<Desc>("desc", [=](Desc& desc) { desc.flags = flags; }), unsupported});
+  rows.push_back({"flagos_event_create", "struct_size 4",
+                  change<Desc>("desc", [](Desc& desc) { desc.struct_size = 4; }), invalid_size});
+  rows.push_back({"flagos_event_create", "an unknown extension",
+                  change<Desc>("desc", [](Desc& desc) { desc.next = required_extension(); }),
+                  unsupported});
   for (const char* const argument : {"start", "end"}) {
-    rows.push_back({"flagos_event_get_elapsed", std::string(argument) + " was never recorded", unrecorded(argument), invalid_argument});
-    rows.push_back({"flagos_event_get_elapsed", std::string(argument) + " has no timing", untimed(argument), invalid_argument});
+    rows.push_back({"flagos_event_get_elapsed", std::string(argument) + " was never recorded",
+                    unrecorded(argument), invalid_argument});
+    rows.push_back({"flagos_event_get_elapsed", std::string(argument) + " has no timing",
+                    untimed(argument), invalid_argument});
   }
 }
 
@@ -141,7 +188,8 @@ void timeline_rows(std::vector<CodeRow>& rows) {
                     },
                     invalid_argument});
   // A failed timeline answers with the status that it failed with.
-  for (const flagos_status_t status : {FLAGOS_STATUS_EXECUTION_FAILED, FLAGOS_STATUS_CANCELLED, FLAGOS_STATUS_INTERNAL})
+  for (const flagos_status_t status :
+       {FLAGOS_STATUS_EXECUTION_FAILED, FLAGOS_STATUS_CANCELLED, FLAGOS_STATUS_INTERNAL})
     for (const char* const entry : {"flagos_timeline_query", "flagos_timeline_signal"})
       rows.push_back({entry, "failed with " + std::to_string(status),
                       [=](Call& call) {
@@ -153,16 +201,22 @@ void timeline_rows(std::vector<CodeRow>& rows) {
                       },
                       status});
   rows.push_back({"flagos_timeline_wait", "a NULL among the timelines",
-                  [](Call& call) { *call.desc<std::uint64_t>("timelines") = 0; }, FLAGOS_STATUS_INVALID_HANDLE});
-  rows.push_back({"flagos_timeline_wait", "a stream among the timelines",
-                  [](Call& call) { *call.desc<std::uint64_t>("timelines") = call.world.handle(Type::stream); }, FLAGOS_STATUS_INVALID_HANDLE});
+                  [](Call& call) { *call.desc<std::uint64_t>("timelines") = 0; },
+                  FLAGOS_STATUS_INVALID_HANDLE});
+  rows.push_back(
+      {"flagos_timeline_wait", "a stream among the timelines",
+       [](Call& call) { *call.desc<std::uint64_t>("timelines") = call.world.handle(Type::stream); },
+       FLAGOS_STATUS_INVALID_HANDLE});
 }
 
 void profiler_rows(std::vector<CodeRow>& rows) {
   using Desc = flagos_profiler_desc_t;
-  rows.push_back({"flagos_profiler_create", "a second profiler", [](Call& call) { call["device"] = call.world.handle(Type::device); }, busy});
-  rows.push_back({"flagos_profiler_create", "flags 1", change<Desc>("desc", [](Desc& desc) { desc.flags = 1; }), unsupported});
-  rows.push_back({"flagos_profiler_create", "struct_size 4", change<Desc>("desc", [](Desc& desc) { desc.struct_size = 4; }), invalid_size});
+  rows.push_back({"flagos_profiler_create", "a second profiler",
+                  [](Call& call) { call["device"] = call.world.handle(Type::device); }, busy});
+  rows.push_back({"flagos_profiler_create", "flags 1",
+                  change<Desc>("desc", [](Desc& desc) { desc.flags = 1; }), unsupported});
+  rows.push_back({"flagos_profiler_create", "struct_size 4",
+                  change<Desc>("desc", [](Desc& desc) { desc.struct_size = 4; }), invalid_size});
 }
 
 }  // namespace

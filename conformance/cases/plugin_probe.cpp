@@ -14,12 +14,14 @@ constexpr std::uint64_t a_minute = 60'000'000'000u;
 
 void log(flagos_host_context_t*, flagos_log_level_t, const char*) {}
 const char* get_config(flagos_host_context_t*, const char*) { return nullptr; }
-void report_device_error(flagos_host_context_t*, flagos_plugin_device_t*, flagos_status_t, const char*) {}
+void report_device_error(flagos_host_context_t*, flagos_plugin_device_t*, flagos_status_t,
+                         const char*) {}
 void emit_record(flagos_host_context_t*, flagos_plugin_device_t*, const flagos_record_t*) {}
 std::uint64_t now_ns(flagos_host_context_t*) {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u +
+         static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 }  // namespace
@@ -54,14 +56,17 @@ void ProbeHost::set_error(flagos_host_context_t* context, flagos_status_t, const
   host.last_error_ = text == nullptr ? "" : text;
 }
 
-void* ProbeHost::allocate(flagos_host_context_t* context, std::uint64_t size, std::uint64_t alignment) {
+void* ProbeHost::allocate(flagos_host_context_t* context, std::uint64_t size,
+                          std::uint64_t alignment) {
   ProbeHost& host = of(context);
   if (host.allowed_ >= 0 && host.allowed_.fetch_sub(1) <= 0) {
     host.allowed_ = 0;
     return nullptr;
   }
   void* made = nullptr;
-  if (posix_memalign(&made, alignment < sizeof(void*) ? sizeof(void*) : alignment, size == 0 ? 1 : size) != 0) return nullptr;
+  if (posix_memalign(&made, alignment < sizeof(void*) ? sizeof(void*) : alignment,
+                     size == 0 ? 1 : size) != 0)
+    return nullptr;
   ++host.live_;
   return made;
 }
@@ -72,7 +77,8 @@ void ProbeHost::deallocate(flagos_host_context_t* context, void* pointer) {
   std::free(pointer);
 }
 
-PluginLibrary::PluginLibrary(const std::string& path) : handle_(dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) {
+PluginLibrary::PluginLibrary(const std::string& path)
+    : handle_(dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) {
   if (handle_ == nullptr) {
     error_ = dlerror();
     return;
@@ -85,7 +91,8 @@ PluginLibrary::~PluginLibrary() {
   if (handle_ != nullptr) dlclose(handle_);
 }
 
-PluginProbe::PluginProbe(const PluginLibrary& library, std::uint32_t abi_min, std::uint32_t abi_max) {
+PluginProbe::PluginProbe(const PluginLibrary& library, std::uint32_t abi_min,
+                         std::uint32_t abi_max) {
   host_.offer(abi_min, abi_max);
   plugin_.struct_size = sizeof plugin_;
   if (library.open() != nullptr) status_ = library.open()(host_.table(), &plugin_);
@@ -120,30 +127,43 @@ std::string prepare(Session& session, std::uint32_t ordinal) {
   const flagos_plugin_t& plugin = session.plugin;
   const flagos_stream_desc_t stream_desc{sizeof stream_desc, 0, nullptr, 0};
   const flagos_event_desc_t event_desc{sizeof event_desc, 0, nullptr};
-  const flagos_memory_desc_t memory_desc{sizeof memory_desc, FLAGOS_MEMORY_KIND_DEVICE, nullptr, smoke_size, 256, 0};
+  const flagos_memory_desc_t memory_desc{
+      sizeof memory_desc, FLAGOS_MEMORY_KIND_DEVICE, nullptr, smoke_size, 256, 0};
   std::uint32_t count = 0;
   if (plugin.device->get_count(plugin.instance, &count) != ok) return "device.get_count fails";
-  if (ordinal >= count) return "device " + std::to_string(ordinal) + " is not among " + std::to_string(count);
-  if (plugin.device->open(plugin.instance, ordinal, &session.device) != ok) return "device.open fails";
-  if (plugin.stream->create(session.device, &stream_desc, &session.stream) != ok) return "stream.create fails";
-  if (plugin.event->create(session.device, &event_desc, &session.event) != ok) return "event.create fails";
-  if (plugin.memory->alloc(session.device, &memory_desc, &session.memory) != ok || session.memory == 0) return "memory.alloc fails";
+  if (ordinal >= count)
+    return "device " + std::to_string(ordinal) + " is not among " + std::to_string(count);
+  if (plugin.device->open(plugin.instance, ordinal, &session.device) != ok)
+    return "device.open fails";
+  if (plugin.stream->create(session.device, &stream_desc, &session.stream) != ok)
+    return "stream.create fails";
+  if (plugin.event->create(session.device, &event_desc, &session.event) != ok)
+    return "event.create fails";
+  if (plugin.memory->alloc(session.device, &memory_desc, &session.memory) != ok ||
+      session.memory == 0)
+    return "memory.alloc fails";
   return "";
 }
 
 std::string move_data(const Session& session) {
   const flagos_plugin_t& plugin = session.plugin;
-  const auto address = [](const void* pointer) { return reinterpret_cast<flagos_address_t>(pointer); };
+  const auto address = [](const void* pointer) {
+    return reinterpret_cast<flagos_address_t>(pointer);
+  };
   std::vector<std::uint8_t> sent(smoke_size), expected, received(smoke_size);
-  for (std::size_t i = 0; i < smoke_size; ++i) sent[i] = static_cast<std::uint8_t>(i * 31 + i / 256);
+  for (std::size_t i = 0; i < smoke_size; ++i)
+    sent[i] = static_cast<std::uint8_t>(i * 31 + i / 256);
   expected = sent;
   std::memset(expected.data() + 1024, 0x3c, 512);
   const std::uint8_t pattern = 0x3c;
-  const bool queued = plugin.memory->copy(session.stream, session.memory, address(sent.data()), smoke_size) == ok &&
-                      plugin.memory->fill(session.stream, session.memory + 1024, &pattern, 1, 512) == ok &&
-                      plugin.memory->copy(session.stream, address(received.data()), session.memory, smoke_size) == ok &&
-                      plugin.event->record(session.event, session.stream) == ok;
-  const bool finished = plugin.event->synchronize(session.event, a_minute) == ok && plugin.stream->synchronize(session.stream, a_minute) == ok;
+  const bool queued =
+      plugin.memory->copy(session.stream, session.memory, address(sent.data()), smoke_size) == ok &&
+      plugin.memory->fill(session.stream, session.memory + 1024, &pattern, 1, 512) == ok &&
+      plugin.memory->copy(session.stream, address(received.data()), session.memory, smoke_size) ==
+          ok &&
+      plugin.event->record(session.event, session.stream) == ok;
+  const bool finished = plugin.event->synchronize(session.event, a_minute) == ok &&
+                        plugin.stream->synchronize(session.stream, a_minute) == ok;
   if (!queued) return "copy, fill or record fails";
   if (!finished) return "the stream does not finish";
   return received == expected ? "" : "the bytes that come back are not those that were sent";
@@ -160,15 +180,17 @@ std::string PluginProbe::smoke(std::uint32_t ordinal) {
 
 std::vector<Slot> slots_of(const flagos_plugin_t& plugin) {
   std::vector<Slot> slots;
-#define FLAGOS_SLOT(group, member, required)                \
-  slots.push_back({#group, #member, required,               \
-                   plugin.group != nullptr && FLAGOS_HAS(plugin.group, flagos_##group##_table_t, member)})
+#define FLAGOS_SLOT(group, member, required) \
+  slots.push_back(                           \
+      {#group, #member, required,            \
+       plugin.group != nullptr && FLAGOS_HAS(plugin.group, flagos_##group##_table_t, member)})
 #include "conformance/cases/plugin_slots.inc"
 #undef FLAGOS_SLOT
   return slots;
 }
 
-bool slot_filled(const std::vector<Slot>& slots, const std::string& group, const std::string& name) {
+bool slot_filled(const std::vector<Slot>& slots, const std::string& group,
+                 const std::string& name) {
   for (const Slot& slot : slots)
     if (group == slot.group && name == slot.name) return slot.filled;
   return false;
@@ -182,14 +204,17 @@ std::string inconsistent_set(const flagos_plugin_t& plugin) {
       {"memory", {"host_register", "host_unregister"}}};
   for (const auto& [group, names] : together)
     for (const char* const name : names)
-      if (slot_filled(slots, group, name) != slot_filled(slots, group, names.front())) return std::string(group) + "." + name;
-  const std::pair<const char*, const void*> optional_groups[] = {{"memory_pool", plugin.memory_pool},
-                                                                 {"timeline", plugin.timeline},
-                                                                 {"graph", plugin.graph},
-                                                                 {"profiling", plugin.profiling}};
+      if (slot_filled(slots, group, name) != slot_filled(slots, group, names.front()))
+        return std::string(group) + "." + name;
+  const std::pair<const char*, const void*> optional_groups[] = {
+      {"memory_pool", plugin.memory_pool},
+      {"timeline", plugin.timeline},
+      {"graph", plugin.graph},
+      {"profiling", plugin.profiling}};
   for (const auto& [group, table] : optional_groups)
     for (const Slot& slot : slots)
-      if (table != nullptr && std::string(slot.group) == group && !slot.filled) return std::string(group) + "." + slot.name;
+      if (table != nullptr && std::string(slot.group) == group && !slot.filled)
+        return std::string(group) + "." + slot.name;
   return "";
 }
 

@@ -1,4 +1,5 @@
-// Opens a plugin file as core does, but without core: its tables are called directly, with a host of the suite's own.
+// Opens a plugin file as core does, but without core: its tables are called directly, with a host
+// of the suite's own.
 #pragma once
 
 #include <flagos_plugin.h>
@@ -26,9 +27,12 @@ class ProbeHost {
   std::string last_error() const;
 
  private:
-  static ProbeHost& of(flagos_host_context_t* context) { return *reinterpret_cast<ProbeHost*>(context); }
+  static ProbeHost& of(flagos_host_context_t* context) {
+    return *reinterpret_cast<ProbeHost*>(context);
+  }
   static void set_error(flagos_host_context_t* context, flagos_status_t status, const char* text);
-  static void* allocate(flagos_host_context_t* context, std::uint64_t size, std::uint64_t alignment);
+  static void* allocate(flagos_host_context_t* context, std::uint64_t size,
+                        std::uint64_t alignment);
   static void deallocate(flagos_host_context_t* context, void* pointer);
 
   flagos_host_t table_{};
@@ -58,7 +62,8 @@ class PluginLibrary {
 // One instance. Closed in the destructor.
 class PluginProbe {
  public:
-  PluginProbe(const PluginLibrary& library, std::uint32_t abi_min = FLAGOS_ABI_VERSION, std::uint32_t abi_max = FLAGOS_ABI_VERSION);
+  PluginProbe(const PluginLibrary& library, std::uint32_t abi_min = FLAGOS_ABI_VERSION,
+              std::uint32_t abi_max = FLAGOS_ABI_VERSION);
   ~PluginProbe();
   PluginProbe(const PluginProbe&) = delete;
   PluginProbe& operator=(const PluginProbe&) = delete;
@@ -83,7 +88,8 @@ struct Slot {
   bool filled;
 };
 std::vector<Slot> slots_of(const flagos_plugin_t& plugin);
-// Whether the slots of an optional group, or of a set that comes together, agree; the first that does not, or "".
+// Whether the slots of an optional group, or of a set that comes together, agree; the first that
+// does not, or "".
 std::string inconsistent_set(const flagos_plugin_t& plugin);
 bool slot_filled(const std::vector<Slot>& slots, const std::string& group, const std::string& name);
 

@@ -11,7 +11,8 @@ namespace {
 
 std::set<int> numbers_in(const char* folder) {
   std::set<int> numbers;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) numbers.insert(std::stoi(entry.path().filename()));
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    numbers.insert(std::stoi(entry.path().filename()));
   return numbers;
 }
 
@@ -25,10 +26,12 @@ int run_checks(const Helper& h, void (*body)(Context&)) {
   return 1;
 }
 
-void expect_helper(Context& t, const std::string& name, const std::vector<std::string>& arguments, double seconds) {
+void expect_helper(Context& t, const std::string& name, const std::vector<std::string>& arguments,
+                   double seconds) {
   std::string text;
   const int code = t.run_helper(name, arguments, seconds, &text);
-  t.check(code == 0, "the process " + name + " ends with 0, it ended with " + std::to_string(code) + ": " + text);
+  t.check(code == 0, "the process " + name + " ends with 0, it ended with " + std::to_string(code) +
+                         ": " + text);
 }
 
 std::set<int> open_descriptors() { return numbers_in("/proc/self/fd"); }

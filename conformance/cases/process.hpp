@@ -1,4 +1,5 @@
-// What the cases that start processes share: a case's body inside a helper, and what a process holds.
+// What the cases that start processes share: a case's body inside a helper, and what a process
+// holds.
 #pragma once
 
 #include <set>
@@ -9,10 +10,12 @@
 
 namespace flagos::conformance {
 
-// Runs `body` with a Context of its own in this process; 0 when every check held. The text goes to stderr.
+// Runs `body` with a Context of its own in this process; 0 when every check held. The text goes to
+// stderr.
 int run_checks(const Helper& h, void (*body)(Context&));
 // Ends the case when the helper does not return 0.
-void expect_helper(Context& t, const std::string& name, const std::vector<std::string>& arguments = {}, double seconds = 90);
+void expect_helper(Context& t, const std::string& name,
+                   const std::vector<std::string>& arguments = {}, double seconds = 90);
 
 std::set<int> open_descriptors();
 std::set<int> thread_ids();

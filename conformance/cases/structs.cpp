@@ -21,10 +21,14 @@ flagos_status_t make_and_destroy(Create create, Destroy destroy) {
 Struct runtime_row() {
   Struct row = in_struct_row<flagos_runtime_desc_t>("flagos_runtime_desc_t");
   row.next_offset = offsetof(flagos_runtime_desc_t, next);
-  row.flags = {{offsetof(flagos_runtime_desc_t, flags), 8, FLAGOS_RUNTIME_FLAG_NO_SEARCH | FLAGOS_RUNTIME_FLAG_NO_ENVIRONMENT}};
+  row.flags = {{offsetof(flagos_runtime_desc_t, flags), 8,
+                FLAGOS_RUNTIME_FLAG_NO_SEARCH | FLAGOS_RUNTIME_FLAG_NO_ENVIRONMENT}};
   row.use = [](World&, void* desc) {
     return make_and_destroy<flagos_runtime_t>(
-        [=](auto** made) { return flagos_runtime_create(static_cast<flagos_runtime_desc_t*>(desc), made); }, flagos_runtime_destroy);
+        [=](auto** made) {
+          return flagos_runtime_create(static_cast<flagos_runtime_desc_t*>(desc), made);
+        },
+        flagos_runtime_destroy);
   };
   return row;
 }
@@ -33,10 +37,13 @@ Struct memory_row() {
   Struct row = in_struct_row<flagos_memory_desc_t>("flagos_memory_desc_t");
   row.next_offset = offsetof(flagos_memory_desc_t, next);
   row.flags = {{offsetof(flagos_memory_desc_t, flags), 8, FLAGOS_MEMORY_FLAG_ZERO}};
-  row.enums = {{offsetof(flagos_memory_desc_t, kind), {FLAGOS_MEMORY_KIND_UNKNOWN, FLAGOS_MEMORY_KIND_REGISTERED, 5, INT32_MAX, -1}, {invalid_argument}}};
+  row.enums = {{offsetof(flagos_memory_desc_t, kind),
+                {FLAGOS_MEMORY_KIND_UNKNOWN, FLAGOS_MEMORY_KIND_REGISTERED, 5, INT32_MAX, -1},
+                {invalid_argument}}};
   row.use = [](World& world, void* desc) {
     flagos_address_t address = 0;
-    const flagos_status_t status = flagos_memory_alloc(world.device(), static_cast<flagos_memory_desc_t*>(desc), &address);
+    const flagos_status_t status =
+        flagos_memory_alloc(world.device(), static_cast<flagos_memory_desc_t*>(desc), &address);
     if (status == ok) flagos_memory_free(world.device(), address);
     return status;
   };
@@ -47,10 +54,15 @@ Struct pool_row() {
   Struct row = in_struct_row<flagos_memory_pool_desc_t>("flagos_memory_pool_desc_t");
   row.next_offset = offsetof(flagos_memory_pool_desc_t, next);
   row.flags = {{offsetof(flagos_memory_pool_desc_t, flags), 8, 0}};
-  row.enums = {{offsetof(flagos_memory_pool_desc_t, kind), {FLAGOS_MEMORY_KIND_UNKNOWN, FLAGOS_MEMORY_KIND_REGISTERED, 5, INT32_MAX, -1}, {invalid_argument}}};
+  row.enums = {{offsetof(flagos_memory_pool_desc_t, kind),
+                {FLAGOS_MEMORY_KIND_UNKNOWN, FLAGOS_MEMORY_KIND_REGISTERED, 5, INT32_MAX, -1},
+                {invalid_argument}}};
   row.use = [](World& world, void* desc) {
     return make_and_destroy<flagos_memory_pool_t>(
-        [&](auto** made) { return flagos_memory_pool_create(world.device(), static_cast<flagos_memory_pool_desc_t*>(desc), made); },
+        [&](auto** made) {
+          return flagos_memory_pool_create(world.device(),
+                                           static_cast<flagos_memory_pool_desc_t*>(desc), made);
+        },
         flagos_memory_pool_destroy);
   };
   return row;
@@ -71,10 +83,14 @@ Struct stream_row() {
   Struct row = in_struct_row<flagos_stream_desc_t>("flagos_stream_desc_t");
   row.next_offset = offsetof(flagos_stream_desc_t, next);
   row.flags = {{offsetof(flagos_stream_desc_t, flags), 8, 0}};
-  row.enums = {{offsetof(flagos_stream_desc_t, priority), {INT32_MAX, INT32_MIN}, {invalid_argument}}};
+  row.enums = {
+      {offsetof(flagos_stream_desc_t, priority), {INT32_MAX, INT32_MIN}, {invalid_argument}}};
   row.use = [](World& world, void* desc) {
     return make_and_destroy<flagos_stream_t>(
-        [&](auto** made) { return flagos_stream_create(world.device(), static_cast<flagos_stream_desc_t*>(desc), made); },
+        [&](auto** made) {
+          return flagos_stream_create(world.device(), static_cast<flagos_stream_desc_t*>(desc),
+                                      made);
+        },
         flagos_stream_destroy);
   };
   return row;
@@ -83,10 +99,13 @@ Struct stream_row() {
 Struct event_row() {
   Struct row = in_struct_row<flagos_event_desc_t>("flagos_event_desc_t");
   row.next_offset = offsetof(flagos_event_desc_t, next);
-  row.flags = {{offsetof(flagos_event_desc_t, flags), 4, FLAGOS_EVENT_FLAG_NO_TIMING | FLAGOS_EVENT_FLAG_BLOCKING_SYNC}};
+  row.flags = {{offsetof(flagos_event_desc_t, flags), 4,
+                FLAGOS_EVENT_FLAG_NO_TIMING | FLAGOS_EVENT_FLAG_BLOCKING_SYNC}};
   row.use = [](World& world, void* desc) {
     return make_and_destroy<flagos_event_t>(
-        [&](auto** made) { return flagos_event_create(world.device(), static_cast<flagos_event_desc_t*>(desc), made); },
+        [&](auto** made) {
+          return flagos_event_create(world.device(), static_cast<flagos_event_desc_t*>(desc), made);
+        },
         flagos_event_destroy);
   };
   return row;
@@ -98,7 +117,9 @@ Struct module_row() {
   row.flags = {{offsetof(flagos_module_desc_t, flags), 4, 0}};
   row.use = [](World& world, void* desc) {
     return make_and_destroy<flagos_module_t>(
-        [&](auto** made) { return flagos_module_load(world.device(), static_cast<flagos_module_desc_t*>(desc), made); },
+        [&](auto** made) {
+          return flagos_module_load(world.device(), static_cast<flagos_module_desc_t*>(desc), made);
+        },
         flagos_module_unload);
   };
   return row;
@@ -111,7 +132,8 @@ Struct kernel_row() {
   row.padding = {offsetof(flagos_kernel_desc_t, padding)};
   row.use = [](World& world, void* desc) {
     flagos_kernel_t* kernel = nullptr;
-    return flagos_module_get_kernel(world.module(), static_cast<flagos_kernel_desc_t*>(desc), &kernel);
+    return flagos_module_get_kernel(world.module(), static_cast<flagos_kernel_desc_t*>(desc),
+                                    &kernel);
   };
   return row;
 }
@@ -121,7 +143,8 @@ Struct launch_row() {
   row.next_offset = offsetof(flagos_launch_desc_t, next);
   row.flags = {{offsetof(flagos_launch_desc_t, flags), 4, 0}};
   row.use = [](World& world, void* desc) {
-    return flagos_kernel_launch(world.stream(), world.kernel(), static_cast<flagos_launch_desc_t*>(desc));
+    return flagos_kernel_launch(world.stream(), world.kernel(),
+                                static_cast<flagos_launch_desc_t*>(desc));
   };
   return row;
 }
@@ -132,7 +155,10 @@ Struct prepare_row() {
   row.needs = FLAGOS_FEATURE_PREPARED_LAUNCH;
   row.use = [](World& world, void* desc) {
     return make_and_destroy<flagos_prepared_t>(
-        [&](auto** made) { return flagos_kernel_prepare(world.kernel(), static_cast<flagos_launch_desc_t*>(desc), made); },
+        [&](auto** made) {
+          return flagos_kernel_prepare(world.kernel(), static_cast<flagos_launch_desc_t*>(desc),
+                                       made);
+        },
         flagos_prepared_destroy);
   };
   return row;
@@ -145,7 +171,10 @@ Struct profiler_row() {
   row.needs = FLAGOS_FEATURE_PROFILING;
   row.use = [](World& world, void* desc) {
     return make_and_destroy<flagos_profiler_t>(
-        [&](auto** made) { return flagos_profiler_create(world.spare_device(), static_cast<flagos_profiler_desc_t*>(desc), made); },
+        [&](auto** made) {
+          return flagos_profiler_create(world.spare_device(),
+                                        static_cast<flagos_profiler_desc_t*>(desc), made);
+        },
         flagos_profiler_destroy);
   };
   return row;
@@ -165,8 +194,9 @@ Struct out_struct_row(const char* name, flagos_status_t (*use)(World&, Info*)) {
 
 const std::vector<Struct>& in_structs() {
   static const std::vector<Struct> rows = [] {
-    std::vector<Struct> made{runtime_row(), memory_row(), pool_row(),   copy_2d_row(), stream_row(),  event_row(),
-                             module_row(),  kernel_row(), launch_row(), prepare_row(), profiler_row()};
+    std::vector<Struct> made{runtime_row(), memory_row(),  pool_row(),    copy_2d_row(),
+                             stream_row(),  event_row(),   module_row(),  kernel_row(),
+                             launch_row(),  prepare_row(), profiler_row()};
     describe_graph_structs(made);
     return made;
   }();
@@ -175,28 +205,46 @@ const std::vector<Struct>& in_structs() {
 
 const std::vector<Struct>& out_structs() {
   static const std::vector<Struct> rows{
-      out_struct_row<flagos_version_info_t>("flagos_version_info_t", [](World&, auto* info) { return flagos_get_version(info); }),
-      out_struct_row<flagos_candidate_info_t>(
-          "flagos_candidate_info_t", [](World& world, auto* info) { return flagos_runtime_get_candidate(world.runtime(), 0, info); }),
+      out_struct_row<flagos_version_info_t>(
+          "flagos_version_info_t", [](World&, auto* info) { return flagos_get_version(info); }),
+      out_struct_row<flagos_candidate_info_t>("flagos_candidate_info_t",
+                                              [](World& world, auto* info) {
+                                                return flagos_runtime_get_candidate(world.runtime(),
+                                                                                    0, info);
+                                              }),
+      out_struct_row<flagos_device_info_t>("flagos_device_info_t in flagos_device_describe",
+                                           [](World& world, auto* info) {
+                                             return flagos_device_describe(
+                                                 world.runtime(), world.device_index(), info);
+                                           }),
       out_struct_row<flagos_device_info_t>(
-          "flagos_device_info_t in flagos_device_describe",
-          [](World& world, auto* info) { return flagos_device_describe(world.runtime(), world.device_index(), info); }),
-      out_struct_row<flagos_device_info_t>("flagos_device_info_t in flagos_device_get_info",
-                                           [](World& world, auto* info) { return flagos_device_get_info(world.device(), info); }),
-      out_struct_row<flagos_memory_info_t>(
-          "flagos_memory_info_t", [](World& world, auto* info) { return flagos_memory_get_info(world.device(), world.memory(), info); }),
-      out_struct_row<flagos_memory_pool_statistics_t>(
-          "flagos_memory_pool_statistics_t",
-          [](World& world, auto* info) { return flagos_memory_pool_get_statistics(world.pool(), info); }),
+          "flagos_device_info_t in flagos_device_get_info",
+          [](World& world, auto* info) { return flagos_device_get_info(world.device(), info); }),
+      out_struct_row<flagos_memory_info_t>("flagos_memory_info_t",
+                                           [](World& world, auto* info) {
+                                             return flagos_memory_get_info(world.device(),
+                                                                           world.memory(), info);
+                                           }),
+      out_struct_row<flagos_memory_pool_statistics_t>("flagos_memory_pool_statistics_t",
+                                                      [](World& world, auto* info) {
+                                                        return flagos_memory_pool_get_statistics(
+                                                            world.pool(), info);
+                                                      }),
       out_struct_row<flagos_format_info_t>("flagos_format_info_t",
-                                           [](World& world, auto* info) { return flagos_module_get_format(world.device(), 0, info); }),
-      out_struct_row<flagos_kernel_info_t>("flagos_kernel_info_t",
-                                           [](World& world, auto* info) { return flagos_kernel_get_info(world.kernel(), info); }),
-      out_struct_row<flagos_graph_info_t>("flagos_graph_info_t",
-                                          [](World& world, auto* info) { return flagos_graph_get_info(world.graph(), info); }),
+                                           [](World& world, auto* info) {
+                                             return flagos_module_get_format(world.device(), 0,
+                                                                             info);
+                                           }),
+      out_struct_row<flagos_kernel_info_t>(
+          "flagos_kernel_info_t",
+          [](World& world, auto* info) { return flagos_kernel_get_info(world.kernel(), info); }),
+      out_struct_row<flagos_graph_info_t>(
+          "flagos_graph_info_t",
+          [](World& world, auto* info) { return flagos_graph_get_info(world.graph(), info); }),
       out_struct_row<flagos_graph_node_info_t>(
-          "flagos_graph_node_info_t",
-          [](World& world, auto* info) { return flagos_graph_get_node_info(world.graph(), world.node(), info); })};
+          "flagos_graph_node_info_t", [](World& world, auto* info) {
+            return flagos_graph_get_node_info(world.graph(), world.node(), info);
+          })};
   return rows;
 }
 

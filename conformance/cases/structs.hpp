@@ -1,4 +1,5 @@
-// The description of every struct that crosses the ABI by pointer: where its growing parts are, and a call that uses it.
+// The description of every struct that crosses the ABI by pointer: where its growing parts are, and
+// a call that uses it.
 #pragma once
 
 #include <functional>
@@ -25,10 +26,10 @@ struct EnumMember {
 };
 
 struct Struct {
-  std::string name;              // the type, and the entry where it is not the only one
-  std::size_t size = 0;          // of version 1.0
+  std::string name;      // the type, and the entry where it is not the only one
+  std::size_t size = 0;  // of version 1.0
   bool out = false;
-  int next_offset = -1;          // of `next`; -1: it has no chain
+  int next_offset = -1;  // of `next`; -1: it has no chain
   std::vector<FlagsMember> flags = {};
   std::vector<std::size_t> padding = {};  // offsets of 32-bit members that must be 0
   std::vector<EnumMember> enums = {};

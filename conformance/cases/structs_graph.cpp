@@ -51,14 +51,17 @@ Struct add_node_row() {
   row.enums = {{offsetof(flagos_graph_node_desc_t, type),
                 {FLAGOS_GRAPH_NODE_TYPE_CHILD + 1, INT32_MAX, -1},
                 {invalid_argument, unsupported}}};
-  row.use = [](World& world, void* desc) { return add_to_clone(world, static_cast<flagos_graph_node_desc_t*>(desc)); };
+  row.use = [](World& world, void* desc) {
+    return add_to_clone(world, static_cast<flagos_graph_node_desc_t*>(desc));
+  };
   return row;
 }
 
 Struct set_node_row() {
   Struct row = node_row("flagos_graph_node_desc_t in flagos_graph_exec_set_node");
   row.use = [](World& world, void* desc) {
-    return flagos_graph_exec_set_node(world.graph_exec(), world.node(), static_cast<flagos_graph_node_desc_t*>(desc));
+    return flagos_graph_exec_set_node(world.graph_exec(), world.node(),
+                                      static_cast<flagos_graph_node_desc_t*>(desc));
   };
   return row;
 }
@@ -68,21 +71,22 @@ Struct set_node_row() {
 void describe_graph_structs(std::vector<Struct>& structs) {
   structs.push_back(add_node_row());
   structs.push_back(set_node_row());
-  structs.push_back(with_flags<flagos_kernel_node_desc_t>(
-      payload_row<flagos_kernel_node_desc_t>("flagos_kernel_node_desc_t", FLAGOS_GRAPH_NODE_TYPE_KERNEL)));
-  structs.push_back(with_flags<flagos_copy_node_desc_t>(
-      payload_row<flagos_copy_node_desc_t>("flagos_copy_node_desc_t", FLAGOS_GRAPH_NODE_TYPE_COPY)));
-  structs.push_back(with_flags<flagos_copy_2d_desc_t>(
-      payload_row<flagos_copy_2d_desc_t>("flagos_copy_2d_desc_t in a graph", FLAGOS_GRAPH_NODE_TYPE_COPY_2D)));
-  structs.push_back(payload_row<flagos_fill_node_desc_t>("flagos_fill_node_desc_t", FLAGOS_GRAPH_NODE_TYPE_FILL));
-  structs.push_back(with_flags<flagos_host_node_desc_t>(
-      payload_row<flagos_host_node_desc_t>("flagos_host_node_desc_t", FLAGOS_GRAPH_NODE_TYPE_HOST)));
-  structs.push_back(with_flags<flagos_event_node_desc_t>(
-      payload_row<flagos_event_node_desc_t>("flagos_event_node_desc_t, record", FLAGOS_GRAPH_NODE_TYPE_EVENT_RECORD)));
-  structs.push_back(with_flags<flagos_event_node_desc_t>(
-      payload_row<flagos_event_node_desc_t>("flagos_event_node_desc_t, wait", FLAGOS_GRAPH_NODE_TYPE_EVENT_WAIT)));
-  structs.push_back(with_flags<flagos_child_node_desc_t>(
-      payload_row<flagos_child_node_desc_t>("flagos_child_node_desc_t", FLAGOS_GRAPH_NODE_TYPE_CHILD)));
+  structs.push_back(with_flags<flagos_kernel_node_desc_t>(payload_row<flagos_kernel_node_desc_t>(
+      "flagos_kernel_node_desc_t", FLAGOS_GRAPH_NODE_TYPE_KERNEL)));
+  structs.push_back(with_flags<flagos_copy_node_desc_t>(payload_row<flagos_copy_node_desc_t>(
+      "flagos_copy_node_desc_t", FLAGOS_GRAPH_NODE_TYPE_COPY)));
+  structs.push_back(with_flags<flagos_copy_2d_desc_t>(payload_row<flagos_copy_2d_desc_t>(
+      "flagos_copy_2d_desc_t in a graph", FLAGOS_GRAPH_NODE_TYPE_COPY_2D)));
+  structs.push_back(
+      payload_row<flagos_fill_node_desc_t>("flagos_fill_node_desc_t", FLAGOS_GRAPH_NODE_TYPE_FILL));
+  structs.push_back(with_flags<flagos_host_node_desc_t>(payload_row<flagos_host_node_desc_t>(
+      "flagos_host_node_desc_t", FLAGOS_GRAPH_NODE_TYPE_HOST)));
+  structs.push_back(with_flags<flagos_event_node_desc_t>(payload_row<flagos_event_node_desc_t>(
+      "flagos_event_node_desc_t, record", FLAGOS_GRAPH_NODE_TYPE_EVENT_RECORD)));
+  structs.push_back(with_flags<flagos_event_node_desc_t>(payload_row<flagos_event_node_desc_t>(
+      "flagos_event_node_desc_t, wait", FLAGOS_GRAPH_NODE_TYPE_EVENT_WAIT)));
+  structs.push_back(with_flags<flagos_child_node_desc_t>(payload_row<flagos_child_node_desc_t>(
+      "flagos_child_node_desc_t", FLAGOS_GRAPH_NODE_TYPE_CHILD)));
 }
 
 }  // namespace flagos::conformance
