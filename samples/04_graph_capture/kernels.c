@@ -12,7 +12,7 @@ static const flagos_parameter_t step_parameters[] = {
     FLAGOS_CPU_PARAMETER(step_arguments, factor, FLAGOS_DTYPE_UINT32),
     FLAGOS_CPU_PARAMETER(step_arguments, addend, FLAGOS_DTYPE_UINT32)};
 
-FLAGOS_CPU_KERNEL(step, step_arguments, step_parameters) {
+FLAGOS_CPU_KERNEL(mix_values, step_arguments, step_parameters) {
   uint32_t* values = (uint32_t*)flagos_cpu_pointer(arguments->values);
   const uint32_t first = block->block_index[0] * block->block[0];
   for (uint32_t t = 0; t < block->block[0]; ++t) {

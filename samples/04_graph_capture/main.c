@@ -69,7 +69,7 @@ int main(int argc, char** argv) {
   }
   sample_t sample = sample_open(id);
   flagos_module_t* module = sample_load_kernels(&sample, NULL);
-  flagos_kernel_t* step = sample_kernel(module, "step");
+  flagos_kernel_t* step = sample_kernel(module, "mix_values");
   flagos_stream_t* stream = NULL;
   sample_check(flagos_stream_create(sample.device, NULL, &stream), "creating a stream");
   const flagos_address_t values = sample_alloc(&sample, THREADS * sizeof(uint32_t));

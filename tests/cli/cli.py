@@ -28,7 +28,7 @@ class Shell:
 
     def run(self, *arguments, **environment):
         kept = {k: v for k, v in os.environ.items() if not k.startswith("FLAGOS_")}
-        given = {"FLAGOS_PLUGIN_FILES": self.plugin, "XDG_DATA_HOME": str(self.folder / "none"), **environment}
+        given = {"FLAGOS_PLUGIN_FILES": self.plugin, "FLAGOS_LOG_LEVEL": "off", "XDG_DATA_HOME": str(self.folder / "none"), **environment}
         kept |= {k: v for k, v in given.items() if v is not None}
         return subprocess.run([self.flagos, *map(str, arguments)], capture_output=True, text=True, timeout=250,
                               env=kept, cwd=self.folder, stdin=subprocess.DEVNULL)
