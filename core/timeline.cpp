@@ -212,7 +212,9 @@ flagos_status_t flagos_stream_signal_timeline(flagos_stream_t* stream, flagos_ti
         },
         set_error_text);
     // The stream failed before: nobody may hang because the signal will never come.
-    if (FLAGOS_STATUS_CLASS(status) == FLAGOS_STATUS_CLASS_DEVICE) object->fail(status);
+    const bool failed = FLAGOS_STATUS_CLASS(status) == FLAGOS_STATUS_CLASS_DEVICE ||
+                        (status != FLAGOS_STATUS_OK && status == target.poison_status());
+    if (failed) object->fail(status);
     return status;
   });
 }
