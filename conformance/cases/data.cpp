@@ -174,16 +174,18 @@ Side::Side(Context& t, flagos_memory_kind_t kind, std::uint64_t size) : t_(t), s
   if (kind == FLAGOS_MEMORY_KIND_UNKNOWN) {
     host_.assign(size + 2 * kCanary, Buffer::poison);
   } else {
-    buffer_ = std::make_unique<Buffer>(t, size, kind);
+    buffer_ = new Buffer(t, size, kind);
   }
 }
 
+Side::~Side() noexcept(false) { delete buffer_; }
+
 flagos_address_t Side::address(std::uint64_t offset) const {
-  return buffer_ ? buffer_->address(offset) : host(host_.data() + kCanary + offset);
+  return buffer_ != nullptr ? buffer_->address(offset) : host(host_.data() + kCanary + offset);
 }
 
 void Side::set(std::span<const std::uint8_t> bytes) {
-  if (buffer_) {
+  if (buffer_ != nullptr) {
     buffer_->write(bytes);
   } else {
     std::copy(bytes.begin(), bytes.end(), host_.begin() + kCanary);
@@ -191,13 +193,13 @@ void Side::set(std::span<const std::uint8_t> bytes) {
 }
 
 std::vector<std::uint8_t> Side::get() {
-  if (buffer_) return buffer_->read();
+  if (buffer_ != nullptr) return buffer_->read();
   const std::span<const std::uint8_t> bytes(host_.data() + kCanary, size_);
   return {bytes.begin(), bytes.end()};
 }
 
 void Side::verify() {
-  if (buffer_) {
+  if (buffer_ != nullptr) {
     buffer_->verify();
     return;
   }

@@ -153,6 +153,9 @@ class DeviceStream {
 class Side {
  public:
   Side(Context& t, flagos_memory_kind_t kind, std::uint64_t size);
+  ~Side() noexcept(false);  // a buffer checks its canaries at the end
+  Side(const Side&) = delete;
+  Side& operator=(const Side&) = delete;
   flagos_address_t address(std::uint64_t offset = 0) const;
   void set(std::span<const std::uint8_t> bytes);
   std::vector<std::uint8_t> get();
@@ -161,7 +164,7 @@ class Side {
  private:
   Context& t_;
   std::uint64_t size_;
-  std::unique_ptr<Buffer> buffer_;
+  Buffer* buffer_ = nullptr;  // ours; a smart pointer would turn its throw into a crash
   std::vector<std::uint8_t> host_;
 };
 
