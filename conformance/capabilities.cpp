@@ -16,19 +16,27 @@ std::string version_text(std::uint32_t version) {
 
 std::string_view type_name(flagos_device_type_t type) {
   switch (type) {
-    case FLAGOS_DEVICE_TYPE_CPU: return "cpu";
-    case FLAGOS_DEVICE_TYPE_GPU: return "gpu";
-    case FLAGOS_DEVICE_TYPE_NPU: return "npu";
-    default: return "other";
+    case FLAGOS_DEVICE_TYPE_CPU:
+      return "cpu";
+    case FLAGOS_DEVICE_TYPE_GPU:
+      return "gpu";
+    case FLAGOS_DEVICE_TYPE_NPU:
+      return "npu";
+    default:
+      return "other";
   }
 }
 
 std::string_view schedule_name(flagos_schedule_class_t schedule) {
   switch (schedule) {
-    case FLAGOS_SCHEDULE_CLASS_SERIAL: return "serial";
-    case FLAGOS_SCHEDULE_CLASS_SIMT: return "simt";
-    case FLAGOS_SCHEDULE_CLASS_TILE: return "tile";
-    default: return "unknown";
+    case FLAGOS_SCHEDULE_CLASS_SERIAL:
+      return "serial";
+    case FLAGOS_SCHEDULE_CLASS_SIMT:
+      return "simt";
+    case FLAGOS_SCHEDULE_CLASS_TILE:
+      return "tile";
+    default:
+      return "unknown";
   }
 }
 

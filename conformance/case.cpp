@@ -30,10 +30,9 @@ std::vector<NamedHelper>& registered_helpers() {
 
 std::vector<Case> sorted_cases() {
   std::vector<Case> cases = registered_cases();
-  std::sort(cases.begin(), cases.end(),
-            [](const Case& a, const Case& b) { return a.id < b.id; });
-  const auto same = std::adjacent_find(
-      cases.begin(), cases.end(), [](const Case& a, const Case& b) { return a.id == b.id; });
+  std::sort(cases.begin(), cases.end(), [](const Case& a, const Case& b) { return a.id < b.id; });
+  const auto same = std::adjacent_find(cases.begin(), cases.end(),
+                                       [](const Case& a, const Case& b) { return a.id == b.id; });
   if (same != cases.end()) refuse("cases", same->id);
   return cases;
 }
@@ -47,9 +46,9 @@ const std::vector<Case>& all_cases() {
 
 const Case* find_case(std::string_view id) {
   const auto& cases = all_cases();
-  const auto found = std::lower_bound(
-      cases.begin(), cases.end(), id,
-      [](const Case& a, std::string_view wanted) { return a.id < wanted; });
+  const auto found =
+      std::lower_bound(cases.begin(), cases.end(), id,
+                       [](const Case& a, std::string_view wanted) { return a.id < wanted; });
   return found != cases.end() && found->id == id ? &*found : nullptr;
 }
 

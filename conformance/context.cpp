@@ -29,7 +29,7 @@ std::string error_text(flagos_status_t status) {
 
 }  // namespace
 
-// ---- State ----------------------------------------------------------------------------------------
+// ---- State ----
 
 Context::State::State(const Case& the_case, const Settings& the_settings)
     : owner(the_case),
@@ -54,7 +54,7 @@ std::string Context::State::describe(const std::string& what, const std::source_
   return fmt::format("{}{} ({}:{})", prefix, what, base_name(where.file_name()), where.line());
 }
 
-// ---- checks ---------------------------------------------------------------------------------------
+// ---- checks ----
 
 Context::Context(const Case& the_case, const Settings& settings)
     : state_(std::make_unique<State>(the_case, settings)) {}
@@ -74,9 +74,8 @@ void Context::status(flagos_status_t actual, flagos_status_t expected, const std
                      std::source_location where) {
   ++state_->checks;
   if (actual == expected) return;
-  const std::string text =
-      fmt::format("{}: expected {}, found {}{}", what, status_text(expected), status_text(actual),
-                  error_text(actual));
+  const std::string text = fmt::format("{}: expected {}, found {}{}", what, status_text(expected),
+                                       status_text(actual), error_text(actual));
   const bool lost = actual == FLAGOS_STATUS_DEVICE_LOST;
   state_->end(lost ? Status::device_lost : Status::fail, state_->describe(text, where));
 }
@@ -97,10 +96,9 @@ void Context::equal_bytes(std::span<const std::uint8_t> actual,
   ++state_->checks;
   digest(actual);
   if (actual.size() != expected.size()) {
-    state_->end(Status::fail,
-                state_->describe(fmt::format("{}: expected {} bytes, found {}", what,
-                                             expected.size(), actual.size()),
-                                 where));
+    state_->end(Status::fail, state_->describe(fmt::format("{}: expected {} bytes, found {}", what,
+                                                           expected.size(), actual.size()),
+                                               where));
   }
   const auto [found, wanted] = std::mismatch(actual.begin(), actual.end(), expected.begin());
   if (found == actual.end()) return;
@@ -135,7 +133,7 @@ void Context::digest(std::span<const std::uint8_t> bytes) {
   state_->digested = true;
 }
 
-// ---- data -----------------------------------------------------------------------------------------
+// ---- data ----
 
 const Context::Settings& Context::settings() const { return state_->settings; }
 
@@ -157,7 +155,7 @@ std::vector<std::uint8_t> Context::random_bytes(std::size_t size) {
   return bytes;
 }
 
-// ---- the life of a case ---------------------------------------------------------------------------
+// ---- the life of a case ----
 
 namespace {
 
@@ -166,8 +164,8 @@ void run_body(const Case& the_case, Context& t) {
     if (const auto feature = feature_from_name(the_case.options.feature)) {
       t.require(*feature);
     } else if (*the_case.options.feature != '\0') {
-      t.state().end(Status::harness_error,
-                    fmt::format("the case names an unknown feature '{}'", the_case.options.feature));
+      t.state().end(Status::harness_error, fmt::format("the case names an unknown feature '{}'",
+                                                       the_case.options.feature));
     }
     the_case.run(t);
   } catch (const CaseEnded&) {  // the outcome stands in the state

@@ -63,7 +63,8 @@ std::string rejection(flagos_runtime_t* runtime) {
   std::uint32_t count = 0;
   flagos_candidate_info_t info{};
   info.struct_size = sizeof(info);
-  if (flagos_runtime_get_candidate_count(runtime, &count) != FLAGOS_STATUS_OK || count == 0) return "";
+  if (flagos_runtime_get_candidate_count(runtime, &count) != FLAGOS_STATUS_OK || count == 0)
+    return "";
   if (flagos_runtime_get_candidate(runtime, count - 1, &info) != FLAGOS_STATUS_OK) return "";
   return info.reason;
 }
@@ -134,9 +135,9 @@ flagos_support_t Context::support(flagos_feature_t feature) {
   flagos_support_t support = FLAGOS_SUPPORT_ABSENT;
   const flagos_status_t status = flagos_device_get_feature(device(), feature, &support);
   if (status != FLAGOS_STATUS_OK) {
-    state_->end(Status::fail, fmt::format("flagos_device_get_feature({}): {}: {}",
-                                          feature_name(feature), flagos_status_get_name(status),
-                                          flagos_last_error()));
+    state_->end(Status::fail,
+                fmt::format("flagos_device_get_feature({}): {}: {}", feature_name(feature),
+                            flagos_status_get_name(status), flagos_last_error()));
   }
   return support;
 }
@@ -151,21 +152,21 @@ void Context::require_capability(std::uint64_t capability) {
   const std::uint64_t missing = capability & ~info().capabilities;
   if (missing == 0) return;
   state_->excused = true;
-  not_supported(fmt::format("capability {} is not offered",
-                            fmt::join(capability_names(missing), ", ")));
+  not_supported(
+      fmt::format("capability {} is not offered", fmt::join(capability_names(missing), ", ")));
 }
 
 Pack find_pack(Context& t) {
   const std::vector<Candidate> usable = usable_formats(t);
   if (usable.empty()) {
-    t.state().end(Status::not_run,
-                  fmt::format("the suite has no kernels in a format that the device takes ({}) in {}",
-                              format_names(t), t.settings().kernels_dir));
+    t.state().end(
+        Status::not_run,
+        fmt::format("the suite has no kernels in a format that the device takes ({}) in {}",
+                    format_names(t), t.settings().kernels_dir));
   }
   const auto best = std::max_element(
-      usable.begin(), usable.end(), [](const Candidate& a, const Candidate& b) {
-        return a.format.priority < b.format.priority;
-      });
+      usable.begin(), usable.end(),
+      [](const Candidate& a, const Candidate& b) { return a.format.priority < b.format.priority; });
   const bool by_path = (best->format.flags & FLAGOS_FORMAT_FLAG_PATH) != 0;
   return {best->format.name, best->path, by_path};
 }
@@ -234,8 +235,8 @@ void Context::smoke() {
   Buffer data(*this, values.size() * 4);
   Buffer copy(*this, values.size() * 4);
   data.write(bytes_of(values));
-  launch(*this, stream, kernel("add_one"), {(count + 63) / 64}, {std::min(64u, info().max_block[0])},
-         {arg(data.address()), arg_u32(count)});
+  launch(*this, stream, kernel("add_one"), {(count + 63) / 64},
+         {std::min(64u, info().max_block[0])}, {arg(data.address()), arg_u32(count)});
   ok(flagos_memory_copy(stream, copy.address(), data.address(), data.size()),
      "smoke: flagos_memory_copy");
   stream.synchronize();

@@ -39,7 +39,8 @@ struct Context::State {
   bool digested = false;
   Sha256 digest;
 
-  // The plugin under test; each is made at first use. `setup` is recursive: device() needs runtime().
+  // The plugin under test; each is made at first use. `setup` is recursive: device() needs
+  // runtime().
   std::recursive_mutex setup;
   flagos_runtime_t* runtime = nullptr;
   flagos_device_t* device = nullptr;

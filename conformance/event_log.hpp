@@ -1,4 +1,5 @@
-// The record of a run: one JSON object per line, each with the hash of the line before, on disk before the run goes on.
+// The record of a run: one JSON object per line, each with the hash of the line before, on disk
+// before the run goes on.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -36,8 +37,9 @@ class EventLog {
   std::vector<nlohmann::json> loaded_;
 };
 
-// The events of a complete log text. Throws std::runtime_error naming the first line that does not fit the chain.
-// `out_used` is the size of the part that ends with a newline; a rest behind it is a line that was cut off.
+// The events of a complete log text. Throws std::runtime_error naming the first line that does not
+// fit the chain. `out_used` is the size of the part that ends with a newline; a rest behind it is a
+// line that was cut off.
 std::vector<nlohmann::json> read_event_chain(const std::string& text, std::size_t* out_used,
                                              std::string* out_root);
 

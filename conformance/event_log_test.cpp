@@ -118,8 +118,8 @@ TEST_CASE("a missing or exchanged line is named") {
   const std::string text = text_of(folder.file());
   const std::size_t first = text.find('\n') + 1;
   write_text(folder.file(), text.substr(first));
-  CHECK_THROWS_WITH_AS(EventLog::resume(folder.file()),
-                       doctest::Contains("line 1 does not follow"), std::runtime_error);
+  CHECK_THROWS_WITH_AS(EventLog::resume(folder.file()), doctest::Contains("line 1 does not follow"),
+                       std::runtime_error);
   write_text(folder.file(), "not json\n");
   CHECK_THROWS_WITH_AS(EventLog::resume(folder.file()), doctest::Contains("line 1 is no event"),
                        std::runtime_error);

@@ -29,7 +29,8 @@ std::string text_member(const nlohmann::json& entry, const char* member) {
 void complain_of_unknown(const nlohmann::json& object, const std::set<std::string>& known,
                          const std::string& where, std::vector<std::string>& mistakes) {
   for (const auto& [name, value] : object.items()) {
-    if (!known.contains(name)) mistakes.push_back(fmt::format("{}: unknown member '{}'", where, name));
+    if (!known.contains(name))
+      mistakes.push_back(fmt::format("{}: unknown member '{}'", where, name));
   }
 }
 
@@ -94,9 +95,10 @@ Expectations load_expectations(const std::string& path, const std::vector<Case>&
 
 Status apply_expectation(Status found, const Expectation& expectation) {
   if (found == Status::pass) return Status::xpass;
-  // What the machine or the suite could not judge stays so; a case that differs from run to run is no known failure.
-  const bool failed = found == Status::fail || found == Status::crash ||
-                      found == Status::timeout || found == Status::leak;
+  // What the machine or the suite could not judge stays so; a case that differs from run to run is
+  // no known failure.
+  const bool failed = found == Status::fail || found == Status::crash || found == Status::timeout ||
+                      found == Status::leak;
   if (failed) return Status::waived;
   return found == Status::device_lost && expectation.expect == Expect::expected_failure
              ? Status::waived

@@ -19,8 +19,8 @@ struct Expectation {
 
 using Expectations = std::map<std::string, Expectation>;
 
-// Throws std::runtime_error with one sentence per mistake: no JSON, an unknown member, id or expectation, a reason of
-// less than 20 characters, an id that stands twice.
+// Throws std::runtime_error with one sentence per mistake: no JSON, an unknown member, id or
+// expectation, a reason of less than 20 characters, an id that stands twice.
 Expectations parse_expectations(const std::string& text, const std::vector<Case>& cases);
 // The same for a file; the sentence names it.
 Expectations load_expectations(const std::string& path, const std::vector<Case>& cases);

@@ -55,8 +55,9 @@ TEST_CASE("broken files are refused with a sentence that names the place") {
   CHECK(contains(complaint(R"({"cases": [5]})"), "entry 1 is no object"));
   CHECK(contains(complaint(R"({"cases": [{}]})"), "entry 1 has no id"));
   const std::string reason = R"(, "reason": "long enough to be a reason"})";
-  CHECK(contains(complaint(R"({"cases": [{"id": "copy.zz", "expect": "unsupported")" + reason + "]}"),
-                 "('copy.zz'): there is no such case"));
+  CHECK(
+      contains(complaint(R"({"cases": [{"id": "copy.zz", "expect": "unsupported")" + reason + "]}"),
+               "('copy.zz'): there is no such case"));
   CHECK(contains(complaint(R"({"cases": [{"id": "copy.a", "expect": "ok")" + reason + "]}"),
                  "expect must be"));
   CHECK(contains(complaint(R"({"cases": [{"id": "copy.a", "expect": 1)" + reason + "]}"),

@@ -6,10 +6,10 @@ namespace flagos::conformance {
 namespace {
 
 constexpr std::array<std::string_view, FLAGOS_FEATURE_COUNT> feature_names = {
-    "copy_2d",        "wide_fill",     "memory_update", "pinned_memory", "managed_memory",
-    "host_register",  "prefetch",      "memory_pool",   "host_callback", "stream_value",
-    "timeline",       "graph",         "capture",       "compile",       "prepared_launch",
-    "profiling",      "recover",       "module_global",
+    "copy_2d",       "wide_fill", "memory_update", "pinned_memory", "managed_memory",
+    "host_register", "prefetch",  "memory_pool",   "host_callback", "stream_value",
+    "timeline",      "graph",     "capture",       "compile",       "prepared_launch",
+    "profiling",     "recover",   "module_global",
 };
 static_assert(!feature_names.back().empty(), "every feature has a name");
 
@@ -34,10 +34,14 @@ std::optional<flagos_feature_t> feature_from_name(std::string_view name) {
 
 std::string_view support_name(flagos_support_t support) {
   switch (support) {
-    case FLAGOS_SUPPORT_ABSENT: return "absent";
-    case FLAGOS_SUPPORT_EMULATED: return "emulated";
-    case FLAGOS_SUPPORT_NATIVE: return "native";
-    default: return "unknown";
+    case FLAGOS_SUPPORT_ABSENT:
+      return "absent";
+    case FLAGOS_SUPPORT_EMULATED:
+      return "emulated";
+    case FLAGOS_SUPPORT_NATIVE:
+      return "native";
+    default:
+      return "unknown";
   }
 }
 

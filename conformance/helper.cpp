@@ -16,9 +16,12 @@ constexpr int no_such_helper = 122;
 }  // namespace
 
 nlohmann::json settings_to_json(const Context::Settings& settings) {
-  return {{"plugin_path", settings.plugin_path},       {"device_ordinal", settings.device_ordinal},
-          {"seed", settings.seed},                     {"kernels_dir", settings.kernels_dir},
-          {"helper_path", settings.helper_path},       {"quick", settings.quick},
+  return {{"plugin_path", settings.plugin_path},
+          {"device_ordinal", settings.device_ordinal},
+          {"seed", settings.seed},
+          {"kernels_dir", settings.kernels_dir},
+          {"helper_path", settings.helper_path},
+          {"quick", settings.quick},
           {"null_check", settings.null_check}};
 }
 

@@ -162,8 +162,8 @@ Judgement judge(const Options& options, const std::vector<const Case*>& cases, c
 std::vector<std::string> passes_on_null(const Judgement& judgement) {
   std::vector<std::string> ids;
   for (const Outcome& outcome : judgement.outcomes) {
-    const bool passed = std::find(outcome.runs.begin(), outcome.runs.end(), Status::pass) !=
-                        outcome.runs.end();
+    const bool passed =
+        std::find(outcome.runs.begin(), outcome.runs.end(), Status::pass) != outcome.runs.end();
     if (passed && !outcome.the_case->options.query) ids.push_back(outcome.the_case->id);
   }
   return ids;

@@ -42,7 +42,8 @@ struct Judgement {
 Judgement judge(const Options& options, const std::vector<const Case*>& cases, const Record& record,
                 const Expectations& expectations);
 
-// For --null-check: ids of cases that pass although the plugin does nothing, and are not tagged `query`.
+// For --null-check: ids of cases that pass although the plugin does nothing, and are not tagged
+// `query`.
 std::vector<std::string> passes_on_null(const Judgement& judgement);
 
 }  // namespace flagos::conformance

@@ -10,8 +10,8 @@ namespace {
 void nothing(Context&) {}
 
 const Case& a_case() {
-  static const Case the_case{"copy.a", {.clause = "test"}, &nothing,
-                             std::source_location::current()};
+  static const Case the_case{
+      "copy.a", {.clause = "test"}, &nothing, std::source_location::current()};
   return the_case;
 }
 
@@ -35,8 +35,11 @@ Options certifying() {
 nlohmann::json capabilities(bool fake = false) {
   return {{"device", {{"fake", fake}}},
           {"features",
-           {{"host_callback", "native"}, {"timeline", "emulated"}, {"graph", "emulated"},
-            {"capture", "emulated"}, {"memory_pool", "absent"}}}};
+           {{"host_callback", "native"},
+            {"timeline", "emulated"},
+            {"graph", "emulated"},
+            {"capture", "emulated"},
+            {"memory_pool", "absent"}}}};
 }
 
 Judgement judge_runs(const std::vector<Attempted>& attempts, const Options& options,
@@ -47,9 +50,8 @@ Judgement judge_runs(const std::vector<Attempted>& attempts, const Options& opti
 }
 
 bool mentions(const std::vector<std::string>& texts, const std::string& part) {
-  return std::any_of(texts.begin(), texts.end(), [&](const std::string& text) {
-    return text.find(part) != std::string::npos;
-  });
+  return std::any_of(texts.begin(), texts.end(),
+                     [&](const std::string& text) { return text.find(part) != std::string::npos; });
 }
 
 }  // namespace
@@ -62,12 +64,11 @@ TEST_CASE("two passes in two orders are conformant") {
 }
 
 TEST_CASE("runs that differ are flaky, whichever came first") {
-  for (const auto& [first, second] : {std::pair{Status::pass, Status::fail},
-                                      std::pair{Status::fail, Status::pass},
-                                      std::pair{Status::pass, Status::not_supported},
-                                      std::pair{Status::crash, Status::timeout}}) {
-    const Judgement judgement =
-        judge_runs({attempt(0, first), attempt(1, second)}, certifying());
+  for (const auto& [first, second] :
+       {std::pair{Status::pass, Status::fail}, std::pair{Status::fail, Status::pass},
+        std::pair{Status::pass, Status::not_supported},
+        std::pair{Status::crash, Status::timeout}}) {
+    const Judgement judgement = judge_runs({attempt(0, first), attempt(1, second)}, certifying());
     CHECK(judgement.outcomes[0].status == Status::flaky);
     CHECK(judgement.exit_code == 1);
     CHECK_FALSE(judgement.conformant);
@@ -115,11 +116,13 @@ TEST_CASE("no case, no conformance") {
 }
 
 TEST_CASE("filtered, quick and one-order runs are not for certification but may succeed") {
-  for (const auto change : {+[](Options& o) { o.quick = true; },
-                            +[](Options& o) { o.only = {"copy.*"}; },
-                            +[](Options& o) { o.except = {"x"}; },
-                            +[](Options& o) { o.shard = {0, 2}; },
-                            +[](Options& o) { o.orders = 1; }}) {
+  for (const auto change :
+       {+[](Options& o) { o.quick = true; }, +[](Options& o) { o.only = {"copy.*"}; },
+        +[](Options& o) { o.except = {"x"}; },
+        +[](Options& o) {
+          o.shard = {0, 2};
+        },
+        +[](Options& o) { o.orders = 1; }}) {
     Options options = certifying();
     options.certify = false;
     change(options);
@@ -167,9 +170,9 @@ TEST_CASE("the null check names what passes, except queries") {
   CHECK(passes_on_null(passed) == std::vector<std::string>{"copy.a"});
   CHECK(passes_on_null(judge_runs({attempt(0, Status::fail)}, certifying())).empty());
   // A case that passes now and then does not see the null plugin either.
-  CHECK(passes_on_null(judge_runs({attempt(0, Status::fail), attempt(1, Status::pass)},
-                                  certifying()))
-            .size() == 1);
+  CHECK(
+      passes_on_null(judge_runs({attempt(0, Status::fail), attempt(1, Status::pass)}, certifying()))
+          .size() == 1);
 }
 
 }  // namespace flagos::conformance

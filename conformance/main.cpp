@@ -136,11 +136,12 @@ Options read_options(const cxxopts::ParseResult& parsed) {
   options.shard = parse_shard(value_or<std::string>(parsed, "shard", "1/1"));
   options.seed = value_or<std::uint64_t>(parsed, "seed", std::random_device()());
   options.shuffle = parsed.count("shuffle") != 0;
-  options.orders = positive(value_or<std::uint32_t>(parsed, "orders", options.certify ? 2 : 1),
-                            "--orders");
+  options.orders =
+      positive(value_or<std::uint32_t>(parsed, "orders", options.certify ? 2 : 1), "--orders");
   options.repeat = positive(parsed["repeat"].as<std::uint32_t>(), "--repeat");
   const std::uint32_t processors = std::max(1u, std::thread::hardware_concurrency());
-  options.jobs = positive(value_or<std::uint32_t>(parsed, "jobs", std::min(2u, processors)), "--jobs");
+  options.jobs =
+      positive(value_or<std::uint32_t>(parsed, "jobs", std::min(2u, processors)), "--jobs");
   options.quick = parsed.count("quick") != 0;
   options.timeout_scale = value_or(parsed, "timeout-scale", default_timeout_scale());
   if (!(options.timeout_scale > 0 && options.timeout_scale <= 1000)) {
@@ -185,8 +186,10 @@ int orchestrate(int argc, char** argv) {
   cxxopts::Options parser = command_line();
   const cxxopts::ParseResult parsed = parser.parse(argc, argv);
   if (parsed.count("help") != 0) {
-    fmt::print("{}\nExit codes: 0 allowed, 1 not allowed, 2 incomplete, 3 error of the suite or its use.\n",
-               parser.help());
+    fmt::print(
+        "{}\nExit codes: 0 allowed, 1 not allowed, 2 incomplete, 3 error of the suite or its "
+        "use.\n",
+        parser.help());
     return 0;
   }
   if (parsed.count("version") != 0) {
@@ -195,8 +198,8 @@ int orchestrate(int argc, char** argv) {
     return 0;
   }
   if (!parsed.unmatched().empty()) {
-    throw std::runtime_error(fmt::format("unknown argument '{}' (see --help)",
-                                         parsed.unmatched().front()));
+    throw std::runtime_error(
+        fmt::format("unknown argument '{}' (see --help)", parsed.unmatched().front()));
   }
   Options options = read_options(parsed);
   if (parsed.count("list") != 0) return list(options, parsed.count("markdown") != 0);

@@ -37,14 +37,22 @@ std::size_t sequence_length(std::string_view text) {
 
 std::string_view escaped_character(char c) {
   switch (c) {
-    case '&': return "&amp;";
-    case '<': return "&lt;";
-    case '>': return "&gt;";
-    case '"': return "&quot;";
-    case '\'': return "&#39;";
-    case '\n': return "\n";
-    case '\t': return "\t";
-    default: return "";
+    case '&':
+      return "&amp;";
+    case '<':
+      return "&lt;";
+    case '>':
+      return "&gt;";
+    case '"':
+      return "&quot;";
+    case '\'':
+      return "&#39;";
+    case '\n':
+      return "\n";
+    case '\t':
+      return "\t";
+    default:
+      return "";
   }
 }
 

@@ -72,17 +72,18 @@ void put_repeated(Context& t, flagos_memory_kind_t kind, flagos_address_t target
 }
 
 void verify_canary(Context& t, const std::vector<std::uint8_t>& bytes, const char* where) {
-  const auto broken = std::find_if(bytes.begin(), bytes.end(),
-                                   [](std::uint8_t byte) { return byte != canary; });
+  const auto broken =
+      std::find_if(bytes.begin(), bytes.end(), [](std::uint8_t byte) { return byte != canary; });
   if (broken == bytes.end()) return;
-  t.fail(fmt::format("memory {} a buffer was written: byte {} of the canary is 0x{:02x}, not "
-                     "0x{:02x}",
-                     where, broken - bytes.begin(), *broken, canary));
+  t.fail(
+      fmt::format("memory {} a buffer was written: byte {} of the canary is 0x{:02x}, not "
+                  "0x{:02x}",
+                  where, broken - bytes.begin(), *broken, canary));
 }
 
 }  // namespace
 
-// ---- Stream ---------------------------------------------------------------------------------------
+// ---- Stream ----
 
 Stream::Stream(Context& t, std::int32_t priority) : t_(t) {
   flagos_stream_desc_t desc{};
@@ -101,7 +102,7 @@ void Stream::synchronize() {
 
 flagos_stream_t* Stream::release() { return std::exchange(stream_, nullptr); }
 
-// ---- Event ----------------------------------------------------------------------------------------
+// ---- Event ----
 
 Event::Event(Context& t, std::uint32_t flags) : t_(t) {
   flagos_event_desc_t desc{};
@@ -116,7 +117,7 @@ Event::~Event() {
 
 flagos_event_t* Event::release() { return std::exchange(event_, nullptr); }
 
-// ---- Buffer ---------------------------------------------------------------------------------------
+// ---- Buffer ----
 
 Buffer::Buffer(Context& t, std::uint64_t size, flagos_memory_kind_t kind)
     : t_(t), size_(size), kind_(kind) {
@@ -159,9 +160,9 @@ std::vector<std::uint8_t> Buffer::read() { return read(0, size_); }
 
 std::vector<std::uint8_t> Buffer::read(std::uint64_t offset, std::uint64_t size) {
   if (offset + size > size_) {
-    t_.state().end(Status::harness_error,
-                   fmt::format("the case reads {} bytes at {} from a buffer of {}", size, offset,
-                               size_));
+    t_.state().end(
+        Status::harness_error,
+        fmt::format("the case reads {} bytes at {} from a buffer of {}", size, offset, size_));
   }
   return get(t_, kind_, address_ + offset, size);
 }
@@ -172,13 +173,14 @@ void Buffer::verify() {
   verify_canary(t_, get(t_, kind_, address_ + size_, canary_size), "behind");
 }
 
-// ---- Blocker --------------------------------------------------------------------------------------
+// ---- Blocker ----
 
 namespace {
 
 constexpr std::uint32_t released = 1;
 
-// Where the host cannot write the flag itself, a copy on another stream must, and so must be able to overtake.
+// Where the host cannot write the flag itself, a copy on another stream must, and so must be able
+// to overtake.
 bool choose_flag_memory(Context& t) {
   t.require_capability(FLAGOS_DEVICE_CAPABILITY_ASYNC_SUBMIT);
   if (t.has(FLAGOS_FEATURE_PINNED_MEMORY)) return true;
@@ -220,7 +222,7 @@ void Blocker::release() {
   }
 }
 
-// ---- launches -------------------------------------------------------------------------------------
+// ---- launches ----
 
 flagos_argument_t arg(flagos_address_t value) { return {FLAGOS_DTYPE_ADDRESS, 0, value}; }
 

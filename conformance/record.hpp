@@ -17,7 +17,8 @@ namespace flagos::conformance {
 struct Attempted {
   std::uint32_t pass = 0;
   CaseResult result;
-  std::string log;  // what the worker printed meanwhile, and stacks; only when the case did not pass
+  std::string
+      log;  // what the worker printed meanwhile, and stacks; only when the case did not pass
 };
 
 struct Record {

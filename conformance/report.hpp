@@ -30,7 +30,8 @@ nlohmann::json describe_environment();
 // Throws std::runtime_error that names the file.
 void write_reports(const ReportInput& input);
 
-// Text for HTML and XML: markup characters are escaped, control characters and broken UTF-8 replaced.
+// Text for HTML and XML: markup characters are escaped, control characters and broken UTF-8
+// replaced.
 std::string escape_markup(std::string_view text);
 
 // The file that holds what was printed during a case, relative to the folder of the report.

@@ -84,7 +84,7 @@ std::string list(const std::vector<std::string>& items) {
   return text.empty() ? "" : "<ul>\n" + text + "</ul>\n";
 }
 
-// ---- the banner -----------------------------------------------------------------------------------
+// ---- the banner ----
 
 std::string totals_line(const Counts& totals) {
   std::string text;
@@ -119,7 +119,7 @@ std::string banner(const ReportInput& input) {
   return text + "</section>\n";
 }
 
-// ---- what was tested ------------------------------------------------------------------------------
+// ---- what was tested ----
 
 std::string subject(const ReportInput& input) {
   const Options& options = input.options;
@@ -138,10 +138,10 @@ std::string subject(const ReportInput& input) {
   rows += name_row("suite", fmt::format("flagos-conformance {}", suite_version));
   rows += name_row("level", std::string(level_name(options.level)));
   rows += name_row("seed", std::to_string(options.seed));
-  rows += name_row("run", fmt::format("{} orders x {} repeats, {} jobs, shard {}/{}, {:.0f} s",
-                                      options.orders, options.repeat, options.jobs,
-                                      options.shard.index + 1, options.shard.count,
-                                      input.record.wall_seconds));
+  rows += name_row(
+      "run", fmt::format("{} orders x {} repeats, {} jobs, shard {}/{}, {:.0f} s", options.orders,
+                         options.repeat, options.jobs, options.shard.index + 1, options.shard.count,
+                         input.record.wall_seconds));
   rows += name_row("started", input.record.started_utc);
   rows += name_row("last line of events.jsonl", input.chain_root);
   return section("What was tested", table("", rows));
@@ -192,15 +192,15 @@ std::string capability_table(const Record& record) {
   }
   std::string formats;
   for (const json& format : record.capabilities.at("formats")) {
-    formats += name_row("kernel format", fmt::format("{} {} {}", plain(format.at("name")),
-                                                     plain(format.at("version")),
-                                                     plain(format.at("target"))));
+    formats += name_row("kernel format",
+                        fmt::format("{} {} {}", plain(format.at("name")),
+                                    plain(format.at("version")), plain(format.at("target"))));
   }
   return section("Features", table("<tr><th>feature</th><th>support</th></tr>\n", rows)) +
          section("Device", table("", device + formats));
 }
 
-// ---- cases ----------------------------------------------------------------------------------------
+// ---- cases ----
 
 std::string failure(const Outcome& outcome) {
   std::string text = fmt::format(
@@ -233,8 +233,8 @@ std::string skipped(const Judgement& judgement) {
   std::string rows;
   for (const Outcome& outcome : judgement.outcomes) {
     if (outcome.status != Status::not_supported) continue;
-    rows += row({"<code>" + escape_markup(outcome.the_case->id) + "</code>",
-                 escape_markup(outcome.text)});
+    rows += row(
+        {"<code>" + escape_markup(outcome.the_case->id) + "</code>", escape_markup(outcome.text)});
   }
   return rows.empty() ? "" : section("Not supported", table("", rows));
 }
@@ -255,7 +255,8 @@ std::string slowest(const Judgement& judgement) {
 
 std::string environment(const json& values) {
   std::string rows;
-  for (const auto& [name, value] : values.items()) rows += name_row(escape_markup(name), plain(value));
+  for (const auto& [name, value] : values.items())
+    rows += name_row(escape_markup(name), plain(value));
   return section("Environment", table("", rows));
 }
 

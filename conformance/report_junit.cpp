@@ -12,8 +12,7 @@ namespace {
 // Things that went wrong around a case are errors; what a check found is a failure.
 bool is_error(Status status) {
   return status == Status::crash || status == Status::timeout || status == Status::device_lost ||
-         status == Status::harness_error || status == Status::not_run ||
-         status == Status::resource;
+         status == Status::harness_error || status == Status::not_run || status == Status::resource;
 }
 
 const char* element_of(Status status) {
@@ -22,9 +21,9 @@ const char* element_of(Status status) {
 }
 
 std::string testcase(const std::string& category, const Outcome& outcome) {
-  std::string text = fmt::format("    <testcase classname=\"{}\" name=\"{}\" time=\"{:.3f}\"",
-                                 escape_markup(category), escape_markup(outcome.the_case->id),
-                                 outcome.seconds);
+  std::string text =
+      fmt::format("    <testcase classname=\"{}\" name=\"{}\" time=\"{:.3f}\"",
+                  escape_markup(category), escape_markup(outcome.the_case->id), outcome.seconds);
   if (outcome.status == Status::pass) return text + "/>\n";
   const std::string message = escape_markup(outcome.text);
   if (outcome.status == Status::not_supported) {
@@ -73,8 +72,8 @@ std::string make_junit(const ReportInput& input) {
   std::string text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
   text += fmt::format("<testsuites name=\"flagos-conformance\" {}>\n", total.attributes());
   for (const auto& [category, body] : bodies) {
-    text += fmt::format("  <testsuite name=\"{}\" {}>\n{}  </testsuite>\n",
-                        escape_markup(category), counts[category].attributes(), body);
+    text += fmt::format("  <testsuite name=\"{}\" {}>\n{}  </testsuite>\n", escape_markup(category),
+                        counts[category].attributes(), body);
   }
   return text + "</testsuites>\n";
 }

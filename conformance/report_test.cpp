@@ -22,13 +22,13 @@ void nothing(Context&) {}
 constexpr const char* hostile = "<script>alert('1' & \"2\")</script>\x01\xff";
 
 const Case& failing() {
-  static const Case the_case{"copy.fails", {.clause = "a <b> | c"}, &nothing,
-                             std::source_location::current()};
+  static const Case the_case{
+      "copy.fails", {.clause = "a <b> | c"}, &nothing, std::source_location::current()};
   return the_case;
 }
 const Case& passing() {
-  static const Case the_case{"copy.passes", {.clause = "d"}, &nothing,
-                             std::source_location::current()};
+  static const Case the_case{
+      "copy.passes", {.clause = "d"}, &nothing, std::source_location::current()};
   return the_case;
 }
 const Case& skipping() {
@@ -78,7 +78,8 @@ std::string read_text(const std::string& path) {
 
 std::size_t count_of(const std::string& text, const std::string& part) {
   std::size_t count = 0;
-  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1))
+    ++count;
   return count;
 }
 
@@ -93,10 +94,10 @@ TEST_CASE("markup is escaped, broken text replaced, the rest kept") {
   CHECK(escape_markup(std::string("\0", 1)) == bad);
   CHECK(escape_markup("\x1b[31m") == bad + "[31m");
   CHECK(escape_markup("\xff") == bad);
-  CHECK(escape_markup("\xc3") == bad);                       // cut off
-  CHECK(escape_markup("\xc0\x80") == bad + bad);             // overlong
-  CHECK(escape_markup("\xed\xa0\x80") == bad + bad + bad);   // a surrogate
-  CHECK(escape_markup("\xef\xbf\xbf") == bad + bad + bad);   // not allowed in XML
+  CHECK(escape_markup("\xc3") == bad);                      // cut off
+  CHECK(escape_markup("\xc0\x80") == bad + bad);            // overlong
+  CHECK(escape_markup("\xed\xa0\x80") == bad + bad + bad);  // a surrogate
+  CHECK(escape_markup("\xef\xbf\xbf") == bad + bad + bad);  // not allowed in XML
   CHECK(escape_markup("") == "");
 }
 
@@ -181,7 +182,8 @@ TEST_CASE("a repro line can be pasted") {
   options.level = Level::full;
   options.device = 1;
   CHECK(repro_line(options, "copy.a") ==
-        "flagos-conformance --plugin '/a b/it'\\''s.so' --only copy.a --seed 3 --device 1 --level full");
+        "flagos-conformance --plugin '/a b/it'\\''s.so' --only copy.a --seed 3 --device 1 --level "
+        "full");
 }
 
 }  // namespace flagos::conformance

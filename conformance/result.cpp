@@ -7,12 +7,9 @@
 namespace flagos::conformance {
 
 nlohmann::json to_json(const CaseResult& result) {
-  return {{"id", result.id},
-          {"status", status_name(result.status)},
-          {"text", result.text},
-          {"digest", result.digest},
-          {"checks", result.checks},
-          {"subcases", result.subcases},
+  return {{"id", result.id},          {"status", status_name(result.status)},
+          {"text", result.text},      {"digest", result.digest},
+          {"checks", result.checks},  {"subcases", result.subcases},
           {"seconds", result.seconds}};
 }
 

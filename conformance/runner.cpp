@@ -36,8 +36,8 @@ std::string new_token() {
 }
 
 const Case& harness_case(const char* id) {
-  static const Case probe{probe_id, {.clause = "harness"}, nullptr,
-                          std::source_location::current()};
+  static const Case probe{
+      probe_id, {.clause = "harness"}, nullptr, std::source_location::current()};
   static const Case ping{ping_id, {.clause = "harness"}, nullptr, std::source_location::current()};
   return std::string_view(id) == probe_id ? probe : ping;
 }
@@ -115,7 +115,7 @@ void Runner::read_log() {
   }
 }
 
-// ---- the loop -------------------------------------------------------------------------------------
+// ---- the loop ----
 
 // A worker of its own finds out whether the plugin opens at all, and what the device offers.
 void Runner::probe() {
@@ -184,8 +184,8 @@ void Runner::start(Batch batch) {
   settings.null_check = options_.null_check;
   json ids = json::array();
   for (const Case* const the_case : batch.cases) ids.push_back(the_case->id);
-  const bool snapshot = batch.isolation == Isolation::shared && !options_.plugin_path.empty() &&
-                        !options_.null_check;
+  const bool snapshot =
+      batch.isolation == Isolation::shared && !options_.plugin_path.empty() && !options_.null_check;
   const std::string token = new_token();
   const json job = {{"token", token},
                     {"settings", settings_to_json(settings)},
@@ -202,11 +202,12 @@ void Runner::wait_for_events() const {
       if (descriptor >= 0) entries.push_back({descriptor, POLLIN, 0});
     }
   }
-  // The end of a process is no event of these descriptors when a child of it holds them: so look now and then.
+  // The end of a process is no event of these descriptors when a child of it holds them: so look
+  // now and then.
   poll(entries.data(), entries.size(), poll_milliseconds);
 }
 
-// ---- what a worker says ---------------------------------------------------------------------------
+// ---- what a worker says ----
 
 void Runner::serve(Active& active) {
   for (const std::string& line : active.process.pump()) take_line(active, line);
@@ -258,7 +259,8 @@ void Runner::take_capabilities(const json& capabilities) {
     record_.capabilities_hash = hash;
     log_.append({{"event", "capabilities"}, {"sha256", hash}});
   } else if (hash != record_.capabilities_hash) {
-    record_.plugin_faults.push_back("plugin and device described themselves otherwise in another process");
+    record_.plugin_faults.push_back(
+        "plugin and device described themselves otherwise in another process");
   }
 }
 
@@ -269,7 +271,7 @@ void Runner::check_deadline(Active& active) {
   active.process.kill_group();
 }
 
-// ---- the end of a worker --------------------------------------------------------------------------
+// ---- the end of a worker ----
 
 void Runner::finish(Active& active, int wait_status) {
   std::string output = active.process.take_output();
@@ -306,8 +308,8 @@ void Runner::finish_idle(Active& active, int wait_status, const std::string& out
   if (active.held) {
     CaseResult result = *std::exchange(active.held, std::nullopt);
     if (!clean && record_.stopped.empty()) {
-      result.text = fmt::format("after its result ({}) the process {}",
-                                status_name(result.status), how);
+      result.text =
+          fmt::format("after its result ({}) the process {}", status_name(result.status), how);
       result.status = worse(result.status, active.timed_out ? Status::timeout : Status::crash);
       active.held_log += output;
       ask_for_ping();
@@ -373,7 +375,8 @@ void Runner::stop(const std::string& reason) {
   for (const auto& active : active_) active->process.kill_group();
 }
 
-// What was not run says nothing about the plugin; it is not kept in the log, so that --resume runs it.
+// What was not run says nothing about the plugin; it is not kept in the log, so that --resume runs
+// it.
 void Runner::mark_not_run() {
   for (const Case* const the_case : cases_) {
     for (std::uint32_t pass = 0; pass < passes(options_); ++pass) {

@@ -1,4 +1,5 @@
-// The orchestrator: hands cases to workers, ends those that hang, and keeps what became of each case.
+// The orchestrator: hands cases to workers, ends those that hang, and keeps what became of each
+// case.
 #pragma once
 
 #include <deque>
@@ -22,7 +23,8 @@ class Runner {
   Runner(const Options& options, std::vector<const Case*> cases, EventLog& log, Progress& progress);
   ~Runner();
 
-  // Runs what the log does not hold yet. Throws std::runtime_error when the run itself cannot go on.
+  // Runs what the log does not hold yet. Throws std::runtime_error when the run itself cannot go
+  // on.
   Record run();
 
  private:

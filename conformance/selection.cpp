@@ -31,7 +31,8 @@ bool is_selected(const Case& the_case, const Options& options) {
   return !matches_any(options.except, the_case.id) && in_shard(the_case.id, options.shard);
 }
 
-// Not std::shuffle: its result differs between libraries, and an order must be repeatable everywhere.
+// Not std::shuffle: its result differs between libraries, and an order must be repeatable
+// everywhere.
 void shuffle(std::vector<const Case*>& cases, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   for (std::size_t i = cases.size(); i > 1; --i) std::swap(cases[i - 1], cases[random() % i]);
@@ -99,7 +100,8 @@ std::vector<const Case*> select_cases(const std::vector<Case>& cases, const Opti
   return selected;
 }
 
-std::vector<std::string> unmatched_patterns(const std::vector<Case>& cases, const Options& options) {
+std::vector<std::string> unmatched_patterns(const std::vector<Case>& cases,
+                                            const Options& options) {
   std::vector<std::string> unmatched;
   for (const auto* patterns : {&options.only, &options.except}) {
     for (const std::string& pattern : *patterns) {

@@ -20,7 +20,8 @@ std::string category_of(std::string_view id);
 
 bool in_shard(std::string_view id, const Shard& shard);
 
-// The cases of the run, sorted by id. Hidden ones (selftest.*) only with --selftest, and then nothing else.
+// The cases of the run, sorted by id. Hidden ones (selftest.*) only with --selftest, and then
+// nothing else.
 std::vector<const Case*> select_cases(const std::vector<Case>& cases, const Options& options);
 // The patterns of --only and --except that match no case: a mistake of the caller.
 std::vector<std::string> unmatched_patterns(const std::vector<Case>& cases, const Options& options);

@@ -11,8 +11,7 @@ namespace {
 
 void nothing(Context&) {}
 
-Case make_case(std::string id, Level level = Level::core,
-               Isolation isolation = Isolation::shared) {
+Case make_case(std::string id, Level level = Level::core, Isolation isolation = Isolation::shared) {
   return {std::move(id),
           {.clause = "test", .level = level, .isolation = isolation},
           &nothing,
@@ -21,7 +20,8 @@ Case make_case(std::string id, Level level = Level::core,
 
 std::vector<Case> many_cases(int count) {
   std::vector<Case> cases;
-  for (int i = 0; i < count; ++i) cases.push_back(make_case(fmt::format("cat{}.case{:04}", i % 7, i)));
+  for (int i = 0; i < count; ++i)
+    cases.push_back(make_case(fmt::format("cat{}.case{:04}", i % 7, i)));
   std::sort(cases.begin(), cases.end(), [](const Case& a, const Case& b) { return a.id < b.id; });
   return cases;
 }
@@ -84,9 +84,8 @@ TEST_CASE("every case is in exactly one shard, and stays there") {
 }
 
 TEST_CASE("levels, globs and hidden cases select") {
-  const std::vector<Case> cases = {
-      make_case("copy.a"), make_case("copy.b", Level::full),
-      make_case("graph.a", Level::optional), make_case("selftest.x")};
+  const std::vector<Case> cases = {make_case("copy.a"), make_case("copy.b", Level::full),
+                                   make_case("graph.a", Level::optional), make_case("selftest.x")};
   Options options;
   CHECK(ids_of(select_cases(cases, options)) == std::vector<std::string>{"copy.a", "graph.a"});
   options.level = Level::full;

@@ -46,8 +46,7 @@ json run_key(const Options& options, const std::vector<const Case*>& cases) {
   std::string ids;
   for (const Case* const the_case : cases) ids += the_case->id + "\n";
   return {{"suite_version", suite_version},
-          {"plugin_sha256",
-           options.plugin_path.empty() ? "" : sha256_file(options.plugin_path)},
+          {"plugin_sha256", options.plugin_path.empty() ? "" : sha256_file(options.plugin_path)},
           {"cases_sha256", sha256_hex(ids)},
           {"device", options.device},
           {"level", level_name(options.level)},

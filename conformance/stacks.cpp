@@ -24,8 +24,15 @@ std::string file_text(const std::filesystem::path& path) {
 std::string from_debugger(pid_t pid) {
   std::vector<std::string> command;
   if (const std::string gdb = find_program("gdb"); !gdb.empty()) {
-    command = {gdb, "-nx", "-batch", "-iex", "set debuginfod enabled off", "-p",
-               std::to_string(pid), "-ex", "thread apply all backtrace 40"};
+    command = {gdb,
+               "-nx",
+               "-batch",
+               "-iex",
+               "set debuginfod enabled off",
+               "-p",
+               std::to_string(pid),
+               "-ex",
+               "thread apply all backtrace 40"};
   } else if (const std::string eu_stack = find_program("eu-stack"); !eu_stack.empty()) {
     command = {eu_stack, "-p", std::to_string(pid)};
   } else {

@@ -7,8 +7,8 @@ namespace flagos::conformance {
 namespace {
 
 constexpr std::array<std::string_view, status_count> names = {
-    "PASS",       "NOT_SUPPORTED", "WAIVED", "XPASS", "NOT_RUN", "RESOURCE",    "MISTRUSTED",
-    "FLAKY",      "LEAK",          "FAIL",   "TIMEOUT", "DEVICE_LOST", "CRASH", "HARNESS_ERROR",
+    "PASS",  "NOT_SUPPORTED", "WAIVED", "XPASS",   "NOT_RUN",     "RESOURCE", "MISTRUSTED",
+    "FLAKY", "LEAK",          "FAIL",   "TIMEOUT", "DEVICE_LOST", "CRASH",    "HARNESS_ERROR",
 };
 
 }  // namespace

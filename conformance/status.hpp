@@ -13,9 +13,9 @@ enum class Status {
   waived,         // failed as the expectations say
   xpass,          // passed although the expectations say that it fails
   not_run,
-  resource,       // the machine is too small
-  mistrusted,     // the oracle was too weak to tell
-  flaky,          // runs of one case differ
+  resource,    // the machine is too small
+  mistrusted,  // the oracle was too weak to tell
+  flaky,       // runs of one case differ
   leak,
   fail,
   timeout,

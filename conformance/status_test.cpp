@@ -19,9 +19,10 @@ TEST_CASE("every status has a name of its own that leads back to it") {
 }
 
 TEST_CASE("of two statuses the worse one wins") {
-  const Status order[] = {Status::pass,    Status::not_supported, Status::waived, Status::xpass,
-                          Status::not_run, Status::flaky,         Status::leak,   Status::fail,
-                          Status::timeout, Status::crash,         Status::harness_error};
+  const Status order[] = {Status::pass,  Status::not_supported, Status::waived,
+                          Status::xpass, Status::not_run,       Status::flaky,
+                          Status::leak,  Status::fail,          Status::timeout,
+                          Status::crash, Status::harness_error};
   for (std::size_t i = 1; i < std::size(order); ++i) {
     CHECK(worse(order[i - 1], order[i]) == order[i]);
     CHECK(worse(order[i], order[i - 1]) == order[i]);

@@ -53,7 +53,8 @@ pid_t spawn_captured(const std::vector<std::string>& command, int output) {
   const int error = posix_spawn(&pid, arguments[0], &actions, nullptr, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {
-    throw std::runtime_error(fmt::format("cannot start '{}': {}", command[0], std::strerror(error)));
+    throw std::runtime_error(
+        fmt::format("cannot start '{}': {}", command[0], std::strerror(error)));
   }
   return pid;
 }
@@ -112,9 +113,8 @@ Captured run_captured(const std::vector<std::string>& command, double seconds) {
   const pid_t pid = spawn_captured(command, output.write_end);
   output.close_write();
   Captured captured;
-  captured.code = wait_for_child(pid, seconds, [&](int milliseconds) {
-    drain(output.read_end, captured.text, milliseconds);
-  });
+  captured.code = wait_for_child(
+      pid, seconds, [&](int milliseconds) { drain(output.read_end, captured.text, milliseconds); });
   for (std::size_t before = text_limit + 1; before != captured.text.size();) {
     before = captured.text.size();
     drain(output.read_end, captured.text, 0);

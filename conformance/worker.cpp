@@ -88,10 +88,10 @@ void probe(Context& t) {
 void ping(Context& t) { t.smoke(); }
 
 const Case* find_job_case(const std::string& id) {
-  static const Case probe_case{probe_id, {.clause = "harness"}, &probe,
-                               std::source_location::current()};
-  static const Case ping_case{ping_id, {.clause = "harness"}, &ping,
-                              std::source_location::current()};
+  static const Case probe_case{
+      probe_id, {.clause = "harness"}, &probe, std::source_location::current()};
+  static const Case ping_case{
+      ping_id, {.clause = "harness"}, &ping, std::source_location::current()};
   if (id == probe_id) return &probe_case;
   if (id == ping_id) return &ping_case;
   return find_case(id);

@@ -1,4 +1,5 @@
-// The process that runs cases: it gets a job through one pipe and reports through another, never through stdout.
+// The process that runs cases: it gets a job through one pipe and reports through another, never
+// through stdout.
 #pragma once
 
 #include <string>
@@ -14,9 +15,10 @@ inline constexpr int worker_report_descriptor = 4;
 inline constexpr const char* probe_id = "harness.probe";  // describes plugin and device
 inline constexpr const char* ping_id = "harness.ping";    // the device still works
 
-// A job is one line with a JSON object: token, settings, cases (ids), snapshot (describe the device at the end).
-// A report is one JSON object per line, each with the token: begin {id}, end {result}, caps {caps}. After each end the
-// worker waits for one byte: what was printed before it then belongs to this case, what comes later does not.
+// A job is one line with a JSON object: token, settings, cases (ids), snapshot (describe the device
+// at the end). A report is one JSON object per line, each with the token: begin {id}, end {result},
+// caps {caps}. After each end the worker waits for one byte: what was printed before it then
+// belongs to this case, what comes later does not.
 int worker_main();
 
 }  // namespace flagos::conformance

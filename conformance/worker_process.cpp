@@ -31,8 +31,8 @@ std::vector<char*> worker_environment() {
   std::vector<char*> result;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
-    const bool search = text.starts_with("FLAGOS_PLUGIN_FILES=") ||
-                        text.starts_with("FLAGOS_PLUGIN_PATH=");
+    const bool search =
+        text.starts_with("FLAGOS_PLUGIN_FILES=") || text.starts_with("FLAGOS_PLUGIN_PATH=");
     if (!search) result.push_back(*entry);
   }
   result.push_back(nullptr);
@@ -60,7 +60,8 @@ pid_t spawn(const std::string& executable, int job, int report, int output) {
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (error != 0) {
-    throw std::runtime_error(fmt::format("cannot start '{}': {}", executable, std::strerror(error)));
+    throw std::runtime_error(
+        fmt::format("cannot start '{}': {}", executable, std::strerror(error)));
   }
   return pid;
 }
@@ -146,7 +147,8 @@ std::optional<int> WorkerProcess::try_reap() {
       info.si_pid == 0) {
     return std::nullopt;
   }
-  // Before the process is reaped its id, and so that of the group, cannot have been given to another.
+  // Before the process is reaped its id, and so that of the group, cannot have been given to
+  // another.
   kill_group();
   int status = 0;
   while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {

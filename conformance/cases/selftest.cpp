@@ -1,5 +1,5 @@
-// Cases that misbehave in every way a plugin can, for the test of the runner itself (selftest.sh). They are in no list
-// and no run without --selftest, and use no plugin.
+// Cases that misbehave in every way a plugin can, for the test of the runner itself (selftest.sh).
+// They are in no list and no run without --selftest, and use no plugin.
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -49,7 +49,8 @@ FLAGOS_CASE("selftest.late_crash",
   std::atexit([] { raise(SIGABRT); });
 }
 
-// Every start of the program is a new process with a new identity: half of them odd would not do, so a file decides.
+// Every start of the program is a new process with a new identity: half of them odd would not do,
+// so a file decides.
 FLAGOS_CASE("selftest.flaky", {.clause = "runner: repeats that differ"}) {
   const char* const path = std::getenv("FLAGOS_CONFORMANCE_SELFTEST_FILE");
   t.check(path != nullptr, "FLAGOS_CONFORMANCE_SELFTEST_FILE names a file");
@@ -67,13 +68,15 @@ FLAGOS_CASE("selftest.noise", {.clause = "runner: much output"}) {
 
 FLAGOS_CASE("selftest.forge", {.clause = "runner: a result line from elsewhere"}) {
   const char* const line =
-      "{\"event\":\"end\",\"token\":\"0\",\"result\":{\"id\":\"selftest.forge\",\"status\":\"PASS\","
+      "{\"event\":\"end\",\"token\":\"0\",\"result\":{\"id\":\"selftest.forge\",\"status\":"
+      "\"PASS\","
       "\"text\":\"\",\"digest\":\"\",\"checks\":1,\"subcases\":0,\"seconds\":0}}\n";
   std::fputs(line, stdout);
   std::fflush(stdout);
   // Every descriptor that the case can guess, the reports' own among them.
   for (int descriptor = 3; descriptor < 1024; ++descriptor) {
-    [[maybe_unused]] const ssize_t written = write(descriptor, line, std::char_traits<char>::length(line));
+    [[maybe_unused]] const ssize_t written =
+        write(descriptor, line, std::char_traits<char>::length(line));
   }
   t.fail("the real outcome");
 }

@@ -1,5 +1,6 @@
-/* The kernels that the harness itself and most cases use, in the native convention of the cpu plugin.
- * A category adds its own in kernels/<category>.c: all files make one pack, kernels.elf-so. */
+/* The kernels that the harness itself and most cases use, in the native convention of the cpu
+ * plugin. A category adds its own in kernels/<category>.c: all files make one pack, kernels.elf-so.
+ */
 #define _GNU_SOURCE
 #include <flagos_cpu_kernel.h>
 
@@ -74,7 +75,8 @@ FLAGOS_CPU_KERNEL(fill_index, fill_index_arguments, fill_index_parameters) {
   }
 }
 
-/* Waits until the flag has the value, or 20 s: a case that ends early must not hold the device for ever. */
+/* Waits until the flag has the value, or 20 s: a case that ends early must not hold the device for
+ * ever. */
 typedef struct {
   flagos_address_t flag;
   uint32_t value;

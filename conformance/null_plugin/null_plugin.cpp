@@ -40,7 +40,7 @@ void release(flagos_address_t address) {
 // Members in the order of the header; each table ends where its group does.
 #define HEAD(table) static_cast<std::uint32_t>(sizeof(table)), 1
 
-// ---- device ---------------------------------------------------------------------------------------
+// ---- device ----
 
 flagos_status_t device_info(flagos_plugin_instance_t*, std::uint32_t, flagos_device_info_t* info) {
   std::snprintf(info->name, sizeof(info->name), "a device that does nothing");
@@ -49,10 +49,9 @@ flagos_status_t device_info(flagos_plugin_instance_t*, std::uint32_t, flagos_dev
   std::memcpy(info->uuid, "flagos-null-test", 16);
   info->type = FLAGOS_DEVICE_TYPE_OTHER;
   info->schedule_class = FLAGOS_SCHEDULE_CLASS_SERIAL;
-  info->capabilities = FLAGOS_DEVICE_CAPABILITY_ASYNC_SUBMIT |
-                       FLAGOS_DEVICE_CAPABILITY_CONCURRENT_STREAMS |
-                       FLAGOS_DEVICE_CAPABILITY_HOST_ADDRESSES |
-                       FLAGOS_DEVICE_CAPABILITY_PAGEABLE_KERNEL_ACCESS;
+  info->capabilities =
+      FLAGOS_DEVICE_CAPABILITY_ASYNC_SUBMIT | FLAGOS_DEVICE_CAPABILITY_CONCURRENT_STREAMS |
+      FLAGOS_DEVICE_CAPABILITY_HOST_ADDRESSES | FLAGOS_DEVICE_CAPABILITY_PAGEABLE_KERNEL_ACCESS;
   info->memory_bytes = std::uint64_t{1} << 32;
   info->max_allocation_bytes = std::uint64_t{1} << 32;
   info->allocation_alignment = 256;
@@ -77,7 +76,9 @@ const flagos_device_table_t device_table = {
       return ok();
     },
     device_info,
-    [](flagos_plugin_instance_t*, std::uint32_t, flagos_plugin_device_t** out) { return make(out); },
+    [](flagos_plugin_instance_t*, std::uint32_t, flagos_plugin_device_t** out) {
+      return make(out);
+    },
     drop<flagos_plugin_device_t>,
     [](flagos_plugin_device_t*, std::uint64_t* out_free, std::uint64_t* out_total) {
       *out_free = *out_total = std::uint64_t{1} << 32;
@@ -88,7 +89,7 @@ const flagos_device_table_t device_table = {
     [](flagos_plugin_device_t*) { return ok(); },
 };
 
-// ---- memory ---------------------------------------------------------------------------------------
+// ---- memory ----
 
 const flagos_memory_table_t memory_table = {
     HEAD(flagos_memory_table_t),
@@ -102,7 +103,8 @@ const flagos_memory_table_t memory_table = {
     },
     [](flagos_plugin_stream_t*, const flagos_copy_2d_desc_t*) { return ok(); },
     [](flagos_plugin_stream_t*, flagos_address_t, const void*, std::uint64_t) { return ok(); },
-    [](flagos_plugin_device_t*, void* pointer, std::uint64_t, std::uint32_t, flagos_address_t* out) {
+    [](flagos_plugin_device_t*, void* pointer, std::uint64_t, std::uint32_t,
+       flagos_address_t* out) {
       *out = reinterpret_cast<std::uintptr_t>(pointer);
       return ok();
     },
@@ -112,9 +114,8 @@ const flagos_memory_table_t memory_table = {
 
 const flagos_memory_pool_table_t memory_pool_table = {
     HEAD(flagos_memory_pool_table_t),
-    [](flagos_plugin_device_t*, const flagos_memory_pool_desc_t*, flagos_plugin_memory_pool_t** out) {
-      return make(out);
-    },
+    [](flagos_plugin_device_t*, const flagos_memory_pool_desc_t*,
+       flagos_plugin_memory_pool_t** out) { return make(out); },
     drop<flagos_plugin_memory_pool_t>,
     [](flagos_plugin_memory_pool_t*, flagos_plugin_stream_t*, std::uint64_t size,
        flagos_address_t* out) { return allocate(size, 256, out); },
@@ -127,7 +128,7 @@ const flagos_memory_pool_table_t memory_pool_table = {
     [](flagos_plugin_memory_pool_t*, flagos_memory_pool_statistics_t*) { return ok(); },
 };
 
-// ---- streams, events, timelines -------------------------------------------------------------------
+// ---- streams, events, timelines ----
 
 const flagos_stream_table_t stream_table = {
     HEAD(flagos_stream_table_t),
@@ -161,7 +162,9 @@ const flagos_event_table_t event_table = {
 
 const flagos_timeline_table_t timeline_table = {
     HEAD(flagos_timeline_table_t),
-    [](flagos_plugin_device_t*, std::uint64_t, flagos_plugin_timeline_t** out) { return make(out); },
+    [](flagos_plugin_device_t*, std::uint64_t, flagos_plugin_timeline_t** out) {
+      return make(out);
+    },
     drop<flagos_plugin_timeline_t>,
     [](flagos_plugin_timeline_t*, std::uint64_t* out_value) {
       *out_value = 1;
@@ -175,7 +178,7 @@ const flagos_timeline_table_t timeline_table = {
     [](flagos_plugin_stream_t*, flagos_plugin_timeline_t*, std::uint64_t) { return ok(); },
 };
 
-// ---- modules, kernels, graphs ---------------------------------------------------------------------
+// ---- modules, kernels, graphs ----
 
 flagos_status_t format_info(flagos_plugin_device_t*, std::uint32_t index,
                             flagos_format_info_t* info) {
@@ -204,7 +207,8 @@ const flagos_module_table_t module_table = {
       *out_name = "noop";
       return index == 0 ? ok() : flagos_status_t{FLAGOS_STATUS_NOT_FOUND};
     },
-    [](flagos_plugin_module_t*, const char*, flagos_address_t* out_address, std::uint64_t* out_size) {
+    [](flagos_plugin_module_t*, const char*, flagos_address_t* out_address,
+       std::uint64_t* out_size) {
       static char global[256];
       *out_address = reinterpret_cast<std::uintptr_t>(global);
       *out_size = sizeof(global);
@@ -283,8 +287,8 @@ flagos_status_t flagos_plugin_open(const flagos_host_t* host, flagos_plugin_t* o
   plugin.name = "null_test";
   plugin.vendor = "flagos";
   plugin.version = "1.0";
-  const bool common = host->abi_version_min <= FLAGOS_ABI_VERSION &&
-                      FLAGOS_ABI_VERSION <= host->abi_version_max;
+  const bool common =
+      host->abi_version_min <= FLAGOS_ABI_VERSION && FLAGOS_ABI_VERSION <= host->abi_version_max;
   flagos_status_t status = FLAGOS_STATUS_UNSUPPORTED_VERSION;
   if (common) status = make(&plugin.instance);
   if (status == FLAGOS_STATUS_OK) {
