@@ -1,5 +1,6 @@
 // flagos info: what loads here, which devices there are, what each can do.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "tools/command.hpp"
 #include "tools/describe.hpp"
@@ -43,7 +44,7 @@ void print_device(const json& device) {
   fmt::print("\n{}: {}\n", field(device, "id"), field(device, "name"));
   fmt::print("  vendor     {}, driver {}\n", field(device, "vendor"),
              field(device, "driver_version"));
-  fmt::print("  type       {}, {} units, subgroups of {}\n", field(device, "type"),
+  fmt::print("  type       {}, compute units {}, subgroups of {}\n", field(device, "type"),
              device.at("compute_units").get<std::uint32_t>(),
              device.at("subgroup_size").get<std::uint32_t>());
   if (device.contains("error")) {
@@ -57,10 +58,12 @@ void print_device(const json& device) {
              device.at("max_block_threads").get<std::uint32_t>(),
              bytes_text(device.at("max_shared_bytes").get<std::uint64_t>()),
              bytes_text(device.at("max_argument_bytes").get<std::uint64_t>()));
-  std::string formats;
-  for (const json& format : device.at("formats"))
-    formats += field(format, "name") + " " + field(format, "version") + "  ";
-  fmt::print("  kernels    {}\n", formats.empty() ? "-" : formats);
+  std::vector<std::string> formats;
+  for (const json& format : device.at("formats")) {
+    formats.push_back(field(format, "name") + " " + field(format, "version"));
+  }
+  fmt::print("  kernels    {}\n",
+             formats.empty() ? "-" : fmt::format("{}", fmt::join(formats, ", ")));
   fmt::print("{}", feature_lines(device, "  "));
 }
 
