@@ -11,15 +11,16 @@ RecordRef::~RecordRef() {
     record_->pool_->give_back(*record_);
 }
 
-void Record::complete(Failure failure) noexcept {
+bool Record::complete(Failure failure) noexcept {
   failure_ = std::move(failure);
   time_ns_ = now_ns();
   done_.store(1);
-  signal_.notify_all();
+  const bool woke_here = signal_.notify_all();
   // park() sets the flag before it looks at done_: one of us sees the other.
-  if (has_parked_.load() == 0) return;
+  if (has_parked_.load() == 0) return woke_here;
   const std::lock_guard lock(pool_->lot_.mutex);
   parked_.for_each([](Parked& parked) { static_cast<Stream&>(parked).unpark(); });
+  return woke_here;
 }
 
 bool Record::wait(const Deadline& deadline, std::uint64_t spin_ns) noexcept {

@@ -29,7 +29,8 @@ class Record {
   const Failure& failure() const noexcept { return failure_; }
   std::uint64_t time_ns() const noexcept { return time_ns_; }
 
-  void complete(Failure failure) noexcept;
+  // True when a thread was woken on the caller's processor.
+  bool complete(Failure failure) noexcept;
   bool wait(const Deadline& deadline, std::uint64_t spin_ns) noexcept;
   // Parks the stream unless the record is done; with the lot's mutex held.
   bool park(Parked& stream) noexcept;

@@ -11,7 +11,8 @@ namespace flagos::cpu {
 namespace {
 constexpr std::uint32_t deep_queue_chunks = 64;  // some 16,000 launches
 constexpr std::uint64_t stall_ns = 200'000;
-constexpr std::uint64_t synchronize_spin_ns = 20'000;
+constexpr std::uint64_t pick_up_ns = 4'000;
+constexpr std::uint64_t wait_spin_ns = 20'000;
 }  // namespace
 
 Stream::Stream(Device& device, std::int32_t priority)
@@ -53,6 +54,8 @@ void Stream::schedule() noexcept {
 }
 
 bool Stream::release() noexcept {
+  processor_.store(not_running(processor_.load(std::memory_order_relaxed)),
+                   std::memory_order_relaxed);
   scheduled_.store(false);
   if (submitted_.load() != completed_.load() && !scheduled_.exchange(true)) return false;
   drop();
@@ -100,8 +103,27 @@ void Stream::poison(Failure failure) noexcept {
   });
 }
 
+// Spinning pays while a worker runs the stream on another processor, or may pick it up there in a
+// moment. On a busy machine the worker may have to share ours: then spinning would only keep it
+// from running.
+bool Stream::spin_for(std::uint64_t count) const noexcept {
+  const int here = current_processor();
+  bool is_done = false;
+  const auto is_over = [&] {
+    is_done = completed_.load() >= count;
+    const int where = processor_.load(std::memory_order_relaxed);
+    return is_done || where == here || where == not_running(here);
+  };
+  if (!spin_until(is_over, pick_up_ns) && processor_.load(std::memory_order_relaxed) >= 0)
+    spin_until(is_over, wait_spin_ns);
+  return is_done;
+}
+
 bool Stream::wait_for(std::uint64_t count, const Deadline& deadline) noexcept {
-  return signal_.wait([&] { return completed_.load() >= count; }, deadline, synchronize_spin_ns);
+  const auto is_done = [&] { return completed_.load() >= count; };
+  if (is_done()) return true;
+  if (deadline.is_poll()) return false;
+  return spin_for(count) || signal_.wait(is_done, deadline);
 }
 
 flagos_status_t Stream::synchronize(std::uint64_t timeout_ns) {

@@ -6,9 +6,11 @@
 #include <flagos_plugin.h>
 
 #include <atomic>
+#include <climits>
 #include <cstdint>
 #include <mutex>
 #include <new>
+#include <utility>
 
 #include "plugins/cpu/command.hpp"
 #include "plugins/cpu/host.hpp"
@@ -63,6 +65,7 @@ class Stream final : public Task, public Parked {
   }
   bool release() noexcept override;
   void call_host() noexcept override;
+  bool may_linger() noexcept override { return !std::exchange(woke_here_, false); }
 
  private:
   enum class Park { parked, ready, cancelled };
@@ -70,6 +73,10 @@ class Stream final : public Task, public Parked {
   ~Stream() override = default;
   std::uint64_t queued_time() const noexcept;
   void wait_for_room() noexcept;
+  bool spin_for(std::uint64_t count) const noexcept;
+  static constexpr int not_running(int processor) noexcept {
+    return processor < 0 ? processor : ~processor;
+  }
   void schedule() noexcept;
   void poison(Failure failure) noexcept;
   void finish(Command& command) noexcept;
@@ -110,9 +117,11 @@ class Stream final : public Task, public Parked {
   // The holder; a host thread that waits reads the first two all the time.
   alignas(64) std::atomic<std::uint64_t> completed_{0};
   Signal signal_;
+  std::atomic<int> processor_{INT_MIN};  // where it runs, or not_running(where it ran last)
   alignas(64) std::size_t graph_step_ = 0;
+  bool woke_here_ = false;        // a thread that waits for this processor
   std::uint64_t started_ns_ = 0;  // of the command that runs; 0 unless profiled
-  bool is_cancelled_ = false;  // guarded by the lot's mutex: never park again
+  bool is_cancelled_ = false;     // guarded by the lot's mutex: never park again
   mutable std::mutex poison_mutex_;
   Failure poison_;
 };

@@ -16,6 +16,7 @@ constexpr std::uint64_t value_spin_ns = 3'000;  // shorter than the way to the p
 }  // namespace
 
 Task::Outcome Stream::run(Worker& worker) noexcept {
+  processor_.store(current_processor(), std::memory_order_relaxed);
   unsigned turn = commands_per_turn;
   std::uint64_t known = 0;  // of submitted_: read seldom, since producers write it all the time
   while (true) {
@@ -42,7 +43,7 @@ void Stream::finish(Command& command) noexcept {
   }
   queue_.pop();
   completed_.store(completed_.load(std::memory_order_relaxed) + 1);
-  signal_.notify_all();
+  if (signal_.notify_all()) woke_here_ = true;
 }
 
 void Stream::emit(flagos_record_kind_t kind, const char* name, std::uint64_t bytes,
@@ -101,7 +102,7 @@ bool Stream::execute(Command& command, Worker& worker) noexcept {
     case CommandType::wait_value:
       return wait_value(static_cast<WaitValueCommand&>(command).condition);
     case CommandType::record:
-      static_cast<RecordCommand&>(command).record->complete(nullptr);
+      if (static_cast<RecordCommand&>(command).record->complete(nullptr)) woke_here_ = true;
       return true;
     case CommandType::wait_record:
       return wait_record(static_cast<WaitRecordCommand&>(command).record);

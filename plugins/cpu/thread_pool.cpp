@@ -121,16 +121,19 @@ Task* ThreadPool::pop_ready() noexcept {
 }
 
 void ThreadPool::work(Worker& worker) noexcept {
-  while (Task* task = next_task(worker)) run_task(*task, worker);
+  bool may_spin = true;
+  while (Task* task = next_task(worker, may_spin)) may_spin = run_task(*task, worker);
 }
 
-void ThreadPool::run_task(Task& task, Worker& worker) noexcept {
+// Whether the worker may spin afterwards.
+bool ThreadPool::run_task(Task& task, Worker& worker) noexcept {
   // Whoever wakes a worker wakes one; it passes the wake on while tasks wait.
   if (ready_count_.load() != 0) wake_for_ready();
   for (;;) {
-    if (task.run(worker) == Task::Outcome::gone) return;
-    if (linger(&task)) continue;
-    if (task.release()) return;
+    if (task.run(worker) == Task::Outcome::gone) return true;
+    const bool may_linger = task.may_linger();
+    if (may_linger && linger(&task)) continue;
+    if (task.release()) return may_linger;
   }
 }
 
@@ -153,8 +156,8 @@ bool ThreadPool::linger(const Task* task) noexcept {
   return has_work;
 }
 
-Task* ThreadPool::next_task(Worker& worker) noexcept {
-  bool has_spun = false;
+Task* ThreadPool::next_task(Worker& worker, bool may_spin) noexcept {
+  bool has_spun = !may_spin;
   std::unique_lock lock(mutex_);
   for (;;) {
     if (Task* task = pop_ready()) return task;

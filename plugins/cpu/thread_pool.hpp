@@ -58,6 +58,9 @@ class Task {
   virtual bool has_work() const noexcept = 0;
   // Lets go of a drained task. False when work came meanwhile: then the caller still holds it.
   virtual bool release() noexcept = 0;
+  // False when spinning on this processor would hold up a thread that the task has woken; asked
+  // once.
+  virtual bool may_linger() noexcept = 0;
   // Runs the host functions that are next, on a thread made for that, and passes the task on.
   virtual void call_host() noexcept = 0;
 
@@ -121,9 +124,9 @@ class ThreadPool {
  private:
   void start_worker();
   void work(Worker& worker) noexcept;
-  void run_task(Task& task, Worker& worker) noexcept;
+  bool run_task(Task& task, Worker& worker) noexcept;
   bool linger(const Task* task) noexcept;
-  Task* next_task(Worker& worker) noexcept;
+  Task* next_task(Worker& worker, bool may_spin) noexcept;
   Task* pop_ready() noexcept;
   bool help(Worker& worker, std::unique_lock<std::mutex>& lock) noexcept;
   bool sleep(std::unique_lock<std::mutex>& lock) noexcept;

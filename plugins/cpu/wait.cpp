@@ -52,6 +52,8 @@ bool may_spin() noexcept {
   return several;
 }
 
+int current_processor() noexcept { return sched_getcpu(); }
+
 void SpinLock::yield() noexcept {
   relax();
   // The holder may have been preempted; on one processor it can only go on if we step aside.

@@ -39,6 +39,8 @@ void futex_wake(std::atomic<std::uint32_t>& word, int count) noexcept;
 
 // True where spinning can pay: another processor may make the condition true meanwhile.
 bool may_spin() noexcept;
+// The processor that the calling thread runs on; a hint, since it may move at any time.
+int current_processor() noexcept;
 
 // Spins until `ready()` or for about `spin_ns`; returns ready().
 template <typename Ready>
@@ -66,6 +68,7 @@ class Signal {
     if (ready()) return true;
     if (deadline.is_poll()) return false;
     if (spin_until(ready, spin_ns)) return true;
+    sleeper_processor_.store(current_processor(), std::memory_order_relaxed);
     waiters_.fetch_add(1);
     bool reached = false;
     for (;;) {
@@ -78,15 +81,19 @@ class Signal {
     return reached;
   }
 
-  void notify_all() noexcept {
-    if (waiters_.load() == 0) return;
+  // True when a thread was woken that fell asleep on the caller's own processor: it may need just
+  // that to go on.
+  bool notify_all() noexcept {
+    if (waiters_.load() == 0) return false;
     epoch_.fetch_add(1);
     futex_wake(epoch_, INT32_MAX);
+    return sleeper_processor_.load(std::memory_order_relaxed) == current_processor();
   }
 
  private:
   std::atomic<std::uint32_t> epoch_{0};
   std::atomic<std::uint32_t> waiters_{0};
+  std::atomic<int> sleeper_processor_{-1};
 };
 
 // For sections of a few instructions. Works with std::lock_guard.
