@@ -199,6 +199,7 @@ FLAGOS_CASE("abi.load.exit_without_shutdown",
   const int code = t.run_helper("abi_exit_with_work", {}, 60, &text);
   t.check(code == 42, "the process ends by its own exit(42), it ended with " +
                           std::to_string(code) + ": " + text);
+  expect_helper(t, "abi_smoke", {}, 60);
 }
 
 FLAGOS_CASE("abi.load.quick_exit_kill", {.clause = "design 3: a killed process holds nothing",

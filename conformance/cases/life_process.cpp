@@ -87,6 +87,7 @@ void expect_code(Context& t, const std::string& helper, int expected) {
   const int code = t.run_helper(helper, {}, 60, &text);
   t.check(code == expected, "the process ends with " + std::to_string(expected) +
                                 ", it ended with " + std::to_string(code) + ": " + text);
+  t.smoke();  // it left the device as it found it
 }
 
 }  // namespace
