@@ -1,5 +1,6 @@
 #include "tools/probe.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -17,10 +18,16 @@ using nlohmann::json;
 constexpr int answer_descriptor = 3;
 constexpr const char* closed_line = "closed";
 
-void answer(const std::string& line) {
+// Decided before any file of a plugin is opened: by hand, in a debugger say, nobody has opened the
+// descriptor, and the answer goes to the terminal.
+int open_answer() {
+  return ::fcntl(answer_descriptor, F_GETFD) >= 0 ? answer_descriptor : STDOUT_FILENO;
+}
+
+void answer(int descriptor, const std::string& line) {
   const std::string text = line + "\n";
   for (std::size_t done = 0; done < text.size();) {
-    const ssize_t count = ::write(answer_descriptor, text.data() + done, text.size() - done);
+    const ssize_t count = ::write(descriptor, text.data() + done, text.size() - done);
     if (count <= 0) return;  // the parent has gone; nobody is left to tell
     done += static_cast<std::size_t>(count);
   }
@@ -51,13 +58,12 @@ json crashed(const std::string& path, json so_far, const Ending& ending, const c
 }  // namespace
 
 int run_probe_child(const std::string& path) {
-  json report;
+  const int descriptor = open_answer();
   {
     const RuntimeOwner runtime(FLAGOS_RUNTIME_FLAG_NO_SEARCH);
-    report = load_and_describe(runtime, path);
-    answer(dump(report, -1));
+    answer(descriptor, dump(load_and_describe(runtime, path), -1));
   }
-  answer(closed_line);
+  answer(descriptor, closed_line);
   return 0;
 }
 

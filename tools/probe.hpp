@@ -14,7 +14,8 @@ inline constexpr std::chrono::seconds probe_limit{5};
 // process crashed, hung or exited, also while the plugin was being closed.
 nlohmann::json probe(const std::string& path);
 
-// What the child does: writes to file descriptor 3. Returns the exit code.
+// What the child does: writes to file descriptor 3, or prints where that is not open. Returns the
+// exit code.
 int run_probe_child(const std::string& path);
 
 }  // namespace flagos::tools

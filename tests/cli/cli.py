@@ -103,6 +103,9 @@ def test_doctor(shell):
     shell.expect("nosuchname" in missing.stdout and "0 usable devices" in missing.stdout, f"doctor: {missing.stdout}")
     both = shell.good("doctor", "/no/such/plugin.so", shell.plugin)
     shell.expect("FAIL" in both.stdout and "ok  " in both.stdout, f"doctor: {both.stdout}")
+    by_hand = shell.good("doctor", "--probe", shell.plugin).stdout.splitlines()
+    shell.expect(len(by_hand) == 2 and json.loads(by_hand[0])["verdict"] == "loaded" and by_hand[1] == "closed",
+                 f"doctor --probe by hand: {by_hand}")
     nothing = shell.run("doctor", FLAGOS_PLUGIN_FILES="")
     shell.expect(nothing.returncode == 1 and "0 usable devices" in nothing.stdout, f"doctor: {nothing.stdout}")
 
