@@ -185,7 +185,8 @@ flagos_status_t device_get_info(flagos_plugin_instance_t* instance, std::uint32_
 flagos_status_t device_open(flagos_plugin_instance_t* instance, std::uint32_t index,
                             flagos_plugin_device_t** out_device) noexcept {
   Instance& self = from_c(instance);
-  return entry(self.host(), [&] { *out_device = to_c(new Device(self, index)); });
+  return entry(self.host(),
+               [&] { *out_device = to_c(std::make_unique<Device>(self, index).release()); });
 }
 
 void device_close(flagos_plugin_device_t* device) noexcept { delete &from_c(device); }

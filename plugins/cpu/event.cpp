@@ -97,8 +97,9 @@ flagos_status_t Event::synchronize(std::uint64_t timeout_ns) {
 flagos_status_t event_create(flagos_plugin_device_t* device, const flagos_event_desc_t* desc,
                              flagos_plugin_event_t** out_event) noexcept {
   Device& self = from_c(device);
-  return entry(self.host(),
-               [&] { *out_event = to_c(new Event(self, desc != nullptr ? desc->flags : 0)); });
+  return entry(self.host(), [&] {
+    *out_event = to_c(std::make_unique<Event>(self, desc != nullptr ? desc->flags : 0).release());
+  });
 }
 
 void event_destroy(flagos_plugin_event_t* event) noexcept { delete &from_c(event); }

@@ -210,7 +210,9 @@ flagos_status_t graph_instantiate(flagos_plugin_device_t* device,
                                   flagos_plugin_graph_t** out_graph) noexcept {
   Device& self = from_c(device);
   return entry(self.host(), [&] {
-    *out_graph = to_c(new Graph(self, std::make_shared<const Program>(nodes, node_count)));
+    *out_graph =
+        to_c(std::make_unique<Graph>(self, std::make_shared<const Program>(nodes, node_count))
+                 .release());
   });
 }
 

@@ -16,23 +16,101 @@ class Prepared;
 class Stream;
 class Timeline;
 
-#define FLAGOS_CPU_HANDLE(Type, name)                              \
-  inline flagos_plugin_##name##_t* to_c(Type* object) noexcept {   \
-    return reinterpret_cast<flagos_plugin_##name##_t*>(object);    \
-  }                                                                \
-  inline Type& from_c(flagos_plugin_##name##_t* object) noexcept { \
-    return *reinterpret_cast<Type*>(object);                       \
-  }
+// Which object a handle stands for, and the other way round.
+template <typename Handle>
+struct ObjectOf;
+template <typename Object>
+struct HandleOf;
 
-FLAGOS_CPU_HANDLE(Instance, instance)
-FLAGOS_CPU_HANDLE(Device, device)
-FLAGOS_CPU_HANDLE(Stream, stream)
-FLAGOS_CPU_HANDLE(Event, event)
-FLAGOS_CPU_HANDLE(Module, module)
-FLAGOS_CPU_HANDLE(Kernel, kernel)
-FLAGOS_CPU_HANDLE(Prepared, prepared)
-FLAGOS_CPU_HANDLE(Timeline, timeline)
-FLAGOS_CPU_HANDLE(Graph, graph)
-#undef FLAGOS_CPU_HANDLE
+template <>
+struct ObjectOf<flagos_plugin_instance_t> {
+  using Type = Instance;
+};
+template <>
+struct HandleOf<Instance> {
+  using Type = flagos_plugin_instance_t;
+};
+
+template <>
+struct ObjectOf<flagos_plugin_device_t> {
+  using Type = Device;
+};
+template <>
+struct HandleOf<Device> {
+  using Type = flagos_plugin_device_t;
+};
+
+template <>
+struct ObjectOf<flagos_plugin_stream_t> {
+  using Type = Stream;
+};
+template <>
+struct HandleOf<Stream> {
+  using Type = flagos_plugin_stream_t;
+};
+
+template <>
+struct ObjectOf<flagos_plugin_event_t> {
+  using Type = Event;
+};
+template <>
+struct HandleOf<Event> {
+  using Type = flagos_plugin_event_t;
+};
+
+template <>
+struct ObjectOf<flagos_plugin_module_t> {
+  using Type = Module;
+};
+template <>
+struct HandleOf<Module> {
+  using Type = flagos_plugin_module_t;
+};
+
+template <>
+struct ObjectOf<flagos_plugin_kernel_t> {
+  using Type = Kernel;
+};
+template <>
+struct HandleOf<Kernel> {
+  using Type = flagos_plugin_kernel_t;
+};
+
+template <>
+struct ObjectOf<flagos_plugin_prepared_t> {
+  using Type = Prepared;
+};
+template <>
+struct HandleOf<Prepared> {
+  using Type = flagos_plugin_prepared_t;
+};
+
+template <>
+struct ObjectOf<flagos_plugin_timeline_t> {
+  using Type = Timeline;
+};
+template <>
+struct HandleOf<Timeline> {
+  using Type = flagos_plugin_timeline_t;
+};
+
+template <>
+struct ObjectOf<flagos_plugin_graph_t> {
+  using Type = Graph;
+};
+template <>
+struct HandleOf<Graph> {
+  using Type = flagos_plugin_graph_t;
+};
+
+template <typename Handle>
+typename ObjectOf<Handle>::Type& from_c(Handle* handle) noexcept {
+  return *reinterpret_cast<typename ObjectOf<Handle>::Type*>(handle);
+}
+
+template <typename Object>
+typename HandleOf<Object>::Type* to_c(Object* object) noexcept {
+  return reinterpret_cast<typename HandleOf<Object>::Type*>(object);
+}
 
 }  // namespace flagos::cpu

@@ -368,7 +368,7 @@ flagos_status_t kernel_prepare(flagos_plugin_kernel_t* kernel, const flagos_laun
   const Kernel& self = from_c(kernel);
   return entry(self.module().host(), [&] {
     self.check(*desc);
-    *out_prepared = to_c(new Prepared(self, *desc));
+    *out_prepared = to_c(std::make_unique<Prepared>(self, *desc).release());
   });
 }
 

@@ -71,7 +71,7 @@ flagos_status_t module_load(flagos_plugin_device_t* device, const flagos_module_
   const Host& host = from_c(device).host();
   return entry(host, [&] {
     check_options(*desc);
-    *out_module = to_c(new Module(host, read_image(*desc)));
+    *out_module = to_c(std::make_unique<Module>(host, read_image(*desc)).release());
   });
 }
 

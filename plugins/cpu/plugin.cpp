@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 
 #include "plugins/cpu/device.hpp"
 #include "plugins/cpu/event.hpp"
@@ -143,7 +144,7 @@ extern "C" flagos_status_t flagos_plugin_open(const flagos_host_t* host,
         host->abi_version_min <= own_version && own_version <= host->abi_version_max;
     if (agreed) {
       table.abi_version = own_version;
-      table.instance = to_c(new Instance(*host));
+      table.instance = to_c(std::make_unique<Instance>(*host).release());
     }
     std::memcpy(out_plugin, &table, table.struct_size);
     if (!agreed)

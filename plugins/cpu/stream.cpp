@@ -20,6 +20,16 @@ Stream::Stream(Device& device, std::int32_t priority)
       id_(device.instance().next_stream_id.fetch_add(1)),
       level_(static_cast<std::uint32_t>(priority - priority_high)) {}
 
+Stream& Stream::create(Device& device, std::int32_t priority) {
+  if (priority < priority_high || priority > priority_low)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "priority {}, expected {} to {}", priority,
+                priority_high, priority_low);
+  const auto drop = [](Stream* stream) { stream->drop(); };
+  std::unique_ptr<Stream, decltype(drop)> stream(new Stream(device, priority));
+  device.add(*stream);
+  return *stream.release();
+}
+
 void Stream::drop() noexcept {
   if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
 }
@@ -157,13 +167,7 @@ flagos_status_t stream_create(flagos_plugin_device_t* device, const flagos_strea
                               flagos_plugin_stream_t** out_stream) noexcept {
   Device& self = from_c(device);
   return entry(self.host(), [&] {
-    const std::int32_t priority = desc != nullptr ? desc->priority : 0;
-    if (priority < priority_high || priority > priority_low)
-      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "priority {}, expected {} to {}", priority,
-                  priority_high, priority_low);
-    auto* stream = new Stream(self, priority);
-    self.add(*stream);
-    *out_stream = to_c(stream);
+    *out_stream = to_c(&Stream::create(self, desc != nullptr ? desc->priority : 0));
   });
 }
 

@@ -24,7 +24,8 @@ class Device;
 
 class Stream final : public Task, public Parked {
  public:
-  Stream(Device& device, std::int32_t priority);
+  // Ends with destroy(). Throws INVALID_ARGUMENT for a priority outside the range.
+  static Stream& create(Device& device, std::int32_t priority);
 
   Device& device() const noexcept { return device_; }
 
@@ -70,6 +71,7 @@ class Stream final : public Task, public Parked {
  private:
   enum class Park { parked, ready, cancelled };
 
+  Stream(Device& device, std::int32_t priority);
   ~Stream() override = default;
   std::uint64_t queued_time() const noexcept;
   void wait_for_room() noexcept;

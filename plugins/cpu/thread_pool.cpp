@@ -269,7 +269,8 @@ bool ThreadPool::claim(Job& job, std::uint64_t& first, std::uint64_t& last) cons
   do {
     const std::uint64_t left = job.total - first;
     if (left == 0) return false;
-    last = first + std::max<std::uint64_t>(1, left / (pieces_per_thread * options_.threads));
+    const std::uint64_t share = left / (pieces_per_thread * options_.threads);
+    last = first + std::clamp<std::uint64_t>(share, 1, job.most_at_once);
   } while (!job.next.compare_exchange_weak(first, last, std::memory_order_relaxed));
   return true;
 }

@@ -89,7 +89,8 @@ struct Job {
   void (*body)(void* context, std::uint64_t first, std::uint64_t last, Worker& worker) = nullptr;
   void* context = nullptr;
   std::uint64_t total = 0;
-  std::uint64_t expected_ns = 0;  // on one thread; 0: not known
+  std::uint64_t expected_ns = 0;            // on one thread; 0: not known
+  std::uint64_t most_at_once = UINT64_MAX;  // pieces that a thread takes in one go
 
   std::atomic<std::uint64_t> next{0};
   std::atomic<std::uint32_t> active{0};  // helpers inside
