@@ -14,7 +14,7 @@
 
 namespace flagos::core {
 
-thread_local ThreadRecord* thread_record __attribute__((tls_model("initial-exec"))) = nullptr;
+constinit thread_local ThreadRecord* thread_record __attribute__((tls_model("initial-exec"))) = nullptr;
 
 namespace {
 

@@ -24,7 +24,7 @@ struct ThreadRecord {
   ThreadRecord* next = nullptr;          // of all records
 };
 
-extern thread_local ThreadRecord* thread_record __attribute__((tls_model("initial-exec")));
+extern constinit thread_local ThreadRecord* thread_record __attribute__((tls_model("initial-exec")));
 ThreadRecord& make_thread_record();
 inline ThreadRecord& this_thread() { return thread_record != nullptr ? *thread_record : make_thread_record(); }
 

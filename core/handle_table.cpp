@@ -8,9 +8,18 @@ namespace flagos::core {
 
 namespace {
 
-// Odd, so that it runs through all 2^32 generations; large, so that neighbours in time or place differ in many bits
-// and a flipped bit of one handle never makes another live one.
+// Odd, so that it runs through all 2^32 generations.
 constexpr std::uint32_t generation_step = 0x9e3779b9u;
+
+// Where a slot's generations begin: unlike its neighbours', so that a flipped bit of one handle makes no other live
+// one, however often the slots were used. The finalizer of MurmurHash3 (Appleby).
+std::uint32_t first_generation(std::uint32_t index) {
+  index ^= index >> 16;
+  index *= 0x85ebca6bu;
+  index ^= index >> 13;
+  index *= 0xc2b2ae35u;
+  return index ^ (index >> 16);
+}
 
 }  // namespace
 
@@ -33,7 +42,7 @@ std::uint64_t HandleTable::insert(Object* object) {
     std::atomic<Page*>& page = pages_[index / page_size];
     if (page.load(std::memory_order_relaxed) == nullptr) page.store(new Page, std::memory_order_release);
     free_.reserve(next_);  // so that remove never allocates
-    slot(index).generation = index * generation_step * 2 + 1;
+    slot(index).generation = first_generation(index);
     ++next_;
   } else {
     index = free_.back();

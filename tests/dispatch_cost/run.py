@@ -43,7 +43,9 @@ def main():
     failed = False
     for call, limit in LIMITS.items():
         one, six = instructions(call, 1) - base, instructions(call, 6) - base
-        good = abs(one - six) < 1 and one <= limit
+        # A range check walks a tree whose depth depends on the addresses that the system happened to give.
+        spread = 40 if call in ("copy", "fill") else 1
+        good = abs(one - six) < spread and max(one, six) <= limit
         failed |= not good
         print(f"{call:18} {one:7.1f} instructions with 1 plugin, {six:7.1f} with 6; at most {limit}"
               f"{'' if good else '  FAILED'}")
