@@ -101,17 +101,21 @@ static inline void* flagos_cpu_pointer(flagos_address_t address) { return (void*
 /* A native kernel without arguments. */
 #define FLAGOS_CPU_KERNEL_NO_ARGUMENTS(name) FLAGOS_CPU_KERNEL_WITH(name, void, NULL, 0, 0, 0)
 
-/* The general form, with static shared memory. */
+/* The general form, with static shared memory. The descriptor points to a function of this file: the exported one could
+   be bound to another library's function of the same name. */
 #define FLAGOS_CPU_KERNEL_WITH(name, arguments_type, parameters_pointer, count, bytes, static_shared)           \
   static void name##_body(const flagos_cpu_block_t* block, const arguments_type* arguments);                    \
+  static void name##_entry(const flagos_cpu_block_t* block, const void* arguments) {                            \
+    name##_body(block, (const arguments_type*)arguments);                                                       \
+  }                                                                                                             \
   FLAGOS_CPU_EXPORT void name(const flagos_cpu_block_t* block, const void* arguments);                          \
   FLAGOS_CPU_EXPORT void name(const flagos_cpu_block_t* block, const void* arguments) {                         \
-    name##_body(block, (const arguments_type*)arguments);                                                       \
+    name##_entry(block, arguments);                                                                             \
   }                                                                                                             \
   FLAGOS_CPU_EXPORT_DATA const flagos_cpu_kernel_t flagos_cpu_kernel_##name;                                     \
   const flagos_cpu_kernel_t flagos_cpu_kernel_##name = {(uint32_t)sizeof(flagos_cpu_kernel_t),                   \
                                                         FLAGOS_ABI_VERSION,                                      \
-                                                        name,                                                    \
+                                                        name##_entry,                                            \
                                                         parameters_pointer,                                      \
                                                         count,                                                   \
                                                         bytes,                                                   \

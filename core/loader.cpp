@@ -13,6 +13,8 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <memory>
+#include <mutex>
 #include <span>
 
 #include "base/dynamic_library.hpp"
@@ -92,6 +94,14 @@ void judge_elf(std::span<const std::byte> bytes) {
   }
   if (!library.exports(FLAGOS_PLUGIN_OPEN_SYMBOL))
     refuse(FLAGOS_VERDICT_NO_ENTRY, fmt::format("it does not export {}", FLAGOS_PLUGIN_OPEN_SYMBOL));
+}
+
+// Libraries stay mapped for good: threads and destructors of a plugin may outlive its use.
+void keep_mapped(std::unique_ptr<DynamicLibrary> library) {
+  static auto* mutex = new std::mutex;
+  static auto* libraries = new std::vector<std::unique_ptr<DynamicLibrary>>;
+  std::lock_guard lock(*mutex);
+  libraries->push_back(std::move(library));
 }
 
 std::optional<std::string> fault_of_entry(const fs::path& entry, bool is_folder) {
@@ -176,9 +186,9 @@ LoadedLibrary load_library(const std::string& path, const LoadContext& context) 
   library.manifest = judge_manifest(library.path, bytes, context);
   judge_elf(bytes);
   try {
-    // Stays mapped for good: threads and destructors of a plugin may outlive its use.
-    auto* loaded = new DynamicLibrary(library.path);
+    auto loaded = std::make_unique<DynamicLibrary>(library.path);
     library.open = reinterpret_cast<flagos_plugin_open_t>(loaded->symbol(FLAGOS_PLUGIN_OPEN_SYMBOL));
+    keep_mapped(std::move(loaded));
   } catch (const Error& error) {
     refuse(FLAGOS_VERDICT_LOAD_FAILED, error.what());
   }
