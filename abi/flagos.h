@@ -81,8 +81,8 @@ enum {
   FLAGOS_STATUS_BAD_PROCESS = 0x01000007,   /* the child of a fork */
   FLAGOS_STATUS_INVALID_IMAGE = 0x01000008, /* module bytes that are not of their format */
   FLAGOS_STATUS_COMPILE_FAILED = 0x01000009,
-  FLAGOS_STATUS_INVALID_GRAPH = 0x0100000a,  /* cycle, foreign node, invalidated or unjoined capture */
-  FLAGOS_STATUS_GRAPH_MISMATCH = 0x0100000b, /* an update whose topology differs; instantiate anew */
+  FLAGOS_STATUS_INVALID_GRAPH = 0x0100000a,   /* cycle, foreign node, invalidated or unjoined capture */
+  FLAGOS_STATUS_GRAPH_MISMATCH = 0x0100000b,  /* an update whose topology differs; instantiate anew */
   FLAGOS_STATUS_PLUGIN_REJECTED = 0x0100000c, /* see the candidate list for verdict and reason */
   /* class 2, resource: try with less, or later */
   FLAGOS_STATUS_OUT_OF_HOST_MEMORY = 0x02000001,
@@ -170,8 +170,7 @@ typedef struct flagos_extension_t {
 
 /* A data type as DLPack counts: code | bits << 8 | lanes << 16. */
 typedef uint32_t flagos_dtype_t;
-#define FLAGOS_MAKE_DTYPE(code, bits, lanes) \
-  ((uint32_t)(code) | ((uint32_t)(bits) << 8) | ((uint32_t)(lanes) << 16))
+#define FLAGOS_MAKE_DTYPE(code, bits, lanes) ((uint32_t)(code) | ((uint32_t)(bits) << 8) | ((uint32_t)(lanes) << 16))
 #define FLAGOS_DTYPE_CODE(dtype) ((uint32_t)(dtype)&0xffu)
 #define FLAGOS_DTYPE_BITS(dtype) (((uint32_t)(dtype) >> 8) & 0xffu)
 #define FLAGOS_DTYPE_LANES(dtype) (((uint32_t)(dtype) >> 16) & 0xffffu)
@@ -250,10 +249,10 @@ typedef struct flagos_candidate_info_t {
   uint32_t struct_size;
   flagos_verdict_t verdict;
   char path[1024];
-  char name[64];     /* the plugin's name, "" if it is not known */
-  char reason[512];  /* one sentence that names the file and the reason; "" when loaded */
-  char vendor[64];   /* "" if it is not known */
-  char version[64];  /* the plugin's own version, "" if it is not known */
+  char name[64];         /* the plugin's name, "" if it is not known */
+  char reason[512];      /* one sentence that names the file and the reason; "" when loaded */
+  char vendor[64];       /* "" if it is not known */
+  char version[64];      /* the plugin's own version, "" if it is not known */
   uint32_t abi_version;  /* the ABI version agreed on, 0 unless loaded */
   uint32_t device_count; /* 0 unless loaded */
 } flagos_candidate_info_t;
@@ -384,44 +383,44 @@ enum {
 
 /* For flagos_device_info_t.capabilities: what this device does beyond the required minimum. */
 enum {
-  FLAGOS_DEVICE_CAPABILITY_ASYNC_SUBMIT = 1 << 0,        /* submission returns before the work is done */
-  FLAGOS_DEVICE_CAPABILITY_PAGEABLE_COPY_SYNC = 1 << 1,  /* a copy from pageable memory may run inside the call */
-  FLAGOS_DEVICE_CAPABILITY_CONCURRENT_STREAMS = 1 << 2,  /* two streams may run at the same time */
-  FLAGOS_DEVICE_CAPABILITY_HOST_ADDRESSES = 1 << 3,      /* the host can read and write device memory directly */
+  FLAGOS_DEVICE_CAPABILITY_ASYNC_SUBMIT = 1 << 0,           /* submission returns before the work is done */
+  FLAGOS_DEVICE_CAPABILITY_PAGEABLE_COPY_SYNC = 1 << 1,     /* a copy from pageable memory may run inside the call */
+  FLAGOS_DEVICE_CAPABILITY_CONCURRENT_STREAMS = 1 << 2,     /* two streams may run at the same time */
+  FLAGOS_DEVICE_CAPABILITY_HOST_ADDRESSES = 1 << 3,         /* the host can read and write device memory directly */
   FLAGOS_DEVICE_CAPABILITY_PAGEABLE_KERNEL_ACCESS = 1 << 4, /* kernels can read and write ordinary host memory */
-  FLAGOS_DEVICE_CAPABILITY_FAKE = 1 << 5                 /* stands in for a chip that is absent */
+  FLAGOS_DEVICE_CAPABILITY_FAKE = 1 << 5                    /* stands in for a chip that is absent */
 };
 
 typedef struct flagos_device_info_t {
   uint32_t struct_size;
-  uint32_t index;                   /* in the runtime */
-  char id[64];                      /* "<plugin>:<ordinal>", such as "cpu:0"; set by core */
-  char name[128];                   /* the chip, for people */
+  uint32_t index; /* in the runtime */
+  char id[64];    /* "<plugin>:<ordinal>", such as "cpu:0"; set by core */
+  char name[128]; /* the chip, for people */
   char vendor[64];
   char driver_version[64];
-  uint8_t uuid[16];                 /* the same in every process and after every boot; never all zero */
-  char bus_id[32];                  /* such as "0000:3b:00.0"; "" when there is no bus */
+  uint8_t uuid[16]; /* the same in every process and after every boot; never all zero */
+  char bus_id[32];  /* such as "0000:3b:00.0"; "" when there is no bus */
   flagos_device_type_t type;
   flagos_schedule_class_t schedule_class;
   uint64_t capabilities;
-  uint64_t memory_bytes;            /* device memory in all */
-  uint64_t max_allocation_bytes;    /* the largest single allocation, at most memory_bytes */
-  uint32_t allocation_alignment;    /* every allocation is aligned to it; a power of two, at least 256 */
-  uint32_t compute_units;           /* cores, multiprocessors; at least 1 */
-  uint32_t max_grid[3];             /* blocks in each dimension */
-  uint32_t max_block[3];            /* threads in each dimension */
-  uint32_t max_block_threads;       /* threads of a block, at most the product of max_block */
-  uint32_t subgroup_size;           /* threads that run in step (warp, wave); at least 1 */
-  uint32_t max_shared_bytes;        /* dynamic shared memory of a block */
-  uint32_t max_argument_bytes;      /* the packed argument block; at least 4096 */
-  int32_t priority_low;             /* stream priorities: priority_high <= value <= priority_low; */
-  int32_t priority_high;            /* a smaller value runs earlier; both 0 where there are none */
+  uint64_t memory_bytes;         /* device memory in all */
+  uint64_t max_allocation_bytes; /* the largest single allocation, at most memory_bytes */
+  uint32_t allocation_alignment; /* every allocation is aligned to it; a power of two, at least 256 */
+  uint32_t compute_units;        /* cores, multiprocessors; at least 1 */
+  uint32_t max_grid[3];          /* blocks in each dimension */
+  uint32_t max_block[3];         /* threads in each dimension */
+  uint32_t max_block_threads;    /* threads of a block, at most the product of max_block */
+  uint32_t subgroup_size;        /* threads that run in step (warp, wave); at least 1 */
+  uint32_t max_shared_bytes;     /* dynamic shared memory of a block */
+  uint32_t max_argument_bytes;   /* the packed argument block; at least 4096 */
+  int32_t priority_low;          /* stream priorities: priority_high <= value <= priority_low; */
+  int32_t priority_high;         /* a smaller value runs earlier; both 0 where there are none */
 } flagos_device_info_t;
 
 typedef int32_t flagos_feature_t;
 enum {
   FLAGOS_FEATURE_COPY_2D = 0,
-  FLAGOS_FEATURE_WIDE_FILL = 1,     /* patterns of 8 and 16 bytes */
+  FLAGOS_FEATURE_WIDE_FILL = 1, /* patterns of 8 and 16 bytes */
   FLAGOS_FEATURE_MEMORY_UPDATE = 2,
   FLAGOS_FEATURE_PINNED_MEMORY = 3,
   FLAGOS_FEATURE_MANAGED_MEMORY = 4,
@@ -429,7 +428,7 @@ enum {
   FLAGOS_FEATURE_PREFETCH = 6,
   FLAGOS_FEATURE_MEMORY_POOL = 7,
   FLAGOS_FEATURE_HOST_CALLBACK = 8,
-  FLAGOS_FEATURE_STREAM_VALUE = 9,  /* flagos_stream_write_value and wait_value */
+  FLAGOS_FEATURE_STREAM_VALUE = 9, /* flagos_stream_write_value and wait_value */
   FLAGOS_FEATURE_TIMELINE = 10,
   FLAGOS_FEATURE_GRAPH = 11,
   FLAGOS_FEATURE_CAPTURE = 12,
@@ -595,10 +594,10 @@ typedef struct flagos_memory_desc_t {
 typedef struct flagos_memory_info_t {
   uint32_t struct_size;
   flagos_memory_kind_t kind;
-  flagos_address_t base;  /* of the allocation; 0 when the kind is UNKNOWN */
-  uint64_t size_bytes;    /* of the allocation */
-  uint32_t device_index;  /* of the device it was allocated on; UINT32_MAX when unknown */
-  uint32_t padding;       /* 0 */
+  flagos_address_t base; /* of the allocation; 0 when the kind is UNKNOWN */
+  uint64_t size_bytes;   /* of the allocation */
+  uint32_t device_index; /* of the device it was allocated on; UINT32_MAX when unknown */
+  uint32_t padding;      /* 0 */
 } flagos_memory_info_t;
 
 typedef struct flagos_copy_2d_desc_t {
@@ -684,8 +683,8 @@ FLAGOS_API flagos_status_t flagos_memory_get_info(flagos_device_t* device, flago
  *
  * Threads: any thread.  Ownership: borrows everything.  Since: 1.0
  */
-FLAGOS_API flagos_status_t flagos_memory_copy(flagos_stream_t* stream, flagos_address_t target,
-                                              flagos_address_t source, uint64_t size_bytes);
+FLAGOS_API flagos_status_t flagos_memory_copy(flagos_stream_t* stream, flagos_address_t target, flagos_address_t source,
+                                              uint64_t size_bytes);
 
 /**
  * Queues a copy of `height` rows of `width_bytes` bytes. Emulated row by row where the plugin has no such copy.
@@ -1083,11 +1082,11 @@ typedef struct flagos_module_desc_t {
   uint32_t struct_size;
   uint32_t flags; /* 0 */
   const flagos_extension_t* next;
-  const char* format;   /* the name of a format of the device */
-  const char* path;     /* a file with the image, or NULL: */
-  const void* data;     /* the image; read before the call returns, any alignment */
-  uint64_t size_bytes;  /* of data */
-  const char* options;  /* for the compiler; NULL: none */
+  const char* format;  /* the name of a format of the device */
+  const char* path;    /* a file with the image, or NULL: */
+  const void* data;    /* the image; read before the call returns, any alignment */
+  uint64_t size_bytes; /* of data */
+  const char* options; /* for the compiler; NULL: none */
 } flagos_module_desc_t;
 
 /* One parameter of a kernel. This struct never grows. */
@@ -1231,12 +1230,12 @@ typedef struct flagos_kernel_info_t {
   uint32_t struct_size;
   uint32_t flags;
   char name[256];
-  uint32_t parameter_count;     /* 0 without a signature */
-  uint32_t argument_bytes;      /* of the packed block; 0 without a signature */
-  uint32_t max_block_threads;   /* for this kernel */
+  uint32_t parameter_count;   /* 0 without a signature */
+  uint32_t argument_bytes;    /* of the packed block; 0 without a signature */
+  uint32_t max_block_threads; /* for this kernel */
   uint32_t static_shared_bytes;
-  uint32_t registers;           /* of a thread; 0: not known */
-  uint32_t padding;             /* 0 */
+  uint32_t registers; /* of a thread; 0: not known */
+  uint32_t padding;   /* 0 */
 } flagos_kernel_info_t;
 
 /* One argument in the convenient form. This struct never grows. */

@@ -84,18 +84,18 @@ static inline void* flagos_cpu_pointer(flagos_address_t address) { return (void*
 
 /* One parameter: a member of the argument struct. A member that is no scalar has FLAGOS_DTYPE_BYTES; its alignment is
    then given as 1, which every packed offset fits. */
-#define FLAGOS_CPU_PARAMETER(arguments_type, member, dtype_value)                                    \
-  {                                                                                                  \
-    (flagos_dtype_t)(dtype_value), (uint32_t)sizeof(((arguments_type*)0)->member),                   \
-        (dtype_value) == FLAGOS_DTYPE_BYTES ? 1u : (uint32_t)sizeof(((arguments_type*)0)->member),   \
-        (uint32_t)offsetof(arguments_type, member)                                                   \
+#define FLAGOS_CPU_PARAMETER(arguments_type, member, dtype_value)                                  \
+  {                                                                                                \
+    (flagos_dtype_t)(dtype_value), (uint32_t)sizeof(((arguments_type*)0)->member),                 \
+        (dtype_value) == FLAGOS_DTYPE_BYTES ? 1u : (uint32_t)sizeof(((arguments_type*)0)->member), \
+        (uint32_t)offsetof(arguments_type, member)                                                 \
   }
 
 #define FLAGOS_CPU_COUNT(array) ((uint32_t)(sizeof(array) / sizeof((array)[0])))
 
 /* Defines the native kernel `name`; its body follows and sees `block` and `arguments`. */
-#define FLAGOS_CPU_KERNEL(name, arguments_type, parameter_array)                                                \
-  FLAGOS_CPU_KERNEL_WITH(name, arguments_type, parameter_array, FLAGOS_CPU_COUNT(parameter_array),              \
+#define FLAGOS_CPU_KERNEL(name, arguments_type, parameter_array)                                   \
+  FLAGOS_CPU_KERNEL_WITH(name, arguments_type, parameter_array, FLAGOS_CPU_COUNT(parameter_array), \
                          (uint32_t)sizeof(arguments_type), 0)
 
 /* A native kernel without arguments. */
@@ -103,24 +103,24 @@ static inline void* flagos_cpu_pointer(flagos_address_t address) { return (void*
 
 /* The general form, with static shared memory. The descriptor points to a function of this file: the exported one could
    be bound to another library's function of the same name. */
-#define FLAGOS_CPU_KERNEL_WITH(name, arguments_type, parameters_pointer, count, bytes, static_shared)           \
-  static void name##_body(const flagos_cpu_block_t* block, const arguments_type* arguments);                    \
-  static void name##_entry(const flagos_cpu_block_t* block, const void* arguments) {                            \
-    name##_body(block, (const arguments_type*)arguments);                                                       \
-  }                                                                                                             \
-  FLAGOS_CPU_EXPORT void name(const flagos_cpu_block_t* block, const void* arguments);                          \
-  FLAGOS_CPU_EXPORT void name(const flagos_cpu_block_t* block, const void* arguments) {                         \
-    name##_entry(block, arguments);                                                                             \
-  }                                                                                                             \
-  FLAGOS_CPU_EXPORT_DATA const flagos_cpu_kernel_t flagos_cpu_kernel_##name;                                     \
-  const flagos_cpu_kernel_t flagos_cpu_kernel_##name = {(uint32_t)sizeof(flagos_cpu_kernel_t),                   \
-                                                        FLAGOS_ABI_VERSION,                                      \
-                                                        name##_entry,                                            \
-                                                        parameters_pointer,                                      \
-                                                        count,                                                   \
-                                                        bytes,                                                   \
-                                                        static_shared,                                           \
-                                                        0};                                                      \
+#define FLAGOS_CPU_KERNEL_WITH(name, arguments_type, parameters_pointer, count, bytes, static_shared) \
+  static void name##_body(const flagos_cpu_block_t* block, const arguments_type* arguments);          \
+  static void name##_entry(const flagos_cpu_block_t* block, const void* arguments) {                  \
+    name##_body(block, (const arguments_type*)arguments);                                             \
+  }                                                                                                   \
+  FLAGOS_CPU_EXPORT void name(const flagos_cpu_block_t* block, const void* arguments);                \
+  FLAGOS_CPU_EXPORT void name(const flagos_cpu_block_t* block, const void* arguments) {               \
+    name##_entry(block, arguments);                                                                   \
+  }                                                                                                   \
+  FLAGOS_CPU_EXPORT_DATA const flagos_cpu_kernel_t flagos_cpu_kernel_##name;                          \
+  const flagos_cpu_kernel_t flagos_cpu_kernel_##name = {(uint32_t)sizeof(flagos_cpu_kernel_t),        \
+                                                        FLAGOS_ABI_VERSION,                           \
+                                                        name##_entry,                                 \
+                                                        parameters_pointer,                           \
+                                                        count,                                        \
+                                                        bytes,                                        \
+                                                        static_shared,                                \
+                                                        0};                                           \
   static void name##_body(const flagos_cpu_block_t* block, const arguments_type* arguments)
 
 #ifdef __cplusplus

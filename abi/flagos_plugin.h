@@ -41,9 +41,8 @@ extern "C" {
 #endif
 
 /* True if the writer of `table` knew `member` and filled it. */
-#define FLAGOS_HAS(table, type, member)                                       \
-  ((table)->struct_size >= offsetof(type, member) + sizeof((table)->member) && \
-   (table)->member != NULL)
+#define FLAGOS_HAS(table, type, member) \
+  ((table)->struct_size >= offsetof(type, member) + sizeof((table)->member) && (table)->member != NULL)
 
 /* The plugin's own objects; core never looks into them. */
 typedef struct flagos_plugin_instance_t flagos_plugin_instance_t;
@@ -288,8 +287,7 @@ typedef struct flagos_graph_table_t {
   flagos_status_t (*instantiate)(flagos_plugin_device_t* device, const flagos_plugin_graph_node_t* nodes,
                                  uint32_t node_count, flagos_plugin_graph_t** out_graph);
   /* The same types and dependencies with other parameters. Launches queued before keep the old ones. */
-  flagos_status_t (*update)(flagos_plugin_graph_t* graph, const flagos_plugin_graph_node_t* nodes,
-                            uint32_t node_count);
+  flagos_status_t (*update)(flagos_plugin_graph_t* graph, const flagos_plugin_graph_node_t* nodes, uint32_t node_count);
   /* Runs of one graph never overlap. */
   flagos_status_t (*launch)(flagos_plugin_graph_t* graph, flagos_plugin_stream_t* stream);
   void (*destroy)(flagos_plugin_graph_t* graph);

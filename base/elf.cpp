@@ -76,8 +76,7 @@ class Reader {
 
 void Reader::require(std::uint64_t offset, std::uint64_t size, const char* what) const {
   if (offset > bytes_.size() || size > bytes_.size() - offset)
-    invalid("truncated: the {} needs {} bytes at {}, the image has {}", what, size, offset,
-            bytes_.size());
+    invalid("truncated: the {} needs {} bytes at {}, the image has {}", what, size, offset, bytes_.size());
 }
 
 std::uint64_t Reader::to_offset(std::uint64_t address, std::uint64_t size, const char* what) const {
@@ -86,8 +85,7 @@ std::uint64_t Reader::to_offset(std::uint64_t address, std::uint64_t size, const
     const std::uint64_t inside = address - load.p_vaddr;
     if (inside <= load.p_filesz && size <= load.p_filesz - inside) return load.p_offset + inside;
   }
-  invalid("the {} ({} bytes at address {:#x}) lies outside every loaded segment", what, size,
-          address);
+  invalid("the {} ({} bytes at address {:#x}) lies outside every loaded segment", what, size, address);
 }
 
 bool Reader::is_mapped(std::uint64_t address, std::uint64_t size) const {
@@ -98,8 +96,7 @@ bool Reader::is_mapped(std::uint64_t address, std::uint64_t size) const {
 }
 
 bool Reader::has_dynamic(std::int64_t tag) const {
-  return std::any_of(dynamic_.begin(), dynamic_.end(),
-                     [&](const Elf64_Dyn& entry) { return entry.d_tag == tag; });
+  return std::any_of(dynamic_.begin(), dynamic_.end(), [&](const Elf64_Dyn& entry) { return entry.d_tag == tag; });
 }
 
 std::uint64_t Reader::dynamic(std::int64_t tag) const {
@@ -125,29 +122,27 @@ void Reader::read_header() {
   header_ = at<Elf64_Ehdr>(0, "ELF header");
   const unsigned char* ident = header_.e_ident;
   if (ident[EI_CLASS] != ELFCLASS64)
-    throw_error(FLAGOS_STATUS_UNSUPPORTED,
-                "ELF class {} (2 is 64-bit): only 64-bit libraries are taken", ident[EI_CLASS]);
+    throw_error(FLAGOS_STATUS_UNSUPPORTED, "ELF class {} (2 is 64-bit): only 64-bit libraries are taken",
+                ident[EI_CLASS]);
   if (ident[EI_DATA] != ELFDATA2LSB)
-    throw_error(FLAGOS_STATUS_UNSUPPORTED,
-                "ELF byte order {} (1 is little-endian): only little-endian is taken",
+    throw_error(FLAGOS_STATUS_UNSUPPORTED, "ELF byte order {} (1 is little-endian): only little-endian is taken",
                 ident[EI_DATA]);
   if (ident[EI_VERSION] != EV_CURRENT || header_.e_version != EV_CURRENT)
     invalid("ELF version {}, expected 1", header_.e_version);
   if (header_.e_machine != machine)
-    throw_error(FLAGOS_STATUS_UNSUPPORTED, "built for ELF machine {}, this machine is {} ({})",
-                header_.e_machine, machine_name, machine);
+    throw_error(FLAGOS_STATUS_UNSUPPORTED, "built for ELF machine {}, this machine is {} ({})", header_.e_machine,
+                machine_name, machine);
   if (header_.e_type != ET_DYN)
     invalid("ELF type {}, a shared object has type {}: link with -shared", header_.e_type, ET_DYN);
 }
 
 void Reader::read_segments() {
   if (header_.e_phnum == 0 || header_.e_phentsize != sizeof(Elf64_Phdr))
-    invalid("{} program headers of {} bytes, expected at least 1 of {}", header_.e_phnum,
-            header_.e_phentsize, sizeof(Elf64_Phdr));
+    invalid("{} program headers of {} bytes, expected at least 1 of {}", header_.e_phnum, header_.e_phentsize,
+            sizeof(Elf64_Phdr));
   bool found_dynamic = false;
   for (std::uint64_t i = 0; i < header_.e_phnum; ++i) {
-    if (header_.e_phoff > bytes_.size())
-      invalid("truncated: the program headers start at {}", header_.e_phoff);
+    if (header_.e_phoff > bytes_.size()) invalid("truncated: the program headers start at {}", header_.e_phoff);
     const auto segment = at<Elf64_Phdr>(header_.e_phoff + i * sizeof(Elf64_Phdr), "program header");
     require(segment.p_offset, segment.p_filesz, "segment");
     if (segment.p_type == PT_LOAD) {
@@ -182,31 +177,26 @@ void Reader::check_sections() const {
 }
 
 void Reader::read_dynamic() {
-  if (!is_mapped(dynamic_segment_.p_vaddr, dynamic_segment_.p_filesz))
-    invalid("the dynamic segment is not loaded");
+  if (!is_mapped(dynamic_segment_.p_vaddr, dynamic_segment_.p_filesz)) invalid("the dynamic segment is not loaded");
   const std::uint64_t count = dynamic_segment_.p_filesz / sizeof(Elf64_Dyn);
   bool ended = false;
   for (std::uint64_t i = 0; i < count && !ended; ++i) {
     // Read where the dynamic linker will read it: in its loaded place.
-    const std::uint64_t offset = to_offset(dynamic_segment_.p_vaddr + i * sizeof(Elf64_Dyn),
-                                           sizeof(Elf64_Dyn), "dynamic section");
+    const std::uint64_t offset =
+        to_offset(dynamic_segment_.p_vaddr + i * sizeof(Elf64_Dyn), sizeof(Elf64_Dyn), "dynamic section");
     const auto entry = at<Elf64_Dyn>(offset, "dynamic entry");
     ended = entry.d_tag == DT_NULL;
     if (!ended) dynamic_.push_back(entry);
   }
   if (!ended) invalid("the dynamic section has no end");
-  for (const std::int64_t tag :
-       {std::int64_t{DT_STRTAB}, std::int64_t{DT_SYMTAB}, std::int64_t{DT_STRSZ}})
+  for (const std::int64_t tag : {std::int64_t{DT_STRTAB}, std::int64_t{DT_SYMTAB}, std::int64_t{DT_STRSZ}})
     if (!has_dynamic(tag)) invalid("the dynamic section lacks entry {}", tag);
-  if (has_dynamic(DT_SYMENT) && dynamic(DT_SYMENT) != sizeof(Elf64_Sym))
-    invalid("symbols of an unknown size");
+  if (has_dynamic(DT_SYMENT) && dynamic(DT_SYMENT) != sizeof(Elf64_Sym)) invalid("symbols of an unknown size");
   strings_size_ = dynamic(DT_STRSZ);
   strings_offset_ = to_offset(dynamic(DT_STRTAB), strings_size_, "string table");
   symbol_count_ = count_symbols();
-  if (symbol_count_ > bytes_.size() / sizeof(Elf64_Sym))
-    invalid("{} symbols do not fit the image", symbol_count_);
-  symbols_offset_ =
-      to_offset(dynamic(DT_SYMTAB), symbol_count_ * sizeof(Elf64_Sym), "symbol table");
+  if (symbol_count_ > bytes_.size() / sizeof(Elf64_Sym)) invalid("{} symbols do not fit the image", symbol_count_);
+  symbols_offset_ = to_offset(dynamic(DT_SYMTAB), symbol_count_ * sizeof(Elf64_Sym), "symbol table");
 }
 
 std::uint64_t Reader::count_symbols() const {
@@ -215,8 +205,7 @@ std::uint64_t Reader::count_symbols() const {
   const std::uint64_t table = to_offset(dynamic(DT_HASH), 2 * sizeof(std::uint32_t), "hash table");
   const auto buckets = at<std::uint32_t>(table, "hash table");
   const auto chains = at<std::uint32_t>(table + 4, "hash table");
-  to_offset(dynamic(DT_HASH), (2 + std::uint64_t{buckets} + chains) * sizeof(std::uint32_t),
-            "hash table");
+  to_offset(dynamic(DT_HASH), (2 + std::uint64_t{buckets} + chains) * sizeof(std::uint32_t), "hash table");
   return chains;
 }
 
@@ -230,8 +219,7 @@ std::uint64_t Reader::count_hashed_symbols() const {
   if (bucket_count == 0 || bloom_count == 0 || (bloom_count & (bloom_count - 1)) != 0)
     invalid("the hash table of symbols is broken");
   const std::uint64_t buckets = address + 16 + std::uint64_t{bloom_count} * 8;
-  const std::uint64_t buckets_offset =
-      to_offset(buckets, std::uint64_t{bucket_count} * 4, "hash table");
+  const std::uint64_t buckets_offset = to_offset(buckets, std::uint64_t{bucket_count} * 4, "hash table");
   std::uint64_t last = 0;
   for (std::uint64_t i = 0; i < bucket_count; ++i) {
     const auto head = at<std::uint32_t>(buckets_offset + i * 4, "hash table");
@@ -257,10 +245,9 @@ void Reader::check_dynamic_tables() const {
   for (const auto& table : tables)
     if (has_dynamic(table.table)) to_offset(dynamic(table.table), dynamic(table.size), table.name);
   if (has_dynamic(DT_VERSYM)) to_offset(dynamic(DT_VERSYM), symbol_count_ * 2, "symbol versions");
-  for (const std::int64_t tag : {std::int64_t{DT_VERNEED}, std::int64_t{DT_VERDEF},
-                                 std::int64_t{DT_INIT}, std::int64_t{DT_FINI}})
-    if (has_dynamic(tag) && !is_mapped(dynamic(tag), 1))
-      invalid("dynamic entry {} points outside the image", tag);
+  for (const std::int64_t tag :
+       {std::int64_t{DT_VERNEED}, std::int64_t{DT_VERDEF}, std::int64_t{DT_INIT}, std::int64_t{DT_FINI}})
+    if (has_dynamic(tag) && !is_mapped(dynamic(tag), 1)) invalid("dynamic entry {} points outside the image", tag);
   check_relocations(DT_RELA, DT_RELASZ);
   check_relocations(DT_JMPREL, DT_PLTRELSZ);
 }
@@ -272,8 +259,8 @@ void Reader::check_relocations(std::int64_t table, std::int64_t size) const {
   for (std::uint64_t i = 0; i < count; ++i) {
     const auto relocation = at<Elf64_Rela>(offset + i * sizeof(Elf64_Rela), "relocation");
     // Not against symbol_count_: a hash table need not count symbols that the library only uses.
-    to_offset(dynamic(DT_SYMTAB) + ELF64_R_SYM(relocation.r_info) * sizeof(Elf64_Sym),
-              sizeof(Elf64_Sym), "symbol of a relocation");
+    to_offset(dynamic(DT_SYMTAB) + ELF64_R_SYM(relocation.r_info) * sizeof(Elf64_Sym), sizeof(Elf64_Sym),
+              "symbol of a relocation");
     if (ELF64_R_TYPE(relocation.r_info) != 0 && !is_mapped(relocation.r_offset, 1))
       invalid("relocation {} lies outside every loaded segment", i);
   }
@@ -291,8 +278,7 @@ void Reader::read_symbols(ElfLibrary& library) const {
     // Protected symbols are exported too; they only bind differently inside their library.
     const bool visible = visibility == STV_DEFAULT || visibility == STV_PROTECTED;
     const bool function = type == STT_FUNC || type == STT_GNU_IFUNC;
-    if (!defined || !global || !visible || !(function || type == STT_OBJECT || type == STT_COMMON))
-      continue;
+    if (!defined || !global || !visible || !(function || type == STT_OBJECT || type == STT_COMMON)) continue;
     if (!is_mapped(symbol.st_value, function ? 1 : symbol.st_size))
       invalid("symbol '{}' lies outside every loaded segment", name);
     library.exported.push_back({std::move(name), symbol.st_size, function});
@@ -307,8 +293,7 @@ ElfLibrary Reader::read() {
   check_dynamic_tables();
   ElfLibrary library;
   for (const Elf64_Dyn& entry : dynamic_)
-    if (entry.d_tag == DT_NEEDED)
-      library.needed.push_back(string(entry.d_un.d_val, "name of a needed library"));
+    if (entry.d_tag == DT_NEEDED) library.needed.push_back(string(entry.d_un.d_val, "name of a needed library"));
   read_symbols(library);
   return library;
 }
@@ -316,8 +301,7 @@ ElfLibrary Reader::read() {
 }  // namespace
 
 bool ElfLibrary::exports(std::string_view name) const {
-  return std::any_of(exported.begin(), exported.end(),
-                     [&](const ElfSymbol& symbol) { return symbol.name == name; });
+  return std::any_of(exported.begin(), exported.end(), [&](const ElfSymbol& symbol) { return symbol.name == name; });
 }
 
 ElfLibrary read_elf_library(std::span<const std::byte> bytes) { return Reader(bytes).read(); }

@@ -17,8 +17,8 @@ struct ElfSymbol {
 };
 
 struct ElfLibrary {
-  std::vector<ElfSymbol> exported;   // defined, global or weak, of default visibility, in the order of the file
-  std::vector<std::string> needed;   // DT_NEEDED
+  std::vector<ElfSymbol> exported;  // defined, global or weak, of default visibility, in the order of the file
+  std::vector<std::string> needed;  // DT_NEEDED
   bool exports(std::string_view name) const;
 };
 

@@ -21,8 +21,7 @@ using flagos::read_elf_library;
 std::vector<std::byte> read_file(const char* path) {
   std::ifstream file(path, std::ios::binary);
   REQUIRE(file.good());
-  const std::vector<char> text((std::istreambuf_iterator<char>(file)),
-                               std::istreambuf_iterator<char>());
+  const std::vector<char> text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   std::vector<std::byte> bytes(text.size());
   std::memcpy(bytes.data(), text.data(), text.size());
   return bytes;
@@ -97,12 +96,10 @@ TEST_CASE("elf: spoiled and random bytes are judged, never followed out of the i
   int refused = 0;
   for (int round = 0; round < 2000; ++round) {
     std::vector<std::byte> bytes = sample();
-    for (int change = 0; change < 8; ++change)
-      bytes[random() % bytes.size()] = static_cast<std::byte>(byte(random));
+    for (int change = 0; change < 8; ++change) bytes[random() % bytes.size()] = static_cast<std::byte>(byte(random));
     refused += status_of(bytes) != FLAGOS_STATUS_OK;
     // The tables that matter most stand in front.
-    for (int change = 0; change < 8; ++change)
-      bytes[random() % 1024] = static_cast<std::byte>(byte(random));
+    for (int change = 0; change < 8; ++change) bytes[random() % 1024] = static_cast<std::byte>(byte(random));
     refused += status_of(bytes) != FLAGOS_STATUS_OK;
   }
   CHECK(refused > 1000);

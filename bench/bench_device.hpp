@@ -26,7 +26,8 @@ struct BenchDevice {
     desc.abi_version = FLAGOS_ABI_VERSION;
     desc.flags = FLAGOS_RUNTIME_FLAG_NO_SEARCH;
     must(flagos_runtime_create(&desc, &runtime), "flagos_runtime_create");
-    for (const std::string& plugin : plugins) must(flagos_runtime_add_plugin(runtime, plugin.c_str()), plugin.c_str());
+    for (const std::string& plugin : plugins)
+      must(flagos_runtime_add_plugin(runtime, plugin.c_str()), plugin.c_str());
     must(flagos_device_open(runtime, 0, &device), "flagos_device_open");
     must(flagos_device_get_table(device, &table, &native_device), "flagos_device_get_table");
     must(flagos_stream_create(device, nullptr, &stream), "flagos_stream_create");
@@ -42,9 +43,11 @@ struct BenchDevice {
     }
     must(flagos_module_load(device, &module_desc, &module), "flagos_module_load");
     kernel = get_kernel(kernel_name);
-    must(flagos_stream_get_plugin_object(stream, &native_stream), "flagos_stream_get_plugin_object");
+    must(flagos_stream_get_plugin_object(stream, &native_stream),
+         "flagos_stream_get_plugin_object");
     must(flagos_event_get_plugin_object(event, &native_event), "flagos_event_get_plugin_object");
-    must(flagos_kernel_get_plugin_object(kernel, &native_kernel), "flagos_kernel_get_plugin_object");
+    must(flagos_kernel_get_plugin_object(kernel, &native_kernel),
+         "flagos_kernel_get_plugin_object");
     target = alloc(1 << 20);
     source = alloc(1 << 20);
   }
@@ -61,7 +64,8 @@ struct BenchDevice {
     return found;
   }
 
-  flagos_address_t alloc(std::uint64_t size, flagos_memory_kind_t kind = FLAGOS_MEMORY_KIND_DEVICE) {
+  flagos_address_t alloc(std::uint64_t size,
+                         flagos_memory_kind_t kind = FLAGOS_MEMORY_KIND_DEVICE) {
     flagos_memory_desc_t desc{};
     desc.struct_size = sizeof(desc);
     desc.kind = kind;

@@ -15,7 +15,9 @@ BenchDevice& cpu() {
   return device;
 }
 
-void synchronize() { must(flagos_stream_synchronize(cpu().stream, FLAGOS_TIMEOUT_INFINITE), "synchronize"); }
+void synchronize() {
+  must(flagos_stream_synchronize(cpu().stream, FLAGOS_TIMEOUT_INFINITE), "synchronize");
+}
 
 // What submitting alone costs; the stream is drained outside the clock.
 void launch_submit(benchmark::State& state) {
@@ -44,7 +46,8 @@ void launch_rate(benchmark::State& state) {
   BenchDevice& d = cpu();
   const flagos_launch_desc_t desc = launch_desc(nullptr, 0);
   for (auto _ : state) {
-    for (int i = 0; i < 1000; ++i) benchmark::DoNotOptimize(flagos_kernel_launch(d.stream, d.kernel, &desc));
+    for (int i = 0; i < 1000; ++i)
+      benchmark::DoNotOptimize(flagos_kernel_launch(d.stream, d.kernel, &desc));
     synchronize();
   }
   state.SetItemsProcessed(state.iterations() * 1000);
@@ -54,7 +57,8 @@ flagos_graph_exec_t* graph_of_1000() {
   BenchDevice& d = cpu();
   const flagos_launch_desc_t desc = launch_desc(nullptr, 0);
   must(flagos_stream_begin_capture(d.stream), "flagos_stream_begin_capture");
-  for (int i = 0; i < 1000; ++i) must(flagos_kernel_launch(d.stream, d.kernel, &desc), "flagos_kernel_launch");
+  for (int i = 0; i < 1000; ++i)
+    must(flagos_kernel_launch(d.stream, d.kernel, &desc), "flagos_kernel_launch");
   flagos_graph_t* graph = nullptr;
   must(flagos_stream_end_capture(d.stream, &graph), "flagos_stream_end_capture");
   flagos_graph_exec_t* exec = nullptr;
@@ -85,7 +89,9 @@ struct Bytes {
     must(flagos_memory_free(cpu().device, target), "flagos_memory_free");
     must(flagos_memory_free(cpu().device, source), "flagos_memory_free");
   }
-  static void* pointer(flagos_address_t address) { return reinterpret_cast<void*>(static_cast<std::uintptr_t>(address)); }
+  static void* pointer(flagos_address_t address) {
+    return reinterpret_cast<void*>(static_cast<std::uintptr_t>(address));
+  }
   std::uint64_t size;
   flagos_address_t target = 0, source = 0;
 };
@@ -100,7 +106,8 @@ void copy_memcpy(benchmark::State& state) {
 void copy_flagos(benchmark::State& state) {
   Bytes bytes(state.range(0));
   for (auto _ : state) {
-    must(flagos_memory_copy(cpu().stream, bytes.target, bytes.source, bytes.size), "flagos_memory_copy");
+    must(flagos_memory_copy(cpu().stream, bytes.target, bytes.source, bytes.size),
+         "flagos_memory_copy");
     synchronize();
   }
   state.SetBytesProcessed(state.iterations() * state.range(0));
@@ -135,7 +142,8 @@ void axpy_by_hand(benchmark::State& state) {
     work(0, axpy_elements / threads);
     for (std::thread& thread : pool) thread.join();
   }
-  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(axpy_elements * axpy_rounds));
+  state.SetItemsProcessed(state.iterations() *
+                          static_cast<std::int64_t>(axpy_elements * axpy_rounds));
 }
 void axpy_flagos(benchmark::State& state) {
   Bytes bytes(axpy_elements * sizeof(float));
@@ -147,7 +155,8 @@ void axpy_flagos(benchmark::State& state) {
     must(flagos_kernel_launch(cpu().stream, kernel, &desc), "flagos_kernel_launch");
     synchronize();
   }
-  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(axpy_elements * axpy_rounds));
+  state.SetItemsProcessed(state.iterations() *
+                          static_cast<std::int64_t>(axpy_elements * axpy_rounds));
 }
 
 // ---- pool: steady state ----------------------------------------------------------------------------------------------

@@ -12,11 +12,12 @@ typedef struct {
   float a;
   uint32_t rounds;
 } axpy_arguments;
-static const flagos_parameter_t axpy_parameters[] = {FLAGOS_CPU_PARAMETER(axpy_arguments, x, FLAGOS_DTYPE_ADDRESS),
-                                                     FLAGOS_CPU_PARAMETER(axpy_arguments, y, FLAGOS_DTYPE_ADDRESS),
-                                                     FLAGOS_CPU_PARAMETER(axpy_arguments, n, FLAGOS_DTYPE_UINT64),
-                                                     FLAGOS_CPU_PARAMETER(axpy_arguments, a, FLAGOS_DTYPE_FLOAT32),
-                                                     FLAGOS_CPU_PARAMETER(axpy_arguments, rounds, FLAGOS_DTYPE_UINT32)};
+static const flagos_parameter_t axpy_parameters[] = {
+    FLAGOS_CPU_PARAMETER(axpy_arguments, x, FLAGOS_DTYPE_ADDRESS),
+    FLAGOS_CPU_PARAMETER(axpy_arguments, y, FLAGOS_DTYPE_ADDRESS),
+    FLAGOS_CPU_PARAMETER(axpy_arguments, n, FLAGOS_DTYPE_UINT64),
+    FLAGOS_CPU_PARAMETER(axpy_arguments, a, FLAGOS_DTYPE_FLOAT32),
+    FLAGOS_CPU_PARAMETER(axpy_arguments, rounds, FLAGOS_DTYPE_UINT32)};
 
 /* One block works on its share of n elements, `rounds` times, so that arithmetic and not memory is measured. */
 FLAGOS_CPU_KERNEL(axpy, axpy_arguments, axpy_parameters) {

@@ -24,7 +24,8 @@ struct Thing : Object {
 
 // `count` live objects, visited in random order, so that the caches see what a program with that many sees.
 struct Things {
-  explicit Things(std::int64_t count) : objects(static_cast<std::size_t>(count)), order(objects.size()) {
+  explicit Things(std::int64_t count)
+      : objects(static_cast<std::size_t>(count)), order(objects.size()) {
     for (Thing& object : objects) {
       values.push_back(handles.insert(&object));
       map.emplace(values.back(), &object);
@@ -111,7 +112,8 @@ flagos_status_t copy(flagos_plugin_stream_t*, flagos_address_t, flagos_address_t
 struct Flat {
   std::uint32_t struct_size, version;
   void (*others[40])();
-  flagos_status_t (*memory_copy)(flagos_plugin_stream_t*, flagos_address_t, flagos_address_t, std::uint64_t);
+  flagos_status_t (*memory_copy)(flagos_plugin_stream_t*, flagos_address_t, flagos_address_t,
+                                 std::uint64_t);
 };
 
 struct Layouts {

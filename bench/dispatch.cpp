@@ -8,12 +8,14 @@ namespace flagos::bench {
 namespace {
 
 BenchDevice& device_with(std::int64_t plugin_count) {
-  static BenchDevice one({FLAGOS_BENCH_NULL_PLUGINS "/libflagos_plugin_null0.so"}, "nothing", "", "nothing");
+  static BenchDevice one({FLAGOS_BENCH_NULL_PLUGINS "/libflagos_plugin_null0.so"}, "nothing", "",
+                         "nothing");
   static BenchDevice six(
       [] {
         std::vector<std::string> files;
         for (int i = 0; i < 6; ++i)
-          files.push_back(std::string(FLAGOS_BENCH_NULL_PLUGINS "/libflagos_plugin_null") + std::to_string(i) + ".so");
+          files.push_back(std::string(FLAGOS_BENCH_NULL_PLUGINS "/libflagos_plugin_null") +
+                          std::to_string(i) + ".so");
         return files;
       }(),
       "nothing", "", "nothing");
@@ -25,7 +27,8 @@ const std::uint64_t block[4] = {1, 2, 3, 4};
 void launch_direct(benchmark::State& state) {
   BenchDevice& d = device_with(state.range(0));
   const flagos_launch_desc_t desc = launch_desc(block, sizeof(block));
-  for (auto _ : state) benchmark::DoNotOptimize(d.table->kernel->launch(d.native_stream, d.native_kernel, &desc));
+  for (auto _ : state)
+    benchmark::DoNotOptimize(d.table->kernel->launch(d.native_stream, d.native_kernel, &desc));
 }
 void launch_core(benchmark::State& state) {
   BenchDevice& d = device_with(state.range(0));
@@ -51,20 +54,24 @@ void launch_core_prepared(benchmark::State& state) {
 }
 void copy_direct(benchmark::State& state) {
   BenchDevice& d = device_with(state.range(0));
-  for (auto _ : state) benchmark::DoNotOptimize(d.table->memory->copy(d.native_stream, d.target, d.source, 64));
+  for (auto _ : state)
+    benchmark::DoNotOptimize(d.table->memory->copy(d.native_stream, d.target, d.source, 64));
 }
 void copy_core(benchmark::State& state) {
   BenchDevice& d = device_with(state.range(0));
-  for (auto _ : state) benchmark::DoNotOptimize(flagos_memory_copy(d.stream, d.target, d.source, 64));
+  for (auto _ : state)
+    benchmark::DoNotOptimize(flagos_memory_copy(d.stream, d.target, d.source, 64));
 }
 void fill_core(benchmark::State& state) {
   BenchDevice& d = device_with(state.range(0));
   const std::uint32_t pattern = 7;
-  for (auto _ : state) benchmark::DoNotOptimize(flagos_memory_fill(d.stream, d.target, &pattern, 4, 64));
+  for (auto _ : state)
+    benchmark::DoNotOptimize(flagos_memory_fill(d.stream, d.target, &pattern, 4, 64));
 }
 void record_direct(benchmark::State& state) {
   BenchDevice& d = device_with(state.range(0));
-  for (auto _ : state) benchmark::DoNotOptimize(d.table->event->record(d.native_event, d.native_stream));
+  for (auto _ : state)
+    benchmark::DoNotOptimize(d.table->event->record(d.native_event, d.native_stream));
 }
 void record_core(benchmark::State& state) {
   BenchDevice& d = device_with(state.range(0));
@@ -72,7 +79,8 @@ void record_core(benchmark::State& state) {
 }
 void wait_event_direct(benchmark::State& state) {
   BenchDevice& d = device_with(state.range(0));
-  for (auto _ : state) benchmark::DoNotOptimize(d.table->stream->wait_event(d.native_stream, d.native_event));
+  for (auto _ : state)
+    benchmark::DoNotOptimize(d.table->stream->wait_event(d.native_stream, d.native_event));
 }
 void wait_event_core(benchmark::State& state) {
   BenchDevice& d = device_with(state.range(0));

@@ -15,7 +15,8 @@ static flagos_status_t get_count(flagos_plugin_instance_t* instance, uint32_t* o
   return FLAGOS_STATUS_OK;
 }
 
-static flagos_status_t get_info(flagos_plugin_instance_t* instance, uint32_t index, flagos_device_info_t* out_info) {
+static flagos_status_t get_info(flagos_plugin_instance_t* instance, uint32_t index,
+                                flagos_device_info_t* out_info) {
   (void)instance;
   (void)index;
   strcpy(out_info->name, "nothing");
@@ -46,7 +47,8 @@ static flagos_status_t open_device(flagos_plugin_instance_t* instance, uint32_t 
 
 static void close_device(flagos_plugin_device_t* device) { (void)device; }
 
-static flagos_status_t query_memory(flagos_plugin_device_t* device, uint64_t* out_free, uint64_t* out_total) {
+static flagos_status_t query_memory(flagos_plugin_device_t* device, uint64_t* out_free,
+                                    uint64_t* out_total) {
   (void)device;
   *out_free = *out_total = 1u << 30;
   return FLAGOS_STATUS_OK;
@@ -55,7 +57,8 @@ static flagos_status_t query_memory(flagos_plugin_device_t* device, uint64_t* ou
 static flagos_status_t alloc(flagos_plugin_device_t* device, const flagos_memory_desc_t* desc,
                              flagos_address_t* out_address) {
   (void)device;
-  const uint64_t rounded = (desc->size_bytes + desc->alignment_bytes - 1) / desc->alignment_bytes * desc->alignment_bytes;
+  const uint64_t rounded = (desc->size_bytes + desc->alignment_bytes - 1) / desc->alignment_bytes *
+                           desc->alignment_bytes;
   *out_address = (flagos_address_t)(uintptr_t)aligned_alloc(desc->alignment_bytes, rounded);
   return *out_address != 0 ? FLAGOS_STATUS_OK : FLAGOS_STATUS_OUT_OF_DEVICE_MEMORY;
 }
@@ -65,8 +68,8 @@ static void free_memory(flagos_plugin_device_t* device, flagos_address_t address
   free((void*)(uintptr_t)address);
 }
 
-static flagos_status_t copy(flagos_plugin_stream_t* stream, flagos_address_t target, flagos_address_t source,
-                            uint64_t size_bytes) {
+static flagos_status_t copy(flagos_plugin_stream_t* stream, flagos_address_t target,
+                            flagos_address_t source, uint64_t size_bytes) {
   (void)stream;
   (void)target;
   (void)source;
@@ -74,8 +77,8 @@ static flagos_status_t copy(flagos_plugin_stream_t* stream, flagos_address_t tar
   return FLAGOS_STATUS_OK;
 }
 
-static flagos_status_t fill(flagos_plugin_stream_t* stream, flagos_address_t target, const void* pattern,
-                            uint32_t pattern_size_bytes, uint64_t size_bytes) {
+static flagos_status_t fill(flagos_plugin_stream_t* stream, flagos_address_t target,
+                            const void* pattern, uint32_t pattern_size_bytes, uint64_t size_bytes) {
   (void)stream;
   (void)target;
   (void)pattern;
@@ -84,7 +87,8 @@ static flagos_status_t fill(flagos_plugin_stream_t* stream, flagos_address_t tar
   return FLAGOS_STATUS_OK;
 }
 
-static flagos_status_t create_stream(flagos_plugin_device_t* device, const flagos_stream_desc_t* desc,
+static flagos_status_t create_stream(flagos_plugin_device_t* device,
+                                     const flagos_stream_desc_t* desc,
                                      flagos_plugin_stream_t** out_stream) {
   (void)device;
   (void)desc;
@@ -128,14 +132,16 @@ static flagos_status_t synchronize_event(flagos_plugin_event_t* event, uint64_t 
   return FLAGOS_STATUS_OK;
 }
 
-static flagos_status_t get_elapsed(flagos_plugin_event_t* start, flagos_plugin_event_t* end, int64_t* out_elapsed_ns) {
+static flagos_status_t get_elapsed(flagos_plugin_event_t* start, flagos_plugin_event_t* end,
+                                   int64_t* out_elapsed_ns) {
   (void)start;
   (void)end;
   *out_elapsed_ns = 0;
   return FLAGOS_STATUS_OK;
 }
 
-static flagos_status_t get_format(flagos_plugin_device_t* device, uint32_t index, flagos_format_info_t* out_info) {
+static flagos_status_t get_format(flagos_plugin_device_t* device, uint32_t index,
+                                  flagos_format_info_t* out_info) {
   (void)device;
   if (index != 0) return FLAGOS_STATUS_NOT_FOUND;
   strcpy(out_info->name, "nothing");
@@ -162,7 +168,8 @@ static flagos_status_t get_kernel(flagos_plugin_module_t* module, const flagos_k
 }
 
 /* Four addresses: the argument block of an ordinary elementwise kernel. */
-static flagos_status_t get_kernel_info(flagos_plugin_kernel_t* kernel, flagos_kernel_info_t* out_info) {
+static flagos_status_t get_kernel_info(flagos_plugin_kernel_t* kernel,
+                                       flagos_kernel_info_t* out_info) {
   (void)kernel;
   strcpy(out_info->name, "nothing");
   out_info->flags = FLAGOS_KERNEL_FLAG_SIGNATURE;
@@ -193,21 +200,28 @@ static flagos_status_t launch(flagos_plugin_stream_t* stream, flagos_plugin_kern
 static void close_instance(flagos_plugin_instance_t* instance) { (void)instance; }
 
 #define TABLE_HEAD(type) .struct_size = sizeof(type), .group_version = 1
-static const flagos_device_table_t device_table = {TABLE_HEAD(flagos_device_table_t), .get_count = get_count,
-                                                   .get_info = get_info, .open = open_device, .close = close_device,
+static const flagos_device_table_t device_table = {TABLE_HEAD(flagos_device_table_t),
+                                                   .get_count = get_count,
+                                                   .get_info = get_info,
+                                                   .open = open_device,
+                                                   .close = close_device,
                                                    .query_memory = query_memory};
-static const flagos_memory_table_t memory_table = {TABLE_HEAD(flagos_memory_table_t), .alloc = alloc,
-                                                   .free = free_memory, .copy = copy, .fill = fill};
-static const flagos_stream_table_t stream_table = {TABLE_HEAD(flagos_stream_table_t), .create = create_stream,
-                                                   .destroy = destroy_stream, .synchronize = synchronize_stream,
-                                                   .wait_event = wait_event};
-static const flagos_event_table_t event_table = {TABLE_HEAD(flagos_event_table_t), .create = create_event,
-                                                 .destroy = destroy_event, .record = record,
-                                                 .synchronize = synchronize_event, .get_elapsed = get_elapsed};
-static const flagos_module_table_t module_table = {TABLE_HEAD(flagos_module_table_t), .get_format = get_format,
-                                                   .load = load, .unload = unload, .get_kernel = get_kernel};
-static const flagos_kernel_table_t kernel_table = {TABLE_HEAD(flagos_kernel_table_t), .get_info = get_kernel_info,
-                                                   .get_parameter = get_parameter, .launch = launch};
+static const flagos_memory_table_t memory_table = {TABLE_HEAD(flagos_memory_table_t),
+                                                   .alloc = alloc, .free = free_memory,
+                                                   .copy = copy, .fill = fill};
+static const flagos_stream_table_t stream_table = {
+    TABLE_HEAD(flagos_stream_table_t), .create = create_stream, .destroy = destroy_stream,
+    .synchronize = synchronize_stream, .wait_event = wait_event};
+static const flagos_event_table_t event_table = {
+    TABLE_HEAD(flagos_event_table_t), .create = create_event,
+    .destroy = destroy_event,         .record = record,
+    .synchronize = synchronize_event, .get_elapsed = get_elapsed};
+static const flagos_module_table_t module_table = {TABLE_HEAD(flagos_module_table_t),
+                                                   .get_format = get_format, .load = load,
+                                                   .unload = unload, .get_kernel = get_kernel};
+static const flagos_kernel_table_t kernel_table = {
+    TABLE_HEAD(flagos_kernel_table_t), .get_info = get_kernel_info, .get_parameter = get_parameter,
+    .launch = launch};
 
 flagos_status_t flagos_plugin_open(const flagos_host_t* host, flagos_plugin_t* out_plugin) {
   out_plugin->abi_version_min = out_plugin->abi_version_max = FLAGOS_ABI_VERSION;

@@ -23,14 +23,14 @@ class Context;
 
 // What stands in the catalogue about a case.
 struct CaseOptions {
-  const char* clause;                      // requirement: an entry point or "design 3: ..." in a few words
+  const char* clause;  // requirement: an entry point or "design 3: ..." in a few words
   Level level = Level::core;
   Oracle oracle = Oracle::exact;
   Isolation isolation = Isolation::shared;
-  const char* feature = "";                // of FLAGOS_FEATURE_*: "graph", "capture", "host_callback", ...
-  bool query = false;                      // cannot fail on the null plugin, by its nature
-  bool smoke = false;                      // need not kill a mutant
-  std::uint32_t seconds = 0;               // time limit, 0: the default of the isolation class
+  const char* feature = "";   // of FLAGOS_FEATURE_*: "graph", "capture", "host_callback", ...
+  bool query = false;         // cannot fail on the null plugin, by its nature
+  bool smoke = false;         // need not kill a mutant
+  std::uint32_t seconds = 0;  // time limit, 0: the default of the isolation class
 };
 
 struct Case {
@@ -51,9 +51,9 @@ struct Registrar {
 #define FLAGOS_CASE_JOIN2(a, b) a##b
 #define FLAGOS_CASE_JOIN(a, b) FLAGOS_CASE_JOIN2(a, b)
 // FLAGOS_CASE("copy.len_zero", {.clause = "flagos_memory_copy"}) { ... uses `t` ... }
-#define FLAGOS_CASE(id, ...)                                                                  \
-  static void FLAGOS_CASE_JOIN(case_, __LINE__)(::flagos::conformance::Context & t);          \
-  static const ::flagos::conformance::Registrar FLAGOS_CASE_JOIN(registrar_, __LINE__)(       \
+#define FLAGOS_CASE(id, ...)                                                                   \
+  static void FLAGOS_CASE_JOIN(case_, __LINE__)(::flagos::conformance::Context & t);           \
+  static const ::flagos::conformance::Registrar FLAGOS_CASE_JOIN(registrar_, __LINE__)(        \
       id, ::flagos::conformance::CaseOptions __VA_ARGS__, &FLAGOS_CASE_JOIN(case_, __LINE__)); \
   static void FLAGOS_CASE_JOIN(case_, __LINE__)([[maybe_unused]] ::flagos::conformance::Context & t)
 
@@ -67,10 +67,11 @@ class Context {
     std::string plugin_path;
     std::uint32_t device_ordinal = 0;  // of the plugin
     std::uint64_t seed = 0;
-    std::string kernels_dir;           // the suite's own kernels, one pack per format
-    std::string helper_path;           // the suite's executable, for cases that start processes
-    bool quick = false;                // smaller sizes and fewer repeats
-    bool null_check = false;           // canaries are not judged: the case's own checks must see the null plugin
+    std::string kernels_dir;  // the suite's own kernels, one pack per format
+    std::string helper_path;  // the suite's executable, for cases that start processes
+    bool quick = false;       // smaller sizes and fewer repeats
+    bool null_check =
+        false;  // canaries are not judged: the case's own checks must see the null plugin
   };
 
   Context(const Case& the_case, const Settings& settings);
@@ -78,7 +79,8 @@ class Context {
 
   // ---- checks; each counts -----------------------------------------------------------------------------------
   // `what` says what was expected; the values go into the text.
-  void check(bool condition, const std::string& what, std::source_location where = std::source_location::current());
+  void check(bool condition, const std::string& what,
+             std::source_location where = std::source_location::current());
   void ok(flagos_status_t status, const std::string& what,
           std::source_location where = std::source_location::current());
   void status(flagos_status_t actual, flagos_status_t expected, const std::string& what,
@@ -87,8 +89,10 @@ class Context {
              std::source_location where = std::source_location::current());
   // Names the first byte that differs; adds the bytes to the digest.
   void equal_bytes(std::span<const std::uint8_t> actual, std::span<const std::uint8_t> expected,
-                   const std::string& what, std::source_location where = std::source_location::current());
-  [[noreturn]] void fail(const std::string& what, std::source_location where = std::source_location::current());
+                   const std::string& what,
+                   std::source_location where = std::source_location::current());
+  [[noreturn]] void fail(const std::string& what,
+                         std::source_location where = std::source_location::current());
   // Not a failure: the device does not offer it (NOT_SUPPORTED), or the machine is too small (RESOURCE).
   [[noreturn]] void not_supported(const std::string& why);
   [[noreturn]] void resource(const std::string& why);
@@ -98,22 +102,26 @@ class Context {
 
   // ---- the plugin under test ------------------------------------------------------------------------------------
   const Settings& settings() const;
-  flagos_runtime_t* runtime();            // with this plugin only; made at first use, destroyed after the case
-  flagos_device_t* device();              // opened at first use, closed after the case; a close with BUSY is a LEAK
+  flagos_runtime_t*
+  runtime();  // with this plugin only; made at first use, destroyed after the case
+  flagos_device_t*
+  device();  // opened at first use, closed after the case; a close with BUSY is a LEAK
   const flagos_device_info_t& info();
   flagos_support_t support(flagos_feature_t feature);
   bool has(flagos_feature_t feature) { return support(feature) != FLAGOS_SUPPORT_ABSENT; }
-  void require(flagos_feature_t feature); // not_supported when absent
-  void require_capability(std::uint64_t capability);  // FLAGOS_DEVICE_CAPABILITY_*: not_supported when not offered
+  void require(flagos_feature_t feature);  // not_supported when absent
+  void require_capability(
+      std::uint64_t capability);  // FLAGOS_DEVICE_CAPABILITY_*: not_supported when not offered
   // A kernel of the suite by name, in the best format that the device takes and the suite has; belongs to the context.
   flagos_kernel_t* kernel(const std::string& name);
-  flagos_module_t* module();              // the suite's pack, loaded
-  std::vector<std::uint8_t> module_image(std::string* out_format);  // its bytes, to load, cut and spoil
-  std::string module_path();              // its file
+  flagos_module_t* module();  // the suite's pack, loaded
+  std::vector<std::uint8_t> module_image(
+      std::string* out_format);  // its bytes, to load, cut and spoil
+  std::string module_path();     // its file
   // Copy, kernel, copy back on a fresh stream, data compared: "the next valid call works".
   void smoke();
 
-  std::mt19937_64& random();              // derived from the seed and the case's id
+  std::mt19937_64& random();  // derived from the seed and the case's id
   std::uint64_t random_below(std::uint64_t bound);
   std::vector<std::uint8_t> random_bytes(std::size_t size);
   // Runs `body` in a forked child; returns its exit code, or 1000 + signal.  Not for code that uses the device.
@@ -138,10 +146,10 @@ struct Helper {
 struct HelperRegistrar {
   HelperRegistrar(const char* name, int (*run)(Helper&));
 };
-#define FLAGOS_HELPER(name)                                                                              \
-  static int FLAGOS_CASE_JOIN(helper_, __LINE__)(::flagos::conformance::Helper & h);                     \
-  static const ::flagos::conformance::HelperRegistrar FLAGOS_CASE_JOIN(helper_registrar_, __LINE__)(     \
-      name, &FLAGOS_CASE_JOIN(helper_, __LINE__));                                                       \
+#define FLAGOS_HELPER(name)                                                          \
+  static int FLAGOS_CASE_JOIN(helper_, __LINE__)(::flagos::conformance::Helper & h); \
+  static const ::flagos::conformance::HelperRegistrar FLAGOS_CASE_JOIN(              \
+      helper_registrar_, __LINE__)(name, &FLAGOS_CASE_JOIN(helper_, __LINE__));      \
   static int FLAGOS_CASE_JOIN(helper_, __LINE__)([[maybe_unused]] ::flagos::conformance::Helper & h)
 
 // ---- owners; they destroy in the destructor -------------------------------------------------------------------------
@@ -153,8 +161,8 @@ class Stream {
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
   operator flagos_stream_t*() const { return stream_; }
-  void synchronize();                                      // checks OK, waits at most 60 s
-  flagos_stream_t* release();                              // the caller destroys it
+  void synchronize();          // checks OK, waits at most 60 s
+  flagos_stream_t* release();  // the caller destroys it
 
  private:
   Context& t_;
@@ -184,9 +192,9 @@ class Buffer {
   Buffer& operator=(const Buffer&) = delete;
   flagos_address_t address(std::uint64_t offset = 0) const { return address_ + offset; }
   std::uint64_t size() const { return size_; }
-  void* pointer(std::uint64_t offset = 0) const;           // pinned and managed only
-  void write(std::span<const std::uint8_t> bytes, std::uint64_t offset = 0);   // synchronous
-  std::vector<std::uint8_t> read();                                            // synchronous
+  void* pointer(std::uint64_t offset = 0) const;  // pinned and managed only
+  void write(std::span<const std::uint8_t> bytes, std::uint64_t offset = 0);  // synchronous
+  std::vector<std::uint8_t> read();                                           // synchronous
   std::vector<std::uint8_t> read(std::uint64_t offset, std::uint64_t size);
   void verify();
   static constexpr std::uint8_t poison = 0xa5;
@@ -222,7 +230,8 @@ flagos_argument_t arg_f32(float value);
 struct Dim3 {
   std::uint32_t x = 1, y = 1, z = 1;
 };
-flagos_launch_desc_t launch_desc(Dim3 grid, Dim3 block, const std::vector<flagos_argument_t>& arguments = {},
+flagos_launch_desc_t launch_desc(Dim3 grid, Dim3 block,
+                                 const std::vector<flagos_argument_t>& arguments = {},
                                  std::uint32_t shared_bytes = 0);  // borrows `arguments`
 void launch(Context& t, flagos_stream_t* stream, flagos_kernel_t* kernel, Dim3 grid, Dim3 block,
             const std::vector<flagos_argument_t>& arguments = {}, std::uint32_t shared_bytes = 0);

@@ -127,12 +127,24 @@ TEST_CASE("forbidden calls invalidate a capture") {
     std::uint32_t complete = 7;
     flagos_status_t status = -1;
     switch (which) {
-      case 0: status = flagos_stream_synchronize(stream, forever); break;
-      case 1: status = flagos_stream_query(stream, &complete); break;
-      case 2: status = flagos_stream_wait_timeline(stream, timeline, 1); break;
-      case 3: status = flagos_stream_signal_timeline(stream, timeline, 1); break;
-      case 4: status = flagos_stream_write_value(stream, memory, 1, 4); break;
-      case 5: status = flagos_event_synchronize(event, forever); break;
+      case 0:
+        status = flagos_stream_synchronize(stream, forever);
+        break;
+      case 1:
+        status = flagos_stream_query(stream, &complete);
+        break;
+      case 2:
+        status = flagos_stream_wait_timeline(stream, timeline, 1);
+        break;
+      case 3:
+        status = flagos_stream_signal_timeline(stream, timeline, 1);
+        break;
+      case 4:
+        status = flagos_stream_write_value(stream, memory, 1, 4);
+        break;
+      case 5:
+        status = flagos_event_synchronize(event, forever);
+        break;
     }
     CHECK(status == FLAGOS_STATUS_NOT_PERMITTED);
     capture_id(stream, FLAGOS_CAPTURE_STATUS_INVALIDATED);

@@ -91,10 +91,9 @@ struct NotifyCommand {
   std::function<void(flagos_status_t)> function;
 };
 
-using Command = std::variant<CopyCommand, Copy2dCommand, FillCommand, UpdateCommand, PrefetchCommand,
-                             WriteValueCommand, WaitValueCommand, LaunchCommand, LaunchPreparedCommand, RecordCommand,
-                             WaitEventCommand, HostCommand, WaitTimelineCommand, SignalTimelineCommand, GraphCommand,
-                             NotifyCommand>;
+using Command = std::variant<CopyCommand, Copy2dCommand, FillCommand, UpdateCommand, PrefetchCommand, WriteValueCommand,
+                             WaitValueCommand, LaunchCommand, LaunchPreparedCommand, RecordCommand, WaitEventCommand,
+                             HostCommand, WaitTimelineCommand, SignalTimelineCommand, GraphCommand, NotifyCommand>;
 
 // Hands a command to the plugin, with the emulations that need no waiting (2-D rows, wide fills, updates). Not for
 // commands that need the soft queue on this device. Returns the plugin's status.

@@ -203,7 +203,8 @@ flagos_status_t Device::synchronize(std::uint64_t timeout_ns) {
 
 void Device::destroy_children(std::uint64_t timeout_ns) {
   const std::string left = describe_children();
-  if (!left.empty()) log(FLAGOS_LOG_LEVEL_WARNING, "device {} still had {} when its runtime was destroyed", info_.id, left);
+  if (!left.empty())
+    log(FLAGOS_LOG_LEVEL_WARNING, "device {} still had {} when its runtime was destroyed", info_.id, left);
   // Work that waits for a signal that nobody will send any more is cancelled after a while.
   const Deadline deadline(timeout_ns);
   if (synchronize(std::min<std::uint64_t>(timeout_ns, 2'000'000'000)) == FLAGOS_STATUS_TIMEOUT) {

@@ -67,8 +67,7 @@ flagos_status_t flagos_device_close(flagos_device_t* device) {
   return entry(__func__, [&] {
     Ref<Device> object(&resolve<Device>(device, "device"));
     const std::string children = object->describe_children();
-    if (!children.empty())
-      throw_error(FLAGOS_STATUS_BUSY, "device {} still has {}", object->info().id, children);
+    if (!children.empty()) throw_error(FLAGOS_STATUS_BUSY, "device {} still has {}", object->info().id, children);
     if (!remove_handle(object.get())) throw_handle_gone(Tag::device);
     Pause pause;
     epoch::synchronize();

@@ -102,7 +102,8 @@ flagos_status_t refuse_forked(const char* name) noexcept {
 }
 
 void throw_invalid_handle(const void* handle, Tag expected, const char* parameter) {
-  if (handle == nullptr) throw_error(FLAGOS_STATUS_INVALID_HANDLE, "{} is NULL, not a {}", parameter, tag_name(expected));
+  if (handle == nullptr)
+    throw_error(FLAGOS_STATUS_INVALID_HANDLE, "{} is NULL, not a {}", parameter, tag_name(expected));
   const Object* object = handles.find(static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(handle)));
   if (object != nullptr)
     throw_error(FLAGOS_STATUS_INVALID_HANDLE, "{} is a {}, not a {}", parameter, tag_name(object->tag()),
@@ -111,9 +112,7 @@ void throw_invalid_handle(const void* handle, Tag expected, const char* paramete
               tag_name(expected));
 }
 
-void throw_null(const char* parameter) {
-  throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} is NULL", parameter);
-}
+void throw_null(const char* parameter) { throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} is NULL", parameter); }
 
 void check_struct_size(const void* pointer, std::uint32_t struct_size, std::size_t minimum, std::size_t known,
                        const char* type) {

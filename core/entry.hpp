@@ -123,7 +123,9 @@ template <typename T>
 void begin_out(T* out, const char* type) {
   T& value = require(out, type);
   const std::uint32_t size = value.struct_size;
-  if (size < sizeof(T)) throw_error(FLAGOS_STATUS_INVALID_STRUCT_SIZE, "{}: struct_size is {}, at least {} is needed", type, size, sizeof(T));
+  if (size < sizeof(T))
+    throw_error(FLAGOS_STATUS_INVALID_STRUCT_SIZE, "{}: struct_size is {}, at least {} is needed", type, size,
+                sizeof(T));
   std::memset(out, 0, sizeof(T));
   value.struct_size = size;
 }

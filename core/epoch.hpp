@@ -18,10 +18,10 @@ struct ThreadRecord {
   std::int32_t plugin_status = 0;        // what a plugin said last about a call that it failed, 0 when it was used
   char error_text[1024] = "";
   char plugin_text[1024] = "";
-  std::uint32_t range_depth = 0;         // flagos_range_push
-  std::uint64_t number = 0;              // small and unique, for the trace
+  std::uint32_t range_depth = 0;  // flagos_range_push
+  std::uint64_t number = 0;       // small and unique, for the trace
   std::atomic<bool> in_use{true};
-  ThreadRecord* next = nullptr;          // of all records
+  ThreadRecord* next = nullptr;  // of all records
 };
 
 extern constinit thread_local ThreadRecord* thread_record __attribute__((tls_model("initial-exec")));

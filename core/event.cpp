@@ -73,9 +73,7 @@ std::shared_ptr<NativeEvent> Event::replace() {
 namespace {
 
 // Whether the plugin's own record and wait serve; else the call goes by way of a command.
-bool is_direct(const Event& event) {
-  return (event.rare() & (Event::held | Event::captured)) == 0;
-}
+bool is_direct(const Event& event) { return (event.rare() & (Event::held | Event::captured)) == 0; }
 
 // The record after one that was held back: back to the direct path once that one has been issued.
 void settle(Event& event) {
@@ -197,9 +195,8 @@ flagos_status_t flagos_event_query(flagos_event_t* event, uint32_t* out_complete
 }
 
 flagos_status_t flagos_event_synchronize(flagos_event_t* event, uint64_t timeout_ns) {
-  return entry(__func__, [&] {
-    return wait_on_host(resolve<Event>(event, "event"), timeout_ns, "flagos_event_synchronize");
-  });
+  return entry(__func__,
+               [&] { return wait_on_host(resolve<Event>(event, "event"), timeout_ns, "flagos_event_synchronize"); });
 }
 
 flagos_status_t flagos_event_get_elapsed(flagos_event_t* start, flagos_event_t* end, int64_t* out_elapsed_ns) {

@@ -28,14 +28,14 @@ struct GraphNode {
 // The nodes of a graph, in the order in which they were added. A node's value is the number of the graph that it was
 // added to, and its index; a clone keeps the values.
 struct GraphBody {
-  static constexpr std::uint32_t most_levels = 64;              // of nesting
+  static constexpr std::uint32_t most_levels = 64;                     // of nesting
   static constexpr std::uint64_t most_nodes = std::uint64_t{1} << 24;  // with those of all children
 
   std::vector<GraphNode> nodes;
   std::uint64_t edge_count = 0;
   std::uint64_t total_nodes = 0;  // with those of all children
   std::uint32_t levels = 1;
-  bool in_order = true;           // every dependency was added before its node
+  bool in_order = true;  // every dependency was added before its node
 
   // The index of a node, or -1.
   std::int64_t find(flagos_graph_node_t node) const;

@@ -42,8 +42,8 @@ flagos_status_t flagos_graph_clone(flagos_graph_t* graph, flagos_graph_t** out_g
   return entry(__func__, [&] {
     Graph& object = resolve_graph(graph);
     require(out_graph, "out_graph");
-    *out_graph = publish<flagos_graph_t>(
-        Ref<Graph>::adopt(new Graph(object.device(), next_graph_number(), object.snapshot())));
+    *out_graph =
+        publish<flagos_graph_t>(Ref<Graph>::adopt(new Graph(object.device(), next_graph_number(), object.snapshot())));
   });
 }
 
@@ -135,8 +135,7 @@ flagos_status_t flagos_graph_instantiate(flagos_graph_t* graph, flagos_graph_exe
     Graph& object = resolve_graph(graph);
     require(out_exec, "out_exec");
     object.device().throw_if_lost();
-    *out_exec = publish<flagos_graph_exec_t>(
-        Ref<GraphExec>::adopt(new GraphExec(object.device(), object.snapshot())));
+    *out_exec = publish<flagos_graph_exec_t>(Ref<GraphExec>::adopt(new GraphExec(object.device(), object.snapshot())));
   });
 }
 

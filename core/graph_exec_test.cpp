@@ -164,11 +164,10 @@ TEST_CASE("host and event nodes, on a plugin without host functions") {
   std::vector<std::size_t> seen;
   const auto wait = g.event(FLAGOS_GRAPH_NODE_TYPE_EVENT_WAIT, before);
   const auto a = g.append(1, {wait});
-  const auto host = g.host(
-      [](void* data, flagos_status_t) {
-        static_cast<std::vector<std::size_t>*>(data)->push_back(fake().trail().size());
-      },
-      &seen, {a});
+  const auto host =
+      g.host([](void* data,
+                flagos_status_t) { static_cast<std::vector<std::size_t>*>(data)->push_back(fake().trail().size()); },
+             &seen, {a});
   const auto b = g.append(2, {host});
   g.event(FLAGOS_GRAPH_NODE_TYPE_EVENT_RECORD, after, {b});
   flagos_graph_exec_t* exec = g.instantiate();

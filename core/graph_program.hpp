@@ -41,10 +41,10 @@ class NativeGraph {
 struct Program {
   std::shared_ptr<const GraphBody> body;
   std::vector<FlatNode> nodes;
-  std::vector<HostCall> host_calls;      // of the native graph
-  std::shared_ptr<NativeGraph> native;   // nullptr: core replays the nodes
+  std::vector<HostCall> host_calls;     // of the native graph
+  std::shared_ptr<NativeGraph> native;  // nullptr: core replays the nodes
   bool has_host_functions = false;
-  std::vector<std::uint32_t> waits;      // the nodes that wait for events
+  std::vector<std::uint32_t> waits;  // the nodes that wait for events
 };
 
 // In an order that respects the dependencies.

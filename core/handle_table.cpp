@@ -26,9 +26,9 @@ std::uint32_t first_generation(std::uint32_t index) {
 HandleTable& handles = *new HandleTable;  // never destroyed: calls may come until the end of the process
 
 const char* tag_name(Tag tag) {
-  static constexpr const char* names[tag_count] = {"runtime", "device",      "stream",   "event", "module",
-                                                   "blob",    "kernel",      "prepared launch", "memory pool",
-                                                   "timeline", "graph",      "graph executable", "profiler"};
+  static constexpr const char* names[tag_count] = {
+      "runtime",         "device",      "stream",   "event", "module",           "blob",    "kernel",
+      "prepared launch", "memory pool", "timeline", "graph", "graph executable", "profiler"};
   return names[static_cast<std::uint32_t>(tag)];
 }
 

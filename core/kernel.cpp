@@ -39,8 +39,8 @@ namespace {
   throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
               "kernel '{}': grid {}x{}x{}, block {}x{}x{} ({} threads) with {} shared bytes; device {} allows grid "
               "{}x{}x{}, block {}x{}x{} ({} threads) and {} shared bytes",
-              kernel.info().name, desc.grid[0], desc.grid[1], desc.grid[2], desc.block[0], desc.block[1],
-              desc.block[2], std::uint64_t{desc.block[0]} * desc.block[1] * desc.block[2], desc.shared_bytes, info.id,
+              kernel.info().name, desc.grid[0], desc.grid[1], desc.grid[2], desc.block[0], desc.block[1], desc.block[2],
+              std::uint64_t{desc.block[0]} * desc.block[1] * desc.block[2], desc.shared_bytes, info.id,
               info.max_grid[0], info.max_grid[1], info.max_grid[2], info.max_block[0], info.max_block[1],
               info.max_block[2], kernel.info().max_block_threads, info.max_shared_bytes);
 }
@@ -78,8 +78,8 @@ std::uint32_t size_of(const flagos_argument_t& argument, std::uint32_t index) {
   if (argument.dtype == FLAGOS_DTYPE_BYTES) return argument.size_bytes;
   const std::uint32_t size = (FLAGOS_DTYPE_BITS(argument.dtype) * FLAGOS_DTYPE_LANES(argument.dtype) + 7) / 8;
   if (size == 0 || size > sizeof(argument.value))
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "argument {} has dtype {:#x}, which is no scalar of up to 8 bytes", index,
-                argument.dtype);
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "argument {} has dtype {:#x}, which is no scalar of up to 8 bytes",
+                index, argument.dtype);
   if (argument.size_bytes != 0 && argument.size_bytes != size)
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "argument {} has size_bytes {}, its dtype has {}", index,
                 argument.size_bytes, size);
@@ -166,8 +166,8 @@ class Packed {
       large_.resize(room);
       block = large_.data();
     }
-    desc_.argument_bytes = kernel.has_signature() ? pack_by_signature(kernel, given, block)
-                                                  : pack_in_order(given, block, room);
+    desc_.argument_bytes =
+        kernel.has_signature() ? pack_by_signature(kernel, given, block) : pack_in_order(given, block, room);
     desc_.argument_block = desc_.argument_bytes == 0 ? nullptr : block;
     desc_.arguments = nullptr;
     desc_.argument_count = 0;
@@ -272,8 +272,9 @@ flagos_status_t flagos_kernel_launch(flagos_stream_t* stream, flagos_kernel_t* k
                            [&] { return make_packed(object, given); }, "kernel.launch");
     }
     const Packed packed(object, given);
-    return target.submit([&] { return target.tables().kernel.launch(target.native(), object.native(), &packed.desc()); },
-                         [&] { return make_packed(object, packed.desc()); }, "kernel.launch");
+    return target.submit(
+        [&] { return target.tables().kernel.launch(target.native(), object.native(), &packed.desc()); },
+        [&] { return make_packed(object, packed.desc()); }, "kernel.launch");
   });
 }
 

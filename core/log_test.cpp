@@ -38,7 +38,10 @@ TEST_CASE("a level that is none is refused") {
 }
 
 TEST_CASE("escape keeps UTF-8 and shows everything else") {
-  CHECK(escape("gr\xc3\xbc\xc3\x9f" "e \xe2\x82\xac") == "gr\xc3\xbc\xc3\x9f" "e \xe2\x82\xac");
+  CHECK(escape("gr\xc3\xbc\xc3\x9f"
+               "e \xe2\x82\xac") ==
+        "gr\xc3\xbc\xc3\x9f"
+        "e \xe2\x82\xac");
   CHECK(escape("\xff\xc3") == "\\xff\\xc3");
   CHECK(escape(std::string("\0\x7f", 2)) == "\\x00\\x7f");
 }

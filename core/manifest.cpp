@@ -96,7 +96,8 @@ std::optional<Manifest> read_manifest(const std::string& library) {
   manifest.abi_version_max = version_of(json, "abi_version_max", path);
   manifest.sha256 = text_of(json, "sha256", path, false);
   const std::string named = text_of(json, "file", path, true);
-  if (named.find('/') != std::string::npos) broken(path, fmt::format("names the file '{}', which is not a plain file name", escape(named)));
+  if (named.find('/') != std::string::npos)
+    broken(path, fmt::format("names the file '{}', which is not a plain file name", escape(named)));
   if (named != file.filename().string())
     broken(path, fmt::format("is about '{}', not about '{}'", escape(named), escape(file.filename().string())));
   return manifest;

@@ -34,10 +34,14 @@ constexpr std::uint64_t largest_alignment = 64 * 1024;
 
 const char* kind_name(flagos_memory_kind_t kind) {
   switch (kind) {
-    case FLAGOS_MEMORY_KIND_DEVICE: return "device";
-    case FLAGOS_MEMORY_KIND_PINNED: return "pinned";
-    case FLAGOS_MEMORY_KIND_MANAGED: return "managed";
-    default: return "unknown";
+    case FLAGOS_MEMORY_KIND_DEVICE:
+      return "device";
+    case FLAGOS_MEMORY_KIND_PINNED:
+      return "pinned";
+    case FLAGOS_MEMORY_KIND_MANAGED:
+      return "managed";
+    default:
+      return "unknown";
   }
 }
 
@@ -56,8 +60,8 @@ flagos_memory_desc_t normalize(const Device& device, const flagos_memory_desc_t&
   used.flags = desc.flags;
   used.alignment_bytes = std::max<std::uint64_t>(alignment, device.info().allocation_alignment);
   used.size_bytes = std::max<std::uint64_t>(desc.size_bytes, 1);  // a zero-size allocation has an address too
-  const flagos_status_t exhausted = desc.kind == FLAGOS_MEMORY_KIND_PINNED ? FLAGOS_STATUS_OUT_OF_HOST_MEMORY
-                                                                           : FLAGOS_STATUS_OUT_OF_DEVICE_MEMORY;
+  const flagos_status_t exhausted =
+      desc.kind == FLAGOS_MEMORY_KIND_PINNED ? FLAGOS_STATUS_OUT_OF_HOST_MEMORY : FLAGOS_STATUS_OUT_OF_DEVICE_MEMORY;
   if (used.size_bytes > device.info().max_allocation_bytes)
     throw_error(exhausted, "{} bytes of {} memory; device {} allocates at most {} at once", used.size_bytes,
                 kind_name(desc.kind), device.info().id, device.info().max_allocation_bytes);
@@ -113,7 +117,8 @@ void check_copy(Device& device, flagos_address_t target, flagos_address_t source
 std::uint64_t rows_extent(std::uint64_t pitch, std::uint64_t width, std::uint64_t height, const char* what) {
   std::uint64_t extent = 0;
   if (__builtin_mul_overflow(pitch, height - 1, &extent) || __builtin_add_overflow(extent, width, &extent))
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{}: {} rows with a pitch of {} bytes wrap around", what, height, pitch);
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{}: {} rows with a pitch of {} bytes wrap around", what, height,
+                pitch);
   return extent;
 }
 
@@ -133,12 +138,13 @@ void check_fill(Device& device, flagos_address_t target, std::uint32_t pattern_s
   if (!std::has_single_bit(pattern_size) || pattern_size > 16)
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "a pattern of {} bytes; 1, 2, 4, 8 and 16 are possible", pattern_size);
   if (size_bytes % pattern_size != 0)
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} bytes are no multiple of a pattern of {}", size_bytes, pattern_size);
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} bytes are no multiple of a pattern of {}", size_bytes,
+                pattern_size);
   if (size_bytes == 0) return;
   device.check_range(target, size_bytes, "the target of the fill");
   if (target % pattern_size != 0)
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "the target of the fill, {:#x}, is not aligned to its pattern of {} bytes",
-                target, pattern_size);
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "the target of the fill, {:#x}, is not aligned to its pattern of {} bytes", target, pattern_size);
 }
 
 }  // namespace flagos::core
@@ -162,7 +168,9 @@ flagos_status_t flagos_memory_free(flagos_device_t* device, flagos_address_t add
   return entry(__func__, [&] {
     Device& object = resolve<Device>(device, "device");
     if (address == 0) return;
-    const auto own = [](const Allocation& allocation) { return !allocation.pool && allocation.host_pointer == nullptr; };
+    const auto own = [](const Allocation& allocation) {
+      return !allocation.pool && allocation.host_pointer == nullptr;
+    };
     if (!release_allocation(object, address, own))
       throw_error(FLAGOS_STATUS_INVALID_HANDLE,
                   "{:#x} is not the start of a live allocation of this opening of device {}", address,
@@ -170,8 +178,8 @@ flagos_status_t flagos_memory_free(flagos_device_t* device, flagos_address_t add
   });
 }
 
-flagos_status_t flagos_memory_host_register(flagos_device_t* device, void* pointer, uint64_t size_bytes,
-                                            uint32_t flags, flagos_address_t* out_address) {
+flagos_status_t flagos_memory_host_register(flagos_device_t* device, void* pointer, uint64_t size_bytes, uint32_t flags,
+                                            flagos_address_t* out_address) {
   clear_out(out_address);
   return entry(__func__, [&] {
     Device& object = resolve<Device>(device, "device");
@@ -193,8 +201,8 @@ flagos_status_t flagos_memory_host_register(flagos_device_t* device, void* point
     allocation.base = address;
     if (!object.addresses().insert(allocation)) {
       object.tables().memory.host_unregister(object.native(), pointer);
-      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} bytes at {:#x} overlap memory that is registered or allocated already",
-                  size_bytes, base);
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                  "{} bytes at {:#x} overlap memory that is registered or allocated already", size_bytes, base);
     }
     object.count_allocation(1);
     object.set_registered(base, address);
@@ -210,8 +218,9 @@ flagos_status_t flagos_memory_host_unregister(flagos_device_t* device, void* poi
     const auto base = static_cast<flagos_address_t>(reinterpret_cast<std::uintptr_t>(pointer));
     const auto own = [&](const Allocation& allocation) { return allocation.host_pointer == pointer; };
     if (!release_allocation(*object, object->registered_address(base), own))
-      throw_error(FLAGOS_STATUS_INVALID_HANDLE, "{:#x} is not the start of a live registration of this opening of device {}",
-                  base, object->info().id);
+      throw_error(FLAGOS_STATUS_INVALID_HANDLE,
+                  "{:#x} is not the start of a live registration of this opening of device {}", base,
+                  object->info().id);
     // The caller may unmap the memory next.
     Pause pause;
     object->releases().drain(FLAGOS_TIMEOUT_INFINITE);
@@ -245,9 +254,11 @@ flagos_status_t flagos_memory_copy(flagos_stream_t* stream, flagos_address_t tar
     Stream& object = resolve<Stream>(stream, "stream");
     if (size_bytes == 0) return FLAGOS_STATUS_OK;
     check_copy(object.device(), target, source, size_bytes);
-    return object.submit(
-        [&] { return object.tables().memory.copy(object.native(), target, source, size_bytes); },
-        [&] { return CopyCommand{target, source, size_bytes}; }, "memory.copy");
+    return object.submit([&] { return object.tables().memory.copy(object.native(), target, source, size_bytes); },
+                         [&] {
+                           return CopyCommand{target, source, size_bytes};
+                         },
+                         "memory.copy");
   });
 }
 
@@ -295,9 +306,8 @@ flagos_status_t flagos_memory_update(flagos_stream_t* stream, flagos_address_t t
     const auto* bytes = static_cast<const std::byte*>(data);
     const auto make = [&] { return UpdateCommand{target, std::vector<std::byte>(bytes, bytes + size_bytes)}; };
     if (!object.tables().has.update) return object.submit_slow(make());
-    return object.submit(
-        [&] { return object.tables().memory.update(object.native(), target, data, size_bytes); }, make,
-        "memory.update");
+    return object.submit([&] { return object.tables().memory.update(object.native(), target, data, size_bytes); }, make,
+                         "memory.update");
   });
 }
 
@@ -312,6 +322,9 @@ flagos_status_t flagos_memory_prefetch(flagos_stream_t* stream, flagos_address_t
     if (found == nullptr || found->kind != FLAGOS_MEMORY_KIND_MANAGED)
       throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} bytes at {:#x} are not in managed memory", size_bytes, address);
     return object.submit([&] { return object.tables().memory.prefetch(object.native(), address, size_bytes); },
-                         [&] { return PrefetchCommand{address, size_bytes}; }, "memory.prefetch");
+                         [&] {
+                           return PrefetchCommand{address, size_bytes};
+                         },
+                         "memory.prefetch");
   });
 }

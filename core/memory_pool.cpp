@@ -320,8 +320,8 @@ flagos_address_t MemoryPool::alloc_native(Stream& stream, std::uint64_t size_byt
   allocation.pool = true;
   std::lock_guard lock(mutex_);
   if (address == 0 || !device().addresses().insert(allocation))
-    throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin's pool handed out {} bytes at {:#x}, inside a live allocation",
-                size_bytes, address);
+    throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL,
+                "the plugin's pool handed out {} bytes at {:#x}, inside a live allocation", size_bytes, address);
   native_blocks_.emplace(address, size_bytes);
   return address;
 }
@@ -333,10 +333,10 @@ void MemoryPool::free_native(Stream& stream, flagos_address_t address) {
     device().addresses().erase(address, [](const Allocation&) { return true; });
   }
   // Behind the work that core holds back.
-  const bool held = soft_notify(stream, [pool = Ref<MemoryPool>(this), kept = Ref<Stream>(&stream), address](
-                                            flagos_status_t) {
-    pool->tables().memory_pool.free(pool->native_, kept->native(), address);
-  });
+  const bool held =
+      soft_notify(stream, [pool = Ref<MemoryPool>(this), kept = Ref<Stream>(&stream), address](flagos_status_t) {
+        pool->tables().memory_pool.free(pool->native_, kept->native(), address);
+      });
   if (!held) expect(tables().memory_pool.free(native_, stream.native(), address), "memory_pool.free");
 }
 

@@ -11,10 +11,14 @@ MemoryPool& resolve_pool(flagos_memory_pool_t* pool) { return resolve<MemoryPool
 
 void check_kind(const Device& device, flagos_memory_kind_t kind) {
   switch (kind) {
-    case FLAGOS_MEMORY_KIND_DEVICE: return;
-    case FLAGOS_MEMORY_KIND_PINNED: return device.require_feature(FLAGOS_FEATURE_PINNED_MEMORY, "pinned memory");
-    case FLAGOS_MEMORY_KIND_MANAGED: return device.require_feature(FLAGOS_FEATURE_MANAGED_MEMORY, "managed memory");
-    default: throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "memory of kind {} cannot be allocated", kind);
+    case FLAGOS_MEMORY_KIND_DEVICE:
+      return;
+    case FLAGOS_MEMORY_KIND_PINNED:
+      return device.require_feature(FLAGOS_FEATURE_PINNED_MEMORY, "pinned memory");
+    case FLAGOS_MEMORY_KIND_MANAGED:
+      return device.require_feature(FLAGOS_FEATURE_MANAGED_MEMORY, "managed memory");
+    default:
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "memory of kind {} cannot be allocated", kind);
   }
 }
 
@@ -63,8 +67,7 @@ flagos_status_t flagos_memory_pool_alloc(flagos_memory_pool_t* pool, flagos_stre
   });
 }
 
-flagos_status_t flagos_memory_pool_free(flagos_memory_pool_t* pool, flagos_stream_t* stream,
-                                        flagos_address_t address) {
+flagos_status_t flagos_memory_pool_free(flagos_memory_pool_t* pool, flagos_stream_t* stream, flagos_address_t address) {
   return entry(__func__, [&] {
     MemoryPool& object = resolve_pool(pool);
     Stream& target = resolve<Stream>(stream, "stream");

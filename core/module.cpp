@@ -120,8 +120,7 @@ flagos_module_desc_t check_module_desc(Device& device, const flagos_module_desc_
 }
 
 void check_image(const flagos_module_desc_t& desc) {
-  if (desc.data != nullptr && desc.size_bytes == 0)
-    throw_error(FLAGOS_STATUS_INVALID_IMAGE, "the image is empty");
+  if (desc.data != nullptr && desc.size_bytes == 0) throw_error(FLAGOS_STATUS_INVALID_IMAGE, "the image is empty");
   if (desc.size_bytes > UINTPTR_MAX - reinterpret_cast<std::uintptr_t>(desc.data))
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "an image of {} bytes wraps around", desc.size_bytes);
   struct stat status {};
@@ -300,7 +299,8 @@ flagos_status_t flagos_module_get_binary(flagos_module_t* module, uint64_t capac
     Module& object = resolve<Module>(module, "module");
     require(out_size_bytes, "out_size_bytes");
     if (!object.tables().has.binary)
-      throw_error(FLAGOS_STATUS_UNSUPPORTED, "device {} does not keep the images of modules", object.device().info().id);
+      throw_error(FLAGOS_STATUS_UNSUPPORTED, "device {} does not keep the images of modules",
+                  object.device().info().id);
     const void* bytes = nullptr;
     std::uint64_t size = 0;
     expect(object.tables().module.get_binary(object.native(), &bytes, &size), "module.get_binary");

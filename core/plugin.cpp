@@ -140,7 +140,8 @@ std::string fault_of(const flagos_device_info_t& info) {
   for (int i = 0; i < 3; ++i) {
     if (info.max_grid[i] == 0 || info.max_block[i] == 0) return "a dimension of max_grid or max_block is 0";
   }
-  if (info.max_argument_bytes < 4096) return fmt::format("max_argument_bytes is {}, at least 4096 is needed", info.max_argument_bytes);
+  if (info.max_argument_bytes < 4096)
+    return fmt::format("max_argument_bytes is {}, at least 4096 is needed", info.max_argument_bytes);
   if (info.priority_high > info.priority_low) return "priority_high is above priority_low";
   if (std::all_of(std::begin(info.uuid), std::end(info.uuid), [](std::uint8_t byte) { return byte == 0; }))
     return "the uuid is all zero";
@@ -183,8 +184,7 @@ void Plugin::read_devices() {
   constexpr std::uint32_t most = 4096;
   std::uint32_t count = 0;
   expect(tables_.device.get_count(instance(), &count), "device.get_count");
-  if (count > most)
-    throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "it reports {} devices, more than {}", count, most);
+  if (count > most) throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "it reports {} devices, more than {}", count, most);
   for (std::uint32_t i = 0; i < count; ++i) {
     flagos_device_info_t info{};
     info.struct_size = sizeof(info);

@@ -32,7 +32,8 @@ struct Tables {
   flagos_profiling_table_t profiling;
   // What the plugin itself filled.
   struct {
-    bool synchronize, query_status, recover, copy_2d, update, host_register, prefetch, launch_host, write_value, wait_value, reset;
+    bool synchronize, query_status, recover, copy_2d, update, host_register, prefetch, launch_host, write_value,
+        wait_value, reset;
     bool kernel_names, global, log, binary, compile, occupancy, suggest_block, prepare;
     bool memory_pool, timeline, graph, profiling;
   } has;

@@ -47,8 +47,7 @@ PoolBlock* PoolBins::find(std::uint64_t units, std::uint64_t unit_bytes) const {
     --tries;
   }
   const std::uint32_t right = place.column + 1 < columns ? used_columns_[place.row] >> (place.column + 1) : 0;
-  if (right != 0)
-    return heads_[place.row][place.column + 1 + static_cast<std::uint32_t>(std::countr_zero(right))];
+  if (right != 0) return heads_[place.row][place.column + 1 + static_cast<std::uint32_t>(std::countr_zero(right))];
   const std::uint64_t above = used_rows_ >> (place.row + 1);
   if (above == 0) return nullptr;
   const std::uint32_t row = place.row + 1 + static_cast<std::uint32_t>(std::countr_zero(above));

@@ -19,9 +19,9 @@ struct PoolSegment {
   flagos_address_t base = 0;
   std::uint64_t size_bytes = 0;
   bool large = false;
-  std::uint32_t live = 0;        // blocks
+  std::uint32_t live = 0;  // blocks
   struct PoolBlock* first = nullptr;
-  std::size_t index = 0;         // in the heap's list
+  std::size_t index = 0;  // in the heap's list
 };
 
 struct PoolBlock {

@@ -12,7 +12,8 @@ struct Proc {
   flagos_proc_t function;
 };
 
-#define FLAGOS_PROC(name) {#name, reinterpret_cast<flagos_proc_t>(&name) }
+#define FLAGOS_PROC(name) \
+  { #name, reinterpret_cast < flagos_proc_t>(&name) }
 // In the order of flagos.h; tests/symbols compares it with what the library exports.
 constexpr std::size_t proc_count = 113;
 const Proc procs[proc_count] = {
@@ -146,7 +147,8 @@ flagos_status_t flagos_get_proc(const char* name, uint32_t abi_version, flagos_p
         require(name, "name");
         require(out_proc, "out_proc");
         if (FLAGOS_VERSION_MAJOR(abi_version) != FLAGOS_ABI_MAJOR || abi_version > FLAGOS_ABI_VERSION)
-          throw_error(FLAGOS_STATUS_UNSUPPORTED_VERSION, "ABI {}.{} was asked for, this flagos implements {}.0 to {}.{}",
+          throw_error(FLAGOS_STATUS_UNSUPPORTED_VERSION,
+                      "ABI {}.{} was asked for, this flagos implements {}.0 to {}.{}",
                       FLAGOS_VERSION_MAJOR(abi_version), FLAGOS_VERSION_MINOR(abi_version), FLAGOS_ABI_MAJOR,
                       FLAGOS_ABI_MAJOR, FLAGOS_ABI_MINOR);
         for (const Proc& proc : procs) {

@@ -75,8 +75,7 @@ flagos_status_t flagos_profiler_create(flagos_device_t* device, const flagos_pro
     std::lock_guard lock(object.profiler_mutex);
     if (object.profiler.load(std::memory_order_relaxed) != nullptr)
       throw_error(FLAGOS_STATUS_BUSY, "device {} has a profiler already", object.info().id);
-    auto profiler =
-        Ref<Profiler>::adopt(new Profiler(object, used.capacity != 0 ? used.capacity : default_capacity));
+    auto profiler = Ref<Profiler>::adopt(new Profiler(object, used.capacity != 0 ? used.capacity : default_capacity));
     Profiler& published = *profiler;
     profiler->enable(true);
     *out_profiler = publish<flagos_profiler_t>(std::move(profiler));

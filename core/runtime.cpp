@@ -44,9 +44,12 @@ void refuse(flagos_candidate_info_t& candidate, flagos_verdict_t verdict, std::s
 
 flagos_verdict_t verdict_of(const Error& error) {
   switch (error.status()) {
-    case FLAGOS_STATUS_UNSUPPORTED_VERSION: return FLAGOS_VERDICT_VERSION;
-    case FLAGOS_STATUS_PLUGIN_PROTOCOL: return FLAGOS_VERDICT_BAD_TABLE;
-    default: return FLAGOS_VERDICT_OPEN_FAILED;
+    case FLAGOS_STATUS_UNSUPPORTED_VERSION:
+      return FLAGOS_VERDICT_VERSION;
+    case FLAGOS_STATUS_PLUGIN_PROTOCOL:
+      return FLAGOS_VERDICT_BAD_TABLE;
+    default:
+      return FLAGOS_VERDICT_OPEN_FAILED;
   }
 }
 
@@ -171,8 +174,7 @@ void Runtime::open_plugin(std::unique_ptr<Plugin> plugin, flagos_plugin_open_t o
 void Runtime::add_plugin(const std::string& path) {
   std::lock_guard lock(mutex_);
   const flagos_candidate_info_t candidate = consider(path);
-  if (candidate.verdict != FLAGOS_VERDICT_LOADED)
-    throw_error(FLAGOS_STATUS_PLUGIN_REJECTED, "{}", candidate.reason);
+  if (candidate.verdict != FLAGOS_VERDICT_LOADED) throw_error(FLAGOS_STATUS_PLUGIN_REJECTED, "{}", candidate.reason);
 }
 
 void Runtime::add_opened(const std::string& path, flagos_plugin_open_t open) {
@@ -266,7 +268,8 @@ flagos_status_t flagos_runtime_create(const flagos_runtime_desc_t* desc, flagos_
     check_flags(used.flags, FLAGOS_RUNTIME_FLAG_NO_SEARCH | FLAGOS_RUNTIME_FLAG_NO_ENVIRONMENT,
                 "flagos_runtime_desc_t.flags");
     if (FLAGOS_VERSION_MAJOR(used.abi_version) != FLAGOS_ABI_MAJOR || used.abi_version > FLAGOS_ABI_VERSION)
-      throw_error(FLAGOS_STATUS_UNSUPPORTED_VERSION, "the caller's header is ABI {}.{}, this flagos implements {}.0 to {}.{}",
+      throw_error(FLAGOS_STATUS_UNSUPPORTED_VERSION,
+                  "the caller's header is ABI {}.{}, this flagos implements {}.0 to {}.{}",
                   FLAGOS_VERSION_MAJOR(used.abi_version), FLAGOS_VERSION_MINOR(used.abi_version), FLAGOS_ABI_MAJOR,
                   FLAGOS_ABI_MAJOR, FLAGOS_ABI_MINOR);
     auto runtime = Ref<Runtime>::adopt(new Runtime(used));

@@ -90,8 +90,7 @@ TEST_CASE("more host functions may block than there are callback threads") {
     REQUIRE(flagos_stream_launch_host(streams.back(), Calls::call, &calls) == FLAGOS_STATUS_OK);
   }
   calls.blocked = false;
-  for (flagos_stream_t* stream : streams)
-    REQUIRE(flagos_stream_synchronize(stream, forever) == FLAGOS_STATUS_OK);
+  for (flagos_stream_t* stream : streams) REQUIRE(flagos_stream_synchronize(stream, forever) == FLAGOS_STATUS_OK);
   CHECK(calls.count() == 100);
 }
 

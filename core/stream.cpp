@@ -48,8 +48,7 @@ flagos_status_t Stream::submit_slow(Command command) {
   const std::uint32_t bits = mode();
   if (bits & lost) device().throw_if_lost();
   if (bits & capturing) return capture_command(*this, std::move(command));
-  if (bits & poisoned)
-    throw_error(poison_status(), "the stream was poisoned by work before; see flagos_stream_reset");
+  if (bits & poisoned) throw_error(poison_status(), "the stream was poisoned by work before; see flagos_stream_reset");
   if ((bits & soft) || needs_soft_queue(*this, command)) return soft_submit(*this, std::move(command));
   return checked(issue(*this, command), "a submission");
 }
@@ -78,7 +77,8 @@ flagos_status_t Stream::synchronize(std::uint64_t timeout_ns) {
     if (device().lost() != FLAGOS_STATUS_OK) return device().lost();
     const flagos_status_t status = tables().stream.synchronize(native(), deadline.slice_ns());
     if (status == FLAGOS_STATUS_OK) return poison_status();
-    if (status != FLAGOS_STATUS_TIMEOUT) return device().lost() != FLAGOS_STATUS_OK ? device().lost() : checked(status, "stream.synchronize");
+    if (status != FLAGOS_STATUS_TIMEOUT)
+      return device().lost() != FLAGOS_STATUS_OK ? device().lost() : checked(status, "stream.synchronize");
     if (deadline.expired()) return FLAGOS_STATUS_TIMEOUT;
     if (watch_handle && (mode() & dead)) return FLAGOS_STATUS_CANCELLED;
   }

@@ -55,7 +55,8 @@ template <typename First, typename... Rest>
 bool all_or_none(const char* what, First& first, Rest&... rest) {
   const bool present = optional(first);
   if (((optional(rest) != present) || ...))
-    throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "it fills some of the slots {}, which come together or not at all", what);
+    throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "it fills some of the slots {}, which come together or not at all",
+                what);
   return present;
 }
 
@@ -77,8 +78,8 @@ void complete_memory(flagos_memory_table_t& table, Tables& tables) {
   required(table.fill, "memory.fill");
   tables.has.copy_2d = optional(table.copy_2d);
   tables.has.update = optional(table.update);
-  tables.has.host_register = all_or_none("memory.host_register and host_unregister", table.host_register,
-                                         table.host_unregister);
+  tables.has.host_register =
+      all_or_none("memory.host_register and host_unregister", table.host_register, table.host_unregister);
   tables.has.prefetch = optional(table.prefetch);
 }
 
@@ -137,16 +138,15 @@ bool complete_group(bool present, const char* group, Slots&... slots) {
 
 void complete_optional_groups(const flagos_plugin_t& raw, Tables& tables) {
   auto& pool = tables.memory_pool;
-  tables.has.memory_pool =
-      complete_group(raw.memory_pool != nullptr, "memory_pool", pool.create, pool.destroy, pool.alloc, pool.free,
-                     pool.trim, pool.set_limit, pool.get_statistics);
+  tables.has.memory_pool = complete_group(raw.memory_pool != nullptr, "memory_pool", pool.create, pool.destroy,
+                                          pool.alloc, pool.free, pool.trim, pool.set_limit, pool.get_statistics);
   auto& timeline = tables.timeline;
   tables.has.timeline =
       complete_group(raw.timeline != nullptr, "timeline", timeline.create, timeline.destroy, timeline.query,
                      timeline.signal, timeline.wait, timeline.fail, timeline.stream_wait, timeline.stream_signal);
   auto& graph = tables.graph;
-  tables.has.graph = complete_group(raw.graph != nullptr, "graph", graph.instantiate, graph.update, graph.launch,
-                                    graph.destroy);
+  tables.has.graph =
+      complete_group(raw.graph != nullptr, "graph", graph.instantiate, graph.update, graph.launch, graph.destroy);
   auto& profiling = tables.profiling;
   tables.has.profiling = complete_group(raw.profiling != nullptr, "profiling", profiling.enable, profiling.get_clock);
 }

@@ -151,7 +151,8 @@ flagos_status_t refused(Instance& instance, flagos_status_t status, const char* 
 flagos_status_t submit(flagos_plugin_stream_t* stream, Operation operation, const char* name = "",
                        flagos_record_kind_t kind = FLAGOS_RECORD_KIND_OTHER, std::uint64_t size = 0) {
   Instance& instance = *stream->device->instance;
-  if (const flagos_status_t status = fake().submit.exchange(0)) return refused(instance, status, "submit was told to fail");
+  if (const flagos_status_t status = fake().submit.exchange(0))
+    return refused(instance, status, "submit was told to fail");
   const std::lock_guard lock(instance.mutex);
   if (stream->status != FLAGOS_STATUS_OK) return refused(instance, stream->status, "the stream is poisoned");
   operation.point = std::make_shared<Point>();
@@ -255,8 +256,7 @@ flagos_status_t fill(flagos_plugin_stream_t* stream, flagos_address_t target, co
   const std::string bytes(static_cast<const char*>(pattern), pattern_size);
   Operation operation;
   operation.run = [=](flagos_status_t) {
-    for (std::uint64_t i = 0; i < size; i += pattern_size)
-      std::memcpy(pointer(target + i), bytes.data(), pattern_size);
+    for (std::uint64_t i = 0; i < size; i += pattern_size) std::memcpy(pointer(target + i), bytes.data(), pattern_size);
     return FLAGOS_STATUS_OK;
   };
   return submit(stream, std::move(operation), "fill", FLAGOS_RECORD_KIND_FILL, size);

@@ -18,19 +18,19 @@ struct FakeOptions {
   bool host_functions = false;  // stream.launch_host
   bool wide_fill = false;       // fill takes 8 and 16 bytes
   bool pinned = true;
-  bool profiling = false;       // a record for every operation
+  bool profiling = false;  // a record for every operation
   const char* name = "fake";
 };
 
 // Of the whole process; reset by Fake.
 struct FakeControls {
-  std::atomic<bool> hold{false};              // workers start nothing new
-  std::atomic<flagos_status_t> submit{0};     // what the next submission returns, once
-  std::atomic<flagos_status_t> execute{0};    // what the next operation fails with, once
+  std::atomic<bool> hold{false};            // workers start nothing new
+  std::atomic<flagos_status_t> submit{0};   // what the next submission returns, once
+  std::atomic<flagos_status_t> execute{0};  // what the next operation fails with, once
   std::atomic<std::uint64_t> copies{0}, fills{0}, launches{0}, records{0}, waits{0}, allocs{0}, frees{0}, events{0};
   std::atomic<std::int64_t> live_allocations{0}, live_events{0}, live_streams{0};
   void reset();
-  std::vector<std::uint32_t> trail();         // what the kernel "append" was given, in order
+  std::vector<std::uint32_t> trail();  // what the kernel "append" was given, in order
 };
 FakeControls& fake();
 

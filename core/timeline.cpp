@@ -11,8 +11,7 @@
 
 namespace flagos::core {
 
-Timeline::Timeline(Device& device, std::uint64_t initial_value)
-    : Child(Tag::timeline, device), value_(initial_value) {
+Timeline::Timeline(Device& device, std::uint64_t initial_value) : Child(Tag::timeline, device), value_(initial_value) {
   if (!tables().has.timeline) return;
   expect(tables().timeline.create(device.native(), initial_value, &native_), "timeline.create");
   if (native_ == nullptr)

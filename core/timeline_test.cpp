@@ -79,8 +79,7 @@ TEST_CASE("any of several, and all of them") {
   CHECK(flagos_timeline_wait(2, list, values, FLAGOS_WAIT_MODE_ANY, forever, &index) == FLAGOS_STATUS_INTERNAL);
   CHECK(flagos_timeline_wait(4, list, values, FLAGOS_WAIT_MODE_ALL, forever, nullptr) == FLAGOS_STATUS_INTERNAL);
   CHECK(flagos_timeline_wait(0, nullptr, nullptr, FLAGOS_WAIT_MODE_ALL, forever, nullptr) == FLAGOS_STATUS_OK);
-  CHECK(flagos_timeline_wait(65537, list, values, FLAGOS_WAIT_MODE_ALL, 0, nullptr) ==
-        FLAGOS_STATUS_INVALID_ARGUMENT);
+  CHECK(flagos_timeline_wait(65537, list, values, FLAGOS_WAIT_MODE_ALL, 0, nullptr) == FLAGOS_STATUS_INVALID_ARGUMENT);
   CHECK(flagos_timeline_wait(1, list, values, 7, 0, nullptr) == FLAGOS_STATUS_INVALID_ARGUMENT);
 }
 

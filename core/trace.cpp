@@ -117,15 +117,16 @@ std::string json_text(std::string_view text) {
 std::string microseconds(std::uint64_t ns) { return fmt::format("{}.{:03}", ns / 1000, ns % 1000); }
 
 void write_buffer(std::string& out, const TraceBuffer& source, int pid) {
-  out += fmt::format(",\n{{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":{},\"tid\":{},\"args\":{{\"name\":\"thread {}\"}}}}",
-                     pid, source.thread, source.thread);
+  out += fmt::format(
+      ",\n{{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":{},\"tid\":{},\"args\":{{\"name\":\"thread {}\"}}}}", pid,
+      source.thread, source.thread);
   for (const Chunk* chunk = &source.first; chunk != nullptr; chunk = chunk->next.load(std::memory_order_acquire)) {
     const std::uint32_t used = chunk->used.load(std::memory_order_acquire);
     for (std::uint32_t i = 0; i < used; ++i) {
       const TraceEvent& event = chunk->events[i];
-      out += fmt::format(",\n{{\"name\":\"{}\",\"cat\":\"flagos\",\"ph\":\"X\",\"ts\":{},\"dur\":{},\"pid\":{},\"tid\":{}}}",
-                         json_text(event.name), microseconds(event.start_ns), microseconds(event.duration_ns), pid,
-                         source.thread);
+      out += fmt::format(
+          ",\n{{\"name\":\"{}\",\"cat\":\"flagos\",\"ph\":\"X\",\"ts\":{},\"dur\":{},\"pid\":{},\"tid\":{}}}",
+          json_text(event.name), microseconds(event.start_ns), microseconds(event.duration_ns), pid, source.thread);
     }
   }
 }

@@ -44,8 +44,8 @@ bool was_logged(const std::string& part) {
 }  // namespace
 
 TEST_CASE("freed and foreign memory is found before a kernel, a copy or a graph uses it") {
-  REQUIRE(flagos_set_log_callback([](void*, flagos_log_level_t, const char* text) { lines().push_back(text); },
-                                  nullptr, FLAGOS_LOG_LEVEL_WARNING) == FLAGOS_STATUS_OK);
+  REQUIRE(flagos_set_log_callback([](void*, flagos_log_level_t, const char* text) { lines().push_back(text); }, nullptr,
+                                  FLAGOS_LOG_LEVEL_WARNING) == FLAGOS_STATUS_OK);
   flagos::core::enable_layers("validation", nullptr);
   {
     Fake f;

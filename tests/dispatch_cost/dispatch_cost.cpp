@@ -27,12 +27,14 @@ void* malloc(std::size_t size) {
   return __libc_malloc(size);
 }
 int pthread_mutex_lock(pthread_mutex_t* mutex) {
-  static const auto real = reinterpret_cast<int (*)(pthread_mutex_t*)>(dlsym(RTLD_NEXT, "pthread_mutex_lock"));
+  static const auto real =
+      reinterpret_cast<int (*)(pthread_mutex_t*)>(dlsym(RTLD_NEXT, "pthread_mutex_lock"));
   if (counting.load(std::memory_order_relaxed)) locks.fetch_add(1);
   return real(mutex);
 }
 int pthread_mutex_trylock(pthread_mutex_t* mutex) {
-  static const auto real = reinterpret_cast<int (*)(pthread_mutex_t*)>(dlsym(RTLD_NEXT, "pthread_mutex_trylock"));
+  static const auto real =
+      reinterpret_cast<int (*)(pthread_mutex_t*)>(dlsym(RTLD_NEXT, "pthread_mutex_trylock"));
   if (counting.load(std::memory_order_relaxed)) locks.fetch_add(1);
   return real(mutex);
 }
@@ -64,13 +66,17 @@ int main(int argc, char** argv) {
   const std::uint32_t pattern = 7;
   const std::map<std::string, std::function<flagos_status_t()>> calls = {
       {"launch", [&] { return flagos_kernel_launch(device.stream, device.kernel, &packed); }},
-      {"launch_arguments", [&] { return flagos_kernel_launch(device.stream, device.kernel, &unpacked); }},
+      {"launch_arguments",
+       [&] { return flagos_kernel_launch(device.stream, device.kernel, &unpacked); }},
       {"launch_prepared", [&] { return flagos_kernel_launch_prepared(device.stream, prepared); }},
       {"copy", [&] { return flagos_memory_copy(device.stream, device.target, device.source, 64); }},
       {"fill", [&] { return flagos_memory_fill(device.stream, device.target, &pattern, 4, 64); }},
       {"record", [&] { return flagos_event_record(device.event, device.stream); }},
       {"wait_event", [&] { return flagos_stream_wait_event(device.stream, device.event); }},
-      {"direct", [&] { return device.table->kernel->launch(device.native_stream, device.native_kernel, &packed); }},
+      {"direct",
+       [&] {
+         return device.table->kernel->launch(device.native_stream, device.native_kernel, &packed);
+       }},
   };
   const auto call = calls.find(argv[3]);
   if (call == calls.end()) {
