@@ -415,6 +415,8 @@ typedef struct flagos_device_info_t {
   uint32_t max_argument_bytes;   /* the packed argument block; at least 4096 */
   int32_t priority_low;          /* stream priorities: priority_high <= value <= priority_low; */
   int32_t priority_high;         /* a smaller value runs earlier; both 0 where there are none */
+  int32_t dlpack_device_type;    /* DLPack's DLDeviceType (1 CPU, 2 CUDA, ...); 12, an extension, where it has none */
+  int32_t dlpack_device_id;      /* the index that goes with it */
 } flagos_device_info_t;
 
 typedef int32_t flagos_feature_t;
@@ -437,7 +439,11 @@ enum {
   FLAGOS_FEATURE_PROFILING = 15,
   FLAGOS_FEATURE_RECOVER = 16,
   FLAGOS_FEATURE_MODULE_GLOBAL = 17,
-  FLAGOS_FEATURE_COUNT = 18
+  FLAGOS_FEATURE_PEER_COPY = 18,      /* flagos_memory_copy_peer within the plugin; across plugins core stages */
+  FLAGOS_FEATURE_EXPORT_MEMORY = 19,  /* FLAGOS_MEMORY_FLAG_EXPORTABLE, flagos_memory_export and import */
+  FLAGOS_FEATURE_EXPORT_EVENT = 20,   /* FLAGOS_EVENT_FLAG_EXPORTABLE, flagos_event_export and import */
+  FLAGOS_FEATURE_NATIVE_OBJECTS = 21, /* flagos_*_get_native and wrap_native */
+  FLAGOS_FEATURE_COUNT = 22
 };
 
 typedef int32_t flagos_support_t;
@@ -580,7 +586,10 @@ enum {
 };
 
 /* For flagos_memory_desc_t.flags. */
-enum { FLAGOS_MEMORY_FLAG_ZERO = 1 /* the bytes are zero */ };
+enum {
+  FLAGOS_MEMORY_FLAG_ZERO = 1,      /* the bytes are zero */
+  FLAGOS_MEMORY_FLAG_EXPORTABLE = 2 /* flagos_memory_export takes it; UNSUPPORTED where the device cannot */
+};
 
 typedef struct flagos_memory_desc_t {
   uint32_t struct_size;
@@ -685,6 +694,28 @@ FLAGOS_API flagos_status_t flagos_memory_get_info(flagos_device_t* device, flago
  */
 FLAGOS_API flagos_status_t flagos_memory_copy(flagos_stream_t* stream, flagos_address_t target, flagos_address_t source,
                                               uint64_t size_bytes);
+
+/**
+ * Queues a copy between memory of two devices, of one plugin or of two, on a stream of either. It runs behind the work
+ * before it on `stream`, and the work behind it waits; other streams must be ordered by events.
+ *
+ * Within one plugin that can, the devices copy by themselves; else core moves the bytes through pinned memory in two
+ * halves that overlap. A failure on either side poisons `stream`.
+ *
+ * @param target         first byte written; memory of `target_device`
+ * @param target_device  an open device; may be the same as source_device, then this is flagos_memory_copy
+ * @param source         first byte read; memory of `source_device`
+ * @param size_bytes     0 is allowed and queues nothing
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT  `stream` belongs to neither device; a range past its allocation, address 0;
+ *                                         devices of two runtimes
+ * @retval FLAGOS_STATUS_NOT_PERMITTED     the stream is capturing (the capture is invalidated), unless both are one
+ *                                         device
+ *
+ * Threads: any thread.  Ownership: borrows everything.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_memory_copy_peer(flagos_stream_t* stream, flagos_address_t target,
+                                                   flagos_device_t* target_device, flagos_address_t source,
+                                                   flagos_device_t* source_device, uint64_t size_bytes);
 
 /**
  * Queues a copy of `height` rows of `width_bytes` bytes. Emulated row by row where the plugin has no such copy.
@@ -933,8 +964,9 @@ FLAGOS_API flagos_status_t flagos_stream_reset(flagos_stream_t* stream);
 
 /* For flagos_event_desc_t.flags. */
 enum {
-  FLAGOS_EVENT_FLAG_NO_TIMING = 1,    /* cheaper; flagos_event_get_elapsed refuses it */
-  FLAGOS_EVENT_FLAG_BLOCKING_SYNC = 2 /* host waits sleep instead of spinning */
+  FLAGOS_EVENT_FLAG_NO_TIMING = 1,     /* cheaper; flagos_event_get_elapsed refuses it */
+  FLAGOS_EVENT_FLAG_BLOCKING_SYNC = 2, /* host waits sleep instead of spinning */
+  FLAGOS_EVENT_FLAG_EXPORTABLE = 4     /* flagos_event_export takes it; only together with NO_TIMING */
 };
 
 typedef struct flagos_event_desc_t {
@@ -1531,6 +1563,241 @@ FLAGOS_API flagos_status_t flagos_stream_end_capture(flagos_stream_t* stream, fl
  */
 FLAGOS_API flagos_status_t flagos_stream_get_capture_status(flagos_stream_t* stream,
                                                             flagos_capture_status_t* out_status, uint64_t* out_id);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Topology: where devices are, and what lies between two of them
+ * --------------------------------------------------------------------------------------------------------------- */
+
+typedef int32_t flagos_link_type_t;
+enum {
+  FLAGOS_LINK_TYPE_UNKNOWN = 0,
+  FLAGOS_LINK_TYPE_SAME = 1,        /* one chip: the device itself, or the same chip through another plugin */
+  FLAGOS_LINK_TYPE_HOST_MEMORY = 2, /* both work in the host's own memory */
+  FLAGOS_LINK_TYPE_FABRIC = 3,      /* the vendor's own link between its chips */
+  FLAGOS_LINK_TYPE_PCI = 4,         /* the buses of one NUMA node */
+  FLAGOS_LINK_TYPE_SYSTEM = 5       /* between NUMA nodes */
+};
+
+/* For flagos_link_info_t.flags. */
+enum {
+  FLAGOS_LINK_FLAG_NATIVE_COPY = 1,   /* flagos_memory_copy_peer does not go through the host */
+  FLAGOS_LINK_FLAG_DIRECT_ACCESS = 2, /* kernels of the first device can use memory of the second */
+  FLAGOS_LINK_FLAG_ATOMICS = 4        /* also by atomic operations */
+};
+
+typedef struct flagos_link_info_t {
+  uint32_t struct_size;
+  flagos_link_type_t type;
+  uint64_t flags;
+  uint64_t bandwidth_bytes_per_s; /* 0 when it is not known */
+  uint32_t
+      distance; /* 0 for the device itself, else as firmware counts NUMA distances: 10 within a node, more outside */
+  uint32_t padding; /* 0 */
+} flagos_link_info_t;
+
+typedef struct flagos_locality_info_t {
+  uint32_t struct_size;
+  int32_t numa_node;    /* -1 when it is not known */
+  char processors[256]; /* the host's processors nearest to the device, such as "0-15,32-47"; "" when not known */
+} flagos_locality_info_t;
+
+/**
+ * What lies between two devices, seen from the first. Nothing is opened.
+ *
+ * @retval FLAGOS_STATUS_NOT_FOUND  an index is at or past the count
+ *
+ * Threads: any thread.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_device_get_link(flagos_runtime_t* runtime, uint32_t from_index, uint32_t to_index,
+                                                  flagos_link_info_t* out_info);
+
+/**
+ * The part of the host that is nearest to a device: where its threads and host memory best live.
+ *
+ * @retval FLAGOS_STATUS_NOT_FOUND  index is at or past the count
+ *
+ * Threads: any thread.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_device_get_locality(flagos_runtime_t* runtime, uint32_t index,
+                                                      flagos_locality_info_t* out_info);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Interop: memory and events of other processes, objects of the vendor's own API, tensors of frameworks
+ * --------------------------------------------------------------------------------------------------------------- */
+
+/* What an export gives: a descriptor and a description of it. Send both (SCM_RIGHTS) to a process of this host, or
+   import them here on another device. The blob is opaque; a changed, cut or foreign one is refused. */
+typedef struct flagos_external_t {
+  uint32_t struct_size;
+  int32_t fd; /* close-on-exec; an export's receiver closes it; an import borrows it */
+  uint8_t blob[192];
+} flagos_external_t;
+
+/**
+ * Shares an allocation made with FLAGOS_MEMORY_FLAG_EXPORTABLE. Every call gives a descriptor of its own.
+ *
+ * @param address       the start of the allocation
+ * @param out_external  its fd is closed by the caller; the importer needs it until flagos_memory_import returns
+ * @retval FLAGOS_STATUS_INVALID_HANDLE    not the start of a live allocation of this open device
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT  it was allocated without FLAGOS_MEMORY_FLAG_EXPORTABLE
+ * @retval FLAGOS_STATUS_UNSUPPORTED       the device exports no memory
+ *
+ * Threads: any thread.  Ownership: the fd is the caller's.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_memory_export(flagos_device_t* device, flagos_address_t address,
+                                                flagos_external_t* out_external);
+
+/**
+ * Maps exported memory into this open device. The same bytes, not a copy; they live until the last user frees them, also
+ * when the exporter frees first or dies. Each import has an address of its own, also in the exporting process.
+ *
+ * @param out_address     freed with flagos_memory_free
+ * @param out_size_bytes  may be NULL
+ * @retval FLAGOS_STATUS_INVALID_HANDLE  the blob is not one, was changed, does not belong to the descriptor, is of an
+ *                                       event or of another boot of the host, or the exporter has freed the memory
+ * @retval FLAGOS_STATUS_UNSUPPORTED     this device cannot take memory of that kind
+ *
+ * Threads: any thread.  Ownership: borrows `external`; flagos_memory_free.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_memory_import(flagos_device_t* device, const flagos_external_t* external,
+                                                flagos_address_t* out_address, uint64_t* out_size_bytes);
+
+/**
+ * Shares an event made with FLAGOS_EVENT_FLAG_EXPORTABLE: all who have it may record it and wait for its last record.
+ *
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT  it was created without FLAGOS_EVENT_FLAG_EXPORTABLE
+ *
+ * Threads: any thread.  Ownership: the fd is the caller's.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_event_export(flagos_event_t* event, flagos_external_t* out_external);
+
+/**
+ * The other end of an exported event, as an event of this open device. A wait for a record of a process that died
+ * before it was complete ends with CANCELLED.
+ *
+ * @retval FLAGOS_STATUS_INVALID_HANDLE  the blob is not one, was changed, does not belong to the descriptor, is of
+ *                                       memory or of another boot of the host
+ *
+ * Threads: any thread.  Ownership: borrows `external`; flagos_event_destroy.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_event_import(flagos_device_t* device, const flagos_external_t* external,
+                                               flagos_event_t** out_event);
+
+/* An object of the vendor's own API, by the vendor's name for it. What the handles are, the plugin's README says. */
+typedef struct flagos_native_t {
+  uint32_t struct_size;
+  uint32_t handle_count; /* how many of `handles` count */
+  char type[32];         /* the vendor's type of handles[0], such as "cl_command_queue" or "VkQueue" */
+  uint64_t handles[6];
+} flagos_native_t;
+
+/* For the functions wrap_native. */
+enum { FLAGOS_WRAP_FLAG_OWN = 1 /* flagos destroys the native object with its own; else it stays the caller's */ };
+
+/**
+ * The vendor's object behind a device, stream, event or allocation. It stays flagos' own: use it, do not destroy it.
+ *
+ * @retval FLAGOS_STATUS_UNSUPPORTED  the plugin shows none
+ *
+ * Threads: any thread.  Ownership: borrowed until the object ends.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_device_get_native(flagos_device_t* device, flagos_native_t* out_native);
+/** As flagos_device_get_native. Threads: any thread.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_stream_get_native(flagos_stream_t* stream, flagos_native_t* out_native);
+/** As flagos_device_get_native. Threads: any thread.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_event_get_native(flagos_event_t* event, flagos_native_t* out_native);
+/** As flagos_device_get_native; a last handle, where there is one, is the offset of `address` in the object.
+ *  @retval FLAGOS_STATUS_INVALID_HANDLE  not in a live allocation of this open device. Threads: any thread.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_memory_get_native(flagos_device_t* device, flagos_address_t address,
+                                                    flagos_native_t* out_native);
+
+/**
+ * Opens a device on a context that the caller has made through the vendor's API.
+ *
+ * @param index   of the device that the context is for
+ * @param native  as flagos_device_get_native gives it
+ * @param flags   FLAGOS_WRAP_FLAG_*
+ * @retval FLAGOS_STATUS_NOT_FOUND         index is at or past the count
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT  another type or number of handles, a handle of 0, a context of another device
+ * @retval FLAGOS_STATUS_UNSUPPORTED       the plugin cannot; an unknown flag
+ *
+ * Threads: any thread.  Ownership: flagos_device_close; with OWN it takes the native object when it succeeds.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_device_wrap_native(flagos_runtime_t* runtime, uint32_t index,
+                                                     const flagos_native_t* native, uint64_t flags,
+                                                     flagos_device_t** out_device);
+/** A stream on the caller's own queue; statuses as flagos_device_wrap_native. Work that the caller queues itself is not
+ *  seen by flagos. Threads: any thread.  Ownership: flagos_stream_destroy.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_stream_wrap_native(flagos_device_t* device, const flagos_native_t* native,
+                                                     uint64_t flags, flagos_stream_t** out_stream);
+/** An event that counts as recorded, and completes with the caller's own. Threads: any thread.
+ *  Ownership: flagos_event_destroy.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_event_wrap_native(flagos_device_t* device, const flagos_native_t* native,
+                                                    uint64_t flags, flagos_event_t** out_event);
+/** Memory of the caller's own, as device memory. @param size_bytes  not 0. Threads: any thread.
+ *  Ownership: flagos_memory_free.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_memory_wrap_native(flagos_device_t* device, const flagos_native_t* native,
+                                                     uint64_t size_bytes, uint64_t flags,
+                                                     flagos_address_t* out_address);
+
+/* For flagos_tensor_t.flags. */
+enum { FLAGOS_TENSOR_FLAG_READ_ONLY = 1 };
+
+/* A tensor, described but not owned. */
+typedef struct flagos_tensor_t {
+  uint32_t struct_size;
+  flagos_dtype_t dtype;
+  flagos_address_t address; /* of element 0; may be 0 when the tensor has no elements */
+  uint32_t flags;
+  uint32_t rank;          /* at most 64; 0 is a scalar */
+  const int64_t* shape;   /* [rank], in elements, none negative; may be NULL when rank is 0 */
+  const int64_t* strides; /* [rank], in elements; NULL: dense, the last dimension fastest */
+} flagos_tensor_t;
+
+/* Called once when the last user of an exported tensor is done with it, on that user's thread. */
+typedef void (*flagos_release_t)(void* user_data);
+
+/**
+ * Hands a tensor out in the form of DLPack, without a copy.
+ *
+ * With `producer` the bytes are those that its work so far leaves: a `consumer` stream waits for it by an event;
+ * without `consumer` this call itself waits.
+ *
+ * @param tensor       lies in one allocation of `device`, or in ordinary host memory on a device that works in it
+ * @param producer     the stream that writes the tensor; NULL: nothing is pending
+ * @param consumer     where it is read next; NULL: anywhere
+ * @param release      called when the consumer is done with the tensor; NULL: nothing is called
+ * @param major        1: a DLManagedTensorVersioned; 0: a DLManagedTensor, as before DLPack 1.0 (it cannot say that it is
+ *                     read-only, so such a tensor is refused)
+ * @param out_managed  a pointer to that struct; its deleter is the consumer's to call, once
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT     a rank above 64, a negative shape, a tensor that leaves its allocation
+ * @retval FLAGOS_STATUS_UNSUPPORTED_VERSION  another major
+ *
+ * Threads: any thread.  Ownership: the consumer's; see flagos_dlpack_release.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_dlpack_export(flagos_device_t* device, const flagos_tensor_t* tensor,
+                                                flagos_stream_t* producer, flagos_stream_t* consumer,
+                                                flagos_release_t release, void* user_data, uint32_t major,
+                                                void** out_managed);
+
+/**
+ * Looks at a tensor that somebody else made. Its producer has ordered its work already: a consumer gives its own stream
+ * (flagos_stream_get_native) to the producer when it asks for the tensor.
+ *
+ * @param managed     a DLManagedTensor (major 0) or a DLManagedTensorVersioned (major 1); stays the caller's, who calls
+ *                    its deleter, or flagos_dlpack_release, when work that uses the tensor has passed
+ * @param out_tensor  shape and strides point into `managed`
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT     it is on another device, of a negative shape, or of a rank above 64
+ * @retval FLAGOS_STATUS_UNSUPPORTED_VERSION  another major, or one that `managed` does not have
+ *
+ * Threads: any thread.  Ownership: borrows everything.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_dlpack_import(flagos_device_t* device, const void* managed, uint32_t major,
+                                                flagos_tensor_t* out_tensor);
+
+/** Calls the deleter of a DLPack tensor. @param managed  NULL does nothing. Threads: any thread.
+ *  Ownership: takes `managed`.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_dlpack_release(void* managed, uint32_t major);
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Profiling

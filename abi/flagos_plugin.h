@@ -133,6 +133,10 @@ typedef struct flagos_memory_table_t {
                                    flagos_address_t* out_address);
   flagos_status_t (*host_unregister)(flagos_plugin_device_t* device, void* pointer);
   flagos_status_t (*prefetch)(flagos_plugin_stream_t* stream, flagos_address_t address, uint64_t size_bytes);
+  /* Between two devices of this instance; the stream belongs to one of them. Else core goes through the host. */
+  flagos_status_t (*copy_peer)(flagos_plugin_stream_t* stream, flagos_address_t target,
+                               flagos_plugin_device_t* target_device, flagos_address_t source,
+                               flagos_plugin_device_t* source_device, uint64_t size_bytes);
 } flagos_memory_table_t;
 
 typedef struct flagos_stream_table_t {
@@ -301,6 +305,49 @@ typedef struct flagos_profiling_table_t {
   flagos_status_t (*get_clock)(flagos_plugin_device_t* device, uint64_t* out_device_ns, uint64_t* out_host_ns);
 } flagos_profiling_table_t;
 
+/* What core keeps for an importer beside the descriptor. This struct never grows. */
+typedef struct flagos_plugin_external_t {
+  int32_t fd;    /* of an export: given away, close-on-exec; of an import: borrowed */
+  uint32_t type; /* the plugin's own number for the kind of descriptor; an import refuses what it does not know */
+  uint64_t size_bytes;
+  uint8_t data[64]; /* the plugin's own */
+} flagos_plugin_external_t;
+
+/* All slots are optional; those of a pair come together or not at all. Wrap functions refuse another type, another
+   number of handles and handles of 0 with INVALID_ARGUMENT. flags: FLAGOS_WRAP_FLAG_*. */
+typedef struct flagos_interop_table_t {
+  uint32_t struct_size;
+  uint32_t group_version;
+  /* A pair. Memory that was allocated with FLAGOS_MEMORY_FLAG_EXPORTABLE; without them core exports host memory
+     through host_register. Imported and wrapped memory is freed by memory.free. */
+  flagos_status_t (*export_memory)(flagos_plugin_device_t* device, flagos_address_t address,
+                                   flagos_plugin_external_t* out_external);
+  flagos_status_t (*import_memory)(flagos_plugin_device_t* device, const flagos_plugin_external_t* external,
+                                   flagos_address_t* out_address);
+  flagos_status_t (*get_native_device)(flagos_plugin_device_t* device, flagos_native_t* out_native);
+  flagos_status_t (*get_native_stream)(flagos_plugin_stream_t* stream, flagos_native_t* out_native);
+  flagos_status_t (*get_native_event)(flagos_plugin_event_t* event, flagos_native_t* out_native);
+  flagos_status_t (*get_native_memory)(flagos_plugin_device_t* device, flagos_address_t address,
+                                       flagos_native_t* out_native);
+  flagos_status_t (*wrap_native_device)(flagos_plugin_instance_t* instance, uint32_t index,
+                                        const flagos_native_t* native, uint64_t flags,
+                                        flagos_plugin_device_t** out_device);
+  flagos_status_t (*wrap_native_stream)(flagos_plugin_device_t* device, const flagos_native_t* native, uint64_t flags,
+                                        flagos_plugin_stream_t** out_stream);
+  flagos_status_t (*wrap_native_event)(flagos_plugin_device_t* device, const flagos_native_t* native, uint64_t flags,
+                                       flagos_plugin_event_t** out_event);
+  flagos_status_t (*wrap_native_memory)(flagos_plugin_device_t* device, const flagos_native_t* native,
+                                        uint64_t size_bytes, uint64_t flags, flagos_address_t* out_address);
+} flagos_interop_table_t;
+
+typedef struct flagos_topology_table_t {
+  uint32_t struct_size;
+  uint32_t group_version;
+  /* Between two devices of this instance, from != to. Fills what it knows; core fills in the rest. */
+  flagos_status_t (*get_link)(flagos_plugin_instance_t* instance, uint32_t from_index, uint32_t to_index,
+                              flagos_link_info_t* out_info);
+} flagos_topology_table_t;
+
 /* ------------------------------------------------------------------------------------------------------------------
  * The root table and the one exported symbol. The first 32 bytes are the same in all majors.
  * --------------------------------------------------------------------------------------------------------------- */
@@ -329,6 +376,8 @@ typedef struct flagos_plugin_t {
   const flagos_timeline_table_t* timeline;
   const flagos_graph_table_t* graph;
   const flagos_profiling_table_t* profiling;
+  const flagos_interop_table_t* interop;
+  const flagos_topology_table_t* topology;
 } flagos_plugin_t;
 
 /* The name of the exported symbol. */

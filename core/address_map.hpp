@@ -11,6 +11,7 @@
 
 namespace flagos::core {
 
+class HostFile;
 class MemoryPool;
 
 struct Allocation {
@@ -19,6 +20,9 @@ struct Allocation {
   flagos_memory_kind_t kind = FLAGOS_MEMORY_KIND_UNKNOWN;
   bool pool = false;             // a segment of a pool: not to be freed by flagos_memory_free
   void* host_pointer = nullptr;  // of a registration
+  HostFile* file = nullptr;      // exported or imported: what is registered is this; ends with the allocation
+  bool exportable = false;       // flagos_memory_export takes it
+  bool imported = false;
 };
 
 class AddressMap {

@@ -18,7 +18,9 @@ class Event;
 class GraphExec;
 class Kernel;
 class NativeEvent;
+class PeerTransfer;
 class Prepared;
+class SharedEvent;
 class Stream;
 class Timeline;
 
@@ -86,6 +88,15 @@ struct GraphCommand {
   Ref<GraphExec> exec;
   std::shared_ptr<const void> program;  // the parameters in force when it was queued
 };
+// Moves bytes between two devices through the host, on a thread of core's.
+struct PeerCopyCommand {
+  std::shared_ptr<PeerTransfer> transfer;
+};
+// Waits for a record of an event that other processes know, too.
+struct WaitSharedCommand {
+  std::shared_ptr<SharedEvent> event;
+  std::uint64_t record;
+};
 // Runs in core when the work before it is done: markers of the release queue and of pools.
 struct NotifyCommand {
   std::function<void(flagos_status_t)> function;
@@ -93,7 +104,8 @@ struct NotifyCommand {
 
 using Command = std::variant<CopyCommand, Copy2dCommand, FillCommand, UpdateCommand, PrefetchCommand, WriteValueCommand,
                              WaitValueCommand, LaunchCommand, LaunchPreparedCommand, RecordCommand, WaitEventCommand,
-                             HostCommand, WaitTimelineCommand, SignalTimelineCommand, GraphCommand, NotifyCommand>;
+                             HostCommand, WaitTimelineCommand, SignalTimelineCommand, GraphCommand, PeerCopyCommand,
+                             WaitSharedCommand, NotifyCommand>;
 
 // Hands a command to the plugin, with the emulations that need no waiting (2-D rows, wide fills, updates). Not for
 // commands that need the soft queue on this device. Returns the plugin's status.

@@ -6,7 +6,9 @@
 #include "core/entry.hpp"
 #include "core/event.hpp"
 #include "core/log.hpp"
+#include "core/marker.hpp"
 #include "core/module.hpp"
+#include "core/peer_copy.hpp"
 #include "core/runtime.hpp"
 #include "core/soft_queue.hpp"
 #include "core/stream.hpp"
@@ -14,11 +16,17 @@
 
 namespace flagos::core {
 
-Device::Device(Runtime& runtime, Plugin& plugin, std::uint32_t ordinal, const flagos_device_info_t& info)
+Device::Device(Runtime& runtime, Plugin& plugin, std::uint32_t ordinal, const flagos_device_info_t& info,
+               const flagos_native_t* native, std::uint64_t flags)
     : Object(Tag::device), runtime_(runtime), plugin_(plugin), tables_(plugin.tables()), info_(info), releases_(*this) {
-  expect(tables_.device.open(plugin.instance(), ordinal, &native_), "device.open");
+  if (native == nullptr) {
+    expect(tables_.device.open(plugin.instance(), ordinal, &native_), "device.open");
+  } else {
+    expect(tables_.interop.wrap_native_device(plugin.instance(), ordinal, native, flags, &native_),
+           "interop.wrap_native_device");
+  }
   if (native_ == nullptr)
-    throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from device.open");
+    throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object for an open device");
   try {
     fill_support();
     plugin_.attach(native_, this);
@@ -33,6 +41,7 @@ Device::Device(Runtime& runtime, Plugin& plugin, std::uint32_t ordinal, const fl
 Device::~Device() {
   plugin_.detach(native_);
   releases_.flush();
+  idle_ports_.clear();
   while (const std::optional<Allocation> left = addresses_.first()) {
     addresses_.erase(left->base, [](const Allocation&) { return true; });
   }
@@ -65,6 +74,10 @@ void Device::fill_support() {
   set(FLAGOS_FEATURE_PROFILING, has.profiling, false);
   set(FLAGOS_FEATURE_RECOVER, has.recover, false);
   set(FLAGOS_FEATURE_MODULE_GLOBAL, has.global, false);
+  set(FLAGOS_FEATURE_PEER_COPY, has.copy_peer, true);
+  set(FLAGOS_FEATURE_EXPORT_MEMORY, has.export_memory, has.host_register);
+  set(FLAGOS_FEATURE_EXPORT_EVENT, false, true);
+  set(FLAGOS_FEATURE_NATIVE_OBJECTS, has.native_objects, false);
 }
 
 // Kinds of memory and widths of fills are told by what the plugin does, not by a bit: so they are tried once.
@@ -157,6 +170,31 @@ void Device::for_each_stream(const std::function<void(Stream&)>& function) {
     }
   }
   for (const Ref<Stream>& stream : streams) function(*stream);
+}
+
+void Device::hold(std::shared_ptr<Marker> marker) {
+  std::lock_guard lock(streams_mutex_);
+  std::erase_if(holds_, [](const std::shared_ptr<Marker>& held) { return held->done(); });
+  holds_.push_back(std::move(marker));
+}
+
+std::vector<std::shared_ptr<Marker>> Device::holds() {
+  std::lock_guard lock(streams_mutex_);
+  std::erase_if(holds_, [](const std::shared_ptr<Marker>& held) { return held->done(); });
+  return holds_;
+}
+
+std::unique_ptr<TransferPort> Device::take_port() {
+  std::lock_guard lock(streams_mutex_);
+  if (idle_ports_.empty()) return nullptr;
+  std::unique_ptr<TransferPort> port = std::move(idle_ports_.back());
+  idle_ports_.pop_back();
+  return port;
+}
+
+void Device::give_port(std::unique_ptr<TransferPort> port) {
+  std::lock_guard lock(streams_mutex_);
+  idle_ports_.push_back(std::move(port));
 }
 
 void Device::set_registered(flagos_address_t pointer, flagos_address_t address) {

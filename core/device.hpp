@@ -19,15 +19,19 @@
 
 namespace flagos::core {
 
+class Marker;
+class Profiler;
 class Runtime;
 class Stream;
-class Profiler;
+class TransferPort;
 
 class Device : public Object {
  public:
   static constexpr Tag tag_of = Tag::device;
 
-  Device(Runtime& runtime, Plugin& plugin, std::uint32_t ordinal, const flagos_device_info_t& info);
+  // With `native` on a context of the caller's own.
+  Device(Runtime& runtime, Plugin& plugin, std::uint32_t ordinal, const flagos_device_info_t& info,
+         const flagos_native_t* native = nullptr, std::uint64_t flags = 0);
   ~Device() override;
 
   Runtime& runtime() const { return runtime_; }
@@ -73,6 +77,13 @@ class Device : public Object {
   // ---- releases that wait for pending work ----
   ReleaseQueue& releases() { return releases_; }
 
+  // ---- copies between devices; see peer_copy.hpp ----
+  // Work of another device's stream uses memory of this one until `marker` is done.
+  void hold(std::shared_ptr<Marker> marker);
+  std::vector<std::shared_ptr<Marker>> holds();
+  std::unique_ptr<TransferPort> take_port();  // nullptr when none is idle
+  void give_port(std::unique_ptr<TransferPort> port);
+
   // Waits for the work of all streams; TIMEOUT or OK, else the first bad status.
   flagos_status_t synchronize(std::uint64_t timeout_ns);
 
@@ -97,6 +108,8 @@ class Device : public Object {
   AddressMap addresses_;
   std::map<flagos_address_t, flagos_address_t> registered_;  // by host pointer; under streams_mutex_
   std::atomic<std::int64_t> own_allocations_{0};
+  std::vector<std::shared_ptr<Marker>> holds_;             // under streams_mutex_
+  std::vector<std::unique_ptr<TransferPort>> idle_ports_;  // under streams_mutex_
   ReleaseQueue releases_;
 };
 
@@ -126,6 +139,9 @@ void destroy_child(T& child);
 // work has passed; see memory.cpp.
 std::optional<Allocation> release_allocation(Device& device, flagos_address_t base,
                                              const std::function<bool(const Allocation&)>& wanted);
+
+// Enters what the plugin has just allocated; takes it back if that fails.
+void add_allocation(Device& device, const Allocation& allocation);
 
 // Throws INVALID_ARGUMENT unless both belong to the same open device.
 void check_same_device(const Device& expected, const Device& found, const char* what);

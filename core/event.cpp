@@ -5,10 +5,23 @@
 
 #include "core/capture.hpp"
 #include "core/entry.hpp"
+#include "core/shared_event.hpp"
 #include "core/stream.hpp"
 #include "core/validation.hpp"
 
 namespace flagos::core {
+
+namespace {
+
+// Of an event that somebody else made.
+flagos_event_desc_t untimed_desc() {
+  flagos_event_desc_t desc{};
+  desc.struct_size = sizeof(desc);
+  desc.flags = FLAGOS_EVENT_FLAG_NO_TIMING;
+  return desc;
+}
+
+}  // namespace
 
 NativeEvent::NativeEvent(Device& device, const flagos_event_desc_t& desc) : device_(&device) {
   expect(device.tables().event.create(device.native(), &desc, &native_), "event.create");
@@ -43,6 +56,20 @@ Event::Event(Device& device, const flagos_event_desc_t& desc)
   native_.store(current_->native(), std::memory_order_release);
 }
 
+Event::Event(Device& device, const flagos_event_desc_t& desc, std::shared_ptr<SharedEvent> shared_event)
+    : Child(Tag::event, device),
+      desc_(desc),
+      shared_event_(std::move(shared_event)),
+      rare_(shared),
+      current_(std::make_shared<NativeEvent>(device, desc_)) {
+  native_.store(current_->native(), std::memory_order_release);
+}
+
+Event::Event(Device& device, std::shared_ptr<NativeEvent> wrapped)
+    : Child(Tag::event, device), desc_(untimed_desc()), current_(std::move(wrapped)) {
+  native_.store(current_->native(), std::memory_order_release);
+}
+
 Event::~Event() = default;
 
 void Event::on_destroy() {
@@ -73,7 +100,7 @@ std::shared_ptr<NativeEvent> Event::replace() {
 namespace {
 
 // Whether the plugin's own record and wait serve; else the call goes by way of a command.
-bool is_direct(const Event& event) { return (event.rare() & (Event::held | Event::captured)) == 0; }
+bool is_direct(const Event& event) { return (event.rare() & (Event::held | Event::captured | Event::shared)) == 0; }
 
 // The record after one that was held back: back to the direct path once that one has been issued.
 void settle(Event& event) {
@@ -85,6 +112,7 @@ void settle(Event& event) {
 }
 
 flagos_status_t record_slow(Event& event, Stream& stream) {
+  if (event.rare() & Event::shared) return shared_record(event, stream);
   settle(event);
   if (stream.mode() & Stream::capturing) return stream.submit_slow(RecordCommand{Ref<Event>(&event), nullptr});
   event.clear_rare(Event::captured);
@@ -98,6 +126,7 @@ flagos_status_t record_slow(Event& event, Stream& stream) {
 }
 
 flagos_status_t wait_slow(Stream& stream, Event& event) {
+  if (event.rare() & Event::shared) return shared_wait(stream, event);
   settle(event);
   if ((event.rare() & Event::captured) && capture_wait(stream, event)) return FLAGOS_STATUS_OK;
   return stream.submit_slow(WaitEventCommand{Ref<Event>(&event), event.current()});
@@ -107,6 +136,7 @@ flagos_status_t wait_slow(Stream& stream, Event& event) {
 flagos_status_t wait_on_host(Event& event, std::uint64_t timeout_ns, const char* name) {
   if (event.rare() & Event::captured) capture_forbid(event, name);
   Ref<Event> kept(&event);
+  if (event.rare() & Event::shared) return shared_synchronize(event, timeout_ns, name);
   const std::shared_ptr<NativeEvent> record = event.current();
   EventWait wait(event);
   const flagos_status_t status = [&] {
@@ -143,9 +173,15 @@ flagos_status_t flagos_event_create(flagos_device_t* device, const flagos_event_
     if (desc != nullptr) used = check_desc(desc, "flagos_event_desc_t");
     used.struct_size = sizeof(used);
     used.next = nullptr;
-    check_flags(used.flags, FLAGOS_EVENT_FLAG_NO_TIMING | FLAGOS_EVENT_FLAG_BLOCKING_SYNC, "flagos_event_desc_t.flags");
+    check_flags(used.flags,
+                FLAGOS_EVENT_FLAG_NO_TIMING | FLAGOS_EVENT_FLAG_BLOCKING_SYNC | FLAGOS_EVENT_FLAG_EXPORTABLE,
+                "flagos_event_desc_t.flags");
     object.throw_if_lost();
-    *out_event = publish<flagos_event_t>(Ref<Event>::adopt(new Event(object, used)));
+    if (used.flags & FLAGOS_EVENT_FLAG_EXPORTABLE) {
+      *out_event = publish<flagos_event_t>(make_shared_event(object, used));
+    } else {
+      *out_event = publish<flagos_event_t>(Ref<Event>::adopt(new Event(object, used)));
+    }
   });
 }
 

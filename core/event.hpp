@@ -13,11 +13,14 @@
 namespace flagos::core {
 
 class Capture;
+class SharedEvent;
 
 // One event of the plugin. Destroyed through the release queue of its device.
 class NativeEvent {
  public:
   NativeEvent(Device& device, const flagos_event_desc_t& desc);
+  // Around an event of the plugin that exists: it is taken over.
+  NativeEvent(Device& device, flagos_plugin_event_t* native) : device_(&device), native_(native) {}
   ~NativeEvent();
   NativeEvent(const NativeEvent&) = delete;
   NativeEvent& operator=(const NativeEvent&) = delete;
@@ -47,13 +50,17 @@ class Event : public Child {
     held = 1,      // the last record is, or was, in a soft queue: `current` was swapped and may not be issued yet
     captured = 2,  // the last record is in a capture
     dead = 4,      // the handle was destroyed: waiters end with CANCELLED
+    shared = 8,    // other processes know it: records and waits go through `shared_event`
   };
 
   Event(Device& device, const flagos_event_desc_t& desc);
+  Event(Device& device, const flagos_event_desc_t& desc, std::shared_ptr<SharedEvent> shared_event);
+  Event(Device& device, std::shared_ptr<NativeEvent> wrapped);
   ~Event() override;
   void on_destroy() override;
 
   const flagos_event_desc_t& desc() const { return desc_; }
+  const std::shared_ptr<SharedEvent>& shared_event() const { return shared_event_; }
   std::uint32_t rare() const { return rare_.load(std::memory_order_acquire); }
   void set_rare(std::uint32_t bits) { rare_.fetch_or(bits, std::memory_order_acq_rel); }
   void clear_rare(std::uint32_t bits) { rare_.fetch_and(~bits, std::memory_order_acq_rel); }
@@ -71,6 +78,7 @@ class Event : public Child {
 
  private:
   const flagos_event_desc_t desc_;
+  const std::shared_ptr<SharedEvent> shared_event_;  // nullptr unless exportable
   std::atomic<std::uint32_t> rare_{0};
   std::atomic<flagos_plugin_event_t*> native_{nullptr};
   std::shared_ptr<NativeEvent> current_;  // under mutex

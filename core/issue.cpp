@@ -209,6 +209,12 @@ struct Issuer {
     return replay(stream, program);
   }
 
+  flagos_status_t operator()(const PeerCopyCommand&) const {
+    throw_error(FLAGOS_STATUS_INTERNAL, "a copy between devices was not held back");  // see needs_soft_queue
+  }
+
+  flagos_status_t operator()(const WaitSharedCommand&) const { return FLAGOS_STATUS_OK; }  // it is over by now
+
   flagos_status_t operator()(const NotifyCommand& command) const {
     return issue_notification(stream, command.function);
   }

@@ -4,6 +4,8 @@
 
 #include "core/device.hpp"
 #include "core/entry.hpp"
+#include "core/external.hpp"
+#include "core/external_memory.hpp"
 #include "core/memory.hpp"
 #include "core/memory_pool.hpp"
 #include "core/stream.hpp"
@@ -16,16 +18,33 @@ std::optional<Allocation> release_allocation(Device& device, flagos_address_t ba
   std::optional<Allocation> found = device.addresses().erase(base, wanted);
   if (!found) return found;
   if (!found->pool) device.count_allocation(-1);
-  if ((process_state.load(std::memory_order_relaxed) & process_validating) && found->host_pointer == nullptr)
+  if (found->file != nullptr && !found->imported) found->file->withdraw();
+  if ((process_state.load(std::memory_order_relaxed) & process_validating) &&
+      (found->host_pointer == nullptr || found->file != nullptr))
     validate_freed(found->base, found->size_bytes);
   device.releases().add([kept = Ref<Device>(&device), allocation = *found] {
     if (allocation.host_pointer != nullptr) {
       kept->tables().memory.host_unregister(kept->native(), allocation.host_pointer);
+      delete allocation.file;
     } else {
       kept->tables().memory.free(kept->native(), allocation.base);
     }
   });
   return found;
+}
+
+void add_allocation(Device& device, const Allocation& allocation) {
+  bool inserted = false;
+  try {
+    inserted = device.addresses().insert(allocation);
+  } catch (...) {
+    device.tables().memory.free(device.native(), allocation.base);
+    throw;
+  }
+  if (!inserted)
+    throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin handed out {} bytes at {:#x}, inside a live allocation",
+                allocation.size_bytes, allocation.base);
+  device.count_allocation(1);
 }
 
 namespace {
@@ -49,7 +68,7 @@ const char* kind_name(flagos_memory_kind_t kind) {
 flagos_memory_desc_t normalize(const Device& device, const flagos_memory_desc_t& desc) {
   if (desc.kind < FLAGOS_MEMORY_KIND_DEVICE || desc.kind > FLAGOS_MEMORY_KIND_MANAGED)
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "memory of kind {} cannot be allocated", desc.kind);
-  check_flags(desc.flags, FLAGOS_MEMORY_FLAG_ZERO, "flagos_memory_desc_t.flags");
+  check_flags(desc.flags, FLAGOS_MEMORY_FLAG_ZERO | FLAGOS_MEMORY_FLAG_EXPORTABLE, "flagos_memory_desc_t.flags");
   const std::uint64_t alignment = desc.alignment_bytes;
   if (alignment != 0 && (!std::has_single_bit(alignment) || alignment > largest_alignment))
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "alignment_bytes is {}, not a power of two of at most {}", alignment,
@@ -71,6 +90,8 @@ flagos_memory_desc_t normalize(const Device& device, const flagos_memory_desc_t&
 flagos_address_t allocate(Device& device, const flagos_memory_desc_t& desc) {
   const flagos_memory_desc_t used = normalize(device, desc);
   device.releases().poll();
+  const bool exportable = (used.flags & FLAGOS_MEMORY_FLAG_EXPORTABLE) != 0;
+  if (exportable && !device.tables().has.export_memory) return allocate_host_file(device, used, desc.size_bytes);
   Ref<Device> kept;  // while the read section is left
   flagos_address_t address = 0;
   flagos_status_t status = device.tables().memory.alloc(device.native(), &used, &address);
@@ -90,17 +111,8 @@ flagos_address_t allocate(Device& device, const flagos_memory_desc_t& desc) {
   allocation.base = address;
   allocation.size_bytes = desc.size_bytes;
   allocation.kind = desc.kind;
-  bool inserted = false;
-  try {
-    inserted = device.addresses().insert(allocation);
-  } catch (...) {
-    device.tables().memory.free(device.native(), address);
-    throw;
-  }
-  if (!inserted)
-    throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin handed out {} bytes at {:#x}, inside a live allocation",
-                desc.size_bytes, address);
-  device.count_allocation(1);
+  allocation.exportable = exportable;
+  add_allocation(device, allocation);
   return address;
 }
 
@@ -169,7 +181,7 @@ flagos_status_t flagos_memory_free(flagos_device_t* device, flagos_address_t add
     Device& object = resolve<Device>(device, "device");
     if (address == 0) return;
     const auto own = [](const Allocation& allocation) {
-      return !allocation.pool && allocation.host_pointer == nullptr;
+      return !allocation.pool && (allocation.host_pointer == nullptr || allocation.file != nullptr);
     };
     if (!release_allocation(object, address, own))
       throw_error(FLAGOS_STATUS_INVALID_HANDLE,
@@ -216,7 +228,9 @@ flagos_status_t flagos_memory_host_unregister(flagos_device_t* device, void* poi
     require(pointer == nullptr ? nullptr : static_cast<char*>(pointer), "pointer");
     object->require_feature(FLAGOS_FEATURE_HOST_REGISTER, "registration of host memory");
     const auto base = static_cast<flagos_address_t>(reinterpret_cast<std::uintptr_t>(pointer));
-    const auto own = [&](const Allocation& allocation) { return allocation.host_pointer == pointer; };
+    const auto own = [&](const Allocation& allocation) {
+      return allocation.host_pointer == pointer && allocation.file == nullptr;
+    };
     if (!release_allocation(*object, object->registered_address(base), own))
       throw_error(FLAGOS_STATUS_INVALID_HANDLE,
                   "{:#x} is not the start of a live registration of this opening of device {}", base,

@@ -30,12 +30,15 @@ struct Tables {
   flagos_timeline_table_t timeline;
   flagos_graph_table_t graph;
   flagos_profiling_table_t profiling;
+  flagos_interop_table_t interop;
+  flagos_topology_table_t topology;
   // What the plugin itself filled.
   struct {
     bool synchronize, query_status, recover, copy_2d, update, host_register, prefetch, launch_host, write_value,
         wait_value, reset;
     bool kernel_names, global, log, binary, compile, occupancy, suggest_block, prepare;
-    bool memory_pool, timeline, graph, profiling;
+    bool memory_pool, timeline, graph, profiling, topology;
+    bool copy_peer, export_memory, native_objects;
   } has;
 };
 

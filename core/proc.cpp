@@ -15,7 +15,7 @@ struct Proc {
 #define FLAGOS_PROC(name) \
   { #name, reinterpret_cast < flagos_proc_t>(&name) }
 // In the order of flagos.h; tests/symbols compares it with what the library exports.
-constexpr std::size_t proc_count = 113;
+constexpr std::size_t proc_count = 131;
 const Proc procs[proc_count] = {
     FLAGOS_PROC(flagos_status_get_name),
     FLAGOS_PROC(flagos_last_error),
@@ -49,6 +49,7 @@ const Proc procs[proc_count] = {
     FLAGOS_PROC(flagos_memory_host_unregister),
     FLAGOS_PROC(flagos_memory_get_info),
     FLAGOS_PROC(flagos_memory_copy),
+    FLAGOS_PROC(flagos_memory_copy_peer),
     FLAGOS_PROC(flagos_memory_copy_2d),
     FLAGOS_PROC(flagos_memory_fill),
     FLAGOS_PROC(flagos_memory_update),
@@ -123,6 +124,23 @@ const Proc procs[proc_count] = {
     FLAGOS_PROC(flagos_stream_begin_capture),
     FLAGOS_PROC(flagos_stream_end_capture),
     FLAGOS_PROC(flagos_stream_get_capture_status),
+    FLAGOS_PROC(flagos_device_get_link),
+    FLAGOS_PROC(flagos_device_get_locality),
+    FLAGOS_PROC(flagos_memory_export),
+    FLAGOS_PROC(flagos_memory_import),
+    FLAGOS_PROC(flagos_event_export),
+    FLAGOS_PROC(flagos_event_import),
+    FLAGOS_PROC(flagos_device_get_native),
+    FLAGOS_PROC(flagos_stream_get_native),
+    FLAGOS_PROC(flagos_event_get_native),
+    FLAGOS_PROC(flagos_memory_get_native),
+    FLAGOS_PROC(flagos_device_wrap_native),
+    FLAGOS_PROC(flagos_stream_wrap_native),
+    FLAGOS_PROC(flagos_event_wrap_native),
+    FLAGOS_PROC(flagos_memory_wrap_native),
+    FLAGOS_PROC(flagos_dlpack_export),
+    FLAGOS_PROC(flagos_dlpack_import),
+    FLAGOS_PROC(flagos_dlpack_release),
     FLAGOS_PROC(flagos_profiler_create),
     FLAGOS_PROC(flagos_profiler_destroy),
     FLAGOS_PROC(flagos_profiler_enable),

@@ -40,6 +40,7 @@ void ReleaseQueue::add(std::function<void()> action) {
   poll();
   std::vector<std::shared_ptr<Marker>> markers;
   if (device_.lost() == FLAGOS_STATUS_OK) {
+    markers = device_.holds();
     device_.for_each_stream([&](Stream& stream) {
       if (std::shared_ptr<Marker> marker = stream.mark()) markers.push_back(std::move(marker));
     });

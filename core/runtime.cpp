@@ -166,6 +166,11 @@ void Runtime::open_plugin(std::unique_ptr<Plugin> plugin, flagos_plugin_open_t o
     flagos_device_info_t info = plugin->devices()[ordinal];
     info.index = static_cast<std::uint32_t>(devices_.size());
     set_text(info.id, fmt::format("{}:{}", plugin->name(), ordinal).substr(0, sizeof(info.id) - 1));
+    if (info.dlpack_device_type == 0) {
+      constexpr std::int32_t extension_device = 12;  // DLPack's kDLExtDev: none of the devices that it lists
+      info.dlpack_device_type = extension_device;
+      info.dlpack_device_id = static_cast<std::int32_t>(info.index);
+    }
     devices_.push_back({plugin.get(), ordinal, info});
   }
   plugins_.push_back(std::move(plugin));

@@ -10,6 +10,7 @@
 #include "core/entry.hpp"
 #include "core/issue.hpp"
 #include "core/log.hpp"
+#include "core/shared_event.hpp"
 #include "core/soft_queue_state.hpp"
 #include "core/soft_step.hpp"
 #include "core/stream.hpp"
@@ -187,6 +188,9 @@ bool needs_soft_queue(const Stream& stream, const Command& command) {
     return !host_functions;
   if (const auto* signal = std::get_if<SignalTimelineCommand>(&command))
     return !host_functions && !is_native_timeline(stream, *signal->timeline);
+  if (std::holds_alternative<PeerCopyCommand>(command)) return true;
+  if (const auto* wait = std::get_if<WaitSharedCommand>(&command))
+    return wait->event->test(wait->record) != FLAGOS_STATUS_OK;
   if (const auto* wait = std::get_if<WaitTimelineCommand>(&command)) return wait_needs_soft_queue(stream, *wait);
   if (const auto* wait = std::get_if<WaitEventCommand>(&command))
     return record_needs_soft_queue(stream, wait->record != nullptr ? *wait->record : *wait->event->current());

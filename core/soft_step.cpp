@@ -4,6 +4,8 @@
 #include "core/entry.hpp"
 #include "core/issue.hpp"
 #include "core/log.hpp"
+#include "core/peer_copy.hpp"
+#include "core/shared_event.hpp"
 #include "core/soft_queue.hpp"
 #include "core/soft_queue_state.hpp"
 #include "core/stream.hpp"
@@ -27,6 +29,8 @@ struct Head {
   Outcome operator()(const WaitTimelineCommand& command);
   Outcome operator()(const WaitEventCommand& command);
   Outcome operator()(const RecordCommand& command);
+  Outcome operator()(const PeerCopyCommand& command);
+  Outcome operator()(const WaitSharedCommand& command);
   template <typename T>
   Outcome operator()(const T& command) {
     if (dropped == FLAGOS_STATUS_OK) hand_over(command);
@@ -176,6 +180,37 @@ Outcome Head::operator()(const WaitEventCommand& command) {
   if (&record.device().plugin() != &stream.device().plugin())
     return record.synchronize(0) == FLAGOS_STATUS_TIMEOUT ? blocked(true) : Outcome::done;
   hand_over(command);
+  return Outcome::done;
+}
+
+Outcome Head::operator()(const PeerCopyCommand& command) {
+  Outcome outcome = Outcome::done;
+  if (queue.step != SoftQueue::Step::calling) {
+    if (!drain(outcome)) return outcome;
+    if (dropped != FLAGOS_STATUS_OK) {
+      command.transfer->finish();
+      return Outcome::done;
+    }
+    auto returned = std::make_shared<SoftSignal>();
+    run_callback([transfer = command.transfer, returned] {
+      returned->status.store(transfer->run(), std::memory_order_relaxed);
+      returned->done.store(true, std::memory_order_release);
+      soft_wake();
+    });
+    queue.signal = std::move(returned);
+    queue.step = SoftQueue::Step::calling;
+  }
+  if (!queue.signal->done.load(std::memory_order_acquire)) return Outcome::told;
+  if (const flagos_status_t status = queue.signal->status.load(std::memory_order_relaxed)) stream.poison(status);
+  return Outcome::done;
+}
+
+Outcome Head::operator()(const WaitSharedCommand& command) {
+  if (dropped != FLAGOS_STATUS_OK) return Outcome::done;
+  const flagos_status_t status = command.event->test(command.record);
+  if (status == FLAGOS_STATUS_TIMEOUT) return blocked(true);
+  // Its process died: nobody will ever complete it. A record that failed ends the wait: other streams go on.
+  if (status == FLAGOS_STATUS_CANCELLED) stream.poison(status);
   return Outcome::done;
 }
 

@@ -12,17 +12,29 @@ namespace flagos::core {
 Stream::Stream(Device& device, const flagos_stream_desc_t& desc) : Child(Tag::stream, device), desc_(desc) {
   flagos_plugin_stream_t* native = nullptr;
   expect(tables().stream.create(device.native(), &desc_, &native), "stream.create");
+  start(native, "stream.create");
+}
+
+Stream::Stream(Device& device, const flagos_native_t& native_queue, std::uint64_t flags)
+    : Child(Tag::stream, device), desc_{sizeof(flagos_stream_desc_t), 0, nullptr, 0}, wrapped_(true) {
+  flagos_plugin_stream_t* native = nullptr;
+  expect(tables().interop.wrap_native_stream(device.native(), &native_queue, flags, &native),
+         "interop.wrap_native_stream");
+  start(native, "interop.wrap_native_stream");
+}
+
+void Stream::start(flagos_plugin_stream_t* native, const char* slot) {
   if (native == nullptr)
-    throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from stream.create");
+    throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from {}", slot);
   native_.store(native, std::memory_order_release);
   try {
-    device.attach(this);
+    device().attach(this);
   } catch (...) {
     tables().stream.destroy(native);
     throw;
   }
   // A loss in between set the mode of the streams it saw; it did not see this one.
-  if (device.lost() != FLAGOS_STATUS_OK) set_mode(lost);
+  if (device().lost() != FLAGOS_STATUS_OK) set_mode(lost);
 }
 
 Stream::~Stream() = default;
@@ -97,6 +109,9 @@ void Stream::reset() {
   if (tables().has.reset) {
     expect(tables().stream.reset(native()), "stream.reset");
   } else if (tables().stream.synchronize(native(), FLAGOS_TIMEOUT_INFINITE) != FLAGOS_STATUS_OK) {
+    if (wrapped_)
+      throw_error(FLAGOS_STATUS_UNSUPPORTED,
+                  "the plugin cannot reset a stream on the caller's own queue; wrap another");
     // A new stream in its place; the old one goes when nobody can be calling it any more.
     flagos_plugin_stream_t* fresh = nullptr;
     expect(tables().stream.create(device().native(), &desc_, &fresh), "stream.create");

@@ -30,6 +30,8 @@ class Stream : public Child {
   };
 
   Stream(Device& device, const flagos_stream_desc_t& desc);
+  // On the caller's own queue.
+  Stream(Device& device, const flagos_native_t& native, std::uint64_t flags);
   ~Stream() override;
   void release() override;
   void on_destroy() override;
@@ -74,8 +76,10 @@ class Stream : public Child {
 
  private:
   static flagos_status_t checked_submit(flagos_status_t status, const char* slot);
+  void start(flagos_plugin_stream_t* native, const char* slot);
 
   const flagos_stream_desc_t desc_;
+  const bool wrapped_ = false;
   std::atomic<std::uint32_t> mode_{0};
   std::atomic<flagos_plugin_stream_t*> native_{nullptr};
   std::atomic<bool> touched_{false};

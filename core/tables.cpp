@@ -81,6 +81,7 @@ void complete_memory(flagos_memory_table_t& table, Tables& tables) {
   tables.has.host_register =
       all_or_none("memory.host_register and host_unregister", table.host_register, table.host_unregister);
   tables.has.prefetch = optional(table.prefetch);
+  tables.has.copy_peer = optional(table.copy_peer);
 }
 
 void complete_stream(flagos_stream_table_t& table, Tables& tables) {
@@ -149,6 +150,19 @@ void complete_optional_groups(const flagos_plugin_t& raw, Tables& tables) {
       complete_group(raw.graph != nullptr, "graph", graph.instantiate, graph.update, graph.launch, graph.destroy);
   auto& profiling = tables.profiling;
   tables.has.profiling = complete_group(raw.profiling != nullptr, "profiling", profiling.enable, profiling.get_clock);
+  auto& topology = tables.topology;
+  tables.has.topology = complete_group(raw.topology != nullptr, "topology", topology.get_link);
+}
+
+// Of this group a driver may offer any part.
+void complete_interop(flagos_interop_table_t& table, Tables& tables) {
+  tables.has.export_memory =
+      all_or_none("interop.export_memory and import_memory", table.export_memory, table.import_memory);
+  const bool shows = optional(table.get_native_device) | optional(table.get_native_stream) |
+                     optional(table.get_native_event) | optional(table.get_native_memory);
+  const bool wraps = optional(table.wrap_native_device) | optional(table.wrap_native_stream) |
+                     optional(table.wrap_native_event) | optional(table.wrap_native_memory);
+  tables.has.native_objects = shows || wraps;
 }
 
 }  // namespace
@@ -169,6 +183,8 @@ void complete_tables(const flagos_plugin_t& raw, Tables& tables) {
   copy_table(raw.timeline, tables.timeline, "timeline");
   copy_table(raw.graph, tables.graph, "graph");
   copy_table(raw.profiling, tables.profiling, "profiling");
+  copy_table(raw.interop, tables.interop, "interop");
+  copy_table(raw.topology, tables.topology, "topology");
   complete_device(tables.device, tables);
   complete_memory(tables.memory, tables);
   complete_stream(tables.stream, tables);
@@ -176,6 +192,7 @@ void complete_tables(const flagos_plugin_t& raw, Tables& tables) {
   complete_module(tables.module, tables);
   complete_kernel(tables.kernel, tables);
   complete_optional_groups(raw, tables);
+  complete_interop(tables.interop, tables);
 
   tables.root = raw;
   tables.root.struct_size = sizeof(flagos_plugin_t);
@@ -189,6 +206,8 @@ void complete_tables(const flagos_plugin_t& raw, Tables& tables) {
   tables.root.timeline = &tables.timeline;
   tables.root.graph = &tables.graph;
   tables.root.profiling = &tables.profiling;
+  tables.root.interop = &tables.interop;
+  tables.root.topology = &tables.topology;
 }
 
 }  // namespace flagos::core
