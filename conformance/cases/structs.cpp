@@ -36,7 +36,8 @@ Struct runtime_row() {
 Struct memory_row() {
   Struct row = in_struct_row<flagos_memory_desc_t>("flagos_memory_desc_t");
   row.next_offset = offsetof(flagos_memory_desc_t, next);
-  row.flags = {{offsetof(flagos_memory_desc_t, flags), 8, FLAGOS_MEMORY_FLAG_ZERO}};
+  row.flags = {{offsetof(flagos_memory_desc_t, flags), 8,
+                FLAGOS_MEMORY_FLAG_ZERO | FLAGOS_MEMORY_FLAG_EXPORTABLE}};
   row.enums = {{offsetof(flagos_memory_desc_t, kind),
                 {FLAGOS_MEMORY_KIND_UNKNOWN, FLAGOS_MEMORY_KIND_REGISTERED, 5, INT32_MAX, -1},
                 {invalid_argument}}};
@@ -100,7 +101,8 @@ Struct event_row() {
   Struct row = in_struct_row<flagos_event_desc_t>("flagos_event_desc_t");
   row.next_offset = offsetof(flagos_event_desc_t, next);
   row.flags = {{offsetof(flagos_event_desc_t, flags), 4,
-                FLAGOS_EVENT_FLAG_NO_TIMING | FLAGOS_EVENT_FLAG_BLOCKING_SYNC}};
+                FLAGOS_EVENT_FLAG_NO_TIMING | FLAGOS_EVENT_FLAG_BLOCKING_SYNC |
+                    FLAGOS_EVENT_FLAG_EXPORTABLE}};
   row.use = [](World& world, void* desc) {
     return make_and_destroy<flagos_event_t>(
         [&](auto** made) {

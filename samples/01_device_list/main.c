@@ -19,7 +19,11 @@ static const char* const feature_names[FLAGOS_FEATURE_COUNT] = {
     [FLAGOS_FEATURE_PREPARED_LAUNCH] = "prepared_launch",
     [FLAGOS_FEATURE_PROFILING] = "profiling",
     [FLAGOS_FEATURE_RECOVER] = "recover",
-    [FLAGOS_FEATURE_MODULE_GLOBAL] = "module_global"};
+    [FLAGOS_FEATURE_MODULE_GLOBAL] = "module_global",
+    [FLAGOS_FEATURE_PEER_COPY] = "peer_copy",
+    [FLAGOS_FEATURE_EXPORT_MEMORY] = "export_memory",
+    [FLAGOS_FEATURE_EXPORT_EVENT] = "export_event",
+    [FLAGOS_FEATURE_NATIVE_OBJECTS] = "native_objects"};
 
 static void print_features(flagos_device_t* device) {
   static const char* const levels[] = {"absent", "emulated", "native"};
