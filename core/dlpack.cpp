@@ -110,7 +110,11 @@ void check_tensor(Device& device, const flagos_tensor_t& tensor) {
                 below);
   const flagos_address_t start = tensor.address - below;
   device.check_range(start, static_cast<std::uint64_t>(extent.end - extent.first), "the tensor");
-  if (device.addresses().find(start) == nullptr && device.info().dlpack_device_type != dl_cpu)
+  const Allocation* found = device.addresses().find(start);
+  if (found != device.addresses().find(tensor.address))
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "the tensor at {:#x} begins {} bytes before its allocation",
+                tensor.address, below);
+  if (found == nullptr && device.info().dlpack_device_type != dl_cpu)
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{:#x} is not in a live allocation of this opening of device {}", start,
                 device.info().id);
 }

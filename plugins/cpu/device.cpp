@@ -120,6 +120,7 @@ void Instance::describe(std::uint32_t index, flagos_device_info_t& info) const {
   info.max_argument_bytes = max_argument_bytes;
   info.priority_low = priority_low;
   info.priority_high = priority_high;
+  info.dlpack_device_type = 1;  // kDLCPU, whose id is always 0
 }
 
 Device::Device(Instance& instance, std::uint32_t index)
@@ -208,6 +209,15 @@ flagos_status_t device_synchronize(flagos_plugin_device_t* device,
 // The host's own processors cannot be lost, so there is nothing to bring back.
 flagos_status_t device_query_status(flagos_plugin_device_t*) noexcept { return FLAGOS_STATUS_OK; }
 flagos_status_t device_recover(flagos_plugin_device_t*) noexcept { return FLAGOS_STATUS_OK; }
+
+// Parts of one host share its memory.
+flagos_status_t topology_get_link(flagos_plugin_instance_t*, std::uint32_t, std::uint32_t,
+                                  flagos_link_info_t* out_info) noexcept {
+  out_info->type = FLAGOS_LINK_TYPE_HOST_MEMORY;
+  out_info->flags =
+      FLAGOS_LINK_FLAG_NATIVE_COPY | FLAGOS_LINK_FLAG_DIRECT_ACCESS | FLAGOS_LINK_FLAG_ATOMICS;
+  return FLAGOS_STATUS_OK;
+}
 
 flagos_status_t profiling_enable(flagos_plugin_device_t* device, std::uint32_t enabled) noexcept {
   from_c(device).set_profiling(enabled != 0);

@@ -94,6 +94,8 @@ flagos_status_t device_synchronize(flagos_plugin_device_t* device,
                                    std::uint64_t timeout_ns) noexcept;
 flagos_status_t device_query_status(flagos_plugin_device_t* device) noexcept;
 flagos_status_t device_recover(flagos_plugin_device_t* device) noexcept;
+flagos_status_t topology_get_link(flagos_plugin_instance_t* instance, std::uint32_t from_index,
+                                  std::uint32_t to_index, flagos_link_info_t* out_info) noexcept;
 flagos_status_t profiling_enable(flagos_plugin_device_t* device, std::uint32_t enabled) noexcept;
 flagos_status_t profiling_get_clock(flagos_plugin_device_t* device, std::uint64_t* out_device_ns,
                                     std::uint64_t* out_host_ns) noexcept;

@@ -101,7 +101,30 @@ void* MemoryHeap::map_large(std::uint64_t size_bytes) {
   return memory;
 }
 
+void MemoryHeap::wrap(flagos_address_t address, bool owned) {
+  const std::lock_guard lock(mutex_);
+  if (!wrapped_.emplace(address, owned).second)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "the memory at {:#x} is wrapped already", address);
+  wrapped_count_.store(wrapped_.size(), std::memory_order_relaxed);
+}
+
+// Whether the address was wrapped, and so is done with.
+bool MemoryHeap::unwrap(flagos_address_t address) noexcept {
+  bool owned = false;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = wrapped_.find(address);
+    if (found == wrapped_.end()) return false;
+    owned = found->second;
+    wrapped_.erase(found);
+    wrapped_count_.store(wrapped_.size(), std::memory_order_relaxed);
+  }
+  if (owned) std::free(reinterpret_cast<void*>(address));
+  return true;
+}
+
 void MemoryHeap::free(flagos_address_t address) noexcept {
+  if (wrapped_count_.load(std::memory_order_relaxed) != 0 && unwrap(address)) return;
   if (address % huge_page_bytes == 0) {
     std::unique_lock lock(mutex_);
     const auto found = mapped_.find(address);
@@ -139,6 +162,13 @@ flagos_status_t memory_copy(flagos_plugin_stream_t* stream, flagos_address_t tar
       command.bytes = size_bytes;
     });
   });
+}
+
+// All devices of this plugin work in the same memory.
+flagos_status_t memory_copy_peer(flagos_plugin_stream_t* stream, flagos_address_t target,
+                                 flagos_plugin_device_t*, flagos_address_t source,
+                                 flagos_plugin_device_t*, std::uint64_t size_bytes) noexcept {
+  return memory_copy(stream, target, source, size_bytes);
 }
 
 flagos_status_t memory_fill(flagos_plugin_stream_t* stream, flagos_address_t target,

@@ -27,15 +27,20 @@ class MemoryHeap {
 
   std::uint64_t alloc(const flagos_memory_desc_t& desc);
   void free(flagos_address_t address) noexcept;
+  // Memory of the caller's own, that free() lets go of; with `owned` it goes back to the C library.
+  void wrap(flagos_address_t address, bool owned);
   const MemoryAccount& account() const noexcept { return account_; }
 
  private:
   void* alloc_small(std::uint64_t size_bytes, std::uint64_t alignment_bytes, bool zero);
   void* map_large(std::uint64_t size_bytes);
+  bool unwrap(flagos_address_t address) noexcept;
 
   MemoryAccount& account_;
   std::mutex mutex_;
   std::unordered_map<std::uint64_t, std::uint64_t> mapped_;  // large blocks: address to size
+  std::unordered_map<std::uint64_t, bool> wrapped_;          // memory of callers: address to owned
+  std::atomic<std::size_t> wrapped_count_{0};                // its size: seldom more than 0
 };
 
 // How much memory the process may use: of the machine, or of its control group.
@@ -46,6 +51,10 @@ flagos_status_t memory_alloc(flagos_plugin_device_t* device, const flagos_memory
 void memory_free(flagos_plugin_device_t* device, flagos_address_t address) noexcept;
 flagos_status_t memory_copy(flagos_plugin_stream_t* stream, flagos_address_t target,
                             flagos_address_t source, std::uint64_t size_bytes) noexcept;
+flagos_status_t memory_copy_peer(flagos_plugin_stream_t* stream, flagos_address_t target,
+                                 flagos_plugin_device_t* target_device, flagos_address_t source,
+                                 flagos_plugin_device_t* source_device,
+                                 std::uint64_t size_bytes) noexcept;
 flagos_status_t memory_fill(flagos_plugin_stream_t* stream, flagos_address_t target,
                             const void* pattern, std::uint32_t pattern_size_bytes,
                             std::uint64_t size_bytes) noexcept;

@@ -1,7 +1,9 @@
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "plugins/cpu/test_plugin.hpp"
@@ -50,6 +52,45 @@ TEST_CASE("memory: what is given out is counted, and comes back") {
       }
     }
   }
+}
+
+TEST_CASE("memory: a caller's memory is shown, wrapped, and freed by its owner only") {
+  TestDevice device;
+  const std::uint64_t before = free_bytes(device);
+  std::vector<unsigned char> bytes(256, 7);
+  flagos_native_t native{};
+  native.struct_size = sizeof(native);
+  std::strcpy(native.type, "void*");
+  native.handle_count = 1;
+  native.handles[0] = reinterpret_cast<std::uint64_t>(bytes.data());
+  const auto wrap = [&](std::uint64_t flags, std::uint64_t* out) {
+    return device.api.interop->wrap_native_memory(device.get(), &native, bytes.size(), flags, out);
+  };
+  std::uint64_t address = 0;
+  REQUIRE(wrap(0, &address) == FLAGOS_STATUS_OK);
+  CHECK(address == native.handles[0]);
+  CHECK(wrap(0, &address) == FLAGOS_STATUS_INVALID_ARGUMENT);  // twice
+  device.api.memory->free(device.get(), address);
+  CHECK(bytes[255] == 7);
+  CHECK(free_bytes(device) == before);
+
+  native.handles[0] = reinterpret_cast<std::uint64_t>(std::malloc(256));  // given away
+  REQUIRE(wrap(FLAGOS_WRAP_FLAG_OWN, &address) == FLAGOS_STATUS_OK);
+  device.api.memory->free(device.get(), address);
+  CHECK(free_bytes(device) == before);
+
+  flagos_native_t shown{};
+  REQUIRE(device.api.interop->get_native_memory(device.get(), address, &shown) == FLAGOS_STATUS_OK);
+  CHECK(std::string(shown.type) == "void*");
+  CHECK(shown.handles[0] == address);
+  native.handles[0] = 0;
+  CHECK(wrap(0, &address) == FLAGOS_STATUS_INVALID_ARGUMENT);
+  native.handles[0] = 256;
+  native.handle_count = 2;
+  CHECK(wrap(0, &address) == FLAGOS_STATUS_INVALID_ARGUMENT);
+  native.handle_count = 1;
+  std::strcpy(native.type, "cl_mem");
+  CHECK(wrap(0, &address) == FLAGOS_STATUS_INVALID_ARGUMENT);
 }
 
 TEST_CASE("memory: more than there is, is refused without touching it") {

@@ -9,6 +9,7 @@
 #include "plugins/cpu/event.hpp"
 #include "plugins/cpu/graph.hpp"
 #include "plugins/cpu/handles.hpp"
+#include "plugins/cpu/interop.hpp"
 #include "plugins/cpu/kernel.hpp"
 #include "plugins/cpu/memory.hpp"
 #include "plugins/cpu/module.hpp"
@@ -41,7 +42,8 @@ constexpr flagos_memory_table_t memory_table = {.struct_size = sizeof(flagos_mem
                                                 .update = memory_update,
                                                 .host_register = memory_host_register,
                                                 .host_unregister = memory_host_unregister,
-                                                .prefetch = memory_prefetch};
+                                                .prefetch = memory_prefetch,
+                                                .copy_peer = memory_copy_peer};
 
 constexpr flagos_stream_table_t stream_table = {.struct_size = sizeof(flagos_stream_table_t),
                                                 .group_version = 1,
@@ -110,6 +112,19 @@ constexpr flagos_profiling_table_t profiling_table = {
     .enable = profiling_enable,
     .get_clock = profiling_get_clock};
 
+constexpr flagos_interop_table_t interop_table = [] {
+  flagos_interop_table_t table{};
+  table.struct_size = sizeof(table);
+  table.group_version = 1;
+  table.get_native_memory = memory_get_native;
+  table.wrap_native_memory = memory_wrap_native;
+  return table;
+}();
+
+constexpr flagos_topology_table_t topology_table = {.struct_size = sizeof(flagos_topology_table_t),
+                                                    .group_version = 1,
+                                                    .get_link = topology_get_link};
+
 flagos_plugin_t make_table() noexcept {
   flagos_plugin_t table{};
   table.abi_version_min = table.abi_version_max = own_version;
@@ -126,6 +141,8 @@ flagos_plugin_t make_table() noexcept {
   table.timeline = &timeline_table;
   table.graph = &graph_table;
   table.profiling = &profiling_table;
+  table.interop = &interop_table;
+  table.topology = &topology_table;
   return table;
 }
 
