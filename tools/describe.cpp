@@ -57,7 +57,31 @@ json describe_properties(const flagos_device_info_t& info) {
           {"max_shared_bytes", info.max_shared_bytes},
           {"max_argument_bytes", info.max_argument_bytes},
           {"priority_low", info.priority_low},
-          {"priority_high", info.priority_high}};
+          {"priority_high", info.priority_high},
+          {"dlpack_device_type", info.dlpack_device_type},
+          {"dlpack_device_id", info.dlpack_device_id}};
+}
+
+void describe_locality(flagos_runtime_t* runtime, std::uint32_t index, json& out) {
+  flagos_locality_info_t info{};
+  info.struct_size = sizeof(info);
+  check(flagos_device_get_locality(runtime, index, &info), "asking where a device is");
+  out["numa_node"] = info.numa_node < 0 ? json() : json(info.numa_node);
+  out["processors"] = text_of(info.processors);
+}
+
+json describe_link(flagos_runtime_t* runtime, std::uint32_t from, std::uint32_t to) {
+  flagos_link_info_t info{};
+  info.struct_size = sizeof(info);
+  check(flagos_device_get_link(runtime, from, to, &info), "asking for a link");
+  return {{"from", from},
+          {"to", to},
+          {"type", link_type_name(info.type)},
+          {"native_copy", (info.flags & FLAGOS_LINK_FLAG_NATIVE_COPY) != 0},
+          {"direct_access", (info.flags & FLAGOS_LINK_FLAG_DIRECT_ACCESS) != 0},
+          {"atomics", (info.flags & FLAGOS_LINK_FLAG_ATOMICS) != 0},
+          {"distance", info.distance},
+          {"bandwidth_bytes_per_s", info.bandwidth_bytes_per_s}};
 }
 
 json describe_features(flagos_device_t* device) {
@@ -129,6 +153,7 @@ json describe_device(flagos_runtime_t* runtime, std::uint32_t index) {
   info.struct_size = sizeof(info);
   check(flagos_device_describe(runtime, index, &info), "describing a device");
   json result = describe_properties(info);
+  describe_locality(runtime, index, result);
   flagos_device_t* device = nullptr;
   try {
     check(flagos_device_open(runtime, index, &device), "opening the device");
@@ -145,6 +170,18 @@ json describe_devices(flagos_runtime_t* runtime) {
   std::uint32_t count = 0;
   check(flagos_device_get_count(runtime, &count), "counting devices");
   for (std::uint32_t i = 0; i < count; ++i) result.push_back(describe_device(runtime, i));
+  return result;
+}
+
+json describe_links(flagos_runtime_t* runtime) {
+  json result = json::array();
+  std::uint32_t count = 0;
+  check(flagos_device_get_count(runtime, &count), "counting devices");
+  for (std::uint32_t from = 0; from < count; ++from) {
+    for (std::uint32_t to = 0; to < count; ++to) {
+      if (from != to) result.push_back(describe_link(runtime, from, to));
+    }
+  }
   return result;
 }
 

@@ -18,6 +18,9 @@ nlohmann::json describe_candidates(flagos_runtime_t* runtime);
 nlohmann::json describe_device(flagos_runtime_t* runtime, std::uint32_t index);
 nlohmann::json describe_devices(flagos_runtime_t* runtime);
 
+// What lies between any two devices, seen from each.
+nlohmann::json describe_links(flagos_runtime_t* runtime);
+
 // Valid JSON text whatever bytes a plugin put into its strings. indent -1: one line.
 std::string dump(const nlohmann::json& json, int indent);
 

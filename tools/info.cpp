@@ -67,6 +67,22 @@ void print_device(const json& device) {
   fmt::print("{}", feature_lines(device, "  "));
 }
 
+void print_links(const json& links, const json& devices) {
+  if (links.empty()) return;
+  fmt::print("\nLinks\n");
+  Table table({"from", "to", "type", "copies", "kernels reach it", "distance"});
+  for (const json& link : links) {
+    const auto id = [&](const char* end) {
+      return field(devices.at(link.at(end).get<std::size_t>()), "id");
+    };
+    table.add({id("from"), id("to"), field(link, "type"),
+               link.at("native_copy").get<bool>() ? "native" : "through the host",
+               link.at("direct_access").get<bool>() ? "yes" : "no",
+               std::to_string(link.at("distance").get<std::uint32_t>())});
+  }
+  fmt::print("{}", table.text("  "));
+}
+
 void print_info(const json& info) {
   const json& version = info.at("version");
   fmt::print("flagos {}, ABI {}\n", field(version, "product"), field(version, "abi"));
@@ -74,6 +90,7 @@ void print_info(const json& info) {
   fmt::print("\nDevices ({})\n", info.at("devices").size());
   for (const json& device : info.at("devices")) print_device(device);
   if (info.at("devices").empty()) fmt::print("  none; `flagos doctor` says why\n");
+  print_links(info.at("links"), info.at("devices"));
 }
 
 }  // namespace
@@ -87,7 +104,8 @@ int run_info(const Arguments& arguments) {
   const RuntimeOwner runtime(0);
   const json info = {{"version", describe_version()},
                      {"candidates", describe_candidates(runtime)},
-                     {"devices", describe_devices(runtime)}};
+                     {"devices", describe_devices(runtime)},
+                     {"links", describe_links(runtime)}};
   if (parsed->count("json") > 0) {
     fmt::print("{}\n", dump(info, 2));
   } else {

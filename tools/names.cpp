@@ -45,6 +45,11 @@ const char* device_type_name(flagos_device_type_t type) {
   return name_of(names, type);
 }
 
+const char* link_type_name(flagos_link_type_t type) {
+  static constexpr std::array names = {"unknown", "same", "host_memory", "fabric", "pci", "system"};
+  return name_of(names, type);
+}
+
 const char* schedule_class_name(flagos_schedule_class_t schedule_class) {
   static constexpr std::array names = {"serial", "simt", "tile"};
   return name_of(names, schedule_class);
