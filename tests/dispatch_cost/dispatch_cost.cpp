@@ -43,13 +43,15 @@ int pthread_mutex_trylock(pthread_mutex_t* mutex) {
 using namespace flagos::bench;
 
 int main(int argc, char** argv) {
-  if (argc != 5) {
-    std::fprintf(stderr, "usage: %s FOLDER_OF_NULL_PLUGINS PLUGINS CALL COUNT\n", argv[0]);
+  if (argc < 5) {
+    std::fprintf(stderr, "usage: %s FOLDER_OF_NULL_PLUGINS PLUGINS CALL COUNT [PLUGIN_BESIDE]...\n",
+                 argv[0]);
     return 2;
   }
   std::vector<std::string> plugins;
   for (int i = 0; i < std::atoi(argv[2]); ++i)
     plugins.push_back(std::string(argv[1]) + "/libflagos_plugin_null" + std::to_string(i) + ".so");
+  plugins.insert(plugins.end(), argv + 5, argv + argc);
   BenchDevice device(plugins, "nothing", "", "nothing");
   const long count = std::atol(argv[4]);
 
