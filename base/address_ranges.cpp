@@ -19,13 +19,10 @@ constexpr unsigned leaf_bits = 14;     // 1 GiB of addresses per leaf
 constexpr unsigned address_bits = 48;  // what user space has, on all machines we know
 constexpr std::uint64_t granule_bytes = std::uint64_t{1} << granule_bits;
 constexpr std::uint64_t leaf_entries = std::uint64_t{1} << leaf_bits;
-constexpr std::uint64_t root_entries = std::uint64_t{1}
-                                       << (address_bits - granule_bits - leaf_bits);
+constexpr std::uint64_t root_entries = std::uint64_t{1} << (address_bits - granule_bits - leaf_bits);
 constexpr std::uint64_t spare_limit_bytes = std::uint64_t{64} << 30;  // of addresses, not of memory
 
-constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
-  return (value + unit - 1) / unit * unit;
-}
+constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) { return (value + unit - 1) / unit * unit; }
 
 }  // namespace
 
@@ -35,8 +32,7 @@ struct AddressRanges::Leaf {
 
 // Of calloc, so that the system gives memory only for what is used of it.
 AddressRanges::AddressRanges()
-    : root_(static_cast<std::atomic<Leaf*>*>(std::calloc(root_entries, sizeof(std::atomic<Leaf*>))),
-            std::free) {
+    : root_(static_cast<std::atomic<Leaf*>*>(std::calloc(root_entries, sizeof(std::atomic<Leaf*>))), std::free) {
   if (root_ == nullptr) throw std::bad_alloc();
 }
 
@@ -61,8 +57,7 @@ AddressRanges::Found AddressRanges::find(std::uint64_t address) const noexcept {
     void* object = slot->object.load(std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_acquire);
     // A slot that changed under us was released while we looked: the address is in no live range.
-    const bool is_whole =
-        version % 2 == 0 && slot->version.load(std::memory_order_relaxed) == version;
+    const bool is_whole = version % 2 == 0 && slot->version.load(std::memory_order_relaxed) == version;
     if (is_whole && address - base < size_bytes) return {object, base, size_bytes, address - base};
     return {};
   }
@@ -78,8 +73,7 @@ AddressRanges::Found AddressRanges::find_attached(std::uint64_t address) const n
   return {range.object, base, range.size_bytes, address - base};
 }
 
-void AddressRanges::write(Slot& slot, std::uint64_t base, std::uint64_t size_bytes,
-                          void* object) noexcept {
+void AddressRanges::write(Slot& slot, std::uint64_t base, std::uint64_t size_bytes, void* object) noexcept {
   const std::uint32_t version = slot.version.load(std::memory_order_relaxed);
   slot.version.store(version + 1, std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_release);
@@ -135,11 +129,9 @@ void AddressRanges::give_slot(Slot& slot) noexcept {
 
 std::uint64_t AddressRanges::map(std::uint64_t bytes) {
   const std::uint64_t padded = bytes + granule_bytes;
-  void* mapped =
-      mmap(nullptr, padded, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* mapped = mmap(nullptr, padded, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapped == MAP_FAILED)
-    throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES, "no range of {} bytes is left in the address space",
-                bytes);
+    throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES, "no range of {} bytes is left in the address space", bytes);
   const auto start = reinterpret_cast<std::uint64_t>(mapped);
   const std::uint64_t base = round_up(start, granule_bytes);
   unmap(start, base - start);
@@ -151,13 +143,11 @@ void AddressRanges::unmap(std::uint64_t base, std::uint64_t bytes) noexcept {
   if (bytes != 0) munmap(reinterpret_cast<void*>(base), bytes);
 }
 
-std::uint64_t AddressRanges::reserve(std::uint64_t size_bytes, std::uint64_t alignment_bytes,
-                                     void* object) {
+std::uint64_t AddressRanges::reserve(std::uint64_t size_bytes, std::uint64_t alignment_bytes, void* object) {
   const std::uint64_t padding = alignment_bytes > granule_bytes ? alignment_bytes : 0;
   if (size_bytes >> (address_bits - 1) != 0 || padding >> (address_bits - 1) != 0)
-    throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES,
-                "no range of {} bytes aligned to {} is in the address space", size_bytes,
-                alignment_bytes);
+    throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES, "no range of {} bytes aligned to {} is in the address space",
+                size_bytes, alignment_bytes);
   const std::lock_guard lock(mutex_);
   Slot& slot = take_slot(round_up(size_bytes + 1, granule_bytes) + padding);
   const std::uint64_t base = round_up(slot.mapped_base, std::max(alignment_bytes, granule_bytes));
@@ -177,11 +167,10 @@ void AddressRanges::attach(std::uint64_t base, std::uint64_t size_bytes, void* o
   const std::unique_lock lock(attached_mutex_);
   const auto after = attached_.lower_bound(base);
   const bool hits_next = after != attached_.end() && after->first - base < size_bytes;
-  const bool hits_previous = after != attached_.begin() &&
-                             base - std::prev(after)->first < std::prev(after)->second.size_bytes;
+  const bool hits_previous =
+      after != attached_.begin() && base - std::prev(after)->first < std::prev(after)->second.size_bytes;
   if (hits_next || hits_previous)
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "memory of {} bytes at {:#x} overlaps other memory",
-                size_bytes, base);
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "memory of {} bytes at {:#x} overlaps other memory", size_bytes, base);
   attached_.emplace(base, Attached{size_bytes, object});
   count_.fetch_add(1, std::memory_order_relaxed);
 }

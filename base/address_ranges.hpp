@@ -62,8 +62,7 @@ class AddressRanges {
     void* object;
   };
 
-  static void write(Slot& slot, std::uint64_t base, std::uint64_t size_bytes,
-                    void* object) noexcept;
+  static void write(Slot& slot, std::uint64_t base, std::uint64_t size_bytes, void* object) noexcept;
   std::atomic<Slot*>* entry(std::uint64_t granule) const noexcept;
   void make_leaves(std::uint64_t base, std::uint64_t size_bytes);
   void point(std::uint64_t base, std::uint64_t size_bytes, Slot* slot) noexcept;

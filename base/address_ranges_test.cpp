@@ -59,8 +59,8 @@ TEST_CASE("address ranges: alignment") {
 TEST_CASE("address ranges: nothing else is placed in a range") {
   AddressRanges ranges;
   const std::uint64_t base = ranges.reserve(1 << 20, 256, object(4));
-  void* other = mmap(reinterpret_cast<void*>(base), 4096, PROT_READ,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+  void* other =
+      mmap(reinterpret_cast<void*>(base), 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
   CHECK(other == MAP_FAILED);
 }
 

@@ -23,8 +23,7 @@ std::string_view trim(std::string_view text) {
 }
 
 bool is_number(std::string_view text) {
-  return std::all_of(text.begin(), text.end(),
-                     [](char letter) { return letter >= '0' && letter <= '9'; });
+  return std::all_of(text.begin(), text.end(), [](char letter) { return letter >= '0' && letter <= '9'; });
 }
 
 std::string hex(const FilterDevice& device) {
@@ -46,8 +45,7 @@ bool matches(std::string_view entry, std::size_t index, const FilterDevice& devi
     const auto result = std::from_chars(entry.data(), entry.data() + entry.size(), number);
     return result.ec == std::errc() && number == index;
   }
-  if (lower(entry.substr(0, uuid.size())) == uuid)
-    return matches_uuid(entry.substr(uuid.size()), device);
+  if (lower(entry.substr(0, uuid.size())) == uuid) return matches_uuid(entry.substr(uuid.size()), device);
   return lower(device.name).find(lower(entry)) != std::string::npos;
 }
 
@@ -55,8 +53,7 @@ std::string describe(std::span<const FilterDevice> devices) {
   if (devices.empty()) return "there is no device";
   std::string text = "there is";
   for (std::size_t i = 0; i < devices.size(); ++i)
-    text += fmt::format("{} {}: '{}' (uuid:{})", i == 0 ? "" : ",", i, devices[i].name,
-                        hex(devices[i]));
+    text += fmt::format("{} {}: '{}' (uuid:{})", i == 0 ? "" : ",", i, devices[i].name, hex(devices[i]));
   return text;
 }
 
@@ -81,8 +78,7 @@ DeviceSelection select_devices(std::string_view variable, std::string_view filte
       taken[i] = true;
     }
     if (!found)
-      selection.warnings.push_back(
-          fmt::format("{}: '{}' matches no device; {}", variable, entry, describe(devices)));
+      selection.warnings.push_back(fmt::format("{}: '{}' matches no device; {}", variable, entry, describe(devices)));
   }
   for (std::size_t i = 0; is_empty && i < devices.size(); ++i) selection.indices.push_back(i);
   return selection;

@@ -13,9 +13,7 @@ const std::vector<FilterDevice> devices = {
     {"Other 0", {0x10}},
 };
 
-DeviceSelection select(std::string_view filter) {
-  return select_devices("FLAGOS_TEST_DEVICES", filter, devices);
-}
+DeviceSelection select(std::string_view filter) { return select_devices("FLAGOS_TEST_DEVICES", filter, devices); }
 
 TEST_CASE("device filter: nothing asked for takes all") {
   for (const char* filter : {"", " ", ",", " , "}) {
