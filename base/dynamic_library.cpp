@@ -2,9 +2,26 @@
 
 #include <boost/dll/shared_library.hpp>
 
+#include <string_view>
+#include <system_error>
+
 #include "base/error.hpp"
 
 namespace flagos {
+namespace {
+
+// Boost wraps what the dynamic linker said into "load() failed (dlerror system message: ...): Bad file descriptor".
+std::string linker_words(const std::system_error& failure) {
+  constexpr std::string_view before = "(dlerror system message: ";
+  const std::string after = "): " + failure.code().message();
+  const std::string_view text = failure.what();
+  const std::size_t start = text.find(before);
+  if (start == std::string_view::npos || !text.ends_with(after)) return failure.what();
+  const std::size_t first = start + before.size();
+  return std::string(text.substr(first, text.size() - after.size() - first));
+}
+
+}  // namespace
 
 struct DynamicLibrary::State {
   boost::dll::shared_library library;
@@ -14,8 +31,8 @@ DynamicLibrary::DynamicLibrary(const std::string& path) : state_(std::make_uniqu
   boost::dll::fs::path file(path);
   try {
     state_->library.load(file, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
-  } catch (const std::exception& failure) {
-    throw_error(FLAGOS_STATUS_NOT_FOUND, "it cannot be loaded: {}", failure.what());
+  } catch (const std::system_error& failure) {
+    throw_error(FLAGOS_STATUS_NOT_FOUND, "it cannot be loaded: {}", linker_words(failure));
   }
 }
 
