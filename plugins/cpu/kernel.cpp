@@ -96,11 +96,16 @@ struct NativeLaunch {
   flagos_cpu_function_t function;
   const void* arguments;
   flagos_cpu_block_t block{};  // as every thread starts from
+  const std::uint64_t blocks;
+  const std::uint64_t piece;  // blocks that are shared out as one: more only for a giant grid
   FailureSlot failure;
 
   NativeLaunch(flagos_cpu_function_t native, const void* block_arguments, const LaunchShape& shape,
                std::uint32_t shared_bytes) noexcept
-      : function(native), arguments(block_arguments) {
+      : function(native),
+        arguments(block_arguments),
+        blocks(std::uint64_t{shape.grid[0]} * shape.grid[1] * shape.grid[2]),
+        piece(blocks / Job::max_total + 1) {
     block.struct_size = sizeof(block);
     std::copy_n(shape.grid, 3, block.grid);
     std::copy_n(shape.block, 3, block.block);
@@ -125,6 +130,12 @@ struct NativeLaunch {
           [&](flagos_status_t, const char* text) {
             failure.set(FLAGOS_STATUS_EXECUTION_FAILED, text);
           });
+  }
+
+  std::uint64_t pieces() const noexcept { return (blocks - 1) / piece + 1; }
+
+  void run_pieces(std::uint64_t first, std::uint64_t last, Worker& worker) noexcept {
+    run(first * piece, std::min(last * piece, blocks), worker);
   }
 
   void run(std::uint64_t first, std::uint64_t last, Worker& worker) noexcept {
@@ -263,16 +274,16 @@ Failure Kernel::run(const LaunchShape& shape, const void* arguments,
 Failure Kernel::run_native(const LaunchShape& shape, const void* arguments,
                            Worker& worker) const noexcept {
   NativeLaunch launch(native_, arguments, shape, shape.shared_bytes + static_shared_bytes_);
-  const std::uint64_t blocks = std::uint64_t{shape.grid[0]} * shape.grid[1] * shape.grid[2];
+  const std::uint64_t blocks = launch.blocks;
   if (blocks == 1) {
     launch.run_single(worker);
   } else {
     Job job;
     job.body = [](void* context, std::uint64_t first, std::uint64_t last, Worker& helper) {
-      static_cast<NativeLaunch*>(context)->run(first, last, helper);
+      static_cast<NativeLaunch*>(context)->run_pieces(first, last, helper);
     };
     job.context = &launch;
-    job.total = blocks;
+    job.total = launch.pieces();
     const double block_ns = static_cast<double>(block_ps_.load(std::memory_order_relaxed)) / 1000;
     job.expected_ns = static_cast<std::uint64_t>(block_ns * static_cast<double>(blocks));
     const std::uint64_t started_ns = now_ns();

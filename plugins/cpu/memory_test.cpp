@@ -1,9 +1,12 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "plugins/cpu/test_plugin.hpp"
@@ -139,6 +142,36 @@ TEST_CASE("memory: copies of all sizes, also of ranges that overlap") {
   }
   REQUIRE(device.api.stream->synchronize(stream, forever) == FLAGOS_STATUS_OK);
   CHECK(std::memcmp(reinterpret_cast<void*>(memory), model.data(), capacity) == 0);
+}
+
+TEST_CASE("memory: threads that wait for copies and fills help, and every byte is written once") {
+  TestDevice device;
+  flagos_plugin_stream_t* stream = device.stream();
+  constexpr std::uint64_t capacity = 6'000'000;
+  const std::uint64_t memory = device.alloc(2 * capacity);
+  auto* bytes = reinterpret_cast<std::uint8_t*>(memory);
+  for (std::uint64_t i = 0; i < capacity; ++i) bytes[i] = static_cast<std::uint8_t>(i * 31 >> 8);
+  // One waits to the end, one gives up again and again.
+  std::atomic<bool> stop{false};
+  std::thread impatient([&] {
+    while (!stop) {
+      const flagos_status_t status = device.api.stream->synchronize(stream, 5'000);
+      CHECK((status == FLAGOS_STATUS_OK || status == FLAGOS_STATUS_TIMEOUT));
+    }
+  });
+  for (std::uint64_t round = 0; round < 60; ++round) {
+    const std::uint64_t size = 200'000 + round * 97'003;  // from too small to share to split
+    const std::uint8_t pattern = static_cast<std::uint8_t>(round);
+    REQUIRE(device.api.memory->fill(stream, memory + capacity, &pattern, 1, capacity) ==
+            FLAGOS_STATUS_OK);
+    REQUIRE(device.api.memory->copy(stream, memory + capacity, memory, size) == FLAGOS_STATUS_OK);
+    REQUIRE(device.api.stream->synchronize(stream, UINT64_MAX) == FLAGOS_STATUS_OK);
+    CHECK(std::memcmp(bytes, bytes + capacity, size) == 0);
+    CHECK(std::all_of(bytes + capacity + size, bytes + 2 * capacity,
+                      [&](std::uint8_t byte) { return byte == pattern; }));
+  }
+  stop = true;
+  impatient.join();
 }
 
 TEST_CASE("memory: fills of every pattern") {

@@ -116,24 +116,33 @@ void Stream::poison(Failure failure) noexcept {
 // Spinning pays while a worker runs the stream on another processor, or may pick it up there in a
 // moment. On a busy machine the worker may have to share ours: then spinning would only keep it
 // from running.
-bool Stream::spin_for(std::uint64_t count) const noexcept {
+template <typename Done>
+bool Stream::spin_until_done(const Done& is_done) const noexcept {
   const int here = current_processor();
-  bool is_done = false;
+  bool done = false;
   const auto is_over = [&] {
-    is_done = completed_.load() >= count;
+    done = is_done();
     const int where = processor_.load(std::memory_order_relaxed);
-    return is_done || where == here || where == not_running(here);
+    return done || where == here || where == not_running(here);
   };
   if (!spin_until(is_over, pick_up_ns) && processor_.load(std::memory_order_relaxed) >= 0)
     spin_until(is_over, wait_spin_ns);
-  return is_done;
+  return done;
 }
 
 bool Stream::wait_for(std::uint64_t count, const Deadline& deadline) noexcept {
   const auto is_done = [&] { return completed_.load() >= count; };
   if (is_done()) return true;
   if (deadline.is_poll()) return false;
-  return spin_for(count) || signal_.wait(is_done, deadline);
+  // Often the bytes of a copy lie in the cache of the thread that waits for it.
+  const auto may_help = [&] {
+    return is_done() || offer_.load(std::memory_order_relaxed) != nullptr;
+  };
+  while (spin_until_done(may_help)) {
+    if (is_done()) return true;
+    if (!device_.pool().assist(offer_, deadline) && spin_until_done(is_done)) return true;
+  }
+  return signal_.wait(is_done, deadline);
 }
 
 flagos_status_t Stream::synchronize(std::uint64_t timeout_ns) {

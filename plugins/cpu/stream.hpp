@@ -75,7 +75,8 @@ class Stream final : public Task, public Parked {
   ~Stream() override = default;
   std::uint64_t queued_time() const noexcept;
   void wait_for_room() noexcept;
-  bool spin_for(std::uint64_t count) const noexcept;
+  template <typename Done>
+  bool spin_until_done(const Done& is_done) const noexcept;
   static constexpr int not_running(int processor) noexcept {
     return processor < 0 ? processor : ~processor;
   }
@@ -120,6 +121,7 @@ class Stream final : public Task, public Parked {
   alignas(64) std::atomic<std::uint64_t> completed_{0};
   Signal signal_;
   std::atomic<int> processor_{INT_MIN};  // where it runs, or not_running(where it ran last)
+  std::atomic<Job*> offer_{nullptr};     // what a thread that waits may help with
   alignas(64) std::size_t graph_step_ = 0;
   bool woke_here_ = false;        // a thread that waits for this processor
   std::uint64_t started_ns_ = 0;  // of the command that runs; 0 unless profiled

@@ -73,15 +73,15 @@ bool Stream::execute(Command& command, Worker& worker) noexcept {
     }
     case CommandType::copy: {
       const auto& copy = static_cast<CopyCommand&>(command);
-      copy_bytes(copy.target, copy.source, copy.bytes, worker);
+      copy_bytes(copy.target, copy.source, copy.bytes, {worker, offer_});
       return true;
     }
     case CommandType::copy_2d:
-      copy_rows(static_cast<Copy2dCommand&>(command).desc, worker);
+      copy_rows(static_cast<Copy2dCommand&>(command).desc, {worker, offer_});
       return true;
     case CommandType::fill: {
       const auto& fill = static_cast<FillCommand&>(command);
-      fill_bytes(fill.target, fill.pattern, fill.pattern_bytes, fill.bytes, worker);
+      fill_bytes(fill.target, fill.pattern, fill.pattern_bytes, fill.bytes, {worker, offer_});
       return true;
     }
     case CommandType::update: {
@@ -290,11 +290,11 @@ bool Stream::run_node(GraphCommand& command, Worker& worker) noexcept {
       const GraphDetail& fill = *node.detail;
       if (healthy)
         fill_bytes(fill.fill_target, fill.fill_pattern, fill.fill_pattern_bytes, fill.fill_bytes,
-                   worker);
+                   {worker, offer_});
       return true;
     }
     default:  // the two copies; a program holds no other type
-      if (healthy) copy_rows(node.detail->copy, worker);
+      if (healthy) copy_rows(node.detail->copy, {worker, offer_});
       return true;
   }
 }

@@ -265,13 +265,27 @@ void ThreadPool::grow() noexcept {
 
 // Pieces get smaller towards the end, so that all threads finish together.
 bool ThreadPool::claim(Job& job, std::uint64_t& first, std::uint64_t& last) const noexcept {
-  first = job.next.load(std::memory_order_relaxed);
+  std::uint64_t range = job.left.load(std::memory_order_relaxed);
+  std::uint64_t rest;
   do {
-    const std::uint64_t left = job.total - first;
+    const std::uint64_t left = Job::count(range);
     if (left == 0) return false;
     const std::uint64_t share = left / (pieces_per_thread * options_.threads);
+    first = range & UINT32_MAX;
     last = first + std::clamp<std::uint64_t>(share, 1, job.most_at_once);
-  } while (!job.next.compare_exchange_weak(first, last, std::memory_order_relaxed));
+    rest = Job::range(last, range >> 32);
+  } while (!job.left.compare_exchange_weak(range, rest, std::memory_order_relaxed));
+  return true;
+}
+
+// One piece only, since the caller has a deadline.
+bool ThreadPool::claim_last(Job& job, std::uint64_t& index) noexcept {
+  std::uint64_t range = job.left.load(std::memory_order_relaxed);
+  do {
+    if (Job::count(range) == 0) return false;
+    index = (range >> 32) - 1;
+  } while (!job.left.compare_exchange_weak(range, Job::range(range & UINT32_MAX, index),
+                                           std::memory_order_relaxed));
   return true;
 }
 
@@ -288,13 +302,14 @@ bool ThreadPool::run_alone(Job& job, Worker& worker) noexcept {
   std::uint64_t last;
   while (claim(job, first, last)) {
     job.body(job.context, first, last, worker);
-    if (now_ns() > end) return job.next.load(std::memory_order_relaxed) == job.total;
+    if (now_ns() > end) return job.is_taken();
   }
   return true;
 }
 
 void ThreadPool::share(Job& job, Worker& worker) noexcept {
   if (job.total == 1 || options_.threads == 1) return job.body(job.context, 0, job.total, worker);
+  job.left.store(Job::range(0, job.total), std::memory_order_relaxed);
   if (job.expected_ns != 0 && job.expected_ns < alone_ns && run_alone(job, worker)) return;
   publish(job);
   run_pieces(job, worker);
@@ -306,6 +321,8 @@ void ThreadPool::publish(Job& job) noexcept {
   std::uint32_t woken = 0;
   {
     const std::lock_guard lock(mutex_);
+    if (job.offer != nullptr) job.offer->store(&job, std::memory_order_relaxed);
+    if (!job.wakes) return;
     jobs_.push_back(&job);
     job_count_.fetch_add(1);
     const std::uint32_t spinning = spinners_.load();
@@ -317,24 +334,45 @@ void ThreadPool::publish(Job& job) noexcept {
 
 void ThreadPool::retract(Job& job) noexcept {
   const std::lock_guard lock(mutex_);
+  if (job.offer != nullptr) job.offer->store(nullptr, std::memory_order_relaxed);
+  if (!job.wakes) return;
   jobs_.erase(std::find(jobs_.begin(), jobs_.end(), &job));
   job_count_.fetch_sub(1);
 }
 
+void ThreadPool::leave(Job& job) noexcept {
+  job.active.fetch_sub(1);  // the job may be gone from here on
+  job_done_.notify_all();
+}
+
 bool ThreadPool::help(Worker& worker, std::unique_lock<std::mutex>& lock) noexcept {
-  const auto found = std::find_if(jobs_.begin(), jobs_.end(), [this](const Job* job) {
-    return job->helpers + 1 < options_.threads &&
-           job->next.load(std::memory_order_relaxed) < job->total;
-  });
+  const auto found =
+      std::find_if(jobs_.begin(), jobs_.end(), [this](const Job* job) { return has_room(*job); });
   if (found == jobs_.end()) return false;
   Job& job = **found;
   ++job.helpers;
   job.active.fetch_add(1);  // before the mutex goes: its owner cannot leave now
   lock.unlock();
   run_pieces(job, worker);
-  job.active.fetch_sub(1);  // the job may be gone from here on
-  job_done_.notify_all();
+  leave(job);
   lock.lock();
+  return true;
+}
+
+bool ThreadPool::assist(const std::atomic<Job*>& offer, const Deadline& deadline) noexcept {
+  Job* job;
+  {
+    const std::lock_guard lock(mutex_);
+    job = offer.load(std::memory_order_relaxed);
+    if (job == nullptr || !has_room(*job)) return false;
+    ++job->helpers;
+    job->active.fetch_add(1);
+  }
+  Worker self(*this);
+  std::uint64_t index;
+  while (!deadline.has_passed() && claim_last(*job, index))
+    job->body(job->context, index, index + 1, self);
+  leave(*job);
   return true;
 }
 

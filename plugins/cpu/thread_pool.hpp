@@ -86,15 +86,31 @@ class TaskQueue {
 
 // A range of pieces that several threads run. Lives on the stack of the worker that shares it.
 struct Job {
+  static constexpr std::uint64_t max_total = UINT32_MAX;
+
   void (*body)(void* context, std::uint64_t first, std::uint64_t last, Worker& worker) = nullptr;
   void* context = nullptr;
-  std::uint64_t total = 0;
+  std::uint64_t total = 0;                  // at most max_total
   std::uint64_t expected_ns = 0;            // on one thread; 0: not known
   std::uint64_t most_at_once = UINT64_MAX;  // pieces that a thread takes in one go
+  // The bodies are the plugin's own, so that a thread of the application may run some; it finds the
+  // job here. NULL: none may.
+  std::atomic<Job*>* offer = nullptr;
+  bool wakes = true;  // workers; else only such a thread helps
 
-  std::atomic<std::uint64_t> next{0};
+  // What nobody has taken yet, as range() packs it: workers take from the front, threads of the
+  // application from the end. So each finds in its cache what it had there the last time.
+  std::atomic<std::uint64_t> left{0};
   std::atomic<std::uint32_t> active{0};  // helpers inside
   std::uint32_t helpers = 0;             // that ever joined; guarded by the pool's mutex
+
+  static constexpr std::uint64_t range(std::uint64_t first, std::uint64_t end) noexcept {
+    return first | end << 32;
+  }
+  static constexpr std::uint64_t count(std::uint64_t range) noexcept {
+    return (range >> 32) - (range & UINT32_MAX);
+  }
+  bool is_taken() const noexcept { return count(left.load(std::memory_order_relaxed)) == 0; }
 };
 
 class ThreadPool {
@@ -118,6 +134,9 @@ class ThreadPool {
   bool has_waiting() const noexcept { return ready_count_.load(std::memory_order_relaxed) != 0; }
   // Runs all pieces of `job`, with the help of idle workers; returns when all are done.
   void share(Job& job, Worker& worker) noexcept;
+  // Runs pieces of the job in `offer` on the calling thread, one of the application. False when
+  // there is none, or no room for another thread.
+  bool assist(const std::atomic<Job*>& offer, const Deadline& deadline) noexcept;
 
   std::uint32_t thread_count() const noexcept { return options_.threads; }
   std::uint32_t worker_count();
@@ -138,10 +157,15 @@ class ThreadPool {
   void watch() noexcept;
   void grow() noexcept;
   bool claim(Job& job, std::uint64_t& first, std::uint64_t& last) const noexcept;
+  static bool claim_last(Job& job, std::uint64_t& index) noexcept;
   bool run_alone(Job& job, Worker& worker) noexcept;
   void run_pieces(Job& job, Worker& worker) noexcept;
+  bool has_room(const Job& job) const noexcept {
+    return job.helpers + 1 < options_.threads && !job.is_taken();
+  }
   void publish(Job& job) noexcept;
   void retract(Job& job) noexcept;
+  void leave(Job& job) noexcept;
 
   const Host& host_;
   const Options options_;

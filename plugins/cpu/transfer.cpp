@@ -14,9 +14,10 @@
 namespace flagos::cpu {
 namespace {
 
-constexpr std::uint64_t piece_bytes = 512 * 1024;
-constexpr std::uint64_t most_pieces = 8;                // a thread that is held up holds up little
-constexpr std::uint64_t split_bytes = 4 * 1024 * 1024;  // below it one thread is as fast
+constexpr std::uint64_t piece_bytes = 64 * 1024;
+constexpr std::uint64_t most_pieces = 64;               // a thread that is held up holds up little
+constexpr std::uint64_t offer_bytes = 256 * 1024;       // from here on a waiting thread may help
+constexpr std::uint64_t split_bytes = 4 * 1024 * 1024;  // below it a wake costs more than it gains
 constexpr std::uint64_t stream_bytes =
     16 * 1024 * 1024;  // from here on the target would not stay in a cache
 
@@ -26,8 +27,8 @@ std::byte* pointer(flagos_address_t address) noexcept {
 
 // Calls move(offset, size) for all pieces of `size_bytes`, on several threads when that pays.
 template <typename Move>
-void in_pieces(std::uint64_t size_bytes, Worker& worker, const Move& move) noexcept {
-  if (size_bytes < split_bytes) return move(0, size_bytes);
+void in_pieces(std::uint64_t size_bytes, const Mover& mover, const Move& move) noexcept {
+  if (size_bytes < offer_bytes) return move(0, size_bytes);
   struct Context {
     const Move& move;
     std::uint64_t size_bytes;
@@ -41,7 +42,9 @@ void in_pieces(std::uint64_t size_bytes, Worker& worker, const Move& move) noexc
   job.context = &context;
   job.total = (size_bytes + piece_bytes - 1) / piece_bytes;
   job.most_at_once = most_pieces;
-  worker.pool().share(job, worker);
+  job.offer = &mover.offer;
+  job.wakes = size_bytes >= split_bytes;
+  mover.worker.pool().share(job, mover.worker);
 }
 
 // Writes past the caches, which saves reading the target first. The C library does so too, but
@@ -86,14 +89,14 @@ bool is_one_byte(const std::byte* pattern, std::uint32_t pattern_bytes) noexcept
 }  // namespace
 
 void copy_bytes(flagos_address_t target, flagos_address_t source, std::uint64_t size_bytes,
-                Worker& worker) noexcept {
+                const Mover& mover) noexcept {
   const std::uint64_t distance = target > source ? target - source : source - target;
   if (distance < size_bytes) {  // overlapping pieces would have to wait for each other
     std::memmove(pointer(target), pointer(source), size_bytes);
     return;
   }
   const bool streaming = size_bytes >= stream_bytes;
-  in_pieces(size_bytes, worker, [&](std::uint64_t offset, std::uint64_t size) {
+  in_pieces(size_bytes, mover, [&](std::uint64_t offset, std::uint64_t size) {
     if (streaming)
       copy_streaming(pointer(target) + offset, pointer(source) + offset, size);
     else
@@ -101,10 +104,10 @@ void copy_bytes(flagos_address_t target, flagos_address_t source, std::uint64_t 
   });
 }
 
-void copy_rows(const flagos_copy_2d_desc_t& desc, Worker& worker) noexcept {
+void copy_rows(const flagos_copy_2d_desc_t& desc, const Mover& mover) noexcept {
   const std::uint64_t width = desc.width_bytes;
   if (desc.height == 1 || (desc.target_pitch_bytes == width && desc.source_pitch_bytes == width))
-    return copy_bytes(desc.target, desc.source, width * desc.height, worker);
+    return copy_bytes(desc.target, desc.source, width * desc.height, mover);
   // Backwards where a row may be overwritten before it is read.
   const bool backwards = desc.target > desc.source;
   for (std::uint64_t i = 0; i < desc.height; ++i) {
@@ -115,9 +118,9 @@ void copy_rows(const flagos_copy_2d_desc_t& desc, Worker& worker) noexcept {
 }
 
 void fill_bytes(flagos_address_t target, const std::byte* pattern, std::uint32_t pattern_bytes,
-                std::uint64_t size_bytes, Worker& worker) noexcept {
+                std::uint64_t size_bytes, const Mover& mover) noexcept {
   const bool one_byte = is_one_byte(pattern, pattern_bytes);
-  in_pieces(size_bytes, worker, [&](std::uint64_t offset, std::uint64_t size) {
+  in_pieces(size_bytes, mover, [&](std::uint64_t offset, std::uint64_t size) {
     if (one_byte)
       std::memset(pointer(target) + offset, static_cast<int>(pattern[0]), size);
     else
