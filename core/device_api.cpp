@@ -5,6 +5,7 @@
 #include "core/entry.hpp"
 #include "core/event.hpp"
 #include "core/module.hpp"
+#include "core/reaper.hpp"
 #include "core/runtime.hpp"
 #include "core/stream.hpp"
 
@@ -72,6 +73,7 @@ flagos_status_t flagos_device_close(flagos_device_t* device) {
     Pause pause;
     epoch::synchronize();
     object->releases().drain(FLAGOS_TIMEOUT_INFINITE);
+    reaper_forget(*object);
   });
 }
 

@@ -4,6 +4,7 @@
 #include <flagos_plugin.h>
 
 #include <atomic>
+#include <memory>
 
 #include "core/plugin.hpp"
 
@@ -26,7 +27,7 @@ class Marker {
 
  private:
   const Tables& tables_;
-  flagos_plugin_stream_t* stream_ = nullptr;
+  std::shared_ptr<flagos_plugin_stream_t> stream_;  // where there is no event
   flagos_plugin_event_t* event_ = nullptr;
   const bool held_ = false;
   std::atomic<bool> done_{false};

@@ -5,20 +5,22 @@
 #include <thread>
 
 #include "core/marker.hpp"
+#include "core/reaper.hpp"
 #include "core/stream.hpp"
 
 namespace flagos::core {
 
-Marker::Marker(Stream& stream) : tables_(stream.tables()), stream_(stream.native()) {
+Marker::Marker(Stream& stream) : tables_(stream.tables()), stream_(stream.keep_native()) {
   flagos_event_desc_t desc{};
   desc.struct_size = sizeof(desc);
   desc.flags = FLAGOS_EVENT_FLAG_NO_TIMING;
   if (tables_.event.create(stream.device().native(), &desc, &event_) != FLAGOS_STATUS_OK) {
     event_ = nullptr;
-  } else if (tables_.event.record(event_, stream_) != FLAGOS_STATUS_OK) {
+  } else if (tables_.event.record(event_, stream_.get()) != FLAGOS_STATUS_OK) {
     tables_.event.destroy(event_);
     event_ = nullptr;
   }
+  if (event_ != nullptr) stream_.reset();
 }
 
 Marker::~Marker() {
@@ -30,7 +32,7 @@ bool Marker::done() {
   if (held_) return false;
   // Without an event (no memory for one) the whole stream must run dry. A poisoned stream uses nothing any more.
   const flagos_status_t status =
-      event_ != nullptr ? tables_.event.synchronize(event_, 0) : tables_.stream.synchronize(stream_, 0);
+      event_ != nullptr ? tables_.event.synchronize(event_, 0) : tables_.stream.synchronize(stream_.get(), 0);
   if (status == FLAGOS_STATUS_TIMEOUT) return false;
   done_.store(true, std::memory_order_release);
   return true;
@@ -46,8 +48,11 @@ void ReleaseQueue::add(std::function<void()> action) {
     });
   }
   if (markers.empty()) return action();
-  std::lock_guard lock(mutex_);
-  entries_.push_back({std::move(markers), std::move(action)});
+  {
+    std::lock_guard lock(mutex_);
+    entries_.push_back({std::move(markers), std::move(action)});
+  }
+  reaper_watch(device_);
 }
 
 void ReleaseQueue::poll() {

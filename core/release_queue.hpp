@@ -1,5 +1,6 @@
 // Releases that wait until the work that was pending when they were asked for has passed: freed memory, destroyed
-// events, unloaded modules. With nothing pending a release runs at once.
+// events, unloaded modules. With nothing pending a release runs at once; else at a later call that looks at the device,
+// or on the reaper's thread.
 #pragma once
 
 #include <deque>

@@ -12,6 +12,7 @@
 #include "core/entry.hpp"
 #include "core/loader.hpp"
 #include "core/log.hpp"
+#include "core/reaper.hpp"
 #include "core/soft_queue.hpp"
 #include "core/trace.hpp"
 
@@ -93,7 +94,10 @@ Runtime::Runtime(const flagos_runtime_desc_t& desc)
 
 Runtime::~Runtime() {
   plugins_.clear();
-  if (live_runtimes.fetch_sub(1) == 1) soft_shutdown();
+  if (live_runtimes.fetch_sub(1) == 1) {
+    soft_shutdown();
+    reaper_shutdown();
+  }
   flush_trace();
 }
 

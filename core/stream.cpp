@@ -24,15 +24,9 @@ Stream::Stream(Device& device, const flagos_native_t& native_queue, std::uint64_
 }
 
 void Stream::start(flagos_plugin_stream_t* native, const char* slot) {
-  if (native == nullptr)
-    throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from {}", slot);
+  owner_ = own(native, slot);
   native_.store(native, std::memory_order_release);
-  try {
-    device().attach(this);
-  } catch (...) {
-    tables().stream.destroy(native);
-    throw;
-  }
+  device().attach(this);
   // A loss in between set the mode of the streams it saw; it did not see this one.
   if (device().lost() != FLAGOS_STATUS_OK) set_mode(lost);
 }
@@ -43,8 +37,44 @@ void Stream::release() {
   device().detach(this);
   marker_.reset();
   soft_queue.reset();
-  tables().stream.destroy(native());
+  owner_.reset();
   delete this;
+}
+
+std::shared_ptr<flagos_plugin_stream_t> Stream::own(flagos_plugin_stream_t* native, const char* slot) {
+  if (native == nullptr)
+    throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from {}", slot);
+  return {native, [destroy = tables().stream.destroy](flagos_plugin_stream_t* stream) { destroy(stream); }};
+}
+
+std::shared_ptr<flagos_plugin_stream_t> Stream::keep_native() {
+  // With a reset of the plugin's own it stays the same one, and needs no count.
+  if (tables().has.reset) return {std::shared_ptr<void>(), native()};
+  std::lock_guard lock(owner_mutex_);
+  return owner_;
+}
+
+// A new stream in the place of one that failed. The old one goes when nobody can be calling it any more: submissions
+// end with their read sections, and whoever waits keeps it.
+void Stream::replace_native() {
+  struct Old {
+    Ref<Stream> stream;
+    std::shared_ptr<flagos_plugin_stream_t> native;
+  };
+  auto old = std::make_unique<Old>(Old{Ref<Stream>(this), keep_native()});
+  if (tables().stream.synchronize(old->native.get(), FLAGOS_TIMEOUT_INFINITE) == FLAGOS_STATUS_OK) return;
+  if (wrapped_)
+    throw_error(FLAGOS_STATUS_UNSUPPORTED, "the plugin cannot reset a stream on the caller's own queue; wrap another");
+  flagos_plugin_stream_t* created = nullptr;
+  expect(tables().stream.create(device().native(), &desc_, &created), "stream.create");
+  std::shared_ptr<flagos_plugin_stream_t> fresh = own(created, "stream.create");
+  {
+    std::lock_guard lock(owner_mutex_);
+    if (owner_ != old->native) return;  // another thread reset it meanwhile
+    native_.store(fresh.get(), std::memory_order_release);
+    owner_ = std::move(fresh);
+  }
+  epoch::retire([](void* data) { delete static_cast<Old*>(data); }, old.release());
 }
 
 void Stream::on_destroy() {
@@ -87,7 +117,7 @@ flagos_status_t Stream::synchronize(std::uint64_t timeout_ns) {
   }
   while (true) {
     if (device().lost() != FLAGOS_STATUS_OK) return device().lost();
-    const flagos_status_t status = tables().stream.synchronize(native(), deadline.slice_ns());
+    const flagos_status_t status = tables().stream.synchronize(keep_native().get(), deadline.slice_ns());
     if (status == FLAGOS_STATUS_OK) return poison_status();
     if (status != FLAGOS_STATUS_TIMEOUT)
       return device().lost() != FLAGOS_STATUS_OK ? device().lost() : checked(status, "stream.synchronize");
@@ -108,25 +138,8 @@ void Stream::reset() {
   }
   if (tables().has.reset) {
     expect(tables().stream.reset(native()), "stream.reset");
-  } else if (tables().stream.synchronize(native(), FLAGOS_TIMEOUT_INFINITE) != FLAGOS_STATUS_OK) {
-    if (wrapped_)
-      throw_error(FLAGOS_STATUS_UNSUPPORTED,
-                  "the plugin cannot reset a stream on the caller's own queue; wrap another");
-    // A new stream in its place; the old one goes when nobody can be calling it any more.
-    flagos_plugin_stream_t* fresh = nullptr;
-    expect(tables().stream.create(device().native(), &desc_, &fresh), "stream.create");
-    struct Old {
-      Ref<Stream> stream;
-      flagos_plugin_stream_t* native;
-    };
-    auto* old = new Old{Ref<Stream>(this), native_.exchange(fresh, std::memory_order_acq_rel)};
-    epoch::retire(
-        [](void* data) {
-          auto* gone = static_cast<Old*>(data);
-          gone->stream->tables().stream.destroy(gone->native);
-          delete gone;
-        },
-        old);
+  } else {
+    replace_native();
   }
   poison_.store(FLAGOS_STATUS_OK, std::memory_order_release);
   clear_mode(poisoned);
@@ -140,7 +153,7 @@ std::shared_ptr<Marker> Stream::mark() {
     if (mode() & soft) {
       marker_ = std::make_shared<Marker>(tables());
       soft_submit(*this, NotifyCommand{[held = marker_](flagos_status_t) { held->finish(); }});
-    } else if (tables().stream.synchronize(native(), 0) == FLAGOS_STATUS_TIMEOUT) {
+    } else if (tables().stream.synchronize(keep_native().get(), 0) == FLAGOS_STATUS_TIMEOUT) {
       marker_ = std::make_shared<Marker>(*this);
     }
   }

@@ -36,7 +36,10 @@ class Stream : public Child {
   void release() override;
   void on_destroy() override;
 
+  // Good until the end of the read section: a reset may put another in its place.
   flagos_plugin_stream_t* native() const { return native_.load(std::memory_order_acquire); }
+  // For use outside a read section: what is returned keeps it.
+  std::shared_ptr<flagos_plugin_stream_t> keep_native();
   std::uint32_t mode() const { return mode_.load(std::memory_order_acquire); }
   void set_mode(std::uint32_t bits) { mode_.fetch_or(bits, std::memory_order_acq_rel); }
   void clear_mode(std::uint32_t bits) { mode_.fetch_and(~bits, std::memory_order_acq_rel); }
@@ -77,11 +80,15 @@ class Stream : public Child {
  private:
   static flagos_status_t checked_submit(flagos_status_t status, const char* slot);
   void start(flagos_plugin_stream_t* native, const char* slot);
+  std::shared_ptr<flagos_plugin_stream_t> own(flagos_plugin_stream_t* native, const char* slot);
+  void replace_native();
 
   const flagos_stream_desc_t desc_;
   const bool wrapped_ = false;
   std::atomic<std::uint32_t> mode_{0};
   std::atomic<flagos_plugin_stream_t*> native_{nullptr};
+  std::mutex owner_mutex_;
+  std::shared_ptr<flagos_plugin_stream_t> owner_;  // of native_; guarded by owner_mutex_
   std::atomic<bool> touched_{false};
   std::atomic<flagos_status_t> poison_{FLAGOS_STATUS_OK};
   std::mutex marker_mutex_;

@@ -373,6 +373,10 @@ void destroy_stream(flagos_plugin_stream_t* stream) {
 }
 
 flagos_status_t synchronize_stream(flagos_plugin_stream_t* stream, std::uint64_t timeout_ns) {
+  FakeControls::Stop wanted = FakeControls::Stop::wanted;
+  if (timeout_ns != 0 && fake().stop_wait.compare_exchange_strong(wanted, FakeControls::Stop::reached)) {
+    while (fake().stop_wait == FakeControls::Stop::reached) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
   Instance& instance = *stream->device->instance;
   std::shared_ptr<Point> last;
   {
@@ -438,10 +442,12 @@ void fill_tables(Instance& instance) {
   device.get_info = get_info;
   device.open = [](flagos_plugin_instance_t* handle, std::uint32_t, flagos_plugin_device_t** out) {
     *out = new flagos_plugin_device_t{instance_of(handle), 0, {}, false};
+    ++fake().open_devices;
     return flagos_status_t{FLAGOS_STATUS_OK};
   };
   device.close = [](flagos_plugin_device_t* handle) {
     CHECK(handle->blocks.empty());
+    --fake().open_devices;
     delete handle;
   };
   device.query_memory = [](flagos_plugin_device_t* handle, std::uint64_t* out_free, std::uint64_t* out_total) {

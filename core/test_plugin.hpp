@@ -24,11 +24,14 @@ struct FakeOptions {
 
 // Of the whole process; reset by Fake.
 struct FakeControls {
-  std::atomic<bool> hold{false};            // workers start nothing new
+  std::atomic<bool> hold{false};  // workers start nothing new
+  // The next wait for a stream stops before it looks at it: asked for, reached, and free to go on with `none`.
+  enum class Stop { none, wanted, reached };
+  std::atomic<Stop> stop_wait{Stop::none};
   std::atomic<flagos_status_t> submit{0};   // what the next submission returns, once
   std::atomic<flagos_status_t> execute{0};  // what the next operation fails with, once
   std::atomic<std::uint64_t> copies{0}, fills{0}, launches{0}, records{0}, waits{0}, allocs{0}, frees{0}, events{0};
-  std::atomic<std::int64_t> live_allocations{0}, live_events{0}, live_streams{0};
+  std::atomic<std::int64_t> live_allocations{0}, live_events{0}, live_streams{0}, open_devices{0};
   void reset();
   std::vector<std::uint32_t> trail();  // what the kernel "append" was given, in order
 };

@@ -1,0 +1,60 @@
+// Streams: a reset beside threads that wait.
+#include "core/stream.hpp"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <thread>
+
+#include "core/test_plugin.hpp"
+
+using flagos::core::test::Fake;
+using flagos::core::test::fake;
+using flagos::core::test::FakeControls;
+
+namespace {
+
+constexpr std::uint64_t forever = FLAGOS_TIMEOUT_INFINITE;
+
+void pause() { std::this_thread::sleep_for(std::chrono::milliseconds(1)); }
+
+TEST_CASE("a reset without the plugin's own keeps the failed stream for who is just going to wait for it") {
+  Fake f;
+  flagos_stream_t* stream = f.stream();
+  REQUIRE(f.launch(stream, "fail") == FLAGOS_STATUS_OK);
+  CHECK(flagos_stream_synchronize(stream, forever) == FLAGOS_STATUS_EXECUTION_FAILED);
+  REQUIRE(fake().live_streams == 1);
+
+  // A thread has found the plugin's stream and has not looked at it yet.
+  fake().stop_wait = FakeControls::Stop::wanted;
+  flagos_status_t status = FLAGOS_STATUS_OK;
+  std::thread waiting([&] { status = flagos_stream_synchronize(stream, forever); });
+  while (fake().stop_wait != FakeControls::Stop::reached) pause();
+  CHECK(flagos_stream_reset(stream) == FLAGOS_STATUS_OK);
+  CHECK(f.append(stream, 1) == FLAGOS_STATUS_OK);
+  CHECK(flagos_stream_synchronize(stream, forever) == FLAGOS_STATUS_OK);
+  CHECK(fake().live_streams == 2);
+
+  fake().stop_wait = FakeControls::Stop::none;
+  waiting.join();
+  CHECK(status == FLAGOS_STATUS_EXECUTION_FAILED);
+  CHECK(fake().live_streams == 1);
+  CHECK(fake().trail() == std::vector<std::uint32_t>{1});
+}
+
+TEST_CASE("two threads reset one stream, and what was submitted after the first reset is kept") {
+  Fake f;
+  flagos_stream_t* stream = f.stream();
+  for (std::uint32_t round = 0; round < 50; ++round) {
+    REQUIRE(f.launch(stream, "fail") == FLAGOS_STATUS_OK);
+    CHECK(flagos_stream_synchronize(stream, forever) == FLAGOS_STATUS_EXECUTION_FAILED);
+    std::thread other([&] { CHECK(flagos_stream_reset(stream) == FLAGOS_STATUS_OK); });
+    CHECK(flagos_stream_reset(stream) == FLAGOS_STATUS_OK);
+    CHECK(f.append(stream, round) == FLAGOS_STATUS_OK);
+    other.join();
+    CHECK(flagos_stream_synchronize(stream, forever) == FLAGOS_STATUS_OK);
+    CHECK(fake().trail().size() == round + 1);
+  }
+}
+
+}  // namespace
