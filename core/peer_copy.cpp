@@ -191,7 +191,9 @@ flagos_status_t submit_direct(Stream& stream, Device& target_device, Device& sou
     } else {
       status = stream.submit_slow(CopyCommand{target, source, size_bytes});
     }
-    stream.submit_slow(NotifyCommand{[hold](flagos_status_t) { hold->finish(); }});
+    // On a stream that failed meanwhile nothing uses the memory any more.
+    const auto finish = [hold](flagos_status_t) { hold->finish(); };
+    if (stream.submit_slow(NotifyCommand{finish}) != FLAGOS_STATUS_OK) hold->finish();
     return status;
   } catch (...) {
     hold->finish();
