@@ -1629,7 +1629,7 @@ FLAGOS_API flagos_status_t flagos_device_get_locality(flagos_runtime_t* runtime,
    import them here on another device. The blob is opaque; a changed, cut or foreign one is refused. */
 typedef struct flagos_external_t {
   uint32_t struct_size;
-  int32_t fd; /* close-on-exec; an export's receiver closes it; an import borrows it */
+  int32_t fd; /* close-on-exec; an export's receiver closes it, -1 when it failed; an import borrows it */
   uint8_t blob[192];
 } flagos_external_t;
 

@@ -22,6 +22,7 @@ set(FLAGOS_CASE_SOURCES
   cases/elfso.cpp
   cases/entries.cpp
   cases/entries_graph.cpp
+  cases/entries_interop.cpp
   cases/entries_memory.cpp
   cases/entries_module.cpp
   cases/entries_runtime.cpp
@@ -62,6 +63,7 @@ set(FLAGOS_CASE_SOURCES
   cases/neg_codes_objects.cpp
   cases/neg_state.cpp
   cases/neg_values.cpp
+  cases/native_support.cpp
   cases/negatives.cpp
   cases/plugin_probe.cpp
   cases/process.cpp
@@ -71,6 +73,7 @@ set(FLAGOS_CASE_SOURCES
   cases/stream_wait.cpp
   cases/structs.cpp
   cases/structs_graph.cpp
+  cases/structs_interop.cpp
   cases/tl_order.cpp
   cases/tl_timeline.cpp
   cases/work.cpp

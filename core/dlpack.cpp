@@ -172,10 +172,11 @@ std::unique_ptr<Exported<Managed>> make_exported(const Device& device, const fla
 
 // The bytes are as the producer's work so far leaves them, for the consumer or for everybody.
 void order(flagos_stream_t* producer, flagos_stream_t* consumer, Device& device) {
+  Stream* const to = consumer == nullptr ? nullptr : &resolve<Stream>(consumer, "consumer");
   if (producer == nullptr) return;
   Ref<Stream> from(&resolve<Stream>(producer, "producer"));
   check_same_device(device, from->device(), "the producer");
-  if (consumer == nullptr) {
+  if (to == nullptr) {
     from->forbid_capture("flagos_dlpack_export");
     Pause pause;
     const flagos_status_t status = from->synchronize(FLAGOS_TIMEOUT_INFINITE);
@@ -184,14 +185,13 @@ void order(flagos_stream_t* producer, flagos_stream_t* consumer, Device& device)
     return;
   }
   if (producer == consumer) return;
-  Stream& to = resolve<Stream>(consumer, "consumer");
   flagos_event_desc_t desc{};
   desc.struct_size = sizeof(desc);
   desc.flags = FLAGOS_EVENT_FLAG_NO_TIMING;
   const Ref<Event> event = Ref<Event>::adopt(new Event(device, desc));
   const std::shared_ptr<NativeEvent> record = event->current();
   expect(from->submit_slow(RecordCommand{event, record}), "event.record");
-  expect(to.submit_slow(WaitEventCommand{event, record}), "stream.wait_event");
+  expect(to->submit_slow(WaitEventCommand{event, record}), "stream.wait_event");
 }
 
 void* export_tensor(const Device& device, const flagos_tensor_t& tensor, std::uint32_t major, flagos_release_t release,

@@ -144,6 +144,7 @@ flagos_status_t flagos_memory_import(flagos_device_t* device, const flagos_exter
     Device& object = resolve<Device>(device, "device");
     const flagos_external_t& used = check_desc(external, "flagos_external_t");
     require(out_address, "out_address");
+    object.require_feature(FLAGOS_FEATURE_EXPORT_MEMORY, "way to import memory");
     object.throw_if_lost();
     const ExternalBlob blob = open_blob(used);
     flagos_address_t address = 0;

@@ -151,12 +151,19 @@ flagos_status_t flagos_memory_wrap_native(flagos_device_t* device, const flagos_
     require_native(object);
     if (size_bytes == 0) throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "0 bytes of a native object cannot be wrapped");
     object.throw_if_lost();
+    object.releases().poll();  // it may have been wrapped, and freed, before
     Allocation allocation;
     allocation.size_bytes = size_bytes;
     allocation.kind = FLAGOS_MEMORY_KIND_DEVICE;
     expect(object.tables().interop.wrap_native_memory(object.native(), &used, size_bytes, flags, &allocation.base),
            "interop.wrap_native_memory");
-    add_allocation(object, allocation);
+    if (!object.addresses().insert(allocation)) {
+      // With OWN the object would go, which the caller still uses by its other address.
+      if ((flags & FLAGOS_WRAP_FLAG_OWN) == 0) object.tables().memory.free(object.native(), allocation.base);
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} bytes at {:#x} overlap a live allocation of device {}",
+                  size_bytes, allocation.base, object.info().id);
+    }
+    object.count_allocation(1);
     *out_address = allocation.base;
   });
 }

@@ -187,13 +187,21 @@ FLAGOS_CASE("abi.neg.optional_slot_consistency",
       {FLAGOS_FEATURE_PREPARED_LAUNCH, {"kernel", "prepare"}},
       {FLAGOS_FEATURE_PROFILING, {"profiling", "enable"}},
       {FLAGOS_FEATURE_RECOVER, {"device", "recover"}},
-      {FLAGOS_FEATURE_MODULE_GLOBAL, {"module", "get_global"}}};
+      {FLAGOS_FEATURE_MODULE_GLOBAL, {"module", "get_global"}},
+      {FLAGOS_FEATURE_PEER_COPY, {"memory", "copy_peer"}},
+      {FLAGOS_FEATURE_EXPORT_MEMORY, {"interop", "export_memory"}}};
   const auto slots = slots_of(probe.plugin());
   for (const auto& [feature, slot] : natives) {
     t.subcase(std::string(slot.first) + "." + slot.second);
     if (t.support(feature) == FLAGOS_SUPPORT_NATIVE)
       t.check(slot_filled(slots, slot.first, slot.second), "a native feature has its slot");
   }
+  // Any one of these slots makes the feature.
+  const bool shows_or_wraps = std::any_of(slots.begin(), slots.end(), [](const Slot& slot) {
+    return slot.filled && std::string(slot.name).find("native") != std::string::npos;
+  });
+  t.equal(t.support(FLAGOS_FEATURE_NATIVE_OBJECTS) == FLAGOS_SUPPORT_NATIVE, shows_or_wraps,
+          "native objects are a feature when a slot of them is filled");
   t.smoke();
 }
 

@@ -16,8 +16,8 @@ constexpr const char* header_names[] = {
 #include "flagos_header_functions.inc"
 };
 
-bool all_zero(const std::uint8_t* bytes, std::size_t size) {
-  return std::all_of(bytes, bytes + size, [](std::uint8_t byte) { return byte == 0; });
+bool all_zero(const std::vector<std::uint8_t>& bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t byte) { return byte == 0; });
 }
 
 }  // namespace
@@ -30,6 +30,7 @@ const std::vector<Entry>& entries() {
     describe_streams(made);
     describe_modules(made);
     describe_graphs(made);
+    describe_interop(made);
     return made;
   }();
   return all;
@@ -88,10 +89,17 @@ std::string Call::uncleared() const {
     if (!argument.is_out_pointer() || argument.kind == Kind::out_buffer || !argument.cleared ||
         values[i] == 0)
       continue;
+    const auto* const bytes = reinterpret_cast<const std::uint8_t*>(values[i]);
+    std::vector<std::uint8_t> left(bytes, bytes + argument.size);
     // A struct keeps its struct_size.
-    const std::size_t skip = argument.kind == Kind::out_struct ? sizeof(std::uint32_t) : 0;
-    if (!all_zero(reinterpret_cast<const std::uint8_t*>(values[i]) + skip, argument.size - skip))
-      return argument.name;
+    if (argument.kind == Kind::out_struct) std::memset(left.data(), 0, sizeof(std::uint32_t));
+    if (argument.descriptor_offset != 0) {
+      constexpr std::int32_t none = -1;
+      std::uint8_t* const descriptor = left.data() + argument.descriptor_offset;
+      if (std::memcmp(descriptor, &none, sizeof none) != 0) return argument.name + "'s descriptor";
+      std::memset(descriptor, 0, sizeof none);
+    }
+    if (!all_zero(left)) return argument.name;
   }
   return "";
 }

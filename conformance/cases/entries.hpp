@@ -49,6 +49,8 @@ struct Argument {
   std::size_t size = 0;     // of what an out pointer points to; of in_struct
   bool optional = false;    // NULL is allowed
   bool cleared = true;      // zeroed when the call fails
+  std::size_t descriptor_offset =
+      0;  // of a file descriptor in an out struct, -1 when the call fails
   std::function<std::uint64_t(Call&)> valid = {};
   std::vector<Point> points = {};
 
@@ -219,5 +221,6 @@ void describe_memory(std::vector<Entry>& entries);
 void describe_streams(std::vector<Entry>& entries);
 void describe_modules(std::vector<Entry>& entries);
 void describe_graphs(std::vector<Entry>& entries);
+void describe_interop(std::vector<Entry>& entries);
 
 }  // namespace flagos::conformance

@@ -94,6 +94,20 @@ void describe_copies(std::vector<Entry>& entries) {
   entries.push_back(
       FLAGOS_ENTRY(flagos_memory_copy, stream(), target(), source(), target_size(64)));
   entries.push_back(
+      FLAGOS_ENTRY(
+          flagos_memory_copy_peer, stream(), target(), handle("target_device", Type::device),
+          value("source", Kind::address, [](Call& call) { return call.world.spare_memory(); })
+              .point(0, {invalid_argument}),
+          Argument{.name = "source_device",
+                   .kind = Kind::handle,
+                   .type = Type::device,
+                   .valid =
+                       [](Call& call) {
+                         return reinterpret_cast<std::uint64_t>(call.world.spare_device());
+                       }},
+          target_size(64))
+          .feature(FLAGOS_FEATURE_PEER_COPY));
+  entries.push_back(
       FLAGOS_ENTRY(flagos_memory_copy_2d, stream(), in_struct<flagos_copy_2d_desc_t>("desc"))
           .feature(FLAGOS_FEATURE_COPY_2D));
   entries.push_back(FLAGOS_ENTRY(flagos_memory_fill, stream(), target(),

@@ -1,5 +1,7 @@
 #include "conformance/cases/entry_world.hpp"
 
+#include <unistd.h>
+
 #include <cstring>
 #include <numeric>
 
@@ -84,6 +86,9 @@ World::World(const Handles& handles)
   launch_arguments_ = {arg(memory_), arg(memory_), arg_u32(1)};
   node_launch_ = launch_desc({1, 1, 1}, {1, 1, 1}, launch_arguments_);
   spare_device_ = device();
+  exportable_memory_ = memory_;
+  exportable_event_ = event();
+  external_memory_.struct_size = external_event_.struct_size = sizeof(flagos_external_t);
 }
 
 World::~World() { close(); }
@@ -133,6 +138,39 @@ void World::build_memory() {
   t_->ok(flagos_memory_copy(stream(), memory_, from(bytes.data()), bytes.size()),
          "copy to the device");
   t_->ok(flagos_stream_synchronize(stream(), 60'000'000'000u), "wait for the copy");
+  spare_memory_ = 0;
+  t_->ok(flagos_memory_alloc(spare_device_, &desc, &spare_memory_), "allocate as much elsewhere");
+  build_exports();
+}
+
+// Some devices export pinned memory only.
+void World::build_exports() {
+  external_memory_.struct_size = external_event_.struct_size = sizeof(flagos_external_t);
+  external_memory_.fd = external_event_.fd = -1;
+  if (has(FLAGOS_FEATURE_EXPORT_MEMORY)) {
+    auto desc = valid<flagos_memory_desc_t>();
+    desc.size_bytes = memory_size;
+    desc.flags = FLAGOS_MEMORY_FLAG_EXPORTABLE;
+    if (flagos_memory_alloc(device(), &desc, &exportable_memory_) != FLAGOS_STATUS_OK) {
+      desc.kind = FLAGOS_MEMORY_KIND_PINNED;
+      t_->ok(flagos_memory_alloc(device(), &desc, &exportable_memory_),
+             "allocate memory that can be exported");
+    }
+    t_->ok(flagos_memory_export(device(), exportable_memory_, &external_memory_), "export memory");
+  }
+  if (!has(FLAGOS_FEATURE_EXPORT_EVENT)) return;
+  auto desc = valid<flagos_event_desc_t>();
+  desc.flags = FLAGOS_EVENT_FLAG_NO_TIMING | FLAGOS_EVENT_FLAG_EXPORTABLE;
+  t_->ok(flagos_event_create(device(), &desc, &exportable_event_),
+         "create an event that can be exported");
+  t_->ok(flagos_event_export(exportable_event_, &external_event_), "export an event");
+}
+
+void World::close_exports() {
+  for (flagos_external_t* const external : {&external_memory_, &external_event_}) {
+    if (external->struct_size != 0 && external->fd >= 0) ::close(external->fd);
+    external->fd = -1;
+  }
 }
 
 flagos_status_t World::close() {
@@ -147,6 +185,10 @@ flagos_status_t World::close() {
         Type::timeline, Type::memory_pool, Type::event, Type::stream})
     note(destroy_object(type, handle(type)));
   if (memory_ != 0x10000) note(flagos_memory_free(device(), memory_));
+  if (spare_memory_ != 0x10000) note(flagos_memory_free(spare_device_, spare_memory_));
+  note(flagos_memory_free(device(), exportable_memory_));
+  note(flagos_event_destroy(exportable_event_));
+  close_exports();
   note(flagos_device_close(spare_device_));
   note(flagos_device_close(device()));
   return worst;
@@ -345,6 +387,15 @@ void World::describe(flagos_child_node_desc_t& desc) const {
 void World::describe(flagos_profiler_desc_t& desc) const {
   desc.struct_size = sizeof desc;
   desc.capacity = 16;
+}
+
+void World::describe(flagos_tensor_t& tensor) const {
+  static constexpr std::int64_t shape[] = {4, 16};
+  tensor.struct_size = sizeof tensor;
+  tensor.dtype = FLAGOS_DTYPE_FLOAT32;
+  tensor.address = source();
+  tensor.rank = 2;
+  tensor.shape = shape;
 }
 
 std::vector<std::uint64_t> World::snapshot() const {

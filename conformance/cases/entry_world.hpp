@@ -85,6 +85,13 @@ class World {
   flagos_address_t target() const { return memory_ + 2048; }
   flagos_address_t zeros() const { return memory_ + 1024; }  // 64 bytes that stay zero
   flagos_graph_node_t node() const { return node_; }         // an EMPTY node of graph()
+  // As much in the spare device.
+  flagos_address_t spare_memory() const { return spare_memory_; }
+  // What can be exported, and an export of it; 0 where the device cannot.
+  flagos_address_t exportable_memory() const { return exportable_memory_; }
+  flagos_event_t* exportable_event() const { return exportable_event_; }
+  const flagos_external_t& external_memory() const { return external_memory_; }
+  const flagos_external_t& external_event() const { return external_event_; }
   const std::vector<std::uint8_t>& image() const { return image_; }
   const std::string& image_format() const { return image_format_; }
 
@@ -106,6 +113,7 @@ class World {
   void describe(flagos_event_node_desc_t& desc) const;
   void describe(flagos_child_node_desc_t& desc) const;
   void describe(flagos_profiler_desc_t& desc) const;
+  void describe(flagos_tensor_t& tensor) const;
   template <class Desc>
   Desc valid() const {
     Desc desc{};
@@ -123,6 +131,8 @@ class World {
   }
   void build();
   void build_memory();
+  void build_exports();
+  void close_exports();
   void made(flagos_status_t status, const char* what) const;
   void set(Type type, std::uint64_t handle) { handles_[static_cast<std::size_t>(type)] = handle; }
   std::uint64_t make_module() const;
@@ -138,6 +148,11 @@ class World {
   std::string plugin_path_ = "none.so";
   flagos_device_t* spare_device_ = nullptr;
   flagos_address_t memory_ = 0x10000;
+  flagos_address_t spare_memory_ = 0x10000;
+  flagos_address_t exportable_memory_ = 0;
+  flagos_event_t* exportable_event_ = nullptr;
+  flagos_external_t external_memory_{};
+  flagos_external_t external_event_{};
   flagos_graph_node_t node_ = 1;
   std::vector<std::uint8_t> image_;
   std::string image_format_ = "none";

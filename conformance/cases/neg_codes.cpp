@@ -26,7 +26,7 @@ void alloc_rows(std::vector<CodeRow>& rows, const CodeFacts& facts) {
     rows.push_back({entry, "size " + std::to_string(size),
                     change<Desc>("desc", [=](Desc& desc) { desc.size_bytes = size; }),
                     out_of_memory});
-  for (const std::uint64_t flags : {std::uint64_t{2}, std::uint64_t{1} << 63})
+  for (const std::uint64_t flags : {std::uint64_t{4}, std::uint64_t{1} << 63})
     rows.push_back({entry, "flags " + std::to_string(flags),
                     change<Desc>("desc", [=](Desc& desc) { desc.flags = flags; }), unsupported});
   rows.push_back({entry, "an unknown extension",

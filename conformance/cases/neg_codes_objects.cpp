@@ -160,7 +160,11 @@ std::function<void(Call&)> untimed(const char* argument) {
 
 void event_rows(std::vector<CodeRow>& rows) {
   using Desc = flagos_event_desc_t;
-  for (const std::uint32_t flags : {4u, 8u, 0x80000000u})
+  rows.push_back(
+      {"flagos_event_create", "exportable, with timing",
+       change<Desc>("desc", [](Desc& desc) { desc.flags = FLAGOS_EVENT_FLAG_EXPORTABLE; }),
+       FLAGOS_STATUS_INVALID_ARGUMENT});
+  for (const std::uint32_t flags : {8u, 16u, 0x80000000u})
     rows.push_back({"flagos_event_create", "flags " + std::to_string(flags),
                     change<Desc>("desc", [=](Desc& desc) { desc.flags = flags; }), unsupported});
   rows.push_back({"flagos_event_create", "struct_size 4",

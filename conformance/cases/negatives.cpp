@@ -41,7 +41,7 @@ std::vector<Negative> null_handles() {
     for (std::size_t i = 0; i < entry.arguments.size(); ++i) {
       if (!entry.arguments[i].is_handle()) continue;
       auto statuses = refused(entry);
-      if (entry.arguments[i].kind == Kind::taken) {
+      if (entry.arguments[i].kind == Kind::taken || entry.arguments[i].optional) {
         statuses.erase(FLAGOS_STATUS_INVALID_HANDLE);
         statuses.insert(ok);
       }

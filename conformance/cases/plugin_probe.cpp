@@ -201,7 +201,8 @@ std::string inconsistent_set(const flagos_plugin_t& plugin) {
   const std::vector<std::pair<const char*, std::vector<const char*>>> together{
       {"module", {"compile", "free_compiled"}},
       {"kernel", {"prepare", "launch_prepared", "destroy_prepared"}},
-      {"memory", {"host_register", "host_unregister"}}};
+      {"memory", {"host_register", "host_unregister"}},
+      {"interop", {"export_memory", "import_memory"}}};
   for (const auto& [group, names] : together)
     for (const char* const name : names)
       if (slot_filled(slots, group, name) != slot_filled(slots, group, names.front()))
@@ -210,7 +211,8 @@ std::string inconsistent_set(const flagos_plugin_t& plugin) {
       {"memory_pool", plugin.memory_pool},
       {"timeline", plugin.timeline},
       {"graph", plugin.graph},
-      {"profiling", plugin.profiling}};
+      {"profiling", plugin.profiling},
+      {"topology", plugin.topology}};
   for (const auto& [group, table] : optional_groups)
     for (const Slot& slot : slots)
       if (table != nullptr && std::string(slot.group) == group && !slot.filled)

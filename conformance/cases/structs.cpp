@@ -182,17 +182,12 @@ Struct profiler_row() {
   return row;
 }
 
-template <class Info>
-Struct out_struct_row(const char* name, flagos_status_t (*use)(World&, Info*)) {
-  Struct row;
-  row.name = name;
-  row.size = sizeof(Info);
-  row.out = true;
-  row.use = [use](World& world, void* info) { return use(world, static_cast<Info*>(info)); };
-  return row;
-}
-
 }  // namespace
+
+bool usable(const World& world, const Struct& row) {
+  if (row.needs != FLAGOS_FEATURE_COUNT && !world.has(row.needs)) return false;
+  return !row.present || row.present(world);
+}
 
 const std::vector<Struct>& in_structs() {
   static const std::vector<Struct> rows = [] {
@@ -200,53 +195,60 @@ const std::vector<Struct>& in_structs() {
                              stream_row(),  event_row(),   module_row(),  kernel_row(),
                              launch_row(),  prepare_row(), profiler_row()};
     describe_graph_structs(made);
+    describe_interop_structs(made);
     return made;
   }();
   return rows;
 }
 
 const std::vector<Struct>& out_structs() {
-  static const std::vector<Struct> rows{
-      out_struct_row<flagos_version_info_t>(
-          "flagos_version_info_t", [](World&, auto* info) { return flagos_get_version(info); }),
-      out_struct_row<flagos_candidate_info_t>("flagos_candidate_info_t",
-                                              [](World& world, auto* info) {
-                                                return flagos_runtime_get_candidate(world.runtime(),
-                                                                                    0, info);
-                                              }),
-      out_struct_row<flagos_device_info_t>("flagos_device_info_t in flagos_device_describe",
-                                           [](World& world, auto* info) {
-                                             return flagos_device_describe(
-                                                 world.runtime(), world.device_index(), info);
-                                           }),
-      out_struct_row<flagos_device_info_t>(
-          "flagos_device_info_t in flagos_device_get_info",
-          [](World& world, auto* info) { return flagos_device_get_info(world.device(), info); }),
-      out_struct_row<flagos_memory_info_t>("flagos_memory_info_t",
-                                           [](World& world, auto* info) {
-                                             return flagos_memory_get_info(world.device(),
-                                                                           world.memory(), info);
-                                           }),
-      out_struct_row<flagos_memory_pool_statistics_t>("flagos_memory_pool_statistics_t",
-                                                      [](World& world, auto* info) {
-                                                        return flagos_memory_pool_get_statistics(
-                                                            world.pool(), info);
-                                                      }),
-      out_struct_row<flagos_format_info_t>("flagos_format_info_t",
-                                           [](World& world, auto* info) {
-                                             return flagos_module_get_format(world.device(), 0,
-                                                                             info);
-                                           }),
-      out_struct_row<flagos_kernel_info_t>(
-          "flagos_kernel_info_t",
-          [](World& world, auto* info) { return flagos_kernel_get_info(world.kernel(), info); }),
-      out_struct_row<flagos_graph_info_t>(
-          "flagos_graph_info_t",
-          [](World& world, auto* info) { return flagos_graph_get_info(world.graph(), info); }),
-      out_struct_row<flagos_graph_node_info_t>(
-          "flagos_graph_node_info_t", [](World& world, auto* info) {
-            return flagos_graph_get_node_info(world.graph(), world.node(), info);
-          })};
+  static const std::vector<Struct> rows = [] {
+    std::vector<Struct> made{
+        out_struct_row<flagos_version_info_t>(
+            "flagos_version_info_t", [](World&, auto* info) { return flagos_get_version(info); }),
+        out_struct_row<flagos_candidate_info_t>("flagos_candidate_info_t",
+                                                [](World& world, auto* info) {
+                                                  return flagos_runtime_get_candidate(
+                                                      world.runtime(), 0, info);
+                                                }),
+        out_struct_row<flagos_device_info_t>("flagos_device_info_t in flagos_device_describe",
+                                             [](World& world, auto* info) {
+                                               return flagos_device_describe(
+                                                   world.runtime(), world.device_index(), info);
+                                             }),
+        out_struct_row<flagos_device_info_t>(
+            "flagos_device_info_t in flagos_device_get_info",
+            [](World& world, auto* info) { return flagos_device_get_info(world.device(), info); }),
+        out_struct_row<flagos_memory_info_t>("flagos_memory_info_t",
+                                             [](World& world, auto* info) {
+                                               return flagos_memory_get_info(world.device(),
+                                                                             world.memory(), info);
+                                             }),
+        out_struct_row<flagos_memory_pool_statistics_t>("flagos_memory_pool_statistics_t",
+                                                        [](World& world, auto* info) {
+                                                          return flagos_memory_pool_get_statistics(
+                                                              world.pool(), info);
+                                                        }),
+        out_struct_row<flagos_format_info_t>("flagos_format_info_t",
+                                             [](World& world, auto* info) {
+                                               return flagos_module_get_format(world.device(), 0,
+                                                                               info);
+                                             }),
+        out_struct_row<flagos_kernel_info_t>(
+            "flagos_kernel_info_t",
+            [](World& world, auto* info) { return flagos_kernel_get_info(world.kernel(), info); }),
+        out_struct_row<flagos_graph_info_t>(
+            "flagos_graph_info_t",
+            [](World& world, auto* info) { return flagos_graph_get_info(world.graph(), info); }),
+        out_struct_row<flagos_graph_node_info_t>(
+            "flagos_graph_node_info_t", [](World& world, auto* info) {
+              return flagos_graph_get_node_info(world.graph(), world.node(), info);
+            })};
+    for (Struct& row : made)
+      if (row.name.starts_with("flagos_graph")) row.needs = FLAGOS_FEATURE_GRAPH;
+    describe_interop_out_structs(made);
+    return made;
+  }();
   return rows;
 }
 

@@ -1,6 +1,7 @@
 // A plugin that says OK to everything and does nothing: a case that passes on it does not look.
 // Every optional group is there, so that no case is excused by an absent feature.
 #include <flagos_plugin.h>
+#include <sys/mman.h>
 
 #include <cstdint>
 #include <cstdio>
@@ -110,6 +111,8 @@ const flagos_memory_table_t memory_table = {
     },
     [](flagos_plugin_device_t*, void*) { return ok(); },
     [](flagos_plugin_stream_t*, flagos_address_t, std::uint64_t) { return ok(); },
+    [](flagos_plugin_stream_t*, flagos_address_t, flagos_plugin_device_t*, flagos_address_t,
+       flagos_plugin_device_t*, std::uint64_t) { return ok(); },
 };
 
 const flagos_memory_pool_table_t memory_pool_table = {
@@ -277,6 +280,47 @@ const flagos_profiling_table_t profiling_table = {
     },
 };
 
+// ---- interop, topology ----
+
+// An object of no vendor's API.
+flagos_status_t show(flagos_native_t* out) {
+  std::snprintf(out->type, sizeof(out->type), "nothing");
+  out->handle_count = 1;
+  out->handles[0] = 1;
+  return ok();
+}
+
+const flagos_interop_table_t interop_table = {
+    HEAD(flagos_interop_table_t),
+    // A descriptor of an empty file; whoever imports it gets other memory.
+    [](flagos_plugin_device_t*, flagos_address_t, flagos_plugin_external_t* out) {
+      out->fd = memfd_create("nothing", MFD_CLOEXEC);
+      return out->fd >= 0 ? ok() : flagos_status_t{FLAGOS_STATUS_OUT_OF_RESOURCES};
+    },
+    [](flagos_plugin_device_t*, const flagos_plugin_external_t* external, flagos_address_t* out) {
+      return allocate(external->size_bytes, 256, out);
+    },
+    [](flagos_plugin_device_t*, flagos_native_t* out) { return show(out); },
+    [](flagos_plugin_stream_t*, flagos_native_t* out) { return show(out); },
+    [](flagos_plugin_event_t*, flagos_native_t* out) { return show(out); },
+    [](flagos_plugin_device_t*, flagos_address_t, flagos_native_t* out) { return show(out); },
+    [](flagos_plugin_instance_t*, std::uint32_t, const flagos_native_t*, std::uint64_t,
+       flagos_plugin_device_t** out) { return make(out); },
+    [](flagos_plugin_device_t*, const flagos_native_t*, std::uint64_t,
+       flagos_plugin_stream_t** out) { return make(out); },
+    [](flagos_plugin_device_t*, const flagos_native_t*, std::uint64_t,
+       flagos_plugin_event_t** out) { return make(out); },
+    [](flagos_plugin_device_t*, const flagos_native_t*, std::uint64_t size, std::uint64_t,
+       flagos_address_t* out) { return allocate(size, 256, out); },
+};
+
+const flagos_topology_table_t topology_table = {
+    HEAD(flagos_topology_table_t),
+    [](flagos_plugin_instance_t*, std::uint32_t, std::uint32_t, flagos_link_info_t*) {
+      return ok();
+    },
+};
+
 }  // namespace
 
 flagos_status_t flagos_plugin_open(const flagos_host_t* host, flagos_plugin_t* out_plugin) {
@@ -304,6 +348,8 @@ flagos_status_t flagos_plugin_open(const flagos_host_t* host, flagos_plugin_t* o
     plugin.timeline = &timeline_table;
     plugin.graph = &graph_table;
     plugin.profiling = &profiling_table;
+    plugin.interop = &interop_table;
+    plugin.topology = &topology_table;
   }
   std::memcpy(out_plugin, &plugin, plugin.struct_size);
   return status;
