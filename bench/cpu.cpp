@@ -1,10 +1,12 @@
 // The cpu plugin through core: launches, copies, pools and graphs, each beside what a program would do by hand.
 #include <benchmark/benchmark.h>
 
+#include <atomic>
 #include <cstring>
 #include <memory>
 #include <thread>
 
+#include "axpy.h"
 #include "bench_device.hpp"
 
 namespace flagos::bench {
@@ -122,41 +124,78 @@ struct Axpy {
   std::uint32_t rounds;
 };
 constexpr std::uint64_t axpy_elements = 1 << 16;
-constexpr std::uint32_t axpy_rounds = 200;
+constexpr std::uint32_t axpy_blocks = 64;
 
+// The peer: threads that are there already and spin until there is work, each with its fixed share of the blocks. A
+// program by hand can hardly do better, and could not run anything else beside it.
+class HandLoop {
+ public:
+  explicit HandLoop(const Axpy& work) : work_(work) {
+    for (unsigned t = 1; t < count_; ++t) threads_.emplace_back([this, t] { follow(t); });
+  }
+  ~HandLoop() {
+    stop_ = true;
+    for (std::thread& thread : threads_) thread.join();
+  }
+  HandLoop(const HandLoop&) = delete;
+  HandLoop& operator=(const HandLoop&) = delete;
+  void run() {
+    done_ = 0;
+    generation_.fetch_add(1);
+    run_share(0);
+    while (done_.load() != count_ - 1) {
+    }
+  }
+
+ private:
+  void follow(unsigned thread) {
+    for (std::uint64_t seen = 0; !stop_;) {
+      if (generation_.load() == seen) continue;
+      ++seen;
+      run_share(thread);
+      done_.fetch_add(1);
+    }
+  }
+  void run_share(unsigned thread) const {
+    constexpr std::uint64_t share = axpy_elements / axpy_blocks;
+    auto* y = static_cast<float*>(Bytes::pointer(work_.y));
+    const auto* x = static_cast<const float*>(Bytes::pointer(work_.x));
+    for (std::uint64_t block = axpy_blocks * thread / count_;
+         block < axpy_blocks * (thread + 1) / count_; ++block)
+      flagos_bench_axpy(y, x, work_.a, block * share, (block + 1) * share, work_.rounds);
+  }
+
+  const Axpy work_;
+  const unsigned count_ = std::thread::hardware_concurrency();
+  std::atomic<std::uint64_t> generation_{0};
+  std::atomic<unsigned> done_{0};
+  std::atomic<bool> stop_{false};
+  std::vector<std::thread> threads_;
+};
+
+void count_axpy(benchmark::State& state) {
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(axpy_elements) *
+                          state.range(0));
+}
 void axpy_by_hand(benchmark::State& state) {
   Bytes bytes(axpy_elements * sizeof(float));
-  const unsigned threads = std::thread::hardware_concurrency();
-  const auto* x = static_cast<const float*>(Bytes::pointer(bytes.source));
-  auto* y = static_cast<float*>(Bytes::pointer(bytes.target));
-  for (auto _ : state) {
-    const auto work = [&](std::uint64_t first, std::uint64_t last) {
-      for (std::uint32_t r = 0; r < axpy_rounds; ++r) {
-        for (std::uint64_t i = first; i < last; ++i) y[i] += 0.0f * x[i];
-        benchmark::ClobberMemory();
-      }
-    };
-    std::vector<std::thread> pool;
-    for (unsigned t = 1; t < threads; ++t)
-      pool.emplace_back(work, axpy_elements * t / threads, axpy_elements * (t + 1) / threads);
-    work(0, axpy_elements / threads);
-    for (std::thread& thread : pool) thread.join();
-  }
-  state.SetItemsProcessed(state.iterations() *
-                          static_cast<std::int64_t>(axpy_elements * axpy_rounds));
+  HandLoop loop({bytes.source, bytes.target, axpy_elements, 0.0f,
+                 static_cast<std::uint32_t>(state.range(0))});
+  for (auto _ : state) loop.run();
+  count_axpy(state);
 }
 void axpy_flagos(benchmark::State& state) {
   Bytes bytes(axpy_elements * sizeof(float));
-  const Axpy arguments{bytes.source, bytes.target, axpy_elements, 0.0f, axpy_rounds};
+  const Axpy arguments{bytes.source, bytes.target, axpy_elements, 0.0f,
+                       static_cast<std::uint32_t>(state.range(0))};
   flagos_launch_desc_t desc = launch_desc(&arguments, sizeof(arguments));
-  desc.grid[0] = 64;
+  desc.grid[0] = axpy_blocks;
   flagos_kernel_t* kernel = cpu().get_kernel("axpy");
   for (auto _ : state) {
     must(flagos_kernel_launch(cpu().stream, kernel, &desc), "flagos_kernel_launch");
     synchronize();
   }
-  state.SetItemsProcessed(state.iterations() *
-                          static_cast<std::int64_t>(axpy_elements * axpy_rounds));
+  count_axpy(state);
 }
 
 // ---- pool: steady state ----------------------------------------------------------------------------------------------
@@ -188,8 +227,8 @@ BENCHMARK(launch_rate)->UseRealTime();
 BENCHMARK(graph_rate)->UseRealTime();
 BENCHMARK(copy_memcpy)->Arg(4096)->Arg(1 << 20)->Arg(16 << 20)->Arg(256 << 20)->UseRealTime();
 BENCHMARK(copy_flagos)->Arg(4096)->Arg(1 << 20)->Arg(16 << 20)->Arg(256 << 20)->UseRealTime();
-BENCHMARK(axpy_by_hand)->UseRealTime();
-BENCHMARK(axpy_flagos)->UseRealTime();
+BENCHMARK(axpy_by_hand)->Arg(20)->Arg(200)->Arg(2000)->UseRealTime();
+BENCHMARK(axpy_flagos)->Arg(20)->Arg(200)->Arg(2000)->UseRealTime();
 BENCHMARK(pool_alloc_free);
 BENCHMARK(malloc_free);
 

@@ -1,6 +1,8 @@
 /* Kernels of the cpu benchmarks. */
 #include <flagos_cpu_kernel.h>
 
+#include "axpy.h"
+
 FLAGOS_CPU_KERNEL_NO_ARGUMENTS(empty) {
   (void)block;
   (void)arguments;
@@ -26,6 +28,5 @@ FLAGOS_CPU_KERNEL(axpy, axpy_arguments, axpy_parameters) {
   const uint64_t share = (arguments->n + block->grid[0] - 1) / block->grid[0];
   const uint64_t first = share * block->block_index[0];
   const uint64_t last = first + share < arguments->n ? first + share : arguments->n;
-  for (uint32_t r = 0; r < arguments->rounds; ++r)
-    for (uint64_t i = first; i < last; ++i) y[i] += arguments->a * x[i];
+  flagos_bench_axpy(y, x, arguments->a, first, last, arguments->rounds);
 }

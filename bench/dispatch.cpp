@@ -111,6 +111,30 @@ void pool_alloc_free_core(benchmark::State& state) {
   must(flagos_memory_pool_destroy(pool), "flagos_memory_pool_destroy");
 }
 
+// 1,000 launches, and the same as a graph that core replays, since the plugin has none of its own.
+void launches_1000(benchmark::State& state) {
+  BenchDevice& d = device_with(state.range(0));
+  const flagos_launch_desc_t desc = launch_desc(block, sizeof(block));
+  for (auto _ : state) {
+    for (int i = 0; i < 1000; ++i)
+      benchmark::DoNotOptimize(flagos_kernel_launch(d.stream, d.kernel, &desc));
+  }
+}
+void graph_of_1000_emulated(benchmark::State& state) {
+  BenchDevice& d = device_with(state.range(0));
+  const flagos_launch_desc_t desc = launch_desc(block, sizeof(block));
+  must(flagos_stream_begin_capture(d.stream), "flagos_stream_begin_capture");
+  for (int i = 0; i < 1000; ++i)
+    must(flagos_kernel_launch(d.stream, d.kernel, &desc), "flagos_kernel_launch");
+  flagos_graph_t* graph = nullptr;
+  must(flagos_stream_end_capture(d.stream, &graph), "flagos_stream_end_capture");
+  flagos_graph_exec_t* exec = nullptr;
+  must(flagos_graph_instantiate(graph, &exec), "flagos_graph_instantiate");
+  must(flagos_graph_destroy(graph), "flagos_graph_destroy");
+  for (auto _ : state) benchmark::DoNotOptimize(flagos_graph_exec_launch(exec, d.stream));
+  must(flagos_graph_exec_destroy(exec), "flagos_graph_exec_destroy");
+}
+
 #define FLAGOS_BENCH(name) BENCHMARK(name)->ArgName("plugins")->Arg(1)->Arg(6)
 FLAGOS_BENCH(launch_direct);
 FLAGOS_BENCH(launch_core);
@@ -126,6 +150,8 @@ FLAGOS_BENCH(wait_event_core);
 FLAGOS_BENCH(event_query_core);
 FLAGOS_BENCH(stream_query_core);
 FLAGOS_BENCH(pool_alloc_free_core);
+FLAGOS_BENCH(launches_1000);
+FLAGOS_BENCH(graph_of_1000_emulated);
 
 }  // namespace
 }  // namespace flagos::bench
