@@ -149,6 +149,7 @@ TEST_CASE("address ranges: lookups beside changes see a whole range or none") {
   std::atomic<std::uint64_t> wrong{0};
   const std::uint64_t fixed = ranges.reserve(77, 256, object(63));
   std::vector<std::thread> readers;
+  readers.reserve(3);
   for (int r = 0; r < 3; ++r) {
     readers.emplace_back([&] {
       while (!stop.load()) {

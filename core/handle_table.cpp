@@ -32,6 +32,10 @@ const char* tag_name(Tag tag) {
   return names[static_cast<std::uint32_t>(tag)];
 }
 
+HandleTable::~HandleTable() {
+  for (const std::atomic<Page*>& page : pages_) delete page.load(std::memory_order_relaxed);
+}
+
 std::uint64_t HandleTable::insert(Object* object) {
   std::lock_guard lock(mutex_);
   std::uint32_t index = 0;

@@ -15,6 +15,11 @@ namespace flagos::core {
 
 class HandleTable {
  public:
+  HandleTable() = default;
+  ~HandleTable();
+  HandleTable(const HandleTable&) = delete;
+  HandleTable& operator=(const HandleTable&) = delete;
+
   // Takes over the caller's reference and gives the object its handle.
   std::uint64_t insert(Object* object);
   // Ends the handle: from here on it is stale. Gives the table's reference to the caller, who must retire it (see
