@@ -159,6 +159,12 @@ extern "C" flagos_status_t flagos_plugin_open(const flagos_host_t* host,
         std::min(out_plugin->struct_size, static_cast<std::uint32_t>(sizeof(table)));
     const bool agreed =
         host->abi_version_min <= own_version && own_version <= host->abi_version_max;
+    // Without room for the instance and the required groups nobody could close it.
+    const std::size_t least = offsetof(flagos_plugin_t, kernel) + sizeof(table.kernel);
+    if (agreed && table.struct_size < least)
+      flagos::throw_error(FLAGOS_STATUS_INVALID_STRUCT_SIZE,
+                          "flagos_plugin_t: struct_size is {}, at least {} is needed",
+                          out_plugin->struct_size, least);
     if (agreed) {
       table.abi_version = own_version;
       table.instance = to_c(std::make_unique<Instance>(*host).release());
