@@ -52,10 +52,10 @@ AddressRanges::Found AddressRanges::find(std::uint64_t address) const noexcept {
   const Slot* slot = place != nullptr ? place->load(std::memory_order_acquire) : nullptr;
   if (slot != nullptr) {
     const std::uint32_t version = slot->version.load(std::memory_order_acquire);
-    const std::uint64_t base = slot->base.load(std::memory_order_relaxed);
-    const std::uint64_t size_bytes = slot->size_bytes.load(std::memory_order_relaxed);
-    void* object = slot->object.load(std::memory_order_relaxed);
-    std::atomic_thread_fence(std::memory_order_acquire);
+    // Ordered one by one and not by a fence, which the thread sanitizer cannot see; it costs nothing on x86.
+    const std::uint64_t base = slot->base.load(std::memory_order_acquire);
+    const std::uint64_t size_bytes = slot->size_bytes.load(std::memory_order_acquire);
+    void* object = slot->object.load(std::memory_order_acquire);
     // A slot that changed under us was released while we looked: the address is in no live range.
     const bool is_whole = version % 2 == 0 && slot->version.load(std::memory_order_relaxed) == version;
     if (is_whole && address - base < size_bytes) return {object, base, size_bytes, address - base};
@@ -76,10 +76,9 @@ AddressRanges::Found AddressRanges::find_attached(std::uint64_t address) const n
 void AddressRanges::write(Slot& slot, std::uint64_t base, std::uint64_t size_bytes, void* object) noexcept {
   const std::uint32_t version = slot.version.load(std::memory_order_relaxed);
   slot.version.store(version + 1, std::memory_order_relaxed);
-  std::atomic_thread_fence(std::memory_order_release);
-  slot.base.store(base, std::memory_order_relaxed);
-  slot.size_bytes.store(size_bytes, std::memory_order_relaxed);
-  slot.object.store(object, std::memory_order_relaxed);
+  slot.base.store(base, std::memory_order_release);
+  slot.size_bytes.store(size_bytes, std::memory_order_release);
+  slot.object.store(object, std::memory_order_release);
   slot.version.store(version + 2, std::memory_order_release);
 }
 
