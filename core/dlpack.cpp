@@ -1,5 +1,5 @@
 // Tensors in and out in the form of DLPack (https://dmlc.github.io/dlpack), whose structs are laid out here anew.
-#include <atomic>
+#include <algorithm>
 #include <limits>
 #include <memory>
 #include <vector>
@@ -61,21 +61,22 @@ struct Extent {
   std::int64_t end = 0;
 };
 
-std::uint64_t element_bytes(flagos_dtype_t dtype) {
-  const std::uint64_t bits = std::uint64_t{FLAGOS_DTYPE_BITS(dtype)} * FLAGOS_DTYPE_LANES(dtype);
+std::int64_t element_bits(flagos_dtype_t dtype) {
+  const std::int64_t bits = std::int64_t{FLAGOS_DTYPE_BITS(dtype)} * FLAGOS_DTYPE_LANES(dtype);
   if (bits == 0) throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "dtype {:#x} has elements of 0 bits", dtype);
-  return (bits + 7) / 8;
+  return bits;
 }
 
 [[noreturn]] void throw_too_large() {
   throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "the tensor's size does not fit 64 bits");
 }
 
-Extent extent_of(const std::int64_t* shape, const std::int64_t* strides, std::uint32_t rank, std::uint64_t size) {
+// Elements of fewer than 8 bits are packed, as DLPack has them.
+Extent extent_of(const std::int64_t* shape, const std::int64_t* strides, std::uint32_t rank, std::int64_t bits) {
   Extent extent;
+  if (std::find(shape, shape + rank, 0) != shape + rank) return extent;
   std::int64_t dense = 1;
   for (std::uint32_t i = rank; i-- > 0;) {
-    if (shape[i] == 0) return {};
     const std::int64_t stride = strides != nullptr ? strides[i] : dense;
     std::int64_t reach = 0;
     if (__builtin_mul_overflow(shape[i] - 1, stride, &reach) ||
@@ -83,11 +84,10 @@ Extent extent_of(const std::int64_t* shape, const std::int64_t* strides, std::ui
         __builtin_mul_overflow(dense, shape[i], &dense))
       throw_too_large();
   }
-  const auto bytes = static_cast<std::int64_t>(size);
-  if (__builtin_add_overflow(extent.end, 1, &extent.end) || __builtin_mul_overflow(extent.end, bytes, &extent.end) ||
-      __builtin_mul_overflow(extent.first, bytes, &extent.first))
+  if (__builtin_add_overflow(extent.end, 1, &extent.end) || __builtin_mul_overflow(extent.end, bits, &extent.end) ||
+      __builtin_mul_overflow(extent.first, bits, &extent.first))
     throw_too_large();
-  return extent;
+  return {extent.first / 8 - (extent.first % 8 != 0 ? 1 : 0), extent.end / 8 + (extent.end % 8 != 0 ? 1 : 0)};
 }
 
 void check_shape(const std::int64_t* shape, std::uint32_t rank) {
@@ -102,7 +102,7 @@ void check_shape(const std::int64_t* shape, std::uint32_t rank) {
 // Throws unless all elements lie in one allocation, or in host memory that the device works in.
 void check_tensor(Device& device, const flagos_tensor_t& tensor) {
   check_shape(tensor.shape, tensor.rank);
-  const Extent extent = extent_of(tensor.shape, tensor.strides, tensor.rank, element_bytes(tensor.dtype));
+  const Extent extent = extent_of(tensor.shape, tensor.strides, tensor.rank, element_bits(tensor.dtype));
   if (extent.end == extent.first) return;
   const std::uint64_t below = 0 - static_cast<std::uint64_t>(extent.first);
   if (tensor.address == 0 || below > tensor.address)
@@ -138,7 +138,8 @@ std::vector<std::int64_t> dense_strides(const std::vector<std::int64_t>& shape) 
   std::int64_t stride = 1;
   for (std::size_t i = shape.size(); i-- > 0;) {
     strides[i] = stride;
-    stride *= std::max<std::int64_t>(shape[i], 1);
+    // Only without elements it does not fit; then nobody uses it.
+    if (__builtin_mul_overflow(stride, std::max<std::int64_t>(shape[i], 1), &stride)) stride = 0;
   }
   return strides;
 }
@@ -222,7 +223,7 @@ flagos_tensor_t describe(const Device& device, const DlTensor& source) {
   check_shape(source.shape, tensor.rank);
   tensor.dtype = FLAGOS_MAKE_DTYPE(source.dtype.code, source.dtype.bits, source.dtype.lanes);
   const auto data = static_cast<flagos_address_t>(reinterpret_cast<std::uintptr_t>(source.data));
-  const Extent extent = extent_of(source.shape, source.strides, tensor.rank, element_bytes(tensor.dtype));
+  const Extent extent = extent_of(source.shape, source.strides, tensor.rank, element_bits(tensor.dtype));
   if (__builtin_add_overflow(data, source.byte_offset, &tensor.address) || (data == 0 && extent.end != extent.first))
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "data at {:#x} with an offset of {} bytes", data, source.byte_offset);
   tensor.shape = source.shape;

@@ -30,8 +30,13 @@ TransferPort::TransferPort(Device& device) : device_(device) {
   }
 }
 
+// After a failure copies to or from slots may still be running.
 TransferPort::~TransferPort() {
   const Tables& tables = device_.tables();
+  const Deadline forever(FLAGOS_TIMEOUT_INFINITE);
+  while (device_.lost() == FLAGOS_STATUS_OK &&
+         tables.stream.synchronize(stream_, forever.slice_ns()) == FLAGOS_STATUS_TIMEOUT) {
+  }
   for (Slot& slot : slots_) {
     if (slot.event != nullptr) tables.event.destroy(slot.event);
     if (slot.address != 0 && slot.pageable == nullptr) tables.memory.free(device_.native(), slot.address);
@@ -143,7 +148,7 @@ void PeerTransfer::move_by(Device& device) {
 // While one half goes to the target the next comes from the source.
 void PeerTransfer::move_staged() {
   BorrowedPort from(*source_device_);
-  BorrowedPort to(*target_device_);
+  BorrowedPort to(*target_device_);  // ends first: it reads the slots of `from`
   const std::uint64_t count = (size_bytes_ + TransferPort::slot_bytes - 1) / TransferPort::slot_bytes;
   const auto size_of = [&](std::uint64_t i) {
     return std::min(TransferPort::slot_bytes, size_bytes_ - i * TransferPort::slot_bytes);

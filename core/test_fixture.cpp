@@ -29,6 +29,7 @@ Fake::~Fake() {
   CHECK(fake().live_allocations == 0);
   CHECK(fake().live_events == 0);
   CHECK(fake().live_streams == 0);
+  CHECK(fake().registered == 0);
   fake().reset();
 }
 
@@ -56,13 +57,15 @@ flagos_timeline_t* Fake::timeline(std::uint64_t value, flagos_device_t* device) 
   return timeline;
 }
 
-flagos_address_t Fake::alloc(std::uint64_t size_bytes, flagos_memory_kind_t kind) {
+flagos_address_t Fake::alloc(std::uint64_t size_bytes, flagos_memory_kind_t kind, flagos_device_t* device,
+                             std::uint64_t flags) {
   flagos_memory_desc_t desc{};
   desc.struct_size = sizeof(desc);
   desc.kind = kind;
   desc.size_bytes = size_bytes;
+  desc.flags = flags;
   flagos_address_t address = 0;
-  REQUIRE(flagos_memory_alloc(device_, &desc, &address) == FLAGOS_STATUS_OK);
+  REQUIRE(flagos_memory_alloc(device != nullptr ? device : device_, &desc, &address) == FLAGOS_STATUS_OK);
   return address;
 }
 

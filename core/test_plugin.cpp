@@ -75,6 +75,7 @@ struct flagos_plugin_device_t {
   std::uint64_t used = 0;
   std::map<flagos_address_t, std::uint64_t> blocks;
   bool profiling = false;
+  std::map<flagos_address_t, bool> wrapped;  // whether it was given away
 };
 
 namespace flagos::core::test {
@@ -93,6 +94,7 @@ struct Instance {
   flagos_module_table_t module_table;
   flagos_kernel_table_t kernel_table;
   flagos_profiling_table_t profiling_table;
+  flagos_interop_table_t interop_table;
   std::uint64_t next_stream = 1;
   bool stop = false;
   std::thread worker;
@@ -102,6 +104,15 @@ struct Instance {
 };
 
 Instance* instance_of(flagos_plugin_instance_t* instance) { return reinterpret_cast<Instance*>(instance); }
+
+flagos_status_t injected_failure() {
+  if (fake().execute == FLAGOS_STATUS_OK) return FLAGOS_STATUS_OK;
+  std::uint64_t left = fake().execute_after;
+  while (left > 0) {
+    if (fake().execute_after.compare_exchange_weak(left, left - 1)) return FLAGOS_STATUS_OK;
+  }
+  return fake().execute.exchange(0);
+}
 
 flagos_plugin_stream_t* Instance::ready() {
   if (fake().hold) return nullptr;
@@ -130,7 +141,7 @@ void Instance::run() {
       const flagos_status_t result = operation.run(status);
       operation.run = nullptr;
       lock.lock();
-      const flagos_status_t injected = operation.always ? FLAGOS_STATUS_OK : fake().execute.exchange(0);
+      const flagos_status_t injected = operation.always ? FLAGOS_STATUS_OK : injected_failure();
       if (status == FLAGOS_STATUS_OK) status = injected != FLAGOS_STATUS_OK ? injected : result;
     }
     stream->status = status;
@@ -194,6 +205,13 @@ flagos_status_t get_info(flagos_plugin_instance_t* handle, std::uint32_t index, 
   info.type = FLAGOS_DEVICE_TYPE_CPU;
   info.capabilities = FLAGOS_DEVICE_CAPABILITY_ASYNC_SUBMIT | FLAGOS_DEVICE_CAPABILITY_HOST_ADDRESSES |
                       FLAGOS_DEVICE_CAPABILITY_PAGEABLE_KERNEL_ACCESS | FLAGOS_DEVICE_CAPABILITY_FAKE;
+  if ((instance.options.foreign_memory >> index & 1) != 0) {
+    info.type = FLAGOS_DEVICE_TYPE_GPU;
+    info.capabilities &=
+        ~std::uint64_t{FLAGOS_DEVICE_CAPABILITY_HOST_ADDRESSES | FLAGOS_DEVICE_CAPABILITY_PAGEABLE_KERNEL_ACCESS};
+  }
+  info.dlpack_device_type = (instance.options.foreign_memory >> index & 1) != 0 ? 12 : 1;
+  info.dlpack_device_id = static_cast<std::int32_t>(index);
   info.memory_bytes = info.max_allocation_bytes = instance.options.memory_bytes;
   info.allocation_alignment = 256;
   info.compute_units = 1;
@@ -227,6 +245,11 @@ flagos_status_t alloc(flagos_plugin_device_t* device, const flagos_memory_desc_t
 
 void free_block(flagos_plugin_device_t* device, flagos_address_t address) {
   const std::lock_guard lock(device->instance->mutex);
+  if (const auto foreign = device->wrapped.find(address); foreign != device->wrapped.end()) {
+    if (foreign->second) std::free(pointer(address));
+    device->wrapped.erase(foreign);
+    return;
+  }
   const auto found = device->blocks.find(address);
   REQUIRE(found != device->blocks.end());
   device->used -= found->second;
@@ -425,6 +448,68 @@ flagos_status_t get_elapsed(flagos_plugin_event_t* start, flagos_plugin_event_t*
   return FLAGOS_STATUS_OK;
 }
 
+// ---- native objects ----------------------------------------------------------------------------------------------
+
+flagos_status_t show(flagos_native_t* out, const char* type, std::uint64_t object) {
+  std::strcpy(out->type, type);
+  out->handle_count = 1;
+  out->handles[0] = object;
+  return FLAGOS_STATUS_OK;
+}
+
+bool is_native(const flagos_native_t* native, const char* type) {
+  return std::strcmp(native->type, type) == 0 && native->handle_count == 1 && native->handles[0] != 0;
+}
+
+std::uint64_t number(const void* object) { return reinterpret_cast<std::uintptr_t>(object); }
+
+flagos_status_t wrap_stream(flagos_plugin_device_t* device, const flagos_native_t* native, std::uint64_t,
+                            flagos_plugin_stream_t** out) {
+  if (!is_native(native, "fake_stream"))
+    return refused(*device->instance, FLAGOS_STATUS_INVALID_ARGUMENT, "not a fake_stream");
+  return create_stream(device, nullptr, out);
+}
+
+flagos_status_t wrap_event(flagos_plugin_device_t* device, const flagos_native_t* native, std::uint64_t,
+                           flagos_plugin_event_t** out) {
+  if (!is_native(native, "fake_event"))
+    return refused(*device->instance, FLAGOS_STATUS_INVALID_ARGUMENT, "not a fake_event");
+  const auto* known = reinterpret_cast<const flagos_plugin_event_t*>(static_cast<std::uintptr_t>(native->handles[0]));
+  const std::lock_guard lock(device->instance->mutex);
+  *out = new flagos_plugin_event_t{device, false, known->point};
+  ++fake().live_events;
+  return FLAGOS_STATUS_OK;
+}
+
+flagos_status_t wrap_memory(flagos_plugin_device_t* device, const flagos_native_t* native, std::uint64_t,
+                            std::uint64_t flags, flagos_address_t* out) {
+  if (!is_native(native, "fake_memory"))
+    return refused(*device->instance, FLAGOS_STATUS_INVALID_ARGUMENT, "not a fake_memory");
+  const std::lock_guard lock(device->instance->mutex);
+  device->wrapped[native->handles[0]] = (flags & FLAGOS_WRAP_FLAG_OWN) != 0;
+  *out = native->handles[0];
+  return FLAGOS_STATUS_OK;
+}
+
+// wrap_native_device is left out: a plugin may offer a part.
+void fill_interop(flagos_interop_table_t& interop) {
+  interop.get_native_device = [](flagos_plugin_device_t* handle, flagos_native_t* out) {
+    return show(out, "fake_device", number(handle));
+  };
+  interop.get_native_stream = [](flagos_plugin_stream_t* handle, flagos_native_t* out) {
+    return show(out, "fake_stream", number(handle));
+  };
+  interop.get_native_event = [](flagos_plugin_event_t* handle, flagos_native_t* out) {
+    return show(out, "fake_event", number(handle));
+  };
+  interop.get_native_memory = [](flagos_plugin_device_t*, flagos_address_t address, flagos_native_t* out) {
+    return show(out, "fake_memory", address);
+  };
+  interop.wrap_native_stream = wrap_stream;
+  interop.wrap_native_event = wrap_event;
+  interop.wrap_native_memory = wrap_memory;
+}
+
 // The instance is zeroed: what is not set is absent.
 template <typename Table>
 Table& begin(Table& table) {
@@ -441,7 +526,7 @@ void fill_tables(Instance& instance) {
   };
   device.get_info = get_info;
   device.open = [](flagos_plugin_instance_t* handle, std::uint32_t, flagos_plugin_device_t** out) {
-    *out = new flagos_plugin_device_t{instance_of(handle), 0, {}, false};
+    *out = new flagos_plugin_device_t{instance_of(handle), 0, {}, false, {}};
     ++fake().open_devices;
     return flagos_status_t{FLAGOS_STATUS_OK};
   };
@@ -460,6 +545,18 @@ void fill_tables(Instance& instance) {
   memory.free = free_block;
   memory.copy = copy;
   memory.fill = fill;
+  if (instance.options.host_register) {
+    memory.host_register = [](flagos_plugin_device_t*, void* host, std::uint64_t, std::uint32_t,
+                              flagos_address_t* out) {
+      *out = number(host);
+      ++fake().registered;
+      return flagos_status_t{FLAGOS_STATUS_OK};
+    };
+    memory.host_unregister = [](flagos_plugin_device_t*, void*) {
+      --fake().registered;
+      return flagos_status_t{FLAGOS_STATUS_OK};
+    };
+  }
   auto& stream = begin(instance.stream_table);
   stream.create = create_stream;
   stream.destroy = destroy_stream;
@@ -492,6 +589,7 @@ void fill_tables(Instance& instance) {
     return flagos_status_t{FLAGOS_STATUS_OK};
   };
   kernel.launch = launch;
+  fill_interop(begin(instance.interop_table));
   auto& profiling = begin(instance.profiling_table);
   profiling.enable = [](flagos_plugin_device_t* handle, std::uint32_t enabled) {
     const std::lock_guard lock(handle->instance->mutex);
@@ -538,6 +636,7 @@ std::vector<std::uint32_t> FakeControls::trail() {
 void FakeControls::reset() {
   for (auto* count : {&copies, &fills, &launches, &records, &waits, &allocs, &frees, &events}) *count = 0;
   submit = execute = 0;
+  execute_after = 0;
   const std::lock_guard lock(trail_mutex);
   trail_values.clear();
 }
@@ -565,6 +664,7 @@ flagos_status_t open_fake(const flagos_host_t* host, flagos_plugin_t* out_plugin
   plugin.module = &instance->module_table;
   plugin.kernel = &instance->kernel_table;
   if (instance->options.profiling) plugin.profiling = &instance->profiling_table;
+  if (instance->options.native) plugin.interop = &instance->interop_table;
   *out_plugin = plugin;
   return FLAGOS_STATUS_OK;
 }

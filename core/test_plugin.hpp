@@ -18,7 +18,10 @@ struct FakeOptions {
   bool host_functions = false;  // stream.launch_host
   bool wide_fill = false;       // fill takes 8 and 16 bytes
   bool pinned = true;
-  bool profiling = false;  // a record for every operation
+  bool profiling = false;            // a record for every operation
+  std::uint32_t foreign_memory = 0;  // bit per device: the host cannot use its addresses
+  bool host_register = false;
+  bool native = false;  // shows and wraps: a type "fake_<kind>" and the address of the object
   const char* name = "fake";
 };
 
@@ -28,9 +31,11 @@ struct FakeControls {
   // The next wait for a stream stops before it looks at it: asked for, reached, and free to go on with `none`.
   enum class Stop { none, wanted, reached };
   std::atomic<Stop> stop_wait{Stop::none};
-  std::atomic<flagos_status_t> submit{0};   // what the next submission returns, once
-  std::atomic<flagos_status_t> execute{0};  // what the next operation fails with, once
-  std::atomic<std::uint64_t> copies{0}, fills{0}, launches{0}, records{0}, waits{0}, allocs{0}, frees{0}, events{0};
+  std::atomic<flagos_status_t> submit{0};       // what the next submission returns, once
+  std::atomic<flagos_status_t> execute{0};      // what the next operation fails with, once
+  std::atomic<std::uint64_t> execute_after{0};  // that many operations later
+  std::atomic<std::uint64_t> copies{0}, fills{0}, launches{0}, records{0}, waits{0}, allocs{0}, frees{0}, events{0},
+      registered{0};
   std::atomic<std::int64_t> live_allocations{0}, live_events{0}, live_streams{0}, open_devices{0};
   void reset();
   std::vector<std::uint32_t> trail();  // what the kernel "append" was given, in order
@@ -55,7 +60,8 @@ class Fake {
   flagos_stream_t* stream(flagos_device_t* device = nullptr);
   flagos_event_t* event(flagos_device_t* device = nullptr);
   flagos_timeline_t* timeline(std::uint64_t value = 0, flagos_device_t* device = nullptr);
-  flagos_address_t alloc(std::uint64_t size_bytes, flagos_memory_kind_t kind = FLAGOS_MEMORY_KIND_DEVICE);
+  flagos_address_t alloc(std::uint64_t size_bytes, flagos_memory_kind_t kind = FLAGOS_MEMORY_KIND_DEVICE,
+                         flagos_device_t* device = nullptr, std::uint64_t flags = 0);
   // "noop" (), "append" (uint32), "add" (address, uint32 count, uint32 value), "fail" ()
   flagos_kernel_t* kernel(const char* name);
   // One block of one thread of "append".
