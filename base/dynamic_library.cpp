@@ -29,8 +29,11 @@ struct DynamicLibrary::State {
 
 DynamicLibrary::DynamicLibrary(const std::string& path) : state_(std::make_unique<State>()) {
   boost::dll::fs::path file(path);
+  auto mode = boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local;
+  // A bare name is looked for where the dynamic linker looks, never in the current directory.
+  if (path.find('/') == std::string::npos) mode |= boost::dll::load_mode::search_system_folders;
   try {
-    state_->library.load(file, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
+    state_->library.load(file, mode);
   } catch (const std::system_error& failure) {
     throw_error(FLAGOS_STATUS_NOT_FOUND, "it cannot be loaded: {}", linker_words(failure));
   }

@@ -8,6 +8,7 @@ namespace flagos {
 
 class DynamicLibrary {
  public:
+  // A path, or a bare name such as "libvulkan.so.1", which is looked for where the dynamic linker looks.
   // Throws Error (NOT_FOUND) with the dynamic linker's own words.
   explicit DynamicLibrary(const std::string& path);
   ~DynamicLibrary();

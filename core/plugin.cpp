@@ -41,8 +41,7 @@ struct HostServices {
 
   static const char* get_config(flagos_host_context_t* context, const char* name) {
     Plugin& self = plugin(context);
-    // Only our own variables, so that a plugin has no other way into the environment through core.
-    if (!self.environment_ || name == nullptr || std::strncmp(name, "FLAGOS_", 7) != 0) return nullptr;
+    if (!self.environment_ || name == nullptr || !is_open_to_plugins(name)) return nullptr;
     const char* value = ::secure_getenv(name);
     if (value == nullptr) return nullptr;
     try {
@@ -52,6 +51,13 @@ struct HostServices {
     } catch (const std::bad_alloc&) {
       return nullptr;
     }
+  }
+
+  // Our own variables and those that name the user's cache folder: a plugin has no other way into the environment
+  // through core.
+  static bool is_open_to_plugins(const char* name) {
+    return std::strncmp(name, "FLAGOS_", 7) == 0 || std::strcmp(name, "XDG_CACHE_HOME") == 0 ||
+           std::strcmp(name, "HOME") == 0;
   }
 
   static void report_device_error(flagos_host_context_t* context, flagos_plugin_device_t* native,
