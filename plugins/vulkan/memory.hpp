@@ -1,0 +1,118 @@
+// Memory of a device: buffers with an address, small allocations carved out of shared ones.
+//
+// An address of device memory is the buffer's device address; that of pinned and managed memory is
+// the host pointer, and a launch turns it into the device's where the two differ. Where a device
+// address is no host pointer the same range of the host is reserved, so that no host memory can
+// ever have it.
+#pragma once
+
+#include <flagos_plugin.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "plugins/vulkan/driver.hpp"
+
+namespace flagos::vulkan {
+
+class Device;
+
+// One buffer with its memory.
+class Block {
+ public:
+  Block(Device& device, std::uint64_t size_bytes, flagos_memory_kind_t kind);
+  ~Block();
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+
+  VkBuffer buffer() const noexcept { return buffer_; }
+  std::uint64_t address() const noexcept { return address_; }
+  std::uint64_t device_address() const noexcept { return device_address_; }
+  std::byte* host() const noexcept { return host_; }
+  std::uint64_t size_bytes() const noexcept { return size_bytes_; }
+  flagos_memory_kind_t kind() const noexcept { return kind_; }
+  // Its address is one of host memory too: it must not be given out.
+  bool overlaps_host() const noexcept { return overlaps_host_; }
+  bool contains(std::uint64_t address) const noexcept { return address - address_ < size_bytes_; }
+
+  // Chunks only: what is free, offset to size.
+  std::map<std::uint64_t, std::uint64_t> free_ranges;
+  bool is_chunk = false;
+
+ private:
+  void create(std::uint32_t type);
+  void release() noexcept;
+  void reserve_host_range();
+
+  Device& device_;
+  VkDeviceMemory memory_ = VK_NULL_HANDLE;
+  VkBuffer buffer_ = VK_NULL_HANDLE;
+  std::uint64_t address_ = 0;
+  std::uint64_t device_address_ = 0;
+  std::byte* host_ = nullptr;
+  std::uint64_t size_bytes_;
+  void* reserved_ = nullptr;
+  bool overlaps_host_ = false;
+  const flagos_memory_kind_t kind_;
+};
+
+class Heap {
+ public:
+  Heap(Device& device, std::atomic<std::uint64_t>& used_bytes)
+      : device_(device), used_bytes_(used_bytes) {}
+
+  std::uint64_t alloc(const flagos_memory_desc_t& desc);
+  void free(flagos_address_t address) noexcept;
+  std::uint64_t used_bytes() const noexcept { return used_bytes_.load(); }
+
+  // With the instance's lock held. NULL: ordinary host memory.
+  const Block* find(std::uint64_t address) const noexcept;
+  // The address that a kernel must use.
+  std::uint64_t translate(std::uint64_t address) const noexcept {
+    if (!has_translated_) return address;
+    const Block* block = find(address);
+    return block == nullptr ? address : address - block->address() + block->device_address();
+  }
+  bool has_translated() const noexcept { return has_translated_; }
+
+ private:
+  struct Allocation {
+    Block* block;
+    std::uint64_t offset;
+    std::uint64_t size_bytes;
+    std::uint64_t counted_bytes;
+  };
+
+  std::uint64_t place(const flagos_memory_desc_t& desc, std::uint64_t size_bytes,
+                      std::uint64_t counted_bytes);
+  std::uint64_t carve(Block& block, std::uint64_t size_bytes, std::uint64_t alignment,
+                      std::uint64_t counted_bytes);
+  std::unique_ptr<Block> make_block(std::uint64_t size_bytes, std::uint64_t alignment,
+                                    flagos_memory_kind_t kind);
+  Block& insert(std::unique_ptr<Block> block);
+  std::unique_ptr<Block> give_back(const Allocation& allocation) noexcept;
+  void zero(std::uint64_t address, std::uint64_t size_bytes);
+
+  Device& device_;
+  std::atomic<std::uint64_t>& used_bytes_;
+  std::vector<std::unique_ptr<Block>> blocks_;  // by address
+  std::unordered_map<std::uint64_t, Allocation> allocations_;
+  bool has_translated_ = false;
+};
+
+flagos_status_t memory_alloc(flagos_plugin_device_t* device, const flagos_memory_desc_t* desc,
+                             flagos_address_t* out_address) noexcept;
+void memory_free(flagos_plugin_device_t* device, flagos_address_t address) noexcept;
+flagos_status_t memory_copy(flagos_plugin_stream_t* stream, flagos_address_t target,
+                            flagos_address_t source, std::uint64_t size_bytes) noexcept;
+flagos_status_t memory_fill(flagos_plugin_stream_t* stream, flagos_address_t target,
+                            const void* pattern, std::uint32_t pattern_size_bytes,
+                            std::uint64_t size_bytes) noexcept;
+
+}  // namespace flagos::vulkan

@@ -1,0 +1,61 @@
+// A VkQueue of an open device, the timeline semaphore that tells how far it has come, and a thread
+// that looks after work which nobody waits for.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "plugins/vulkan/batch.hpp"
+#include "plugins/vulkan/driver.hpp"
+
+namespace flagos::vulkan {
+
+class Device;
+
+// Guarded by the instance's lock, except for wait_for.
+class Queue {
+ public:
+  Queue(Device& device, std::uint32_t index);
+  ~Queue();
+  Queue(const Queue&) = delete;
+  Queue& operator=(const Queue&) = delete;
+
+  std::unique_ptr<Batch> take();
+  void put_back(std::unique_ptr<Batch> batch) noexcept { free_.push_back(std::move(batch)); }
+  // On failure the batch is still the caller's.
+  void submit(std::unique_ptr<Batch>& batch);
+  // Completes what is done by now.
+  void reap() noexcept;
+  // Ends everything with a failure; the command buffers are not used again.
+  void fail_all(const Failure& failure) noexcept;
+  bool is_idle() const noexcept { return in_flight_.empty(); }
+
+  // Without the lock: waits until the queue has come to `value`, at most so long.
+  VkResult wait_for(std::uint64_t value, std::uint64_t timeout_ns) const noexcept;
+
+  // A stream needs somebody to go on when a batch is done, or does no longer.
+  void attend() noexcept;
+  void leave() noexcept { --attention_; }
+
+  std::uint32_t stream_count = 0;
+
+ private:
+  void serve() noexcept;
+
+  Device& device_;
+  VkQueue handle_ = VK_NULL_HANDLE;
+  VkSemaphore semaphore_ = VK_NULL_HANDLE;
+  std::uint64_t submitted_ = 0;
+  std::vector<std::unique_ptr<Batch>> in_flight_;
+  std::vector<std::unique_ptr<Batch>> free_;
+  std::vector<std::unique_ptr<Batch>> lost_;
+  std::uint32_t attention_ = 0;
+  bool stopping_ = false;
+  std::condition_variable service_;
+  std::thread thread_;
+};
+
+}  // namespace flagos::vulkan
