@@ -70,7 +70,7 @@ FLAGOS_CASE("mod.load.garbage", {.clause = "INVALID_IMAGE: not of the format",
     // Half of them begin as a real image for this machine, so that they get past the first glance.
     if (i % 4 == 1) std::copy_n(image.begin(), std::min<std::size_t>(size, 20), garbage.begin());
     if (i % 4 == 3) std::copy_n(image.begin(), std::min<std::size_t>(size, 64), garbage.begin());
-    check_refused(t, try_load(t, format, garbage), is_elf(image), "random bytes are no image");
+    check_refused(t, try_load(t, format, garbage), is_binary(image), "random bytes are no image");
   }
   check_still_works(t, format, image);
 }
@@ -88,8 +88,8 @@ FLAGOS_CASE("mod.load.truncated", {.clause = "INVALID_IMAGE: truncated",
     t.subcase("cut to " + std::to_string(cut) + " of " + std::to_string(image.size()) + " bytes");
     // A text may be complete without its last lines.
     const flagos_status_t status = try_load(t, format, std::span(image).first(cut));
-    if (!is_elf(image) && status == FLAGOS_STATUS_OK) continue;
-    check_refused(t, status, is_elf(image), "an image that is cut");
+    if (!is_binary(image) && status == FLAGOS_STATUS_OK) continue;
+    check_refused(t, status, is_binary(image), "an image that is cut");
   }
   check_still_works(t, format, image);
 }
@@ -117,7 +117,7 @@ FLAGOS_CASE("mod.load.bitflip",
     t.check(class_fits, "an image that is refused is the caller's fault: " +
                             std::string(flagos_status_get_name(status)));
   }
-  t.check(!is_elf(image) || refused >= 32, "a wrong magic number is refused");
+  t.check(!is_binary(image) || refused >= 32, "a wrong magic number is refused");
   check_still_works(t, format, image);
 }
 
@@ -149,9 +149,9 @@ FLAGOS_CASE("mod.load.version_newer", {.clause = "flagos_module_load",
                                        .isolation = Isolation::own}) {
   std::string format;
   const auto image = good_image(t, &format);
-  if (!is_elf(image)) t.not_supported("the version of this format does not stand in its image");
+  if (!is_binary(image)) t.not_supported("the version of this format does not stand in its image");
   auto newer = image;
-  newer[6] = 2;  // EI_VERSION
+  newer[6] = 2;  // EI_VERSION; in SPIR-V the major version
   const flagos_status_t status = try_load(t, format, newer);
   t.check(status == FLAGOS_STATUS_INVALID_IMAGE || status == FLAGOS_STATUS_UNSUPPORTED,
           "a newer version of the format is refused, found " +

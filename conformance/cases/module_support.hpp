@@ -50,5 +50,7 @@ flagos_status_t try_load(Context& t, const std::string& format, std::span<const 
 
 // An image in a binary format of known magic, as against source text.
 bool is_elf(const std::vector<std::uint8_t>& image);
+bool is_spirv(const std::vector<std::uint8_t>& image);
+bool is_binary(const std::vector<std::uint8_t>& image);
 
 }  // namespace flagos::conformance

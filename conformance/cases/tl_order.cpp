@@ -6,6 +6,7 @@
 #include <array>
 
 #include "conformance/cases/dag.hpp"
+#include "conformance/holding_grid.hpp"
 
 namespace flagos::conformance {
 namespace {
@@ -18,7 +19,7 @@ class Conversation {
     memory_.write(std::vector<std::uint8_t>(256, 0));
     request_ = static_cast<std::uint32_t*>(memory_.pointer());
     reply_ = request_ + 32;
-    launch(t, stream, t.kernel("tl_answer"), {1, 1, 1}, {1, 1, 1},
+    launch(t, stream, t.kernel("tl_answer"), holding_grid(t), {1, 1, 1},
            {arg(memory_.address()), arg(memory_.address(128))});
   }
   ~Conversation() { stop(); }
