@@ -3,7 +3,7 @@
 include(CMakePackageConfigHelpers)
 set(flagos_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/flagos)
 
-foreach(header flagos.h flagos_plugin.h flagos_cpu_kernel.h)
+foreach(header flagos.h flagos_plugin.h flagos_cpu_kernel.h flagos_compiler.h)
   if(EXISTS ${PROJECT_SOURCE_DIR}/abi/${header})
     install(FILES ${PROJECT_SOURCE_DIR}/abi/${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/flagos)
   endif()

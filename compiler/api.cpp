@@ -70,9 +70,7 @@ thread_local std::array<char, 1024> error_text{};
 void set_error(flagos_status_t, const char* text) noexcept {
   std::size_t length = std::min(std::strlen(text), error_text.size() - 1);
   // Cut between characters.
-  while (length > 0 && text[length] != '\0' &&
-         (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80)
-    --length;
+  while (length > 0 && text[length] != '\0' && (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80) --length;
   std::memcpy(error_text.data(), text, length);
   error_text[length] = '\0';
 }
@@ -95,8 +93,8 @@ void check_size(const T& value, std::string_view name) {
     throw_error(FLAGOS_STATUS_INVALID_STRUCT_SIZE, "{}: struct_size is {}, more than any version has", name,
                 value.struct_size);
   if (value.struct_size < sizeof(T))
-    throw_error(FLAGOS_STATUS_INVALID_STRUCT_SIZE, "{}: struct_size is {}, the 1.0 size is {}",
-                name, value.struct_size, sizeof(T));
+    throw_error(FLAGOS_STATUS_INVALID_STRUCT_SIZE, "{}: struct_size is {}, the 1.0 size is {}", name, value.struct_size,
+                sizeof(T));
 }
 
 template <typename T>
@@ -104,21 +102,16 @@ void check_desc(const T* desc, std::string_view name) {
   demand(desc, "desc");
   check_size(*desc, name);
   const auto* bytes = reinterpret_cast<const unsigned char*>(desc);
-  if (std::any_of(bytes + sizeof(T), bytes + desc->struct_size,
-                  [](unsigned char byte) { return byte != 0; }))
-    throw_error(FLAGOS_STATUS_UNSUPPORTED,
-                "{}: a member behind byte {} is set, which this version does not know", name,
+  if (std::any_of(bytes + sizeof(T), bytes + desc->struct_size, [](unsigned char byte) { return byte != 0; }))
+    throw_error(FLAGOS_STATUS_UNSUPPORTED, "{}: a member behind byte {} is set, which this version does not know", name,
                 sizeof(T));
-  if (desc->padding != 0)
-    throw_error(FLAGOS_STATUS_UNSUPPORTED, "{}: padding is {}, not 0", name, desc->padding);
+  if (desc->padding != 0) throw_error(FLAGOS_STATUS_UNSUPPORTED, "{}: padding is {}, not 0", name, desc->padding);
   int length = 0;
   for (const flagos_extension_t* next = desc->next; next; next = next->next) {
     if (++length > FLAGOS_EXTENSION_CHAIN_MAX)
-      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{}: more than {} chained structs", name,
-                  FLAGOS_EXTENSION_CHAIN_MAX);
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{}: more than {} chained structs", name, FLAGOS_EXTENSION_CHAIN_MAX);
     if ((next->type & FLAGOS_EXTENSION_IGNORABLE) == 0)
-      throw_error(FLAGOS_STATUS_UNSUPPORTED, "{}: chained struct of type {} is not known", name,
-                  next->type);
+      throw_error(FLAGOS_STATUS_UNSUPPORTED, "{}: chained struct of type {} is not known", name, next->type);
   }
 }
 
@@ -156,9 +149,8 @@ LoadedPtr load(std::string_view text) {
 void hand_over(const Refused& refused, const flagos_tile_module_desc_t& desc) {
   if (!desc.on_diagnostic) return;
   for (const Diagnostic& diagnostic : refused.diagnostics()) {
-    const flagos_tile_diagnostic_t out{
-        sizeof(out),          diagnostic.line,         diagnostic.column,
-        diagnostic.file_line, diagnostic.file.c_str(), diagnostic.reason.c_str()};
+    const flagos_tile_diagnostic_t out{sizeof(out),          diagnostic.line,         diagnostic.column,
+                                       diagnostic.file_line, diagnostic.file.c_str(), diagnostic.reason.c_str()};
     desc.on_diagnostic(desc.context, &out);
   }
 }
@@ -169,12 +161,10 @@ const Kernel& kernel_of(const Loaded& loaded, std::uint32_t kernel) {
   return loaded.module.kernels[kernel];
 }
 
-flagos_tile_argument_info_t describe(const Loaded& loaded, std::uint32_t kernel,
-                                     std::uint32_t index) {
+flagos_tile_argument_info_t describe(const Loaded& loaded, std::uint32_t kernel, std::uint32_t index) {
   const Kernel& of = kernel_of(loaded, kernel);
   if (index >= of.arguments.size())
-    throw_error(FLAGOS_STATUS_NOT_FOUND, "argument {} of {} of kernel '{}'", index,
-                of.arguments.size(), of.name);
+    throw_error(FLAGOS_STATUS_NOT_FOUND, "argument {} of {} of kernel '{}'", index, of.arguments.size(), of.name);
   flagos_tile_argument_info_t out{};
   out.dtype = info(of.values[index].dtype).abi;
   out.name = of.arguments[index].name.c_str();
@@ -190,8 +180,8 @@ flagos_tile_argument_info_t describe(const Loaded& loaded, std::uint32_t kernel,
 std::vector<ArgumentValue> read_arguments(const flagos_tile_interpret_desc_t& desc) {
   if (desc.argument_count != 0) demand(desc.arguments, "arguments");
   if (desc.argument_count != 0 && desc.argument_stride < sizeof(flagos_tile_argument_t))
-    throw_error(FLAGOS_STATUS_INVALID_STRUCT_SIZE, "argument_stride is {}, the 1.0 size is {}",
-                desc.argument_stride, sizeof(flagos_tile_argument_t));
+    throw_error(FLAGOS_STATUS_INVALID_STRUCT_SIZE, "argument_stride is {}, the 1.0 size is {}", desc.argument_stride,
+                sizeof(flagos_tile_argument_t));
   std::vector<ArgumentValue> values;
   const auto* at = reinterpret_cast<const std::byte*>(desc.arguments);
   for (std::uint32_t i = 0; i < desc.argument_count; ++i, at += desc.argument_stride) {
@@ -205,8 +195,8 @@ std::vector<ArgumentValue> read_arguments(const flagos_tile_interpret_desc_t& de
 void run(const Loaded& loaded, const flagos_tile_interpret_desc_t& desc) {
   const Kernel& kernel = kernel_of(loaded, desc.kernel);
   if (desc.argument_count != kernel.arguments.size())
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "kernel '{}' takes {} arguments, not {}",
-                kernel.name, kernel.arguments.size(), desc.argument_count);
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "kernel '{}' takes {} arguments, not {}", kernel.name,
+                kernel.arguments.size(), desc.argument_count);
   const std::vector<ArgumentValue> arguments = read_arguments(desc);
   Launch launch;
   std::copy_n(desc.grid, 3, launch.grid.begin());
@@ -235,8 +225,7 @@ uint32_t flagos_tile_get_version(void) { return FLAGOS_MAKE_VERSION(kFormMajor, 
 
 const char* flagos_compiler_last_error(void) { return error_text.data(); }
 
-flagos_status_t flagos_tile_module_create(const flagos_tile_module_desc_t* desc,
-                                          flagos_tile_module_t** out_module) {
+flagos_status_t flagos_tile_module_create(const flagos_tile_module_desc_t* desc, flagos_tile_module_t** out_module) {
   if (out_module) *out_module = nullptr;
   return entry([&] {
     demand(out_module, "out_module");
@@ -257,16 +246,15 @@ flagos_status_t flagos_tile_module_destroy(flagos_tile_module_t* module) {
   });
 }
 
-flagos_status_t flagos_tile_module_get_text(flagos_tile_module_t* module, uint64_t flags,
-                                            const char** out_text, uint64_t* out_size_bytes) {
+flagos_status_t flagos_tile_module_get_text(flagos_tile_module_t* module, uint64_t flags, const char** out_text,
+                                            uint64_t* out_size_bytes) {
   if (out_text) *out_text = nullptr;
   if (out_size_bytes) *out_size_bytes = 0;
   return entry([&] {
     const LoadedPtr loaded = handles().find(module);
     demand(out_text, "out_text");
     if ((flags & ~uint64_t{FLAGOS_TILE_TEXT_FLAG_LOCATIONS}) != 0)
-      flagos::throw_error(FLAGOS_STATUS_UNSUPPORTED, "flags are {:#x}; only LOCATIONS (1) is known",
-                          flags);
+      flagos::throw_error(FLAGOS_STATUS_UNSUPPORTED, "flags are {:#x}; only LOCATIONS (1) is known", flags);
     const std::string& text = flags != 0 ? loaded->text_with_locations : loaded->text;
     *out_text = text.c_str();
     if (out_size_bytes) *out_size_bytes = text.size();
@@ -282,8 +270,7 @@ flagos_status_t flagos_tile_module_get_hash(flagos_tile_module_t* module, uint8_
   });
 }
 
-flagos_status_t flagos_tile_module_get_kernel_count(flagos_tile_module_t* module,
-                                                    uint32_t* out_count) {
+flagos_status_t flagos_tile_module_get_kernel_count(flagos_tile_module_t* module, uint32_t* out_count) {
   if (out_count) *out_count = 0;
   return entry([&] {
     const LoadedPtr loaded = handles().find(module);
@@ -292,18 +279,15 @@ flagos_status_t flagos_tile_module_get_kernel_count(flagos_tile_module_t* module
   });
 }
 
-flagos_status_t flagos_tile_module_find_kernel(flagos_tile_module_t* module, const char* name,
-                                               uint32_t* out_kernel) {
+flagos_status_t flagos_tile_module_find_kernel(flagos_tile_module_t* module, const char* name, uint32_t* out_kernel) {
   if (out_kernel) *out_kernel = 0;
   return entry([&] {
     const LoadedPtr loaded = handles().find(module);
     demand(name, "name");
     demand(out_kernel, "out_kernel");
     const auto& kernels = loaded->module.kernels;
-    const auto found = std::find_if(kernels.begin(), kernels.end(),
-                                    [&](const Kernel& k) { return k.name == name; });
-    if (found == kernels.end())
-      flagos::throw_error(FLAGOS_STATUS_NOT_FOUND, "the module has no kernel '{}'", name);
+    const auto found = std::find_if(kernels.begin(), kernels.end(), [&](const Kernel& k) { return k.name == name; });
+    if (found == kernels.end()) flagos::throw_error(FLAGOS_STATUS_NOT_FOUND, "the module has no kernel '{}'", name);
     *out_kernel = static_cast<uint32_t>(found - kernels.begin());
   });
 }
@@ -316,13 +300,12 @@ flagos_status_t flagos_tile_module_get_kernel_info(flagos_tile_module_t* module,
     demand(out_info, "out_info");
     check_size(*out_info, "flagos_tile_kernel_info_t");
     const Kernel& of = kernel_of(*loaded, kernel);
-    write_out(out_info, {0, static_cast<uint32_t>(of.arguments.size()), of.name.c_str(),
-                         loaded->constants[kernel].c_str()});
+    write_out(out_info,
+              {0, static_cast<uint32_t>(of.arguments.size()), of.name.c_str(), loaded->constants[kernel].c_str()});
   });
 }
 
-flagos_status_t flagos_tile_module_get_argument_info(flagos_tile_module_t* module, uint32_t kernel,
-                                                     uint32_t argument,
+flagos_status_t flagos_tile_module_get_argument_info(flagos_tile_module_t* module, uint32_t kernel, uint32_t argument,
                                                      flagos_tile_argument_info_t* out_info) {
   clear_out(out_info);
   return entry([&] {
@@ -333,8 +316,7 @@ flagos_status_t flagos_tile_module_get_argument_info(flagos_tile_module_t* modul
   });
 }
 
-flagos_status_t flagos_tile_module_interpret(flagos_tile_module_t* module,
-                                             const flagos_tile_interpret_desc_t* desc) {
+flagos_status_t flagos_tile_module_interpret(flagos_tile_module_t* module, const flagos_tile_interpret_desc_t* desc) {
   return entry([&] {
     const LoadedPtr loaded = handles().find(module);
     check_desc(desc, "flagos_tile_interpret_desc_t");

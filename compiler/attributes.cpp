@@ -24,8 +24,7 @@ std::string resolve(Attribute& attribute, const AttributeRule& rule, DType dtype
       return attribute.form == Form::list ? "" : "takes a list of integers";
     case Kind::word: {
       const auto& words = rule.choices;
-      if (attribute.form == Form::word &&
-          std::find(words.begin(), words.end(), attribute.text) != words.end())
+      if (attribute.form == Form::word && std::find(words.begin(), words.end(), attribute.text) != words.end())
         return "";
       return fmt::format("is one of {}", fmt::join(words, ", "));
     }
@@ -42,8 +41,7 @@ std::string resolve(Attribute& attribute, const AttributeRule& rule, DType dtype
       const bool readable = attribute.form == Form::number || attribute.form == Form::word;
       const auto bits = readable ? parse_literal(dtype, attribute.text) : std::nullopt;
       if (!bits)
-        return fmt::format("takes a value of type {}, not '{}'", info(dtype).name,
-                           attribute.text.substr(0, 40));
+        return fmt::format("takes a value of type {}, not '{}'", info(dtype).name, attribute.text.substr(0, 40));
       attribute.form = Form::number;
       attribute.integer = static_cast<std::int64_t>(*bits);
       attribute.text.clear();
@@ -76,8 +74,8 @@ void sort_by_name(std::vector<Attribute>& attributes) {
             [](const Attribute& a, const Attribute& b) { return a.name < b.name; });
 }
 
-AttributeProblem resolve_attributes(std::vector<Attribute>& attributes,
-                                    const std::vector<AttributeRule>& rules, DType dtype) {
+AttributeProblem resolve_attributes(std::vector<Attribute>& attributes, const std::vector<AttributeRule>& rules,
+                                    DType dtype) {
   std::vector<Attribute> hints, ordered;
   for (Attribute& attribute : attributes) {
     if (is_hint(attribute)) {
@@ -90,9 +88,8 @@ AttributeProblem resolve_attributes(std::vector<Attribute>& attributes,
     if (!problem.empty()) return {fmt::format("attribute '{}' {}", attribute.name, problem), false};
   }
   for (const AttributeRule& rule : rules) {
-    const auto found =
-        std::find_if(attributes.begin(), attributes.end(),
-                     [&](const Attribute& attribute) { return attribute.name == rule.name; });
+    const auto found = std::find_if(attributes.begin(), attributes.end(),
+                                    [&](const Attribute& attribute) { return attribute.name == rule.name; });
     if (found == attributes.end()) {
       if (rule.required) return {fmt::format("attribute '{}' is missing", rule.name), false};
     } else if (!is_default(*found, rule)) {
@@ -117,8 +114,7 @@ std::string print_attribute(const Attribute& attribute, DType dtype) {
     case Form::number: {
       if (!attribute.text.empty()) return text + "=" + attribute.text;
       // A literal is the only number whose rule is not an integer; parse_rules names them value, pad and eq.
-      const bool literal =
-          attribute.name == "value" || attribute.name == "pad" || attribute.name == "eq";
+      const bool literal = attribute.name == "value" || attribute.name == "pad" || attribute.name == "eq";
       return text + "=" +
              (literal ? print_literal(dtype, static_cast<std::uint64_t>(attribute.integer))
                       : std::to_string(attribute.integer));

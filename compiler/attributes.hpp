@@ -14,8 +14,8 @@ struct AttributeProblem {
 };
 
 // `dtype` is that of literals. Attributes under `hint.` are kept whatever they are.
-AttributeProblem resolve_attributes(std::vector<Attribute>& attributes,
-                                    const std::vector<AttributeRule>& rules, DType dtype);
+AttributeProblem resolve_attributes(std::vector<Attribute>& attributes, const std::vector<AttributeRule>& rules,
+                                    DType dtype);
 bool is_hint(const Attribute& attribute);
 void sort_by_name(std::vector<Attribute>& attributes);
 // "axis=0", "noalias", "pad=-inf"; `dtype` is that of literals.

@@ -60,16 +60,13 @@ struct Codes {  // without the sign
 
 Codes codes_of(const FloatFormat& format) {
   const std::uint64_t mantissa = (std::uint64_t{1} << format.mantissa_bits) - 1;
-  const std::uint64_t exponent = ((std::uint64_t{1} << format.exponent_bits) - 1)
-                                 << format.mantissa_bits;
-  if (!format.has_infinity)
-    return {exponent | mantissa, exponent | mantissa, exponent | (mantissa - 1)};
+  const std::uint64_t exponent = ((std::uint64_t{1} << format.exponent_bits) - 1) << format.mantissa_bits;
+  if (!format.has_infinity) return {exponent | mantissa, exponent | mantissa, exponent | (mantissa - 1)};
   return {exponent, exponent | (std::uint64_t{1} << (format.mantissa_bits - 1)), exponent - 1};
 }
 
 std::uint64_t encode(const FloatFormat& format, double value, Rounding rounding, bool saturate) {
-  const std::uint64_t sign = std::uint64_t{std::signbit(value)}
-                             << (format.exponent_bits + format.mantissa_bits);
+  const std::uint64_t sign = std::uint64_t{std::signbit(value)} << (format.exponent_bits + format.mantissa_bits);
   const Codes codes = codes_of(format);
   if (std::isnan(value)) return sign | codes.nan;
   const std::uint64_t too_large = saturate ? codes.largest : codes.infinity;
@@ -79,17 +76,15 @@ std::uint64_t encode(const FloatFormat& format, double value, Rounding rounding,
 
   int exponent = 0;
   std::frexp(magnitude, &exponent);
-  const int lowest =
-      2 - (1 << (format.exponent_bits - 1));  // exponent of the smallest normal number
+  const int lowest = 2 - (1 << (format.exponent_bits - 1));  // exponent of the smallest normal number
   const int quantum = std::max(exponent - 1, lowest) - format.mantissa_bits;
   const double scaled = std::ldexp(magnitude, -quantum);
   // Adding the count of quanta to the biased exponent carries into the next binade by itself.
-  const auto count = static_cast<std::uint64_t>(
-      rounding == Rounding::nearest_even ? std::nearbyint(scaled) : std::trunc(scaled));
+  const auto count =
+      static_cast<std::uint64_t>(rounding == Rounding::nearest_even ? std::nearbyint(scaled) : std::trunc(scaled));
   const std::uint64_t binade = static_cast<std::uint64_t>(quantum + format.mantissa_bits - lowest);
   const std::uint64_t bits = (binade << format.mantissa_bits) + count;
-  if (bits > codes.largest)
-    return sign | (rounding == Rounding::toward_zero ? codes.largest : too_large);
+  if (bits > codes.largest) return sign | (rounding == Rounding::toward_zero ? codes.largest : too_large);
   return sign | bits;
 }
 
@@ -100,16 +95,14 @@ double decode(const FloatFormat& format, std::uint64_t bits) {
   const Codes codes = codes_of(format);
   double value = 0;
   if (magnitude > codes.largest) {
-    value = format.has_infinity && magnitude == codes.infinity
-                ? std::numeric_limits<double>::infinity()
-                : std::numeric_limits<double>::quiet_NaN();
+    value = format.has_infinity && magnitude == codes.infinity ? std::numeric_limits<double>::infinity()
+                                                               : std::numeric_limits<double>::quiet_NaN();
   } else {
     const auto exponent = static_cast<int>(magnitude >> format.mantissa_bits);
     std::uint64_t mantissa = magnitude & ((std::uint64_t{1} << format.mantissa_bits) - 1);
     if (exponent != 0) mantissa |= std::uint64_t{1} << format.mantissa_bits;
     const int lowest = 2 - (1 << (format.exponent_bits - 1));
-    value = std::ldexp(static_cast<double>(mantissa),
-                       std::max(exponent, 1) - 1 + lowest - format.mantissa_bits);
+    value = std::ldexp(static_cast<double>(mantissa), std::max(exponent, 1) - 1 + lowest - format.mantissa_bits);
   }
   return negative ? -value : value;
 }
@@ -140,10 +133,9 @@ std::string print_float(DType dtype, double value) {
   if (std::isnan(value)) return "nan";
   if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
   std::array<char, 64> buffer{};
-  const auto result =
-      dtype == DType::f64
-          ? std::to_chars(buffer.data(), buffer.data() + buffer.size(), value)
-          : std::to_chars(buffer.data(), buffer.data() + buffer.size(), static_cast<float>(value));
+  const auto result = dtype == DType::f64
+                          ? std::to_chars(buffer.data(), buffer.data() + buffer.size(), value)
+                          : std::to_chars(buffer.data(), buffer.data() + buffer.size(), static_cast<float>(value));
   std::string text(buffer.data(), result.ptr);
   if (text.find_first_of(".e") == std::string::npos) text += ".0";
   return text;
@@ -192,8 +184,7 @@ std::optional<std::uint64_t> parse_literal(DType dtype, std::string_view text) {
   }
   if (is_signed(dtype)) {
     const auto value = parse_whole<std::int64_t>(text);
-    if (!value || decode_int(dtype, static_cast<std::uint64_t>(*value)) != *value)
-      return std::nullopt;
+    if (!value || decode_int(dtype, static_cast<std::uint64_t>(*value)) != *value) return std::nullopt;
     return encode_int(dtype, static_cast<std::uint64_t>(*value));
   }
   const auto value = parse_whole<std::uint64_t>(text);

@@ -11,23 +11,7 @@
 
 namespace flagos::compiler {
 
-enum class DType : std::uint8_t {
-  i1,
-  i8,
-  i16,
-  i32,
-  i64,
-  u8,
-  u16,
-  u32,
-  u64,
-  f16,
-  bf16,
-  f32,
-  f64,
-  f8e4m3,
-  f8e5m2
-};
+enum class DType : std::uint8_t { i1, i8, i16, i32, i64, u8, u16, u32, u64, f16, bf16, f32, f64, f8e4m3, f8e5m2 };
 inline constexpr int kDTypeCount = 15;
 
 enum class DTypeClass : std::uint8_t { boolean, signed_int, unsigned_int, floating };
@@ -46,8 +30,7 @@ std::optional<DType> find_dtype(std::string_view name);
 inline bool is_float(DType dtype) { return info(dtype).dtype_class == DTypeClass::floating; }
 inline bool is_signed(DType dtype) { return info(dtype).dtype_class == DTypeClass::signed_int; }
 inline bool is_int(DType dtype) {
-  return info(dtype).dtype_class == DTypeClass::signed_int ||
-         info(dtype).dtype_class == DTypeClass::unsigned_int;
+  return info(dtype).dtype_class == DTypeClass::signed_int || info(dtype).dtype_class == DTypeClass::unsigned_int;
 }
 // i32, i64: what offsets, extents and strides are.
 inline bool is_index(DType dtype) { return dtype == DType::i32 || dtype == DType::i64; }

@@ -33,17 +33,14 @@ class Combine {
   }
   std::size_t count() const { return count_; }
   DType dtype(std::size_t i) const { return dtypes_[i]; }
-  Words take(std::size_t i) const {
-    return convert(run_.operand(op_, i), run_.operand_type(op_, i).dtype, dtypes_[i]);
-  }
+  Words take(std::size_t i) const { return convert(run_.operand(op_, i), run_.operand_type(op_, i).dtype, dtypes_[i]); }
   void give(std::size_t i, std::size_t at, std::uint64_t bits) const {
     const DType to = run_.operand_type(op_, i).dtype;
     run_.words(op_.results[i])[at] =
         dtypes_[i] == to ? bits : cast_bits(dtypes_[i], to, bits, Rounding::nearest_even, false);
   }
   // values[.][a] = values[.][a] combined with other[.][b]
-  void operator()(std::vector<Words>& values, std::size_t a, const std::vector<Words>& other,
-                  std::size_t b) {
+  void operator()(std::vector<Words>& values, std::size_t a, const std::vector<Words>& other, std::size_t b) {
     if (op_.regions.empty()) {
       values[0][a] = run_scalar(code_, dtypes_[0], op_.word("nan"), values[0][a], other[0][b]);
       return;
@@ -119,9 +116,7 @@ bool is_less(DType dtype, std::uint64_t a, std::uint64_t b) {
   return is_signed(dtype) ? decode_int(dtype, a) < decode_int(dtype, b) : a < b;
 }
 
-bool is_nan(DType dtype, std::uint64_t bits) {
-  return is_float(dtype) && std::isnan(decode_float(dtype, bits));
-}
+bool is_nan(DType dtype, std::uint64_t bits) { return is_float(dtype) && std::isnan(decode_float(dtype, bits)); }
 
 // The first of equal ones; a NaN wins, for min as for max.
 void run_argreduce(Interpreter& run, const Op& op) {
@@ -161,8 +156,7 @@ void run_sort(Interpreter& run, const Op& op) {
       const auto key = [&](std::size_t k) { return in[0][axis.at(o, k, n)]; };
       std::iota(order.begin(), order.end(), std::size_t{0});
       std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        return descending ? is_less(type.dtype, key(b), key(a))
-                          : is_less(type.dtype, key(a), key(b));
+        return descending ? is_less(type.dtype, key(b), key(a)) : is_less(type.dtype, key(a), key(b));
       });
       for (std::size_t i = 0; i < in.size(); ++i)
         for (std::size_t k = 0; k < axis.extent; ++k)
@@ -189,8 +183,7 @@ struct Shape {
 
 // One product after the other, in order; multiplied and added with a rounding each (T is float or double), or wrapping.
 template <typename T>
-void multiply(const Shape& shape, const std::vector<T>& a, const std::vector<T>& b,
-              std::vector<T>& c) {
+void multiply(const Shape& shape, const std::vector<T>& a, const std::vector<T>& b, std::vector<T>& c) {
   for (std::size_t n = 0; n < shape.batch; ++n) {
     for (std::size_t i = 0; i < shape.rows; ++i) {
       T* row = &c[(n * shape.rows + i) * shape.columns];
@@ -217,15 +210,13 @@ std::vector<T> numbers(const Words& words, DType dtype) {
 }
 
 template <typename T>
-void run_product(Interpreter& run, const Op& op, const std::vector<T>& a, const std::vector<T>& b,
-                 std::size_t acc) {
+void run_product(Interpreter& run, const Op& op, const std::vector<T>& a, const std::vector<T>& b, std::size_t acc) {
   const Type& left = run.operand_type(op, 0);
   const Type& out_type = run.result_type(op);
   const auto dim = [](const Type& type, std::size_t back) {
     return static_cast<std::size_t>(type.dims[type.rank - back]);
   };
-  const Shape shape{left.rank == 3 ? dim(left, 3) : 1, dim(left, 2), dim(left, 1),
-                    dim(out_type, 1)};
+  const Shape shape{left.rank == 3 ? dim(left, 3) : 1, dim(left, 2), dim(left, 1), dim(out_type, 1)};
   std::vector<T> c = numbers<T>(run.operand(op, acc), out_type.dtype);
   multiply(shape, a, b, c);
   Words& out = run.result(op);
@@ -241,8 +232,7 @@ void run_product(Interpreter& run, const Op& op, const std::vector<T>& a, const 
 void run_dot(Interpreter& run, const Op& op) {
   const DType dtype = run.operand_type(op, 0).dtype;
   const auto product = [&]<typename T>(T) {
-    run_product<T>(run, op, numbers<T>(run.operand(op, 0), dtype),
-                   numbers<T>(run.operand(op, 1), dtype), 2);
+    run_product<T>(run, op, numbers<T>(run.operand(op, 0), dtype), numbers<T>(run.operand(op, 1), dtype), 2);
   };
   if (!is_float(dtype)) return product(std::uint32_t{});
   if (dtype == DType::f64) return product(double{});
@@ -250,9 +240,7 @@ void run_dot(Interpreter& run, const Op& op) {
 }
 
 // u8 is the exponent of a power of two, with a bias of 127; 255 is NaN.
-float scale(std::uint64_t bits) {
-  return bits == 255 ? NAN : std::ldexp(1.0F, static_cast<int>(bits) - 127);
-}
+float scale(std::uint64_t bits) { return bits == 255 ? NAN : std::ldexp(1.0F, static_cast<int>(bits) - 127); }
 
 void run_dot_scaled(Interpreter& run, const Op& op) {
   const Type& left = run.operand_type(op, 0);
@@ -271,36 +259,30 @@ void run_dot_scaled(Interpreter& run, const Op& op) {
 void run_philox(Interpreter& run, const Op& op) {
   const auto number = [&](std::size_t k, std::size_t i) {
     const Words& words = run.operand(op, k);
-    return static_cast<std::uint64_t>(
-        decode_int(run.operand_type(op, k).dtype, words[words.size() == 1 ? 0 : i]));
+    return static_cast<std::uint64_t>(decode_int(run.operand_type(op, k).dtype, words[words.size() == 1 ? 0 : i]));
   };
   const std::uint64_t seed = number(0, 0);
-  const std::array<std::uint32_t, 2> key{static_cast<std::uint32_t>(seed),
-                                         static_cast<std::uint32_t>(seed >> 32)};
+  const std::array<std::uint32_t, 2> key{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};
   const std::size_t count = run.operand(op, 1).size();
   for (std::size_t k = 0; k < 4; ++k) run.result(op, k);
   for (std::size_t i = 0; i < count; ++i) {
     const std::uint64_t offset = number(1, i);
     const std::uint64_t stream = op.operands.size() > 2 ? number(2, i) : 0;
-    const auto random =
-        philox({static_cast<std::uint32_t>(offset), static_cast<std::uint32_t>(offset >> 32),
-                static_cast<std::uint32_t>(stream), static_cast<std::uint32_t>(stream >> 32)},
-               key);
+    const auto random = philox({static_cast<std::uint32_t>(offset), static_cast<std::uint32_t>(offset >> 32),
+                                static_cast<std::uint32_t>(stream), static_cast<std::uint32_t>(stream >> 32)},
+                               key);
     for (std::size_t k = 0; k < 4; ++k) run.words(op.results[k])[i] = random[k];
   }
 }
 
 }  // namespace
 
-std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter,
-                                    std::array<std::uint32_t, 2> key) {
+std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) {
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t even = std::uint64_t{0xD2511F53} * counter[0];
     const std::uint64_t odd = std::uint64_t{0xCD9E8D57} * counter[2];
-    counter = {static_cast<std::uint32_t>(odd >> 32) ^ counter[1] ^ key[0],
-               static_cast<std::uint32_t>(odd),
-               static_cast<std::uint32_t>(even >> 32) ^ counter[3] ^ key[1],
-               static_cast<std::uint32_t>(even)};
+    counter = {static_cast<std::uint32_t>(odd >> 32) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(odd),
+               static_cast<std::uint32_t>(even >> 32) ^ counter[3] ^ key[1], static_cast<std::uint32_t>(even)};
     key = {key[0] + 0x9E3779B9U, key[1] + 0xBB67AE85U};
   }
   return counter;

@@ -43,9 +43,7 @@ std::uint64_t encode(DType dtype, T value) {
 
 template <typename T, typename F>
 void each(const Run& run, F f) {
-  const auto in = [&](std::size_t k, std::size_t i) {
-    return decode<T>(run.dtype, run.operands[k][i]);
-  };
+  const auto in = [&](std::size_t k, std::size_t i) { return decode<T>(run.dtype, run.operands[k][i]); };
   for (std::size_t i = 0; i < run.count; ++i) {
     const auto value = [&] {
       if constexpr (std::is_invocable_v<F, T, T, T>) {
@@ -176,9 +174,7 @@ T high_half(T a, T b, int bits) {
 template <typename T>
 T shift_left(T a, T b, int bits) {
   const auto count = static_cast<std::uint64_t>(b);
-  return count >= static_cast<std::uint64_t>(bits)
-             ? T{0}
-             : static_cast<T>(static_cast<std::uint64_t>(a) << count);
+  return count >= static_cast<std::uint64_t>(bits) ? T{0} : static_cast<T>(static_cast<std::uint64_t>(a) << count);
 }
 
 template <typename T>
@@ -220,8 +216,7 @@ bool run_arithmetic(OpCode code, const Run& run, std::string_view word) {
       numbers(run, [=](auto a, auto b) { return larger(a, b, ignore); });
       break;
     case OpCode::clamp:
-      numbers(run,
-              [=](auto a, auto lo, auto hi) { return smaller(larger(a, lo, ignore), hi, ignore); });
+      numbers(run, [=](auto a, auto lo, auto hi) { return smaller(larger(a, lo, ignore), hi, ignore); });
       break;
     case OpCode::neg:
       numbers(run, [](auto a) {
@@ -251,9 +246,7 @@ bool run_arithmetic(OpCode code, const Run& run, std::string_view word) {
       numbers(run, [](auto a) { return static_cast<decltype(a)>(std::sqrt(a)); });
       break;
     case OpCode::rcp:
-      numbers(run, [](auto a) {
-        return static_cast<decltype(a)>(1) / (a == 0 && !kFloat<decltype(a)> ? 1 : a);
-      });
+      numbers(run, [](auto a) { return static_cast<decltype(a)>(1) / (a == 0 && !kFloat<decltype(a)> ? 1 : a); });
       break;
     default:
       return false;
@@ -352,8 +345,7 @@ void run_function(OpCode code, const Run& run) {
 // (to nearest) or nothing (toward zero) in the last place.
 double widen(std::int64_t value, bool is_unsigned, bool sticky) {
   const bool negative = !is_unsigned && value < 0;
-  std::uint64_t magnitude =
-      negative ? 0 - static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value);
+  std::uint64_t magnitude = negative ? 0 - static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value);
   const int spare = std::max(0, 64 - std::countl_zero(magnitude) - 53);
   const std::uint64_t lost = magnitude & ((std::uint64_t{1} << spare) - 1);
   magnitude = magnitude >> spare << spare;
@@ -362,15 +354,13 @@ double widen(std::int64_t value, bool is_unsigned, bool sticky) {
   return negative ? -result : result;
 }
 
-std::uint64_t int_to_float(DType from, DType to, std::uint64_t bits, Rounding rounding,
-                           bool saturate) {
+std::uint64_t int_to_float(DType from, DType to, std::uint64_t bits, Rounding rounding, bool saturate) {
   const std::int64_t value = decode_int(from, bits);
   const bool is_unsigned = !is_signed(from);
   const bool nearest = rounding == Rounding::nearest_even;
   if (to == DType::f64 && nearest)
-    return std::bit_cast<std::uint64_t>(is_unsigned
-                                            ? static_cast<double>(static_cast<std::uint64_t>(value))
-                                            : static_cast<double>(value));
+    return std::bit_cast<std::uint64_t>(is_unsigned ? static_cast<double>(static_cast<std::uint64_t>(value))
+                                                    : static_cast<double>(value));
   return encode_float(to, widen(value, is_unsigned, nearest), rounding, saturate);
 }
 
@@ -395,8 +385,7 @@ void run_elementwise(OpCode code, DType dtype, std::string_view word, std::size_
   if (!run_arithmetic(code, run, word) && !run_integer(code, run)) run_function(code, run);
 }
 
-std::uint64_t run_scalar(OpCode code, DType dtype, std::string_view word, std::uint64_t a,
-                         std::uint64_t b) {
+std::uint64_t run_scalar(OpCode code, DType dtype, std::string_view word, std::uint64_t a, std::uint64_t b) {
   const std::array<const std::uint64_t*, 2> operands{&a, &b};
   std::uint64_t out = 0;
   run_elementwise(code, dtype, word, 1, operands, &out);
@@ -405,8 +394,7 @@ std::uint64_t run_scalar(OpCode code, DType dtype, std::string_view word, std::u
 
 OpCode combiner(std::string_view name) { return *find_op(name); }
 
-std::uint64_t cast_bits(DType from, DType to, std::uint64_t bits, Rounding rounding,
-                        bool saturate) {
+std::uint64_t cast_bits(DType from, DType to, std::uint64_t bits, Rounding rounding, bool saturate) {
   if (is_float(from)) {
     const double value = decode_float(from, bits);
     return is_float(to) ? encode_float(to, value, rounding, saturate) : float_to_int(to, value);

@@ -48,8 +48,8 @@ class Memory {
     if (view_[0] == 0) run_.fail(op_, "the view is on address 0");
     const std::uint64_t size = view_[1];
     if (size != 0 && (offset > size || size - offset < bytes))
-      run_.fail(op_, fmt::format("byte {} is outside of the argument's {} bytes",
-                                 static_cast<std::int64_t>(offset), size));
+      run_.fail(op_,
+                fmt::format("byte {} is outside of the argument's {} bytes", static_cast<std::int64_t>(offset), size));
   }
 
   Interpreter& run_;
@@ -66,8 +66,7 @@ void run_view(Interpreter& run, const Op& op) {
     for (const std::int64_t value : op.find(name)->list) {
       const bool dynamic = value == kDynamic;
       out.push_back(static_cast<std::uint64_t>(
-          dynamic ? decode_int(run.operand_type(op, next).dtype, run.operand(op, next)[0])
-                  : value));
+          dynamic ? decode_int(run.operand_type(op, next).dtype, run.operand(op, next)[0]) : value));
       if (dynamic) ++next;
     }
   }
@@ -81,15 +80,12 @@ std::uint64_t index_of(Interpreter& run, const Op& op, std::size_t axis, std::si
 
 // Calls f(element, address or NULL) for a block whose corner is at the offsets.
 template <typename F>
-void for_each_in_block(Interpreter& run, const Op& op, const Memory& memory, const Type& block,
-                       F f) {
+void for_each_in_block(Interpreter& run, const Op& op, const Memory& memory, const Type& block, F f) {
   std::array<std::uint64_t, Limits::rank> corner{}, index{}, local{};
-  for (std::size_t axis = 0; axis < memory.rank(); ++axis)
-    corner[axis] = index_of(run, op, axis, 0);
+  for (std::size_t axis = 0; axis < memory.rank(); ++axis) corner[axis] = index_of(run, op, axis, 0);
   const auto count = static_cast<std::size_t>(block.elements());
   for (std::size_t i = 0; i < count; ++i) {
-    for (std::size_t axis = 0; axis < memory.rank(); ++axis)
-      index[axis] = corner[axis] + local[axis];
+    for (std::size_t axis = 0; axis < memory.rank(); ++axis) index[axis] = corner[axis] + local[axis];
     f(i, memory.find(index));
     for (std::size_t axis = block.rank; axis-- > 0;) {
       if (++local[axis] < static_cast<std::uint64_t>(block.dims[axis])) break;
@@ -100,8 +96,7 @@ void for_each_in_block(Interpreter& run, const Op& op, const Memory& memory, con
 
 // Calls f(element, address or NULL) for index tiles; `others` operands come before the mask.
 template <typename F>
-void for_each_indexed(Interpreter& run, const Op& op, const Memory& memory, std::size_t others,
-                      F f) {
+void for_each_indexed(Interpreter& run, const Op& op, const Memory& memory, std::size_t others, F f) {
   const Words* mask = op.operands.size() > others ? &run.operand(op, others) : nullptr;
   std::array<std::uint64_t, Limits::rank> index{};
   const std::size_t count = run.operand(op, 1).size();
@@ -110,8 +105,7 @@ void for_each_indexed(Interpreter& run, const Op& op, const Memory& memory, std:
       f(i, static_cast<std::byte*>(nullptr));
       continue;
     }
-    for (std::size_t axis = 0; axis < memory.rank(); ++axis)
-      index[axis] = index_of(run, op, axis, i);
+    for (std::size_t axis = 0; axis < memory.rank(); ++axis) index[axis] = index_of(run, op, axis, i);
     f(i, memory.find(index));
   }
 }
@@ -130,9 +124,7 @@ void run_atomic(Interpreter& run, const Op& op, const Memory& memory) {
     if (cas) {
       if (out[i] == value) memory.write(at, run.operand(op, first + 1)[i]);
     } else {
-      memory.write(at, name == "exchange"
-                           ? value
-                           : run_scalar(code, memory.dtype(), "propagate", out[i], value));
+      memory.write(at, name == "exchange" ? value : run_scalar(code, memory.dtype(), "propagate", out[i], value));
     }
   });
 }
@@ -150,9 +142,7 @@ bool run_memory_op(Interpreter& run, const Op& op) {
   const std::size_t first = 1 + memory.rank();
   const auto pad = static_cast<std::uint64_t>(op.integer("pad"));
   const auto read = [&](Words& out) {
-    return [&memory, &out, pad](std::size_t i, const std::byte* at) {
-      out[i] = at ? memory.read(at) : pad;
-    };
+    return [&memory, &out, pad](std::size_t i, const std::byte* at) { out[i] = at ? memory.read(at) : pad; };
   };
   const auto write = [&](const Words& in) {
     return [&memory, &in](std::size_t i, std::byte* at) {
@@ -164,8 +154,7 @@ bool run_memory_op(Interpreter& run, const Op& op) {
       for_each_in_block(run, op, memory, run.result_type(op), read(run.result(op)));
       break;
     case OpCode::store:
-      for_each_in_block(run, op, memory, run.operand_type(op, first),
-                        write(run.operand(op, first)));
+      for_each_in_block(run, op, memory, run.operand_type(op, first), write(run.operand(op, first)));
       break;
     case OpCode::gather:
       for_each_indexed(run, op, memory, first, read(run.result(op)));

@@ -53,8 +53,7 @@ class Interpreter {
 // Elementwise operations on `count` elements. `word` is the attribute that chooses (mode or nan), "" otherwise.
 void run_elementwise(OpCode code, DType dtype, std::string_view word, std::size_t count,
                      std::span<const std::uint64_t* const> operands, std::uint64_t* out);
-std::uint64_t run_scalar(OpCode code, DType dtype, std::string_view word, std::uint64_t a,
-                         std::uint64_t b);
+std::uint64_t run_scalar(OpCode code, DType dtype, std::string_view word, std::uint64_t a, std::uint64_t b);
 // The elementwise operation of the same name: "add" of a reduction, "min" of an atomic.
 OpCode combiner(std::string_view name);
 
@@ -66,8 +65,7 @@ bool run_memory_op(Interpreter& interpreter, const Op& op);
 bool run_collective_op(Interpreter& interpreter, const Op& op);
 
 // Philox 4x32 with ten rounds.
-std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter,
-                                    std::array<std::uint32_t, 2> key);
+std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key);
 
 // The tile as [outer, axis, inner].
 struct Axis {
@@ -76,9 +74,7 @@ struct Axis {
     for (std::size_t i = 0; i < type.rank; ++i)
       (i < axis ? outer : i == axis ? extent : inner) *= static_cast<std::size_t>(type.dims[i]);
   }
-  std::size_t at(std::size_t o, std::size_t k, std::size_t i) const {
-    return (o * extent + k) * inner + i;
-  }
+  std::size_t at(std::size_t o, std::size_t k, std::size_t i) const { return (o * extent + k) * inner + i; }
 };
 
 }  // namespace flagos::compiler

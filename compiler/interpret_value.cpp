@@ -35,14 +35,12 @@ void pick(Interpreter& run, const Op& op, F source) {
   const Words& from = run.operand(op, 0);
   const Type& type = run.operand_type(op, 0);
   Words& out = run.result(op);
-  for_each_index(run.result_type(op), [&](std::size_t i, const Index& index) {
-    out[i] = from[position(type, source(index))];
-  });
+  for_each_index(run.result_type(op),
+                 [&](std::size_t i, const Index& index) { out[i] = from[position(type, source(index))]; });
 }
 
 void run_cast(Interpreter& run, const Op& op) {
-  const Rounding rounding =
-      op.word("rounding") == "toward_zero" ? Rounding::toward_zero : Rounding::nearest_even;
+  const Rounding rounding = op.word("rounding") == "toward_zero" ? Rounding::toward_zero : Rounding::nearest_even;
   const DType from = run.operand_type(op, 0).dtype;
   const DType to = run.result_type(op).dtype;
   const bool saturate = op.has("saturate");
@@ -54,8 +52,7 @@ void run_cast(Interpreter& run, const Op& op) {
 void run_range(Interpreter& run, const Op& op) {
   Words& out = run.result(op);
   const auto start = static_cast<std::uint64_t>(op.integer("start"));
-  for (std::size_t i = 0; i < out.size(); ++i)
-    out[i] = encode_int(run.result_type(op).dtype, start + i);
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = encode_int(run.result_type(op).dtype, start + i);
 }
 
 void run_select(Interpreter& run, const Op& op) {
@@ -92,8 +89,7 @@ void run_trans(Interpreter& run, const Op& op) {
   const auto& perm = op.find("perm")->list;
   pick(run, op, [&](const Index& index) {
     Index source{};
-    for (std::size_t axis = 0; axis < perm.size(); ++axis)
-      source[static_cast<std::size_t>(perm[axis])] = index[axis];
+    for (std::size_t axis = 0; axis < perm.size(); ++axis) source[static_cast<std::size_t>(perm[axis])] = index[axis];
     return source;
   });
 }
@@ -101,8 +97,7 @@ void run_trans(Interpreter& run, const Op& op) {
 void run_slice(Interpreter& run, const Op& op) {
   const auto& start = op.find("start")->list;
   pick(run, op, [&](Index index) {
-    for (std::size_t axis = 0; axis < start.size(); ++axis)
-      index[axis] += static_cast<std::size_t>(start[axis]);
+    for (std::size_t axis = 0; axis < start.size(); ++axis) index[axis] += static_cast<std::size_t>(start[axis]);
     return index;
   });
 }

@@ -16,17 +16,16 @@ void check_memory(const Kernel& kernel) {
   std::int64_t elements = 0;
   for (const Type& type : kernel.values) elements += type.elements();
   if (elements > kMaxElements)
-    throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES,
-                "kernel '{}' has values of {} elements; the interpreter takes {}", kernel.name,
-                elements, kMaxElements);
+    throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES, "kernel '{}' has values of {} elements; the interpreter takes {}",
+                kernel.name, elements, kMaxElements);
 }
 
 }  // namespace
 
 void interpret(const Module& module, const Kernel& kernel, const Launch& launch) {
   if (launch.arguments.size() != kernel.arguments.size())
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "kernel '{}' takes {} arguments, not {}",
-                kernel.name, kernel.arguments.size(), launch.arguments.size());
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "kernel '{}' takes {} arguments, not {}", kernel.name,
+                kernel.arguments.size(), launch.arguments.size());
   check_memory(kernel);
   Interpreter interpreter(module, kernel, launch);
   for (std::uint32_t z = 0; z < launch.grid[2]; ++z)
@@ -39,10 +38,9 @@ Interpreter::Interpreter(const Module& module, const Kernel& kernel, const Launc
   for (std::size_t i = 0; i < launch.arguments.size(); ++i) {
     const Type& type = kernel.values[i];
     const ArgumentValue& value = launch.arguments[i];
-    values_[i] =
-        type.kind == Type::Kind::pointer
-            ? Words{value.bits, value.size_bytes}
-            : Words{value.bits << (64 - info(type.dtype).bits) >> (64 - info(type.dtype).bits)};
+    values_[i] = type.kind == Type::Kind::pointer
+                     ? Words{value.bits, value.size_bytes}
+                     : Words{value.bits << (64 - info(type.dtype).bits) >> (64 - info(type.dtype).bits)};
   }
 }
 
@@ -63,8 +61,8 @@ void Interpreter::fail(const Op& op, const std::string& reason) const {
     where.file = module_.files[static_cast<std::size_t>(op.file)];
     where.file_line = op.file_line;
   }
-  where.reason = fmt::format("{}: {}; kernel '{}', program ({}, {}, {})", info(op.code).name,
-                             reason, kernel_.name, program_[0], program_[1], program_[2]);
+  where.reason = fmt::format("{}: {}; kernel '{}', program ({}, {}, {})", info(op.code).name, reason, kernel_.name,
+                             program_[0], program_[1], program_[2]);
   throw Error(FLAGOS_STATUS_EXECUTION_FAILED, compiler::print(where));
 }
 
@@ -83,8 +81,8 @@ void Interpreter::run_op(const Op& op) {
     for (std::size_t i = 0; i < op.operands.size(); ++i) operands[i] = operand(op, i).data();
     const std::string_view word = rules.find("mode") ? op.word("mode") : op.word("nan");
     Words& out = result(op);
-    return run_elementwise(op.code, operand_type(op, 0).dtype, word, out.size(),
-                           {operands.data(), op.operands.size()}, out.data());
+    return run_elementwise(op.code, operand_type(op, 0).dtype, word, out.size(), {operands.data(), op.operands.size()},
+                           out.data());
   }
   const auto axis = static_cast<std::size_t>(op.integer("axis"));
   switch (op.code) {
@@ -116,10 +114,8 @@ void Interpreter::run_op(const Op& op) {
     throw_error(FLAGOS_STATUS_INTERNAL, "the interpreter does not know {}", rules.name);
 }
 
-const std::vector<Words>& Interpreter::run_region(const Block& block,
-                                                  std::span<const Words> arguments) {
-  for (std::size_t i = 0; i < block.arguments.size(); ++i)
-    values_[block.arguments[i]] = arguments[i];
+const std::vector<Words>& Interpreter::run_region(const Block& block, std::span<const Words> arguments) {
+  for (std::size_t i = 0; i < block.arguments.size(); ++i) values_[block.arguments[i]] = arguments[i];
   run_block(block);
   return yielded_;
 }
@@ -153,8 +149,7 @@ void Interpreter::run_if(const Op& op) {
 void Interpreter::run_while(const Op& op) {
   std::vector<Words> carried;
   for (std::size_t i = 0; i < op.operands.size(); ++i) carried.push_back(operand(op, i));
-  while (run_region(op.regions[0], carried)[0][0] != 0)
-    carried = run_region(op.regions[1], carried);
+  while (run_region(op.regions[0], carried)[0][0] != 0) carried = run_region(op.regions[1], carried);
   set_results(op, carried);
 }
 

@@ -14,8 +14,7 @@ bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
 bool is_name(char c) { return is_letter(c) || is_digit(c) || c == '.'; }
 
 [[noreturn]] void refuse(std::uint32_t line, std::size_t column, std::string reason) {
-  throw Refused(FLAGOS_STATUS_INVALID_IMAGE,
-                {{line, static_cast<std::uint32_t>(column), "", 0, std::move(reason)}});
+  throw Refused(FLAGOS_STATUS_INVALID_IMAGE, {{line, static_cast<std::uint32_t>(column), "", 0, std::move(reason)}});
 }
 
 // Length of the UTF-8 sequence at the front of `text`, 0 where it is none.
@@ -28,8 +27,8 @@ std::size_t utf8_length(std::string_view text) {
   for (std::size_t i = 1; i < length; ++i)
     if ((byte(i) & 0xc0) != 0x80) return 0;
   const unsigned char second = byte(1);
-  if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
-      (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f))
+  if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) || (first == 0xf0 && second < 0x90) ||
+      (first == 0xf4 && second > 0x8f))
     return 0;
   return length;
 }
@@ -70,9 +69,8 @@ Token Lexer::next() {
   } else {
     const auto code = static_cast<unsigned char>(c);
     refuse(line_, token.column,
-           code > 32 && code < 127
-               ? fmt::format("'{}' starts nothing here", c)
-               : fmt::format("the character 0x{:02x} starts nothing here", code));
+           code > 32 && code < 127 ? fmt::format("'{}' starts nothing here", c)
+                                   : fmt::format("the character 0x{:02x} starts nothing here", code));
   }
   return token;
 }
@@ -103,8 +101,7 @@ std::string_view Lexer::take_number() {
   const std::size_t start = at_++;
   while (at_ < text_.size()) {
     const char c = text_[at_];
-    const bool exponent_sign =
-        (c == '-' || c == '+') && (text_[at_ - 1] == 'e' || text_[at_ - 1] == 'E');
+    const bool exponent_sign = (c == '-' || c == '+') && (text_[at_ - 1] == 'e' || text_[at_ - 1] == 'E');
     if (!is_name(c) && !exponent_sign) break;
     ++at_;
   }
@@ -113,10 +110,8 @@ std::string_view Lexer::take_number() {
 
 std::string_view Lexer::take_string() {
   const std::size_t start = ++at_;
-  while (at_ < text_.size() && text_[at_] != '"' && text_[at_] != '\n')
-    at_ += text_[at_] == '\\' ? 2 : 1;
-  if (at_ >= text_.size() || text_[at_] != '"')
-    refuse(line_, start - line_start_, "the string does not end");
+  while (at_ < text_.size() && text_[at_] != '"' && text_[at_] != '\n') at_ += text_[at_] == '\\' ? 2 : 1;
+  if (at_ >= text_.size() || text_[at_] != '"') refuse(line_, start - line_start_, "the string does not end");
   return text_.substr(start, at_++ - start);
 }
 
@@ -144,9 +139,8 @@ void check_characters(std::string_view text) {
     const std::size_t length = utf8_length(text.substr(at));
     const bool control = (byte < 32 && byte != '\n' && byte != '\t' && byte != '\r') || byte == 127;
     if (length == 0 || control)
-      refuse(
-          line, at - line_start + 1,
-          fmt::format("byte 0x{:02x} is {}", byte, control ? "a control character" : "not UTF-8"));
+      refuse(line, at - line_start + 1,
+             fmt::format("byte 0x{:02x} is {}", byte, control ? "a control character" : "not UTF-8"));
     at += length;
     if (byte == '\n') {
       ++line;
@@ -165,8 +159,7 @@ std::string unescape(std::string_view text) {
     const char c = text[++i];
     if (c == 'n') {
       out += '\n';
-    } else if (c == 'x' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 &&
-               hex_digit(text[i + 2]) >= 0) {
+    } else if (c == 'x' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 && hex_digit(text[i + 2]) >= 0) {
       out += static_cast<char>(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
       i += 2;
     } else {

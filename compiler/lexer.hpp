@@ -18,8 +18,7 @@ struct Token {
 
 class Lexer {
  public:
-  explicit Lexer(std::string_view text, std::uint32_t first_line = 1)
-      : text_(text), line_(first_line) {}
+  explicit Lexer(std::string_view text, std::uint32_t first_line = 1) : text_(text), line_(first_line) {}
   // Throws Refused at a character that starts no token.
   Token next();
 

@@ -57,11 +57,9 @@ std::string_view Op::word(std::string_view name) const {
 
 std::string print(const Diagnostic& diagnostic) {
   std::string text;
-  if (diagnostic.line != 0)
-    text = fmt::format("line {}, column {}", diagnostic.line, diagnostic.column);
+  if (diagnostic.line != 0) text = fmt::format("line {}, column {}", diagnostic.line, diagnostic.column);
   if (!diagnostic.file.empty())
-    text +=
-        fmt::format("{}({}:{})", text.empty() ? "" : " ", diagnostic.file, diagnostic.file_line);
+    text += fmt::format("{}({}:{})", text.empty() ? "" : " ", diagnostic.file, diagnostic.file_line);
   return text.empty() ? diagnostic.reason : fmt::format("{}: {}", text, diagnostic.reason);
 }
 

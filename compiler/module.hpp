@@ -17,7 +17,7 @@ struct Limits {
   static constexpr std::size_t kernels = 1024;
   static constexpr std::size_t arguments = 256;
   static constexpr std::size_t operations = 200'000;  // of a module
-  static constexpr std::size_t list = 128;  // operands, results, attributes of one operation
+  static constexpr std::size_t list = 128;            // operands, results, attributes of one operation
   static constexpr int nesting = 48;
   static constexpr int rank = 6;
   static constexpr std::int64_t tile_elements = std::int64_t{1} << 20;
@@ -37,9 +37,7 @@ struct Type {
   std::int64_t elements() const;
   // The same shape with other elements.
   Type with(DType other) const;
-  bool same_shape(const Type& other) const {
-    return kind == other.kind && rank == other.rank && dims == other.dims;
-  }
+  bool same_shape(const Type& other) const { return kind == other.kind && rank == other.rank && dims == other.dims; }
   friend bool operator==(const Type&, const Type&) = default;
 };
 std::string print_type(const Type& type);
@@ -52,7 +50,7 @@ struct Attribute {
   enum class Form : std::uint8_t { flag, number, list, word, string };
   std::string name;
   Form form = Form::flag;
-  std::string text;  // of a word or string; of a number as it was written, "" once it is resolved
+  std::string text;          // of a word or string; of a number as it was written, "" once it is resolved
   std::int64_t integer = 0;  // of a number: its integer, or the bits of a literal
   std::vector<std::int64_t> list;
 };

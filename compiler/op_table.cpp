@@ -69,20 +69,19 @@ std::vector<OpInfo> make_table() {
                    false,                                              \
                    Effect::none,                                       \
                    parse_rules(attributes)});
-#define FLAGOS_OP(name, omin, omax, rmin, rmax, gmin, gmax, first, second, isolated, effect, \
-                  attributes)                                                                \
-  table.push_back({plain(#name),                                                             \
-                   Domain::none,                                                             \
-                   Result::none,                                                             \
-                   omin,                                                                     \
-                   omax,                                                                     \
-                   rmin,                                                                     \
-                   rmax,                                                                     \
-                   gmin,                                                                     \
-                   gmax,                                                                     \
-                   {first, second},                                                          \
-                   isolated,                                                                 \
-                   Effect::effect,                                                           \
+#define FLAGOS_OP(name, omin, omax, rmin, rmax, gmin, gmax, first, second, isolated, effect, attributes) \
+  table.push_back({plain(#name),                                                                         \
+                   Domain::none,                                                                         \
+                   Result::none,                                                                         \
+                   omin,                                                                                 \
+                   omax,                                                                                 \
+                   rmin,                                                                                 \
+                   rmax,                                                                                 \
+                   gmin,                                                                                 \
+                   gmax,                                                                                 \
+                   {first, second},                                                                      \
+                   isolated,                                                                             \
+                   Effect::effect,                                                                       \
                    parse_rules(attributes)});
 #include "compiler/ops.inc"
   return table;
@@ -102,9 +101,7 @@ const AttributeRule* find_rule(const std::vector<AttributeRule>& rules, std::str
   return nullptr;
 }
 
-const AttributeRule* OpInfo::find(std::string_view attribute) const {
-  return find_rule(attributes, attribute);
-}
+const AttributeRule* OpInfo::find(std::string_view attribute) const { return find_rule(attributes, attribute); }
 
 const std::vector<OpInfo>& op_table() {
   static const std::vector<OpInfo> table = make_table();
@@ -114,8 +111,7 @@ const std::vector<OpInfo>& op_table() {
 std::optional<OpCode> find_op(std::string_view name) {
   static const auto by_name = [] {
     std::unordered_map<std::string_view, OpCode> map;
-    for (std::size_t i = 0; i < op_table().size(); ++i)
-      map.emplace(op_table()[i].name, static_cast<OpCode>(i));
+    for (std::size_t i = 0; i < op_table().size(); ++i) map.emplace(op_table()[i].name, static_cast<OpCode>(i));
     return map;
   }();
   const auto found = by_name.find(name);
@@ -123,13 +119,12 @@ std::optional<OpCode> find_op(std::string_view name) {
 }
 
 const std::vector<AttributeRule>& pointer_facts() {
-  static const std::vector<AttributeRule> rules =
-      parse_rules("readonly:flag noalias:flag align:int=0");
+  static const std::vector<AttributeRule> rules = parse_rules("readonly:flag noalias:flag align:int=1");
   return rules;
 }
 
 const std::vector<AttributeRule>& integer_facts() {
-  static const std::vector<AttributeRule> rules = parse_rules("div:int=0 eq:literal range:list");
+  static const std::vector<AttributeRule> rules = parse_rules("div:int=1 eq:literal range:list");
   return rules;
 }
 

@@ -41,9 +41,7 @@ class Parser {
   // tokens
   void advance() { token_ = lexer_.next(); }
   bool at(Kind kind) const { return token_.kind == kind; }
-  bool at(std::string_view punctuation) const {
-    return at(Kind::punctuation) && token_.text == punctuation;
-  }
+  bool at(std::string_view punctuation) const { return at(Kind::punctuation) && token_.text == punctuation; }
   bool at_word(std::string_view word) const { return at(Kind::name) && token_.text == word; }
   bool take(std::string_view punctuation);
   void expect(std::string_view punctuation, std::string_view why);
@@ -117,8 +115,8 @@ void Parser::refuse_unknown(const Token& where, std::string what) const {
     refuse(where, fmt::format("{} is not known in flagos.tile {}.{}", what, kFormMajor, minor_));
   throw Refused(FLAGOS_STATUS_UNSUPPORTED_VERSION,
                 {{where.line, where.column, "", 0,
-                  fmt::format("{} needs flagos.tile {}.{}; this library reads up to {}.{}", what,
-                              kFormMajor, minor_, kFormMajor, kFormMinor)}});
+                  fmt::format("{} needs flagos.tile {}.{}; this library reads up to {}.{}", what, kFormMajor, minor_,
+                              kFormMajor, kFormMinor)}});
 }
 
 void Parser::check_count(std::size_t count, std::size_t limit, std::string_view what) const {
@@ -131,8 +129,7 @@ Module Parser::parse_module(Module module, const Locations& locations) {
   std::unordered_set<std::string> kernels;
   while (!at(Kind::end)) {
     const Token start = token_;
-    if (!at_word("kernel"))
-      refuse(token_, fmt::format("'kernel' is expected, not {}", describe(token_)));
+    if (!at_word("kernel")) refuse(token_, fmt::format("'kernel' is expected, not {}", describe(token_)));
     advance();
     const auto found = at(Kind::symbol) ? locations.find(token_.text) : locations.end();
     locations_ = found == locations.end() ? nullptr : &found->second;
@@ -155,15 +152,14 @@ void Parser::parse_version() {
   const std::string_view text = expect(Kind::number, "a version");
   const std::size_t dot = text.find('.');
   const auto major = whole_number<int>(text.substr(0, dot));
-  const auto minor =
-      dot == std::string_view::npos ? std::nullopt : whole_number<int>(text.substr(dot + 1));
+  const auto minor = dot == std::string_view::npos ? std::nullopt : whole_number<int>(text.substr(dot + 1));
   if (!major || !minor || *major < 0 || *minor < 0)
     refuse(version, fmt::format("'{}' is no version", text.substr(0, 40)));
   if (*major != kFormMajor)
     throw Refused(FLAGOS_STATUS_UNSUPPORTED_VERSION,
                   {{start.line, start.column, "", 0,
-                    fmt::format("the module is flagos.tile {}.{}; this library reads {}.0 to {}.{}",
-                                *major, *minor, kFormMajor, kFormMajor, kFormMinor)}});
+                    fmt::format("the module is flagos.tile {}.{}; this library reads {}.0 to {}.{}", *major, *minor,
+                                kFormMajor, kFormMajor, kFormMinor)}});
   minor_ = *minor;
 }
 
@@ -202,8 +198,7 @@ Kernel Parser::parse_kernel() {
 void Parser::parse_argument(Kernel& kernel) {
   const Token name = token_;
   expect(Kind::value, "an argument, such as %x,");
-  if (name.text[0] >= '0' && name.text[0] <= '9')
-    refuse(name, "an argument's name starts with a letter");
+  if (name.text[0] >= '0' && name.text[0] <= '9') refuse(name, "an argument's name starts with a letter");
   expect(":", "before the argument's type");
   const Token where = token_;
   const Type type = parse_type();
@@ -212,14 +207,10 @@ void Parser::parse_argument(Kernel& kernel) {
   if (take("{")) argument.facts = parse_attributes("}");
   static const std::vector<AttributeRule> none;
   const bool integer = type.is_scalar() && is_int(type.dtype);
-  const auto& rules = type.kind == Type::Kind::pointer ? pointer_facts()
-                      : integer                        ? integer_facts()
-                                                       : none;
+  const auto& rules = type.kind == Type::Kind::pointer ? pointer_facts() : integer ? integer_facts() : none;
   const AttributeProblem problem = resolve_attributes(argument.facts, rules, type.dtype);
-  if (problem.unknown)
-    refuse_unknown(where, fmt::format("argument %{}: {}", name.text, problem.text));
-  if (!problem.text.empty())
-    refuse(where, fmt::format("argument %{}: {}", name.text, problem.text));
+  if (problem.unknown) refuse_unknown(where, fmt::format("argument %{}: {}", name.text, problem.text));
+  if (!problem.text.empty()) refuse(where, fmt::format("argument %{}: {}", name.text, problem.text));
   kernel.arguments.push_back(std::move(argument));
 }
 
@@ -244,8 +235,7 @@ Type Parser::parse_type() {
       const Token rank = token_;
       const auto value = whole_number<int>(expect(Kind::number, "a rank"));
       if (!value || *value < 1 || *value > Limits::rank)
-        refuse(rank, fmt::format("the rank of a view is 1 to {}, not {}", Limits::rank,
-                                 rank.text.substr(0, 40)));
+        refuse(rank, fmt::format("the rank of a view is 1 to {}, not {}", Limits::rank, rank.text.substr(0, 40)));
       type.rank = static_cast<std::uint8_t>(*value);
     }
   }
@@ -263,11 +253,9 @@ void Parser::parse_shape(Type& type) {
     const std::size_t cross = std::min(text.find('x'), text.size());
     const auto extent = whole_number<std::int64_t>(text.substr(0, cross));
     if (!extent || *extent < 1 || *extent > Limits::tile_elements)
-      refuse(start,
-             fmt::format("extent '{}' is not 1 to {}",
-                         text.substr(0, std::min<std::size_t>(cross, 40)), Limits::tile_elements));
-    if (type.rank == Limits::rank)
-      refuse(start, fmt::format("the tile has more than {} axes", Limits::rank));
+      refuse(start, fmt::format("extent '{}' is not 1 to {}", text.substr(0, std::min<std::size_t>(cross, 40)),
+                                Limits::tile_elements));
+    if (type.rank == Limits::rank) refuse(start, fmt::format("the tile has more than {} axes", Limits::rank));
     type.dims[type.rank++] = static_cast<std::int32_t>(*extent);
     elements *= *extent;
     if (elements > Limits::tile_elements)
@@ -318,8 +306,7 @@ void Parser::parse_value(Attribute& attribute) {
       break;
     default:
       if (at("[")) return parse_list(attribute);
-      refuse(value, fmt::format("attribute '{}': a value is expected, not {}", attribute.name,
-                                describe(value)));
+      refuse(value, fmt::format("attribute '{}': a value is expected, not {}", attribute.name, describe(value)));
   }
   advance();
 }
@@ -333,8 +320,7 @@ void Parser::parse_list(Attribute& attribute) {
       attribute.list.push_back(kDynamic);
     } else {
       const auto value = whole_number<std::int64_t>(expect(Kind::number, "an integer"));
-      if (!value || *value == kDynamic)
-        refuse(item, fmt::format("{} is no 64-bit integer", describe(item)));
+      if (!value || *value == kDynamic) refuse(item, fmt::format("{} is no 64-bit integer", describe(item)));
       attribute.list.push_back(*value);
     }
     check_count(attribute.list.size(), Limits::list, "values in a list");
@@ -344,8 +330,7 @@ void Parser::parse_list(Attribute& attribute) {
 }
 
 void Parser::parse_block(Block& block, int depth) {
-  if (depth > Limits::nesting)
-    refuse(token_, fmt::format("regions are nested deeper than {}", Limits::nesting));
+  if (depth > Limits::nesting) refuse(token_, fmt::format("regions are nested deeper than {}", Limits::nesting));
   while (!at("}")) {
     if (at(Kind::end)) refuse(token_, "the text ends inside a region");
     if (!token_.starts_line)
@@ -356,8 +341,7 @@ void Parser::parse_block(Block& block, int depth) {
 }
 
 Op Parser::parse_op(int depth) {
-  if (++op_count_ > Limits::operations)
-    refuse(token_, fmt::format("more than {} operations", Limits::operations));
+  if (++op_count_ > Limits::operations) refuse(token_, fmt::format("more than {} operations", Limits::operations));
   Op op;
   op.line = token_.line;
   op.column = token_.column;
@@ -399,8 +383,7 @@ void Parser::parse_operands(Op& op) {
     expect(Kind::value, "an operand");
     const auto found = names_.find(name.text);
     if (found == names_.end())
-      refuse(name, fmt::format("{}: {} is not defined before this line", info(op.code).name,
-                               describe(name)));
+      refuse(name, fmt::format("{}: {} is not defined before this line", info(op.code).name, describe(name)));
     op.operands.push_back(found->second);
     check_count(op.operands.size(), Limits::list, "operands");
   } while (take(","));
@@ -416,8 +399,7 @@ void Parser::parse_result_types(Op& op, const std::vector<Token>& names) {
     } while (take(","));
   }
   if (types.size() != names.size())
-    refuse(where, fmt::format("{}: {} results and {} result types", info(op.code).name,
-                              names.size(), types.size()));
+    refuse(where, fmt::format("{}: {} results and {} result types", info(op.code).name, names.size(), types.size()));
   for (std::size_t i = 0; i < names.size(); ++i) op.results.push_back(define(names[i], types[i]));
 }
 
@@ -432,8 +414,7 @@ void Parser::parse_regions(Op& op, int depth) {
     parse_block(block, depth + 1);
   }
   if (static_cast<int>(op.regions.size()) < rules.regions_min)
-    refuse(token_, fmt::format("{}: the region '{}' is missing", rules.name,
-                               rules.keywords[op.regions.size()]));
+    refuse(token_, fmt::format("{}: the region '{}' is missing", rules.name, rules.keywords[op.regions.size()]));
   if (!token_.starts_line && !at(Kind::end))
     refuse(token_, fmt::format("{}: {} does not belong here", rules.name, describe(token_)));
 }
@@ -452,17 +433,14 @@ void Parser::parse_block_arguments(Block& block) {
 
 void Parser::resolve(Op& op, const Token& name) {
   const DType dtype = op.results.empty() ? DType::i32 : kernel_->values[op.results[0]].dtype;
-  const AttributeProblem problem =
-      resolve_attributes(op.attributes, info(op.code).attributes, dtype);
-  if (problem.unknown)
-    refuse_unknown(name, fmt::format("{}: {}", info(op.code).name, problem.text));
+  const AttributeProblem problem = resolve_attributes(op.attributes, info(op.code).attributes, dtype);
+  if (problem.unknown) refuse_unknown(name, fmt::format("{}: {}", info(op.code).name, problem.text));
   if (!problem.text.empty()) refuse(name, fmt::format("{}: {}", info(op.code).name, problem.text));
 }
 
 ValueId Parser::define(const Token& name, const Type& type) {
   const auto id = static_cast<ValueId>(kernel_->values.size());
-  if (!names_.emplace(name.text, id).second)
-    refuse(name, fmt::format("{} is defined twice", describe(name)));
+  if (!names_.emplace(name.text, id).second) refuse(name, fmt::format("{} is defined twice", describe(name)));
   kernel_->values.push_back(type);
   return id;
 }
@@ -499,18 +477,16 @@ void Parser::parse_locations(Module& module, Locations& locations) {
       location = {*file, *line};
     }
   }
-  if (!at(Kind::end))
-    refuse(token_, fmt::format("{} does not belong into the locations", describe(token_)));
+  if (!at(Kind::end)) refuse(token_, fmt::format("{} does not belong into the locations", describe(token_)));
 }
 
 }  // namespace
 
 Module parse(std::string_view text) {
   if (text.size() > Limits::text_bytes)
-    throw Refused(FLAGOS_STATUS_INVALID_IMAGE,
-                  {{0, 0, "", 0,
-                    fmt::format("the text has {} bytes; at most {} are read", text.size(),
-                                Limits::text_bytes)}});
+    throw Refused(
+        FLAGOS_STATUS_INVALID_IMAGE,
+        {{0, 0, "", 0, fmt::format("the text has {} bytes; at most {} are read", text.size(), Limits::text_bytes)}});
   check_characters(text);
   // Locations come last and are read first, so that every error can name the author's line.
   Module module;
@@ -518,8 +494,8 @@ Module parse(std::string_view text) {
   static constexpr std::string_view kMark = "\nlocations\n";
   const std::size_t mark = text.find(kMark);
   if (mark != std::string_view::npos) {
-    const auto line = static_cast<std::uint32_t>(
-        std::count(text.begin(), text.begin() + static_cast<long>(mark), '\n'));
+    const auto line =
+        static_cast<std::uint32_t>(std::count(text.begin(), text.begin() + static_cast<long>(mark), '\n'));
     Parser(text.substr(mark + 1), line + 2).parse_locations(module, locations);
   }
   return Parser(text.substr(0, mark == std::string_view::npos ? mark : mark + 1), 1)

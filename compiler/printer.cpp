@@ -14,8 +14,7 @@ namespace {
 
 class Printer {
  public:
-  Printer(const Kernel& kernel, std::string& out)
-      : kernel_(kernel), out_(out), numbers_(kernel.values.size(), 0) {}
+  Printer(const Kernel& kernel, std::string& out) : kernel_(kernel), out_(out), numbers_(kernel.values.size(), 0) {}
   void print();
 
  private:
@@ -41,8 +40,7 @@ void Printer::print() {
   put("\nkernel @{}(", kernel_.name);
   for (std::size_t i = 0; i < kernel_.arguments.size(); ++i) print_argument(i);
   out_ += ')';
-  if (!kernel_.constants.empty())
-    put(" constexpr({})", print_attributes(kernel_.constants, DType::i64));
+  if (!kernel_.constants.empty()) put(" constexpr({})", print_attributes(kernel_.constants, DType::i64));
   if (!kernel_.hints.empty()) put(" hints({})", print_attributes(kernel_.hints, DType::i64));
   out_ += " {\n";
   print_block(kernel_.body, 1);
@@ -87,8 +85,7 @@ void Printer::print_op(const Op& op, int depth) {
     put(" {{{}}}", print_attributes(op.attributes, dtype));
   }
   print_types(op.results);
-  for (std::size_t i = 0; i < op.regions.size(); ++i)
-    print_region(op.regions[i], rules.keywords[i], depth);
+  for (std::size_t i = 0; i < op.regions.size(); ++i) print_region(op.regions[i], rules.keywords[i], depth);
   out_ += '\n';
 }
 
@@ -139,8 +136,7 @@ std::string print_locations(const Module& module) {
     if (!collect(kernel.body, locations)) continue;
     out += fmt::format("at @{}\n", kernel.name);
     for (std::size_t i = 0; i < locations.size(); ++i)
-      out +=
-          fmt::format("{}{}", locations[i], i % 12 == 11 || i + 1 == locations.size() ? "\n" : " ");
+      out += fmt::format("{}{}", locations[i], i % 12 == 11 || i + 1 == locations.size() ? "\n" : " ");
   }
   return out;
 }

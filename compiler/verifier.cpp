@@ -51,8 +51,7 @@ void Verifier::run() {
 
 void Verifier::report(const Op& op, const std::string& reason) {
   if (diagnostics_.size() >= kMaxDiagnostics) return;
-  Diagnostic diagnostic{op.line, op.column, "", 0,
-                        fmt::format("{}: {}", info(op.code).name, reason)};
+  Diagnostic diagnostic{op.line, op.column, "", 0, fmt::format("{}: {}", info(op.code).name, reason)};
   if (op.file >= 0) {
     diagnostic.file = module_.files[static_cast<std::size_t>(op.file)];
     diagnostic.file_line = op.file_line;
@@ -65,20 +64,18 @@ void Verifier::check_facts(std::size_t index) {
   const Type& type = kernel_.values[index];
   const auto refuse = [&](std::string reason) {
     if (diagnostics_.size() < kMaxDiagnostics)
-      diagnostics_.push_back(
-          {kernel_.line, 1, "", 0, fmt::format("argument %{}: {}", argument.name, reason)});
+      diagnostics_.push_back({kernel_.line, 1, "", 0, fmt::format("argument %{}: {}", argument.name, reason)});
   };
-  const bool scalar = type.is_scalar() && (is_index(type.dtype) || type.dtype == DType::f32 ||
-                                           type.dtype == DType::f64);
+  const bool scalar =
+      type.is_scalar() && (is_index(type.dtype) || type.dtype == DType::f32 || type.dtype == DType::f64);
   if (type.kind != Type::Kind::pointer && !scalar)
     refuse(fmt::format("it is {}; an argument is a ptr, i32, i64, f32 or f64", print_type(type)));
   for (const Attribute& fact : argument.facts) {
     if (fact.name == "align" && (fact.integer < 1 || (fact.integer & (fact.integer - 1)) != 0))
       refuse(fmt::format("align is {}, which is no power of two", fact.integer));
-    if (fact.name == "div" && fact.integer < 1)
-      refuse(fmt::format("div is {}; it is at least 1", fact.integer));
-    if (fact.name == "range" && (fact.list.size() != 2 || fact.list[0] == kDynamic ||
-                                 fact.list[1] == kDynamic || fact.list[0] > fact.list[1]))
+    if (fact.name == "div" && fact.integer < 1) refuse(fmt::format("div is {}; it is at least 1", fact.integer));
+    if (fact.name == "range" &&
+        (fact.list.size() != 2 || fact.list[0] == kDynamic || fact.list[1] == kDynamic || fact.list[0] > fact.list[1]))
       refuse("range is not [lowest, highest]");
   }
 }
@@ -96,8 +93,7 @@ void Verifier::check_block(const Block& block, bool is_body) {
     check_op(op);
     for (const ValueId result : op.results) make_visible(result, scope);
     if (op.code == OpCode::yield && (is_body || i + 1 != block.ops.size()))
-      report(op, is_body ? "a kernel's body yields nothing"
-                         : "it is not the last operation of its region");
+      report(op, is_body ? "a kernel's body yields nothing" : "it is not the last operation of its region");
   }
   for (const ValueId value : scope) depth_[value] = 0;
 }
@@ -117,15 +113,10 @@ void Verifier::check_op(const Op& op) {
 void Verifier::check_dominance(const Op& op) {
   for (std::size_t i = 0; i < op.operands.size(); ++i) {
     const int depth = depth_[op.operands[i]];
-    demand(
-        depth != 0,
-        "operand {} is defined in another region, or is a result of the operation around this one",
-        i);
-    demand(depth > isolated_,
-           "operand {} is defined outside of the region, which sees its own values only", i);
+    demand(depth != 0, "operand {} is defined in another region, or is a result of the operation around this one", i);
+    demand(depth > isolated_, "operand {} is defined outside of the region, which sees its own values only", i);
   }
-  demand(isolated_ == 0 || info(op.code).effect == Effect::none ||
-             info(op.code).effect == Effect::control,
+  demand(isolated_ == 0 || info(op.code).effect == Effect::none || info(op.code).effect == Effect::control,
          "it has an effect, and stands in a region that must have none");
 }
 
@@ -133,8 +124,7 @@ void Verifier::check_counts(const Op& op) {
   const OpInfo& rules = info(op.code);
   const auto check = [](std::string_view what, std::size_t count, int least, int most) {
     const int number = static_cast<int>(count);
-    demand(number >= least && (most < 0 || number <= most), "it has {} {}, and takes {}{}", number,
-           what, least,
+    demand(number >= least && (most < 0 || number <= most), "it has {} {}, and takes {}{}", number, what, least,
            most < 0       ? " or more"
            : most > least ? fmt::format(" to {}", most)
                           : "");
@@ -143,13 +133,11 @@ void Verifier::check_counts(const Op& op) {
   check("results", op.results.size(), rules.results_min, rules.results_max);
   for (const ValueId result : op.results) {
     const Type& type = kernel_.values[result];
-    demand((op.code == OpCode::view) == (type.kind == Type::Kind::view) &&
-               type.kind != Type::Kind::pointer,
+    demand((op.code == OpCode::view) == (type.kind == Type::Kind::view) && type.kind != Type::Kind::pointer,
            "its result cannot be {}", print_type(type));
   }
   for (const Block& region : op.regions) {
-    demand(!region.ops.empty() && region.ops.back().code == OpCode::yield,
-           "a region of it does not end with yield");
+    demand(!region.ops.empty() && region.ops.back().code == OpCode::yield, "a region of it does not end with yield");
     for (const ValueId argument : region.arguments)
       demand(kernel_.values[argument].is_data(), "a region cannot have an argument of type {}",
              print_type(kernel_.values[argument]));

@@ -28,10 +28,8 @@ void demand_types(std::string_view what, const Types& found, const Types& wanted
 void demand_region(const OpView& view, std::size_t i, const Types& arguments, const Types& yields) {
   const Block& region = view.op.regions[i];
   const std::string_view name = info(view.op.code).keywords[i];
-  demand_types(fmt::format("the arguments of region '{}' are", name),
-               types_of(view, region.arguments), arguments);
-  demand_types(fmt::format("region '{}' yields", name), types_of(view, region.ops.back().operands),
-               yields);
+  demand_types(fmt::format("the arguments of region '{}' are", name), types_of(view, region.arguments), arguments);
+  demand_types(fmt::format("region '{}' yields", name), types_of(view, region.ops.back().operands), yields);
 }
 
 void demand_data(const Types& types) {
@@ -40,8 +38,7 @@ void demand_data(const Types& types) {
 
 void verify_for(const OpView& view) {
   const Type& index = view.operand(0);
-  demand(index.is_scalar() && is_index(index.dtype), "operand 0 is {}; it must be i32 or i64",
-         print_type(index));
+  demand(index.is_scalar() && is_index(index.dtype), "operand 0 is {}; it must be i32 or i64", print_type(index));
   view.demand_operand(1, index);
   view.demand_operand(2, index);
   const Types carried = types_of(view, view.op.operands, 3);
@@ -55,8 +52,7 @@ void verify_for(const OpView& view) {
 void verify_if(const OpView& view) {
   view.demand_operand(0, Type::scalar(DType::i1));
   const Types results = types_of(view, view.op.results);
-  demand(results.empty() || view.op.regions.size() == 2,
-         "it has results, and so needs the region 'else'");
+  demand(results.empty() || view.op.regions.size() == 2, "it has results, and so needs the region 'else'");
   for (std::size_t i = 0; i < view.op.regions.size(); ++i) demand_region(view, i, {}, results);
 }
 
@@ -72,68 +68,61 @@ void verify_while(const OpView& view) {
 const Type& demand_indices(const OpView& view, bool scalars) {
   const Type& memory = view.operand(0);
   demand(memory.kind == Type::Kind::view, "operand 0 is {}; it takes a view", print_type(memory));
-  demand(view.operands() > memory.rank,
-         "it has {} operands; the view has {} axes, and each has an index", view.operands(),
-         memory.rank);
+  demand(view.operands() > memory.rank, "it has {} operands; the view has {} axes, and each has an index",
+         view.operands(), memory.rank);
   for (std::size_t i = 1; i <= memory.rank; ++i) {
     const Type& index = view.operand(i);
     demand(index.is_data() && is_index(index.dtype) && (!scalars || index.is_scalar()),
-           "operand {} is {}; an index is {}i32 or i64", i, print_type(index),
-           scalars ? "" : "a scalar or tile of ");
-    demand(scalars || index == view.operand(1), "operand {} is {}, operand 1 is {}", i,
-           print_type(index), print_type(view.operand(1)));
+           "operand {} is {}; an index is {} of i32 or i64", i, print_type(index),
+           scalars ? "a scalar" : "a scalar or tile");
+    demand(scalars || index == view.operand(1), "operand {} is {}, operand 1 is {}", i, print_type(index),
+           print_type(view.operand(1)));
   }
   return memory;
 }
 
 // The mask may follow the other operands.
 void demand_mask(const OpView& view, std::size_t others, const Type& shape) {
-  demand(view.operands() == others || view.operands() == others + 1,
-         "it has {} operands, and takes {}, and a mask", view.operands(), others);
+  demand(view.operands() == others || view.operands() == others + 1, "it has {} operands, and takes {}, and a mask",
+         view.operands(), others);
   if (view.operands() > others) view.demand_operand(others, shape.with(DType::i1));
 }
 
 void verify_view(const OpView& view) {
   const Type& pointer = view.operand(0);
   const Type& type = view.result();
-  demand(pointer.kind == Type::Kind::pointer, "operand 0 is {}; it takes a ptr",
-         print_type(pointer));
+  demand(pointer.kind == Type::Kind::pointer, "operand 0 is {}; it takes a ptr", print_type(pointer));
   demand(pointer.dtype == type.dtype, "it makes {} of {}", print_type(type), print_type(pointer));
   std::size_t dynamic = 0;
   for (const std::string_view name : {"shape", "strides"}) {
     const auto& list = view.op.find(name)->list;
-    demand(list.size() == type.rank, "{} has {} values; its result is {}", name, list.size(),
-           print_type(type));
+    demand(list.size() == type.rank, "{} has {} values; its result is {}", name, list.size(), print_type(type));
     for (const std::int64_t value : list) {
       if (value == kDynamic) ++dynamic;
       demand(name == "strides" || value == kDynamic || value >= 0, "extent {} is below 0", value);
     }
   }
-  demand(view.operands() == dynamic + 1, "it has {} operands; shape and strides have {} of '?'",
-         view.operands(), dynamic);
+  demand(view.operands() == dynamic + 1, "it has {} operands; shape and strides have {} of '?'", view.operands(),
+         dynamic);
   for (std::size_t i = 1; i < view.operands(); ++i)
-    demand(view.operand(i).is_scalar() && is_index(view.operand(i).dtype),
-           "operand {} is {}; it must be i32 or i64", i, print_type(view.operand(i)));
+    demand(view.operand(i).is_scalar() && is_index(view.operand(i).dtype), "operand {} is {}; it must be i32 or i64", i,
+           print_type(view.operand(i)));
 }
 
 void demand_block(const Type& memory, const Type& data) {
-  demand(data.is_data() && data.dtype == memory.dtype &&
-             (data.is_scalar() || data.rank == memory.rank),
-         "{} does not fit {}: element types and numbers of axes are equal", print_type(data),
-         print_type(memory));
+  demand(data.is_data() && data.dtype == memory.dtype && (data.is_scalar() || data.rank == memory.rank),
+         "{} does not fit {}: element types and numbers of axes are equal", print_type(data), print_type(memory));
 }
 
 void verify_load(const OpView& view) {
   const Type& memory = demand_indices(view, true);
-  demand(view.operands() == 1U + memory.rank, "it has {} operands, and takes {}", view.operands(),
-         1 + memory.rank);
+  demand(view.operands() == 1U + memory.rank, "it has {} operands, and takes {}", view.operands(), 1 + memory.rank);
   demand_block(memory, view.result());
 }
 
 void verify_store(const OpView& view) {
   const Type& memory = demand_indices(view, true);
-  demand(view.operands() == 2U + memory.rank, "it has {} operands, and takes {}", view.operands(),
-         2 + memory.rank);
+  demand(view.operands() == 2U + memory.rank, "it has {} operands, and takes {}", view.operands(), 2 + memory.rank);
   demand_block(memory, view.operand(1U + memory.rank));
 }
 
@@ -176,36 +165,33 @@ void verify_fold(const OpView& view) {  // reduce and scan
   view.demand_tile(0);
   const std::size_t axis = view.axis(view.operand(0).rank);
   const std::size_t count = view.operands();
-  demand(view.op.results.size() == count, "it has {} operands and {} results", count,
-         view.op.results.size());
+  demand(view.op.results.size() == count, "it has {} operands and {} results", count, view.op.results.size());
   Types scalars;
   for (std::size_t i = 0; i < count; ++i) {
     const Type& type = view.operand(i);
-    demand(type.same_shape(view.operand(0)), "operand {} is {}, operand 0 is {}", i,
-           print_type(type), print_type(view.operand(0)));
+    demand(type.same_shape(view.operand(0)), "operand {} is {}, operand 0 is {}", i, print_type(type),
+           print_type(view.operand(0)));
     view.demand_result(i, view.op.code == OpCode::reduce ? without_axis(type, axis) : type);
     scalars.push_back(Type::scalar(type.dtype));
   }
   const std::string_view op = view.op.word("op");
   demand((op == "region") == !view.op.regions.empty(), "op={} {} a region", op,
          op == "region" ? "needs" : "cannot have");
-  demand(!view.op.has("nan") || op == "min" || op == "max",
-         "attribute 'nan' is for min and max, not {}", op);
+  demand(!view.op.has("nan") || op == "min" || op == "max", "attribute 'nan' is for min and max, not {}", op);
   if (op == "region") {
     Types arguments = scalars;
     arguments.insert(arguments.end(), scalars.begin(), scalars.end());
     return demand_region(view, 0, arguments, scalars);
   }
   demand(count == 1, "op={} takes one operand, not {}", op, count);
-  demand(in_domain(scalars[0].dtype, domain_of(op)), "op={} is for {}, not {}", op,
-         describe(domain_of(op)), print_type(view.operand(0)));
+  demand(in_domain(scalars[0].dtype, domain_of(op)), "op={} is for {}, not {}", op, describe(domain_of(op)),
+         print_type(view.operand(0)));
 }
 
 void verify_argreduce(const OpView& view) {
   view.demand_tile(0);
   const Type& type = view.operand(0);
-  demand(in_domain(type.dtype, Domain::number), "operand 0 is {}; it takes numbers",
-         print_type(type));
+  demand(in_domain(type.dtype, Domain::number), "operand 0 is {}; it takes numbers", print_type(type));
   const Type smaller = without_axis(type, view.axis(type.rank));
   view.demand_result(0, smaller);
   view.demand_result(1, smaller.with(DType::i32));
@@ -216,8 +202,8 @@ void verify_sort(const OpView& view) {
   view.axis(view.operand(0).rank);
   demand(in_domain(view.operand(0).dtype, Domain::number), "operand 0 is {}; keys are numbers",
          print_type(view.operand(0)));
-  demand(view.op.results.size() == view.operands(), "it has {} operands and {} results",
-         view.operands(), view.op.results.size());
+  demand(view.op.results.size() == view.operands(), "it has {} operands and {} results", view.operands(),
+         view.op.results.size());
   for (std::size_t i = 0; i < view.operands(); ++i) {
     demand(view.operand(i).same_shape(view.operand(0)), "operand {} is {}, operand 0 is {}", i,
            print_type(view.operand(i)), print_type(view.operand(0)));
@@ -227,12 +213,11 @@ void verify_sort(const OpView& view) {
 
 void verify_histogram(const OpView& view) {
   view.demand_tile(0);
-  demand(is_int(view.operand(0).dtype), "operand 0 is {}; it takes integers",
-         print_type(view.operand(0)));
+  demand(is_int(view.operand(0).dtype), "operand 0 is {}; it takes integers", print_type(view.operand(0)));
   if (view.operands() > 1) view.demand_operand(1, view.operand(0).with(DType::i1));
   const Type& type = view.result();
-  demand(type.is_tile() && type.rank == 1 && type.dtype == DType::i32,
-         "its result is {}; it must be tile<nxi32>", print_type(type));
+  demand(type.is_tile() && type.rank == 1 && type.dtype == DType::i32, "its result is {}; it must be tile<nxi32>",
+         print_type(type));
 }
 
 Type matrix(const Type& like, DType dtype, std::int32_t rows, std::int32_t columns) {
@@ -250,12 +235,10 @@ DType accumulator_of(DType dtype) {
 void verify_dot(const OpView& view) {
   const Type& a = view.operand(0);
   const Type& b = view.operand(1);
-  demand(a.is_tile() && (a.rank == 2 || a.rank == 3),
-         "operand 0 is {}; it takes a tile of 2 or 3 axes", print_type(a));
-  demand(is_float(a.dtype) || info(a.dtype).bits == 8,
-         "operand 0 is {}; it takes floating-point numbers, i8 or u8", print_type(a));
-  demand(b.is_tile() && b.rank == a.rank, "operand 1 is {}, operand 0 is {}", print_type(b),
+  demand(a.is_tile() && (a.rank == 2 || a.rank == 3), "operand 0 is {}; it takes a tile of 2 or 3 axes", print_type(a));
+  demand(is_float(a.dtype) || info(a.dtype).bits == 8, "operand 0 is {}; it takes floating-point numbers, i8 or u8",
          print_type(a));
+  demand(b.is_tile() && b.rank == a.rank, "operand 1 is {}, operand 0 is {}", print_type(b), print_type(a));
   view.demand_operand(1, matrix(a, a.dtype, a.dims[a.rank - 1U], b.dims[b.rank - 1U]));
   const Type wanted = matrix(a, accumulator_of(a.dtype), a.dims[a.rank - 2U], b.dims[b.rank - 1U]);
   view.demand_operand(2, wanted);
@@ -267,9 +250,8 @@ void verify_dot_scaled(const OpView& view) {
   const Type& b = view.operand(2);
   const std::int64_t block = view.op.integer("block");
   for (const Type* type : {&a, &b})
-    demand(
-        type->is_tile() && type->rank == 2 && is_float(type->dtype) && info(type->dtype).bits <= 16,
-        "an operand is {}; it takes a tile of 2 axes of f8, f16 or bf16", print_type(*type));
+    demand(type->is_tile() && type->rank == 2 && is_float(type->dtype) && info(type->dtype).bits <= 16,
+           "an operand is {}; it takes a tile of 2 axes of f8, f16 or bf16", print_type(*type));
   demand(b.dims[0] == a.dims[1], "operand 0 is {}, operand 2 is {}", print_type(a), print_type(b));
   demand(block >= 1 && a.dims[1] % block == 0, "block is {}; it divides {}", block, a.dims[1]);
   const auto blocks = static_cast<std::int32_t>(a.dims[1] / block);
@@ -283,14 +265,11 @@ void verify_dot_scaled(const OpView& view) {
 void verify_philox(const OpView& view) {
   const Type& seed = view.operand(0);
   const Type& offset = view.operand(1);
-  demand(seed.is_scalar() && is_int(seed.dtype), "operand 0 is {}; a seed is an integer",
-         print_type(seed));
-  demand(offset.is_data() && is_int(offset.dtype), "operand 1 is {}; offsets are integers",
-         print_type(offset));
+  demand(seed.is_scalar() && is_int(seed.dtype), "operand 0 is {}; a seed is an integer", print_type(seed));
+  demand(offset.is_data() && is_int(offset.dtype), "operand 1 is {}; offsets are integers", print_type(offset));
   if (view.operands() > 2) {
     const Type& stream = view.operand(2);
-    demand(stream.is_data() && is_int(stream.dtype) &&
-               (stream.is_scalar() || stream.same_shape(offset)),
+    demand(stream.is_data() && is_int(stream.dtype) && (stream.is_scalar() || stream.same_shape(offset)),
            "operand 2 is {}; it is an integer, or a tile like operand 1", print_type(stream));
   }
   for (std::size_t i = 0; i < 4; ++i) view.demand_result(i, offset.with(DType::u32));

@@ -8,15 +8,15 @@ namespace {
 void verify_elementwise(const OpView& view) {
   const OpInfo& rules = info(view.op.code);
   const Type& type = view.operand(0);
-  demand(type.is_data() && in_domain(type.dtype, rules.domain), "operand 0 is {}; it takes {}",
-         print_type(type), describe(rules.domain));
+  demand(type.is_data() && in_domain(type.dtype, rules.domain), "operand 0 is {}; it takes {}", print_type(type),
+         describe(rules.domain));
   for (std::size_t i = 1; i < view.operands(); ++i)
-    demand(view.operand(i) == type, "operand {} is {}, operand 0 is {}", i,
-           print_type(view.operand(i)), print_type(type));
+    demand(view.operand(i) == type, "operand {} is {}, operand 0 is {}", i, print_type(view.operand(i)),
+           print_type(type));
   view.demand_result(0, rules.result == Result::same ? type : type.with(DType::i1));
   const bool floored = view.op.word("mode") == "floor";
-  demand(!(floored && is_float(type.dtype) && view.op.code == OpCode::div),
-         "mode=floor is for integers, not {}", print_type(type));
+  demand(!(floored && is_float(type.dtype) && view.op.code == OpCode::div), "mode=floor is for integers, not {}",
+         print_type(type));
 }
 
 void verify_select(const OpView& view) {
@@ -24,8 +24,7 @@ void verify_select(const OpView& view) {
   const Type& type = view.operand(1);
   demand(type.is_data(), "operand 1 is {}", print_type(type));
   demand(condition == Type::scalar(DType::i1) || condition == type.with(DType::i1),
-         "operand 0 is {}; it must be i1 or {}", print_type(condition),
-         print_type(type.with(DType::i1)));
+         "operand 0 is {}; it must be i1 or {}", print_type(condition), print_type(type.with(DType::i1)));
   view.demand_operand(2, type);
   view.demand_result(0, type);
 }
@@ -33,11 +32,10 @@ void verify_select(const OpView& view) {
 void verify_cast(const OpView& view) {
   const Type& from = view.operand(0);
   const Type& to = view.result();
-  demand(from.is_data() && to.same_shape(from), "it makes {} of {}: the shapes differ",
-         print_type(to), print_type(from));
+  demand(from.is_data() && to.same_shape(from), "it makes {} of {}: the shapes differ", print_type(to),
+         print_type(from));
   if (view.op.code == OpCode::bitcast)
-    demand(info(from.dtype).bits == info(to.dtype).bits &&
-               (from.dtype == DType::i1) == (to.dtype == DType::i1),
+    demand(info(from.dtype).bits == info(to.dtype).bits && (from.dtype == DType::i1) == (to.dtype == DType::i1),
            "it makes {} of {}: the sizes differ", print_type(to), print_type(from));
 }
 
@@ -55,13 +53,12 @@ void verify_full(const OpView& view) {
 
 void verify_expand(const OpView& view) {
   const Type& from = view.operand(0);
-  demand(from.is_tile() && from.rank < Limits::rank,
-         "operand 0 is {}; it takes a tile of at most {} axes", print_type(from), Limits::rank - 1);
+  demand(from.is_tile() && from.rank < Limits::rank, "operand 0 is {}; it takes a tile of at most {} axes",
+         print_type(from), Limits::rank - 1);
   const std::size_t axis = view.axis(std::size_t{from.rank} + 1);
   Type wanted = from;
   ++wanted.rank;
-  std::copy_backward(from.dims.begin() + static_cast<long>(axis), from.dims.end() - 1,
-                     wanted.dims.end());
+  std::copy_backward(from.dims.begin() + static_cast<long>(axis), from.dims.end() - 1, wanted.dims.end());
   wanted.dims[axis] = 1;
   view.demand_result(0, wanted);
 }
@@ -71,19 +68,15 @@ void verify_broadcast(const OpView& view) {
   const Type& from = view.operand(0);
   const Type& to = view.result();
   bool fits = to.is_tile() && to.rank == from.rank && to.dtype == from.dtype;
-  for (std::size_t i = 0; fits && i < from.rank; ++i)
-    fits = from.dims[i] == to.dims[i] || from.dims[i] == 1;
-  demand(fits, "{} cannot be broadcast to {}: extents are equal or 1", print_type(from),
-         print_type(to));
+  for (std::size_t i = 0; fits && i < from.rank; ++i) fits = from.dims[i] == to.dims[i] || from.dims[i] == 1;
+  demand(fits, "{} cannot be broadcast to {}: extents are equal or 1", print_type(from), print_type(to));
 }
 
 void verify_reshape(const OpView& view) {
   view.demand_tile(0);
   const Type& to = view.result();
-  demand(to.is_tile() && to.dtype == view.operand(0).dtype &&
-             to.elements() == view.operand(0).elements(),
-         "it makes {} of {}: elements differ in number or type", print_type(to),
-         print_type(view.operand(0)));
+  demand(to.is_tile() && to.dtype == view.operand(0).dtype && to.elements() == view.operand(0).elements(),
+         "it makes {} of {}: elements differ in number or type", print_type(to), print_type(view.operand(0)));
 }
 
 void verify_trans(const OpView& view) {
@@ -106,8 +99,7 @@ void verify_join(const OpView& view) {
   view.demand_tile(0);
   const Type& half = view.operand(0);
   demand(half.rank < Limits::rank, "operand 0 has {} axes already", half.rank);
-  demand(half.elements() * 2 <= Limits::tile_elements, "the result has more than {} elements",
-         Limits::tile_elements);
+  demand(half.elements() * 2 <= Limits::tile_elements, "the result has more than {} elements", Limits::tile_elements);
   view.demand_operand(1, half);
   Type wanted = half;
   wanted.dims[wanted.rank++] = 2;
@@ -117,8 +109,8 @@ void verify_join(const OpView& view) {
 void verify_split(const OpView& view) {
   view.demand_tile(0);
   const Type& from = view.operand(0);
-  demand(from.rank > 1 && from.dims[from.rank - 1U] == 2,
-         "operand 0 is {}; its last axis must have 2 elements", print_type(from));
+  demand(from.rank > 1 && from.dims[from.rank - 1U] == 2, "operand 0 is {}; its last axis must have 2 elements",
+         print_type(from));
   const Type half = without_axis(from, from.rank - 1U);
   view.demand_result(0, half);
   view.demand_result(1, half);
@@ -129,33 +121,28 @@ void verify_slice(const OpView& view) {
   const Type& from = view.operand(0);
   const Type& to = view.result();
   const auto& start = view.op.find("start")->list;
-  demand(
-      to.is_tile() && to.rank == from.rank && to.dtype == from.dtype && start.size() == from.rank,
-      "operand 0 is {}, its result {}, and start has {} axes", print_type(from), print_type(to),
-      start.size());
+  demand(to.is_tile() && to.rank == from.rank && to.dtype == from.dtype && start.size() == from.rank,
+         "operand 0 is {}, its result {}, and start has {} axes", print_type(from), print_type(to), start.size());
   for (std::size_t i = 0; i < from.rank; ++i)
-    demand(start[i] >= 0 && start[i] <= from.dims[i] - to.dims[i],
-           "axis {}: {} elements from {} end past {}", i, to.dims[i], start[i], from.dims[i]);
+    demand(start[i] >= 0 && start[i] <= from.dims[i] - to.dims[i], "axis {}: {} elements from {} end past {}", i,
+           to.dims[i], start[i], from.dims[i]);
 }
 
 void verify_report(const OpView& view) {
   for (std::size_t i = 0; i < view.operands(); ++i)
     demand(view.operand(i).is_data(), "operand {} is {}", i, print_type(view.operand(i)));
   if (view.op.code == OpCode::assert_)
-    demand(view.operand(0).dtype == DType::i1, "operand 0 is {}; it takes i1",
-           print_type(view.operand(0)));
+    demand(view.operand(0).dtype == DType::i1, "operand 0 is {}; it takes i1", print_type(view.operand(0)));
 }
 
 }  // namespace
 
 void OpView::demand_result(std::size_t i, const Type& wanted) const {
-  demand(result(i) == wanted, "result {} is {}; it must be {}", i, print_type(result(i)),
-         print_type(wanted));
+  demand(result(i) == wanted, "result {} is {}; it must be {}", i, print_type(result(i)), print_type(wanted));
 }
 
 void OpView::demand_operand(std::size_t i, const Type& wanted) const {
-  demand(operand(i) == wanted, "operand {} is {}; it must be {}", i, print_type(operand(i)),
-         print_type(wanted));
+  demand(operand(i) == wanted, "operand {} is {}; it must be {}", i, print_type(operand(i)), print_type(wanted));
 }
 
 void OpView::demand_tile(std::size_t i) const {
@@ -164,8 +151,7 @@ void OpView::demand_tile(std::size_t i) const {
 
 std::size_t OpView::axis(std::size_t rank) const {
   const std::int64_t axis = op.integer("axis");
-  demand(axis >= 0 && axis < static_cast<std::int64_t>(rank), "axis is {}; it is 0 to {}", axis,
-         rank - 1);
+  demand(axis >= 0 && axis < static_cast<std::int64_t>(rank), "axis is {}; it is 0 to {}", axis, rank - 1);
   return static_cast<std::size_t>(axis);
 }
 
