@@ -41,7 +41,8 @@ mv "${work}/first" "${prefix}"
 
 libdir="$(dirname "$(find "${prefix}" -name libflagos.so -print -quit)")"
 [[ -f "${libdir}/libflagos.so" ]] || fail "no libflagos.so was installed"
-for file in include/flagos/flagos.h include/flagos/flagos_plugin.h include/flagos/flagos_cpu_kernel.h; do
+for file in include/flagos/flagos.h include/flagos/flagos_plugin.h include/flagos/flagos_cpu_kernel.h \
+  include/flagos/flagos_compiler.h include/flagos/tile.hpp; do
   [[ -f "${prefix}/${file}" ]] || fail "${file} was not installed"
 done
 for file in libflagos_plugin_cpu.so libflagos_plugin_cpu.json; do
@@ -59,6 +60,7 @@ cmake --build "${work}/build" >"${work}/build.log" 2>&1 ||
   fail "building the consumer failed: $(cat "${work}/build.log")"
 run_consumer "${work}/build/consumer_c"
 run_consumer "${work}/build/consumer_cpp"
+[[ "$("${work}/build/consumer_kernel")" == "y[3] is 6" ]] || fail "consumer_kernel does not run its kernel"
 exports="$(nm -D --defined-only "${work}/build/lib/flagos/plugins/libflagos_plugin_consumer.so" | awk '{ print $3 }')"
 [[ "${exports}" == flagos_plugin_open ]] || fail "the consumer's plugin exports: ${exports}"
 [[ -f "${work}/build/lib/flagos/plugins/libflagos_plugin_consumer.json" ]] || fail "the consumer's plugin has no manifest"
