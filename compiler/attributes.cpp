@@ -69,6 +69,17 @@ bool is_default(const Attribute& attribute, const AttributeRule& rule) {
 
 bool is_hint(const Attribute& attribute) { return attribute.name.starts_with("hint."); }
 
+bool settle_number(Attribute& attribute) {
+  if (attribute.form != Form::number) return true;
+  for (const DType dtype : {DType::i64, DType::f64}) {
+    const auto bits = parse_literal(dtype, attribute.text);
+    if (!bits) continue;
+    attribute.text = print_literal(dtype, *bits);
+    return true;
+  }
+  return false;
+}
+
 void sort_by_name(std::vector<Attribute>& attributes) {
   std::sort(attributes.begin(), attributes.end(),
             [](const Attribute& a, const Attribute& b) { return a.name < b.name; });
@@ -79,6 +90,7 @@ AttributeProblem resolve_attributes(std::vector<Attribute>& attributes, const st
   std::vector<Attribute> hints, ordered;
   for (Attribute& attribute : attributes) {
     if (is_hint(attribute)) {
+      if (!settle_number(attribute)) return {fmt::format("attribute '{}' is no number", attribute.name), false};
       hints.push_back(attribute);
       continue;
     }

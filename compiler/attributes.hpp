@@ -17,6 +17,8 @@ struct AttributeProblem {
 AttributeProblem resolve_attributes(std::vector<Attribute>& attributes, const std::vector<AttributeRule>& rules,
                                     DType dtype);
 bool is_hint(const Attribute& attribute);
+// Gives a number whose type is open, of a hint or constexpr, its one spelling; false where it is no number.
+bool settle_number(Attribute& attribute);
 void sort_by_name(std::vector<Attribute>& attributes);
 // "axis=0", "noalias", "pad=-inf"; `dtype` is that of literals.
 std::string print_attribute(const Attribute& attribute, DType dtype);

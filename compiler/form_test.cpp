@@ -87,6 +87,12 @@ TEST_CASE("other spellings become canonical, and have the same hash") {
       "tile<4xi32>\r\n}\n");
   CHECK(print(one) == print(two));
   CHECK(hash(one) == hash(two));
+  const auto with = [](const std::string& number) {
+    return "flagos.tile 1.0\nkernel @t() constexpr(BM=" + number + ") hints(hint.x=" + number + ") {\n}\n";
+  };
+  CHECK(print(load(with("016"))).find("constexpr(BM=16) hints(hint.x=16)") != std::string::npos);
+  CHECK(print(load(with("1.50"))).find("constexpr(BM=1.5) hints(hint.x=1.5)") != std::string::npos);
+  CHECK(refusal(with("4x4")).find("'4x4' is no number") != std::string::npos);
   const Module three = load(body("  %0 = const {value=2} : i32\n  %1 = range : tile<4xi32>\n"));
   CHECK(hash(one) != hash(three));
   const Module sorted =

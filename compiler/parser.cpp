@@ -66,6 +66,7 @@ class Parser {
   void parse_result_types(Op& op, const std::vector<Token>& names);
   void parse_regions(Op& op, int depth);
   void parse_block_arguments(Block& block);
+  void settle_numbers(std::vector<Attribute>& attributes, const Token& where) const;
   void resolve(Op& op, const Token& name);
   ValueId define(const Token& name, const Type& type);
   void locate(Op& op);
@@ -79,6 +80,7 @@ class Parser {
   std::unordered_map<std::string_view, ValueId> names_;
   const std::vector<Location>* locations_ = nullptr;  // of the kernel that is read
   std::size_t location_ = 0;
+  bool in_op_ = false;  // an operation is read, and has not got its location
   const std::vector<std::string>* files_ = nullptr;
 };
 
@@ -103,7 +105,7 @@ std::string_view Parser::expect(Kind kind, std::string_view what) {
 void Parser::refuse(const Token& where, std::string reason) const {
   Diagnostic diagnostic{where.line, where.column, "", 0, std::move(reason)};
   // The operation that is being read is the next one to get a location.
-  if (locations_ && location_ < locations_->size() && (*locations_)[location_].file >= 0) {
+  if (in_op_ && locations_ && location_ < locations_->size() && (*locations_)[location_].file >= 0) {
     diagnostic.file = (*files_)[static_cast<std::size_t>((*locations_)[location_].file)];
     diagnostic.file_line = (*locations_)[location_].line;
   }
@@ -179,13 +181,16 @@ Kernel Parser::parse_kernel() {
   if (at_word("constexpr")) {
     advance();
     expect("(", "of constexpr");
+    const Token where = token_;
     kernel.constants = parse_attributes(")");
+    settle_numbers(kernel.constants, where);
   }
   if (at_word("hints")) {
     const Token where = token_;
     advance();
     expect("(", "of hints");
     kernel.hints = parse_attributes(")");
+    settle_numbers(kernel.hints, where);
     for (const Attribute& hint : kernel.hints)
       if (!is_hint(hint)) refuse_unknown(where, fmt::format("hints: attribute '{}'", hint.name));
     sort_by_name(kernel.hints);
@@ -342,6 +347,7 @@ void Parser::parse_block(Block& block, int depth) {
 
 Op Parser::parse_op(int depth) {
   if (++op_count_ > Limits::operations) refuse(token_, fmt::format("more than {} operations", Limits::operations));
+  in_op_ = true;
   Op op;
   op.line = token_.line;
   op.column = token_.column;
@@ -431,6 +437,11 @@ void Parser::parse_block_arguments(Block& block) {
   expect(")", "of the region's arguments");
 }
 
+void Parser::settle_numbers(std::vector<Attribute>& attributes, const Token& where) const {
+  for (Attribute& attribute : attributes)
+    if (!settle_number(attribute)) refuse(where, fmt::format("'{}' is no number", attribute.text.substr(0, 40)));
+}
+
 void Parser::resolve(Op& op, const Token& name) {
   const DType dtype = op.results.empty() ? DType::i32 : kernel_->values[op.results[0]].dtype;
   const AttributeProblem problem = resolve_attributes(op.attributes, info(op.code).attributes, dtype);
@@ -451,6 +462,7 @@ void Parser::locate(Op& op) {
     op.file_line = (*locations_)[location_].line;
   }
   ++location_;
+  in_op_ = false;
 }
 
 // locations, then `file "a.cpp"` for each file, then for each kernel `at @name` and file:line of every operation in

@@ -1,6 +1,6 @@
 // A portable kernel of a user: written with the builder, run by the interpreter.
-#include <flagos/tile.hpp>
 #include <flagos_compiler.h>
+#include <flagos/tile.hpp>
 
 #include <cstdint>
 #include <iostream>
