@@ -43,6 +43,10 @@ set(FLAGOS_CASE_SOURCES
   cases/krn_grid.cpp
   cases/krn_work.cpp
   cases/growth.cpp
+  cases/interop.cpp
+  cases/interop_dlpack.cpp
+  cases/ipc.cpp
+  cases/ipc_support.cpp
   cases/leak.cpp
   cases/leak_objects.cpp
   cases/life.cpp
@@ -65,6 +69,7 @@ set(FLAGOS_CASE_SOURCES
   cases/neg_values.cpp
   cases/native_support.cpp
   cases/negatives.cpp
+  cases/peer.cpp
   cases/plugin_probe.cpp
   cases/process.cpp
   cases/prof.cpp

@@ -1,0 +1,258 @@
+// Several devices in one process: copies between them, and what must not leak from one to another. Where the plugin
+// shows one device, a second opening of it stands in.
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <set>
+#include <thread>
+
+#include "conformance/case.hpp"
+
+namespace flagos::conformance {
+namespace {
+
+constexpr auto ok = FLAGOS_STATUS_OK;
+constexpr auto invalid_argument = FLAGOS_STATUS_INVALID_ARGUMENT;
+constexpr std::uint64_t a_minute = 60'000'000'000u;
+constexpr std::uint64_t slot = std::uint64_t{4} << 20;  // the piece that core stages at a time
+
+flagos_address_t address_of(const void* pointer) {
+  return reinterpret_cast<flagos_address_t>(pointer);
+}
+
+// An open device with a stream and memory; all of it goes in the destructor.
+class Site {
+ public:
+  Site(Context& t, std::uint32_t index, std::uint64_t size) : t_(t), size_(size) {
+    t.ok(flagos_device_open(t.runtime(), index, &device_), "open a device");
+    flagos_memory_desc_t desc{};
+    desc.struct_size = sizeof desc;
+    desc.kind = FLAGOS_MEMORY_KIND_DEVICE;
+    desc.size_bytes = size;
+    const bool made = flagos_stream_create(device_, nullptr, &stream_) == ok &&
+                      flagos_memory_alloc(device_, &desc, &memory_) == ok;
+    if (!made) close();
+    t.check(made, "a stream and memory on each device");
+  }
+  ~Site() { close(); }
+  Site(const Site&) = delete;
+  Site& operator=(const Site&) = delete;
+
+  flagos_device_t* device() const { return device_; }
+  flagos_stream_t* stream() const { return stream_; }
+  flagos_address_t memory() const { return memory_; }
+  void synchronize() { t_.ok(flagos_stream_synchronize(stream_, a_minute), "finish the stream"); }
+  void write(std::span<const std::uint8_t> bytes) {
+    t_.ok(flagos_memory_copy(stream_, memory_, address_of(bytes.data()), bytes.size()), "write");
+    synchronize();
+  }
+  std::vector<std::uint8_t> read() {
+    std::vector<std::uint8_t> bytes(size_, Buffer::poison);
+    t_.ok(flagos_memory_copy(stream_, address_of(bytes.data()), memory_, size_), "read");
+    synchronize();
+    return bytes;
+  }
+
+ private:
+  void close() {
+    flagos_stream_destroy(stream_);
+    flagos_memory_free(device_, memory_);
+    flagos_device_close(device_);
+  }
+
+  Context& t_;
+  std::uint64_t size_;
+  flagos_device_t* device_ = nullptr;
+  flagos_stream_t* stream_ = nullptr;
+  flagos_address_t memory_ = 0;
+};
+
+std::uint32_t device_count(Context& t) {
+  std::uint32_t count = 0;
+  t.ok(flagos_device_get_count(t.runtime(), &count), "count the devices");
+  return count;
+}
+
+// Another device of the plugin, or the same one again.
+std::uint32_t other_index(Context& t) {
+  const std::uint32_t count = device_count(t);
+  return count < 2 ? t.info().index : (t.info().index + 1) % count;
+}
+
+flagos_status_t copy_peer(const Site& at, const Site& target, const Site& source,
+                          std::uint64_t size) {
+  return flagos_memory_copy_peer(at.stream(), target.memory(), target.device(), source.memory(),
+                                 source.device(), size);
+}
+
+// From source to target on a stream of `at`; what lies behind stays.
+void check_copy(Context& t, Site& at, Site& target, Site& source, std::uint64_t size,
+                std::uint64_t room) {
+  const auto data = t.random_bytes(room);
+  auto expected = t.random_bytes(room);
+  source.write(data);
+  target.write(expected);
+  t.ok(copy_peer(at, target, source, size), "flagos_memory_copy_peer");
+  at.synchronize();
+  std::copy_n(data.begin(), size, expected.begin());
+  t.equal_bytes(target.read(), expected, "the target holds the bytes, and its own behind them");
+  t.equal_bytes(source.read(), data, "the source is as before");
+}
+
+}  // namespace
+
+#define PEER(text, the_oracle) \
+  .clause = "flagos_memory_copy_peer: " text, .oracle = the_oracle, .feature = "peer_copy"
+
+FLAGOS_CASE("peer.copy.no_access_staged", {PEER("any two open devices", Oracle::exact)}) {
+  std::vector<std::uint64_t> sizes{1, 4095, 65'539, slot - 1, slot + 1};
+  if (!t.settings().quick) sizes.insert(sizes.end(), {slot, 2 * slot, 2 * slot + 1, 3 * slot + 5});
+  const std::uint64_t room = *std::max_element(sizes.begin(), sizes.end()) + 64;
+  Site here(t, t.info().index, room), there(t, other_index(t), room);
+  for (const std::uint64_t size : sizes) {
+    t.subcase("size " + std::to_string(size));
+    check_copy(t, here, there, here, size, room);
+    check_copy(t, here, here, there, size, room);
+    check_copy(t, there, here, there, size, room);
+  }
+  t.subcase("size 0");
+  t.ok(copy_peer(here, there, here, 0), "a copy of nothing");
+}
+
+FLAGOS_CASE("peer.copy.all_pairs", {PEER("every pair, both ways", Oracle::exact)}) {
+  constexpr std::uint64_t room = 70'000;
+  std::vector<std::unique_ptr<Site>> sites;
+  const std::uint32_t count = std::min(device_count(t), 4u);
+  for (std::uint32_t i = 0; i < count + 1; ++i)
+    sites.push_back(std::make_unique<Site>(t, i % count, room));
+  for (std::size_t from = 0; from < sites.size(); ++from)
+    for (std::size_t to = 0; to < sites.size(); ++to) {
+      if (from == to) continue;
+      t.subcase("from " + std::to_string(from) + " to " + std::to_string(to));
+      check_copy(t, *sites[from], *sites[to], *sites[from], 65'000, room);
+      check_copy(t, *sites[to], *sites[to], *sites[from], 65'000, room);
+    }
+}
+
+FLAGOS_CASE("peer.order_events", {PEER("ordered by its stream and by events", Oracle::order)}) {
+  constexpr std::uint64_t room = 65'536;
+  Site here(t, t.info().index, room), there(t, other_index(t), room);
+  const auto data = t.random_bytes(room);
+  there.write(t.random_bytes(room));
+  flagos_event_t* event = nullptr;
+  t.ok(flagos_event_create(here.device(), nullptr, &event), "create an event");
+  // A copy in three steps on two devices; nothing but order makes the bytes arrive.
+  const bool queued =
+      flagos_memory_copy(here.stream(), here.memory(), address_of(data.data()), room) == ok &&
+      copy_peer(here, there, here, room) == ok && flagos_event_record(event, here.stream()) == ok &&
+      flagos_stream_wait_event(there.stream(), event) == ok;
+  std::vector<std::uint8_t> seen(room);
+  const flagos_status_t read =
+      flagos_memory_copy(there.stream(), address_of(seen.data()), there.memory(), room);
+  const flagos_status_t finished = flagos_stream_synchronize(there.stream(), a_minute);
+  flagos_stream_synchronize(here.stream(), a_minute);
+  flagos_event_destroy(event);
+  t.check(queued, "copy, copy between devices, record and wait are queued");
+  t.ok(read, "read on the other device's stream");
+  t.ok(finished, "finish it");
+  t.equal_bytes(seen, data, "what was written on the first device before the event");
+}
+
+FLAGOS_CASE("peer.context_isolation", {.clause = "flagos.h: Failures; other streams go on",
+                                       .oracle = Oracle::code,
+                                       .feature = "timeline"}) {
+  constexpr std::uint64_t room = 4096;
+  Site here(t, t.info().index, room), there(t, other_index(t), room);
+  flagos_timeline_t* timeline = nullptr;
+  t.ok(flagos_timeline_create(here.device(), 0, &timeline), "create a timeline");
+  const flagos_status_t waits = flagos_stream_wait_timeline(here.stream(), timeline, 1);
+  flagos_timeline_fail(timeline, FLAGOS_STATUS_CANCELLED);
+  const flagos_status_t failed = flagos_stream_synchronize(here.stream(), a_minute);
+  flagos_timeline_destroy(timeline);
+  t.ok(waits, "a stream waits for a timeline");
+  t.status(failed, FLAGOS_STATUS_CANCELLED, "the timeline failed");
+  t.status(copy_peer(here, there, here, 64), FLAGOS_STATUS_CANCELLED, "a copy on that stream");
+  const auto data = t.random_bytes(room);
+  there.write(data);
+  t.ok(copy_peer(there, here, there, room), "a copy on the other device's stream");
+  there.synchronize();
+  t.equal_bytes(there.read(), data, "the other device goes on");
+  t.ok(flagos_stream_reset(here.stream()), "reset the stream");
+  t.equal_bytes(here.read(), data, "its copy arrived");
+  check_copy(t, here, there, here, 64, room);
+}
+
+FLAGOS_CASE("peer.thread_per_device", {PEER("threads", Oracle::exact)}) {
+  constexpr std::uint64_t room = 30'000;
+  constexpr std::uint32_t threads = 4;
+  const std::uint32_t count = device_count(t);
+  std::vector<std::unique_ptr<Site>> sites;
+  for (std::uint32_t i = 0; i < 2 * threads; ++i)
+    sites.push_back(std::make_unique<Site>(t, i % count, room));
+  std::atomic<std::uint32_t> wrong{0};
+  const int rounds = t.settings().quick ? 20 : 200;
+  const auto work = [&](std::uint32_t number) {
+    const Site& source = *sites[2 * number];
+    const Site& target = *sites[2 * number + 1];
+    std::vector<std::uint8_t> seen(room);
+    for (int round = 0; round < rounds; ++round) {
+      const auto value = static_cast<std::uint8_t>(number * 60 + static_cast<unsigned>(round) + 1);
+      const bool done =
+          flagos_memory_fill(source.stream(), source.memory(), &value, 1, room) == ok &&
+          copy_peer(source, target, source, room) == ok &&
+          flagos_stream_synchronize(source.stream(), a_minute) == ok &&
+          flagos_memory_copy(target.stream(), address_of(seen.data()), target.memory(), room) ==
+              ok &&
+          flagos_stream_synchronize(target.stream(), a_minute) == ok;
+      if (!done || seen != std::vector<std::uint8_t>(room, value)) ++wrong;
+    }
+  };
+  std::vector<std::thread> running;
+  for (std::uint32_t i = 0; i < threads; ++i) running.emplace_back(work, i);
+  for (std::thread& thread : running) thread.join();
+  t.equal(wrong, 0, "rounds in which a thread saw other bytes than its own");
+}
+
+FLAGOS_CASE("peer.alloc_wrong_device_free",
+            {.clause = "flagos_memory_free: INVALID_HANDLE", .oracle = Oracle::exact}) {
+  constexpr std::uint64_t room = 4096;
+  Site here(t, t.info().index, room), there(t, other_index(t), room);
+  const auto data = t.random_bytes(room);
+  here.write(data);
+  t.status(flagos_memory_free(there.device(), here.memory()), FLAGOS_STATUS_INVALID_HANDLE,
+           "memory of another device is not freed");
+  t.equal_bytes(here.read(), data, "it is as before");
+}
+
+FLAGOS_CASE("peer.stream_wrong_device", {PEER("a stream of neither device", Oracle::exact)}) {
+  constexpr std::uint64_t room = 4096;
+  Site here(t, t.info().index, room), there(t, other_index(t), room), third(t, t.info().index, 64);
+  const auto data = t.random_bytes(room);
+  there.write(data);
+  t.status(copy_peer(third, there, here, 64), invalid_argument, "a stream of neither device");
+  t.status(flagos_memory_copy_peer(here.stream(), there.memory(), there.device(), here.memory(),
+                                   here.device(), room + 1),
+           invalid_argument, "past the end of both");
+  const flagos_launch_desc_t launch = launch_desc({}, {});
+  t.status(flagos_kernel_launch(there.stream(), t.kernel("copy_u32"), &launch), invalid_argument,
+           "a kernel of another open device");
+  t.equal_bytes(there.read(), data, "nothing was written");
+}
+
+FLAGOS_CASE("peer.props_distinct",
+            {.clause = "flagos_device_describe", .oracle = Oracle::code, .query = true}) {
+  std::set<std::string> ids;
+  for (std::uint32_t i = 0; i < device_count(t); ++i) {
+    t.subcase("device " + std::to_string(i));
+    Site site(t, i, 64);
+    flagos_device_info_t described{}, opened{};
+    described.struct_size = opened.struct_size = sizeof described;
+    t.ok(flagos_device_describe(t.runtime(), i, &described), "describe");
+    t.ok(flagos_device_get_info(site.device(), &opened), "describe the open device");
+    t.check(std::memcmp(&described, &opened, sizeof described) == 0, "both say the same");
+    t.equal(described.index, i, "its own index");
+    t.check(ids.insert(described.id).second, "an id of its own");
+  }
+}
+
+}  // namespace flagos::conformance
