@@ -191,6 +191,12 @@ FLAGOS_CASE("neg.foreign_handle",
       {"flagos_memory_pool_free", "stream", Type::stream, {argument, handle}},
       {"flagos_memory_pool_free", "pool", Type::memory_pool, {handle, argument}},
       {"flagos_memory_free", "device", Type::device, {handle}},
+      {"flagos_memory_copy_peer", "stream", Type::stream, {argument}},
+      {"flagos_memory_copy_peer", "target_device", Type::device, {argument}},
+      {"flagos_memory_export", "device", Type::device, {handle}},
+      {"flagos_memory_get_native", "device", Type::device, {handle}},
+      {"flagos_dlpack_export", "producer", Type::stream, {argument}},
+      {"flagos_dlpack_export", "device", Type::device, {argument}},
       {"flagos_memory_host_unregister", "device", Type::device, {handle}}};
   flagos_runtime_t* second = nullptr;
   const flagos_runtime_desc_t desc{sizeof desc, FLAGOS_ABI_VERSION, nullptr,

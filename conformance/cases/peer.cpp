@@ -4,9 +4,11 @@
 #include <atomic>
 #include <cstring>
 #include <set>
+#include <stdexcept>
 #include <thread>
 
 #include "conformance/case.hpp"
+#include "conformance/locate.hpp"
 
 namespace flagos::conformance {
 namespace {
@@ -237,6 +239,69 @@ FLAGOS_CASE("peer.stream_wrong_device", {PEER("a stream of neither device", Orac
   t.status(flagos_kernel_launch(there.stream(), t.kernel("copy_u32"), &launch), invalid_argument,
            "a kernel of another open device");
   t.equal_bytes(there.read(), data, "nothing was written");
+}
+
+namespace {
+
+// A plugin of another kind that is installed here, "" when there is none.
+std::string other_plugin(const Context::Settings& settings) {
+  for (const char* const name : {"cpu", "skeleton"}) {
+    try {
+      const std::string path = find_plugin(name, own_executable());
+      if (path != settings.plugin_path) return path;
+    } catch (const std::runtime_error&) {
+      continue;
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+FLAGOS_CASE("peer.heterogeneous_plugins",
+            {.clause = "flagos_memory_copy_peer: devices of two plugins",
+             .level = Level::optional,
+             .isolation = Isolation::own}) {
+  const std::string path = other_plugin(t.settings());
+  if (path.empty()) t.not_supported("no other plugin is installed here");
+  const std::uint32_t first = device_count(t);
+  t.ok(flagos_runtime_add_plugin(t.runtime(), path.c_str()), "load another plugin");
+  t.check(device_count(t) > first, "it has a device");
+  const std::uint64_t room = t.settings().quick ? slot + 64 : 3 * slot;
+  Site here(t, t.info().index, room), there(t, first, room);
+  for (const std::uint64_t size : {std::uint64_t{1}, std::uint64_t{65'539}, room - 64}) {
+    t.subcase("size " + std::to_string(size));
+    check_copy(t, here, there, here, size, room);
+    check_copy(t, here, here, there, size, room);
+    check_copy(t, there, there, here, size, room);
+    check_copy(t, there, here, there, size, room);
+  }
+}
+
+FLAGOS_CASE("peer.timeline_cross", {.clause = "flagos_stream_wait_timeline: streams of two devices",
+                                    .oracle = Oracle::order,
+                                    .feature = "timeline"}) {
+  constexpr std::uint64_t room = 65'536;
+  Site here(t, t.info().index, room), there(t, other_index(t), room);
+  const auto data = t.random_bytes(room);
+  there.write(t.random_bytes(room));
+  flagos_timeline_t* timeline = nullptr;
+  t.ok(flagos_timeline_create(here.device(), 0, &timeline), "create a timeline");
+  std::vector<std::uint8_t> seen(room);
+  // The wait comes first, so that only the signal can let it pass.
+  const bool queued =
+      flagos_stream_wait_timeline(there.stream(), timeline, 1) == ok &&
+      flagos_memory_copy(there.stream(), address_of(seen.data()), there.memory(), room) == ok &&
+      flagos_memory_copy(here.stream(), here.memory(), address_of(data.data()), room) == ok &&
+      copy_peer(here, there, here, room) == ok &&
+      flagos_stream_signal_timeline(here.stream(), timeline, 1) == ok;
+  if (!queued) flagos_timeline_fail(timeline, FLAGOS_STATUS_CANCELLED);
+  const flagos_status_t finished = flagos_stream_synchronize(there.stream(), a_minute);
+  flagos_stream_synchronize(here.stream(), a_minute);
+  flagos_timeline_destroy(timeline);
+  t.check(queued, "wait, copies and signal are queued");
+  t.ok(finished, "the stream that waited");
+  t.equal_bytes(seen, data, "what was written before the signal");
 }
 
 FLAGOS_CASE("peer.props_distinct",
