@@ -176,8 +176,9 @@ void Device::create_device() {
   features.vulkan12.bufferDeviceAddressMultiDevice = VK_FALSE;
 
   std::vector<const char*> extensions;
-  for (const char* name : {VK_KHR_MAINTENANCE_4_EXTENSION_NAME, VK_KHR_SHADER_CLOCK_EXTENSION_NAME,
-                           VK_EXT_SHADER_ATOMIC_FLOAT_EXTENSION_NAME})
+  for (const char* name :
+       {VK_KHR_MAINTENANCE_4_EXTENSION_NAME, VK_KHR_SHADER_CLOCK_EXTENSION_NAME,
+        VK_EXT_SHADER_ATOMIC_FLOAT_EXTENSION_NAME, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME})
     if (std::find(physical_.extensions().begin(), physical_.extensions().end(), name) !=
         physical_.extensions().end())
       extensions.push_back(name);
@@ -203,6 +204,9 @@ void Device::create_device() {
   check(result, "vkCreateDevice of {}", physical_.name());
   try {
     vk_ = DeviceFunctions(functions, handle_);
+    if (physical_.host_pointer_alignment() != 0)
+      get_host_pointer_properties_ = reinterpret_cast<PFN_vkGetMemoryHostPointerPropertiesEXT>(
+          functions.vkGetDeviceProcAddr(handle_, "vkGetMemoryHostPointerPropertiesEXT"));
   } catch (...) {
     const auto destroy = reinterpret_cast<PFN_vkDestroyDevice>(
         functions.vkGetDeviceProcAddr(handle_, "vkDestroyDevice"));

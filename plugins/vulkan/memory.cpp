@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "plugins/vulkan/device.hpp"
@@ -46,17 +47,82 @@ Block::Block(Device& device, std::uint64_t size_bytes, flagos_memory_kind_t kind
   }
 }
 
-void Block::create(std::uint32_t type) {
-  const DeviceFunctions& vk = device_.vk();
-  const VkDevice handle = device_.handle();
+Block::Block(Device& device, std::byte* pointer, std::uint64_t size_bytes)
+    : device_(device), size_bytes_(size_bytes), kind_(FLAGOS_MEMORY_KIND_REGISTERED) {
+  try {
+    import(pointer);
+  } catch (...) {
+    release();
+    throw;
+  }
+}
+
+void Block::create_buffer(std::uint64_t size_bytes, const void* next) {
   VkBufferCreateInfo buffer{};
   buffer.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO;
-  buffer.size = size_bytes_;
+  buffer.pNext = next;
+  buffer.size = size_bytes;
   buffer.usage = VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT |
                  VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT |
                  VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
-  check(vk.vkCreateBuffer(handle, &buffer, nullptr, &buffer_), "vkCreateBuffer of {} bytes",
-        size_bytes_);
+  check(device_.vk().vkCreateBuffer(device_.handle(), &buffer, nullptr, &buffer_),
+        "vkCreateBuffer of {} bytes", size_bytes);
+}
+
+// The pages around the memory; what else lies in them is never touched.
+void Block::import(std::byte* pointer) {
+  const DeviceFunctions& vk = device_.vk();
+  const VkDevice handle = device_.handle();
+  const std::uint64_t page = device_.physical().host_pointer_alignment();
+  constexpr VkExternalMemoryHandleTypeFlagBits type =
+      VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT;
+  address_ = reinterpret_cast<std::uint64_t>(pointer);
+  buffer_offset_ = address_ % page;
+  const std::uint64_t bytes = round_up(buffer_offset_ + size_bytes_, page);
+  VkImportMemoryHostPointerInfoEXT host{};
+  host.sType = VK_STRUCTURE_TYPE_IMPORT_MEMORY_HOST_POINTER_INFO_EXT;
+  host.handleType = type;
+  host.pHostPointer = pointer - buffer_offset_;
+
+  VkExternalMemoryBufferCreateInfo external{};
+  external.sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO;
+  external.handleTypes = type;
+  create_buffer(bytes, &external);
+  VkMemoryRequirements needs;
+  vk.vkGetBufferMemoryRequirements(handle, buffer_, &needs);
+  VkMemoryHostPointerPropertiesEXT properties{};
+  properties.sType = VK_STRUCTURE_TYPE_MEMORY_HOST_POINTER_PROPERTIES_EXT;
+  check(device_.get_host_pointer_properties()(handle, type, host.pHostPointer, &properties),
+        "vkGetMemoryHostPointerPropertiesEXT of {} bytes at {:#x}", size_bytes_, address_);
+  const std::uint32_t types = needs.memoryTypeBits & properties.memoryTypeBits;
+  if (types == 0 || needs.size > bytes)
+    throw_error(FLAGOS_STATUS_UNSUPPORTED, "the device cannot use {} bytes of the host at {:#x}",
+                size_bytes_, address_);
+  const std::uint32_t pinned = device_.physical().memory_types().pinned;
+  VkMemoryAllocateFlagsInfo flags{};
+  flags.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO;
+  flags.pNext = &host;
+  flags.flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT;
+  VkMemoryAllocateInfo allocate{};
+  allocate.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO;
+  allocate.pNext = &flags;
+  allocate.allocationSize = bytes;
+  allocate.memoryTypeIndex =
+      (types >> pinned & 1) != 0 ? pinned : static_cast<std::uint32_t>(std::countr_zero(types));
+  check(vk.vkAllocateMemory(handle, &allocate, nullptr, &memory_),
+        "vkAllocateMemory around {} bytes of the host at {:#x}", size_bytes_, address_);
+  check(vk.vkBindBufferMemory(handle, buffer_, memory_, 0), "vkBindBufferMemory");
+  VkBufferDeviceAddressInfo info{};
+  info.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO;
+  info.buffer = buffer_;
+  device_address_ = vk.vkGetBufferDeviceAddress(handle, &info) + buffer_offset_;
+  host_ = pointer;
+}
+
+void Block::create(std::uint32_t type) {
+  const DeviceFunctions& vk = device_.vk();
+  const VkDevice handle = device_.handle();
+  create_buffer(size_bytes_, nullptr);
   VkMemoryRequirements needs;
   vk.vkGetBufferMemoryRequirements(handle, buffer_, &needs);
   if ((needs.memoryTypeBits >> type & 1) == 0)
@@ -281,11 +347,35 @@ std::unique_ptr<Block> Heap::give_back(const Allocation& allocation) noexcept {
                is_empty(*other);
       });
   if (block.is_chunk && !another_is_kept) return nullptr;
+  return take_out(block);
+}
+
+std::unique_ptr<Block> Heap::take_out(const Block& block) noexcept {
   const auto found = std::find_if(blocks_.begin(), blocks_.end(),
                                   [&](const auto& other) { return other.get() == &block; });
   std::unique_ptr<Block> owner = std::move(*found);
   blocks_.erase(found);
   return owner;
+}
+
+std::uint64_t Heap::register_host(std::byte* pointer, std::uint64_t size_bytes) {
+  if (device_.get_host_pointer_properties() == nullptr)
+    throw_error(FLAGOS_STATUS_UNSUPPORTED, "{} has no VK_EXT_external_memory_host",
+                device_.physical().name());
+  auto block = std::make_unique<Block>(device_, pointer, size_bytes);
+  const std::lock_guard lock(device_.instance().mutex);
+  const Block*& place = registrations_[pointer];
+  place = &insert(std::move(block));
+  return place->address();
+}
+
+void Heap::unregister_host(const std::byte* pointer) noexcept {
+  std::unique_ptr<Block> block;  // destroyed without the lock
+  const std::lock_guard lock(device_.instance().mutex);
+  const auto found = registrations_.find(pointer);
+  if (found == registrations_.end()) return;
+  block = take_out(*found->second);
+  registrations_.erase(found);
 }
 
 void Heap::free(flagos_address_t address) noexcept {
@@ -306,6 +396,20 @@ flagos_status_t memory_alloc(flagos_plugin_device_t* device, const flagos_memory
 
 void memory_free(flagos_plugin_device_t* device, flagos_address_t address) noexcept {
   from_c(device).heap().free(address);
+}
+
+flagos_status_t memory_host_register(flagos_plugin_device_t* device, void* pointer,
+                                     std::uint64_t size_bytes, std::uint32_t,
+                                     flagos_address_t* out_address) noexcept {
+  Device& self = from_c(device);
+  return entry(self.host(), [&] {
+    *out_address = self.heap().register_host(static_cast<std::byte*>(pointer), size_bytes);
+  });
+}
+
+flagos_status_t memory_host_unregister(flagos_plugin_device_t* device, void* pointer) noexcept {
+  from_c(device).heap().unregister_host(static_cast<const std::byte*>(pointer));
+  return FLAGOS_STATUS_OK;
 }
 
 flagos_status_t memory_copy(flagos_plugin_stream_t* stream, flagos_address_t target,

@@ -27,6 +27,8 @@ class Device;
 class Block {
  public:
   Block(Device& device, std::uint64_t size_bytes, flagos_memory_kind_t kind);
+  // Memory of the caller, where the device can reach it.
+  Block(Device& device, std::byte* pointer, std::uint64_t size_bytes);
   ~Block();
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;
@@ -39,6 +41,10 @@ class Block {
   flagos_memory_kind_t kind() const noexcept { return kind_; }
   // Its address is one of host memory too: it must not be given out.
   bool overlaps_host() const noexcept { return overlaps_host_; }
+  // Where an address of it lies in the buffer.
+  std::uint64_t offset_of(std::uint64_t address) const noexcept {
+    return address - address_ + buffer_offset_;
+  }
   bool contains(std::uint64_t address) const noexcept { return address - address_ < size_bytes_; }
 
   // Chunks only: what is free, offset to size.
@@ -47,6 +53,8 @@ class Block {
 
  private:
   void create(std::uint32_t type);
+  void import(std::byte* pointer);
+  void create_buffer(std::uint64_t size_bytes, const void* next);
   void release() noexcept;
   void reserve_host_range();
 
@@ -55,6 +63,7 @@ class Block {
   VkBuffer buffer_ = VK_NULL_HANDLE;
   std::uint64_t address_ = 0;
   std::uint64_t device_address_ = 0;
+  std::uint64_t buffer_offset_ = 0;  // an import begins at a page
   std::byte* host_ = nullptr;
   std::uint64_t size_bytes_;
   void* reserved_ = nullptr;
@@ -69,6 +78,8 @@ class Heap {
 
   std::uint64_t alloc(const flagos_memory_desc_t& desc);
   void free(flagos_address_t address) noexcept;
+  std::uint64_t register_host(std::byte* pointer, std::uint64_t size_bytes);
+  void unregister_host(const std::byte* pointer) noexcept;
   std::uint64_t used_bytes() const noexcept { return used_bytes_.load(); }
 
   // With the instance's lock held. NULL: ordinary host memory.
@@ -97,18 +108,24 @@ class Heap {
                                     flagos_memory_kind_t kind);
   Block& insert(std::unique_ptr<Block> block);
   std::unique_ptr<Block> give_back(const Allocation& allocation) noexcept;
+  std::unique_ptr<Block> take_out(const Block& block) noexcept;
   void zero(std::uint64_t address, std::uint64_t size_bytes);
 
   Device& device_;
   std::atomic<std::uint64_t>& used_bytes_;
   std::vector<std::unique_ptr<Block>> blocks_;  // by address
   std::unordered_map<std::uint64_t, Allocation> allocations_;
+  std::unordered_map<const std::byte*, const Block*> registrations_;
   bool has_translated_ = false;
 };
 
 flagos_status_t memory_alloc(flagos_plugin_device_t* device, const flagos_memory_desc_t* desc,
                              flagos_address_t* out_address) noexcept;
 void memory_free(flagos_plugin_device_t* device, flagos_address_t address) noexcept;
+flagos_status_t memory_host_register(flagos_plugin_device_t* device, void* pointer,
+                                     std::uint64_t size_bytes, std::uint32_t flags,
+                                     flagos_address_t* out_address) noexcept;
+flagos_status_t memory_host_unregister(flagos_plugin_device_t* device, void* pointer) noexcept;
 flagos_status_t memory_copy(flagos_plugin_stream_t* stream, flagos_address_t target,
                             flagos_address_t source, std::uint64_t size_bytes) noexcept;
 flagos_status_t memory_fill(flagos_plugin_stream_t* stream, flagos_address_t target,

@@ -112,6 +112,8 @@ void PhysicalDevice::read_properties() {
   VkPhysicalDeviceShaderCorePropertiesAMD cores{};
   cores.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_AMD;
 
+  VkPhysicalDeviceExternalMemoryHostPropertiesEXT host{};
+  host.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT;
   properties_.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2;
   functions_.vkGetPhysicalDeviceProperties2(handle_, &properties_);
   if (properties_.properties.apiVersion < VK_API_VERSION_1_2) return;
@@ -129,12 +131,14 @@ void PhysicalDevice::read_properties() {
   add(VK_KHR_MAINTENANCE_4_EXTENSION_NAME, maintenance4);
   add(VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME, multiprocessors);
   add(VK_AMD_SHADER_CORE_PROPERTIES_EXTENSION_NAME, cores);
+  add(VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME, host);
   functions_.vkGetPhysicalDeviceProperties2(handle_, &properties_);
   properties12_.pNext = nullptr;  // the rest of the chain ends with this function
 
   if (has_extension(VK_EXT_PCI_BUS_INFO_EXTENSION_NAME))
     bus_id_ = fmt::format("{:04x}:{:02x}:{:02x}.{:x}", bus.pciDomain, bus.pciBus, bus.pciDevice,
                           bus.pciFunction);
+  host_pointer_alignment_ = host.minImportedHostPointerAlignment;
   if (maintenance4.maxBufferSize != 0) max_buffer_bytes_ = maintenance4.maxBufferSize;
   compute_units_ = std::max(multiprocessors.shaderSMCount, cores.shaderEngineCount *
                                                                cores.shaderArraysPerEngineCount *

@@ -66,6 +66,8 @@ class PhysicalDevice {
   std::uint32_t timestamp_bits() const noexcept { return timestamp_bits_; }
   std::uint64_t memory_bytes() const noexcept { return memory_bytes_; }
   std::uint64_t max_allocation_bytes() const noexcept;
+  // Of memory that is imported; 0 when none can be.
+  std::uint64_t host_pointer_alignment() const noexcept { return host_pointer_alignment_; }
 
  private:
   bool has_extension(const char* name) const noexcept;
@@ -89,6 +91,7 @@ class PhysicalDevice {
   std::uint32_t timestamp_bits_ = 0;
   std::uint32_t compute_units_ = 1;
   std::uint64_t memory_bytes_ = 0;
+  std::uint64_t host_pointer_alignment_ = 0;
   MemoryTypes memory_types_;
 };
 

@@ -40,8 +40,8 @@ constexpr flagos_memory_table_t memory_table = {.struct_size = sizeof(flagos_mem
                                                 .fill = memory_fill,
                                                 .copy_2d = nullptr,
                                                 .update = nullptr,
-                                                .host_register = nullptr,
-                                                .host_unregister = nullptr,
+                                                .host_register = memory_host_register,
+                                                .host_unregister = memory_host_unregister,
                                                 .prefetch = nullptr,
                                                 .copy_peer = nullptr};
 

@@ -109,7 +109,7 @@ void Stream::copy_staged(bool to_device, std::unique_lock<std::mutex>& lock) {
   auto* const ordinary =
       reinterpret_cast<std::byte*>(to_device ? pending_.front().source : pending_.front().target);
   const Block& block = *device_.heap().find(device_address);
-  const std::uint64_t first = device_address - block.address();
+  const std::uint64_t first = block.offset_of(device_address);
   const std::uint64_t count = (bytes + staging_piece - 1) / staging_piece;
   std::uint64_t values[2] = {0, 0};  // the batch that uses a piece
   const auto size_of = [&](std::uint64_t i) {

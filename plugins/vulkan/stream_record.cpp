@@ -102,8 +102,8 @@ bool Stream::run_copy(Command& command) {
   const Block* target = device_.heap().find(command.target);
   const Block* source = device_.heap().find(command.source);
   if (target == nullptr || source == nullptr) return give_to_host();
-  const std::uint64_t target_offset = command.target - target->address();
-  const std::uint64_t source_offset = command.source - source->address();
+  const std::uint64_t target_offset = target->offset_of(command.target);
+  const std::uint64_t source_offset = source->offset_of(command.source);
   const std::uint64_t distance =
       target_offset > source_offset ? target_offset - source_offset : source_offset - target_offset;
   if (target == source && distance == 0) return true;
@@ -150,7 +150,7 @@ void Stream::record_fill(const Block& block, std::uint64_t offset, const Command
 bool Stream::run_fill(Command& command) {
   const Block* block = device_.heap().find(command.target);
   if (block == nullptr) return give_to_host();
-  record_fill(*block, command.target - block->address(), command);
+  record_fill(*block, block->offset_of(command.target), command);
   return true;
 }
 
