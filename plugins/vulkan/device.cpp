@@ -15,6 +15,21 @@ constexpr const char* how_to_get_a_driver =
     "install one (Debian: mesa-vulkan-drivers, or the vendor's), and check that this user may use "
     "the device files";
 
+// All devices of the process that are open. Neither needs a destructor.
+constinit std::mutex open_mutex;
+constinit Device* first_open = nullptr;
+
+// llvmpipe compiles a kernel when it first runs, on a thread of its own, and may crash when the process
+// exits meanwhile and LLVM is taken apart. Exit handlers run last in, first out: this one is made after
+// the driver's, but before what LLVM makes at its first compilation, so a crash is only less likely.
+constexpr std::uint64_t pause_ns = 2'000'000'000;
+struct ExitPause {
+  ExitPause() = default;
+  ExitPause(const ExitPause&) = delete;
+  ExitPause& operator=(const ExitPause&) = delete;
+  ~ExitPause() { Device::pause_at_exit(); }
+};
+
 }  // namespace
 
 Instance::Instance(const flagos_host_t& host) : host_(host) {
@@ -140,9 +155,40 @@ Device::Device(Instance& instance, std::uint32_t index)
     destroy();
     throw;
   }
+  note_open();
 }
 
-Device::~Device() { destroy(); }
+Device::~Device() {
+  note_closed();
+  destroy();
+}
+
+void Device::note_open() noexcept {
+  static const ExitPause pause;
+  const std::lock_guard lock(open_mutex);
+  next_open_ = first_open;
+  first_open = this;
+}
+
+void Device::note_closed() noexcept {
+  const std::lock_guard lock(open_mutex);
+  Device** place = &first_open;
+  while (*place != this) place = &(*place)->next_open_;
+  *place = next_open_;
+}
+
+void Device::pause_at_exit() noexcept {
+  const Deadline deadline(pause_ns);
+  const std::lock_guard lock(open_mutex);
+  for (Device* device = first_open; device != nullptr; device = device->next_open_) {
+    for (const auto& queue : device->queues_) {
+      std::unique_lock guarded(device->instance_.mutex);
+      const std::uint64_t value = queue->submitted();
+      guarded.unlock();
+      queue->wait_for(value, deadline.left_ns());
+    }
+  }
+}
 
 void Device::destroy() noexcept {
   internal_.reset_under(*this);

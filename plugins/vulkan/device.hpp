@@ -111,6 +111,9 @@ class Device {
   void deliver() noexcept;
   flagos_status_t synchronize(std::uint64_t timeout_ns);
 
+  // Waits a moment for all devices that are open, at the exit of the process.
+  static void pause_at_exit() noexcept;
+
  private:
   // A stream of our own, for what core does not ask a stream to do.
   struct Internal {
@@ -118,10 +121,13 @@ class Device {
     void reset_under(Device& device) noexcept;
   };
 
+  void note_open() noexcept;
+  void note_closed() noexcept;
   void create_device();
   void destroy() noexcept;
 
   Instance& instance_;
+  Device* next_open_ = nullptr;
   const PhysicalDevice& physical_;
   VkDevice handle_ = VK_NULL_HANDLE;
   DeviceFunctions vk_;

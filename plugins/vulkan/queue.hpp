@@ -32,6 +32,7 @@ class Queue {
   // Ends everything with a failure; the command buffers are not used again.
   void fail_all(const Failure& failure) noexcept;
   bool is_idle() const noexcept { return in_flight_.empty(); }
+  std::uint64_t submitted() const noexcept { return submitted_; }
 
   // Without the lock: waits until the queue has come to `value`, at most so long.
   VkResult wait_for(std::uint64_t value, std::uint64_t timeout_ns) const noexcept;
