@@ -130,9 +130,10 @@ HostFile::HostFile(std::uint64_t size_bytes, std::uint64_t alignment_bytes)
                 std::strerror(error));
   if (::fcntl(fd_.get(), F_ADD_SEALS, file_seals) != 0)
     throw_error(FLAGOS_STATUS_INTERNAL, "a file in memory cannot be sealed: {}", std::strerror(errno));
-  map(alignment_bytes);
+  const std::array<std::uint8_t, 16> nonce = random_nonce();
+  map(alignment_bytes);  // last of what may throw: no destructor runs here
   std::memcpy(trailer_->magic, trailer_magic, sizeof(trailer_->magic));
-  trailer_->nonce = random_nonce();
+  trailer_->nonce = nonce;
 }
 
 HostFile::HostFile(int fd, std::uint64_t size_bytes, const std::array<std::uint8_t, 16>& nonce,

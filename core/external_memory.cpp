@@ -14,7 +14,7 @@ namespace flagos::core {
 namespace {
 
 // Host memory that such a device uses as its own: there registered memory is device memory.
-bool works_in_host_memory(const Device& device) {
+bool uses_host_memory_as_its_own(const Device& device) {
   constexpr std::uint64_t needed =
       FLAGOS_DEVICE_CAPABILITY_HOST_ADDRESSES | FLAGOS_DEVICE_CAPABILITY_PAGEABLE_KERNEL_ACCESS;
   return (device.info().capabilities & needed) == needed;
@@ -49,7 +49,7 @@ flagos_address_t import_host_file(Device& device, const ExternalBlob& blob, int 
   auto file = std::make_unique<HostFile>(fd, blob.size_bytes, blob.nonce, device.info().allocation_alignment);
   Allocation allocation;
   allocation.size_bytes = blob.size_bytes;
-  allocation.kind = works_in_host_memory(device) ? blob.memory_kind : FLAGOS_MEMORY_KIND_PINNED;
+  allocation.kind = uses_host_memory_as_its_own(device) ? blob.memory_kind : FLAGOS_MEMORY_KIND_PINNED;
   allocation.exportable = true;
   allocation.imported = true;
   return register_file(device, std::move(file), allocation);
@@ -92,7 +92,7 @@ void export_by_plugin(Device& device, const Allocation& allocation, ExternalBlob
 
 flagos_address_t allocate_host_file(Device& device, const flagos_memory_desc_t& desc, std::uint64_t asked_bytes) {
   device.require_feature(FLAGOS_FEATURE_EXPORT_MEMORY, "memory that can be exported");
-  if (desc.kind != FLAGOS_MEMORY_KIND_PINNED && !works_in_host_memory(device))
+  if (desc.kind != FLAGOS_MEMORY_KIND_PINNED && !uses_host_memory_as_its_own(device))
     throw_error(FLAGOS_STATUS_UNSUPPORTED, "device {} exports pinned memory only", device.info().id);
   Allocation allocation;
   allocation.size_bytes = asked_bytes;

@@ -11,7 +11,7 @@ namespace flagos::core {
 
 namespace {
 
-bool works_in_host_memory(const Device& device) {
+bool host_reaches_memory_of(const Device& device) {
   return (device.info().capabilities & FLAGOS_DEVICE_CAPABILITY_HOST_ADDRESSES) != 0;
 }
 
@@ -133,8 +133,8 @@ flagos_status_t PeerTransfer::run() noexcept {
 }
 
 void PeerTransfer::move() {
-  if (works_in_host_memory(*source_device_)) return move_by(*target_device_);
-  if (works_in_host_memory(*target_device_)) return move_by(*source_device_);
+  if (host_reaches_memory_of(*source_device_)) return move_by(*target_device_);
+  if (host_reaches_memory_of(*target_device_)) return move_by(*source_device_);
   move_staged();
 }
 
@@ -211,7 +211,7 @@ flagos_status_t copy_peer(Stream& stream, flagos_address_t target, Device& targe
   Device& own = stream.device();
   Device& other = &own == &target_device ? source_device : target_device;
   const bool by_plugin = &own.plugin() == &other.plugin() && own.tables().has.copy_peer && stream.mode() == 0;
-  if (by_plugin || works_in_host_memory(other))
+  if (by_plugin || host_reaches_memory_of(other))
     return submit_direct(stream, target_device, source_device, target, source, size_bytes, by_plugin);
   const std::shared_ptr<Marker> hold = hold_both(target_device, source_device);
   try {

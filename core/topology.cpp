@@ -56,7 +56,7 @@ std::uint32_t node_distance(std::int32_t from, std::int32_t to) {
   return distance;
 }
 
-bool works_in_host_memory(const flagos_device_info_t& info) {
+bool is_host_processor(const flagos_device_info_t& info) {
   return (info.capabilities & FLAGOS_DEVICE_CAPABILITY_HOST_ADDRESSES) != 0 && info.type == FLAGOS_DEVICE_TYPE_CPU;
 }
 
@@ -65,7 +65,7 @@ void complete_link(const flagos_device_info_t& from, const flagos_device_info_t&
   if (link.type == FLAGOS_LINK_TYPE_UNKNOWN) {
     if (std::memcmp(from.uuid, to.uuid, sizeof(from.uuid)) == 0) {
       link.type = FLAGOS_LINK_TYPE_SAME;
-    } else if (works_in_host_memory(from) && works_in_host_memory(to)) {
+    } else if (is_host_processor(from) && is_host_processor(to)) {
       link.type = FLAGOS_LINK_TYPE_HOST_MEMORY;
     } else if (is_bus_id(from.bus_id) && is_bus_id(to.bus_id)) {
       link.type = numa_node(from) == numa_node(to) ? FLAGOS_LINK_TYPE_PCI : FLAGOS_LINK_TYPE_SYSTEM;
