@@ -15,7 +15,7 @@ layout(push_constant) uniform Arguments {
 /* The sample at (x, y), which may lie outside: then the nearest one inside. */
 int64_t at(int x, int y, uint channel) {
   const uint column = uint(clamp(x, 0, int(width) - 1)), row = uint(clamp(y, 0, int(height) - 1));
-  return int64_t(uint(source.at[(uint64_t(row) * width + column) * channels + channel]));
+  return int64_t(uint(source.at[(row * width + column) * channels + channel]));
 }
 
 #ifdef FLAGOS_KERNEL_blur
@@ -46,6 +46,6 @@ void main() {
   const uint x = gl_GlobalInvocationID.x, y = gl_GlobalInvocationID.y;
   if (x >= width || y >= height) return;
   for (uint c = 0; c < channels; ++c)
-    target.at[(uint64_t(y) * width + x) * channels + c] =
+    target.at[(y * width + x) * channels + c] =
         uint16_t(uint(filtered(int(x), int(y), c)));
 }
