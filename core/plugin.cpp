@@ -26,7 +26,9 @@ struct HostServices {
 
   static void log(flagos_host_context_t* context, flagos_log_level_t level, const char* text) {
     if (text == nullptr || level < FLAGOS_LOG_LEVEL_TRACE || level >= FLAGOS_LOG_LEVEL_OFF) return;
-    core::log(level, "{}: {}", plugin(context).name_, text);
+    // While it opens a plugin has told no name yet.
+    const std::string& name = plugin(context).name_;
+    core::log(level, "{}{}{}", name, name.empty() ? "" : ": ", text);
   }
 
   static void* allocate(flagos_host_context_t*, std::uint64_t size_bytes, std::uint64_t alignment_bytes) {

@@ -46,6 +46,8 @@ std::string advice_for(const nlohmann::json& report) {
   const std::string verdict = report.value("verdict", "");
   if (verdict == "load_failed") return advice_for_load_failure(report.value("reason", ""));
   if (verdict == "loaded" && report.at("devices").empty()) {
+    const bool has_said = report.contains("says") && !report.at("says").empty();
+    if (has_said) return "do what the plugin says, then run `flagos doctor` again";
     return "no device was found: install the vendor's driver, and check that this user may use the "
            "device files";
   }

@@ -54,6 +54,10 @@ void print_report(const json& report) {
     fmt::print("       {}: {}{}\n", field(device, "id"), field(device, "name"),
                is_usable(device) ? "" : ", cannot be used: " + field(device, "error"));
   }
+  // Lines of a plugin that works are no diagnosis.
+  if (!good && report.contains("says"))
+    for (const auto& line : report.at("says").get<std::vector<std::string>>())
+      fmt::print("       says: {}\n", printable(line));
   for (const char* key : {"reason", "output", "advice"}) {
     if (!field(report, key).empty()) fmt::print("       {}: {}\n", key, field(report, key));
   }

@@ -5,6 +5,10 @@
 
 #include <fmt/format.h>
 
+#include <mutex>
+#include <utility>
+#include <vector>
+
 #include "tools/command.hpp"
 #include "tools/describe.hpp"
 #include "tools/process.hpp"
@@ -33,7 +37,34 @@ void answer(int descriptor, const std::string& line) {
   }
 }
 
+// What the library that is opened has to say, such as why it finds no device. Warnings go to the terminal as well: a
+// child that crashes gives no answer.
+class HeardLines {
+ public:
+  HeardLines() { flagos_set_log_callback(hear, this, FLAGOS_LOG_LEVEL_INFO); }
+  ~HeardLines() { flagos_set_log_callback(nullptr, nullptr, FLAGOS_LOG_LEVEL_WARNING); }
+  HeardLines(const HeardLines&) = delete;
+  HeardLines& operator=(const HeardLines&) = delete;
+
+  std::vector<std::string> take() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(lines_, {});
+  }
+
+ private:
+  static void hear(void* self, flagos_log_level_t level, const char* text) {
+    auto& heard = *static_cast<HeardLines*>(self);
+    if (level >= FLAGOS_LOG_LEVEL_WARNING) fmt::print(stderr, "[flagos] {}\n", text);
+    const std::lock_guard lock(heard.mutex_);
+    heard.lines_.emplace_back(text);
+  }
+
+  std::mutex mutex_;
+  std::vector<std::string> lines_;
+};
+
 json load_and_describe(flagos_runtime_t* runtime, const std::string& path) {
+  HeardLines heard;
   const flagos_status_t status = flagos_runtime_add_plugin(runtime, path.c_str());
   const std::string text = status == FLAGOS_STATUS_OK ? "" : flagos_last_error();
   const json candidates = describe_candidates(runtime);
@@ -41,6 +72,7 @@ json load_and_describe(flagos_runtime_t* runtime, const std::string& path) {
                     ? json{{"path", path}, {"verdict", "open_failed"}, {"reason", text}}
                     : candidates.back();
   result["devices"] = status == FLAGOS_STATUS_OK ? describe_devices(runtime) : json::array();
+  result["says"] = heard.take();
   return result;
 }
 

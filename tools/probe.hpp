@@ -10,7 +10,7 @@ namespace flagos::tools {
 
 inline constexpr std::chrono::seconds probe_limit{5};
 
-// {path, name, vendor, version, verdict, reason, devices: [...]}; verdict "crashed" when the
+// {path, name, vendor, version, verdict, reason, devices: [...], says: [log lines]}; verdict "crashed" when the
 // process crashed, hung or exited, also while the plugin was being closed.
 nlohmann::json probe(const std::string& path);
 

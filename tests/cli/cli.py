@@ -2,7 +2,9 @@
 """Runs every subcommand of `flagos` with good and bad input.
 
 usage: cli.py PART --flagos PROGRAM --plugin FILE --sample PROGRAM
-PART is usage, info, doctor, certify, trace or bench. FILE is the skeleton plugin, PROGRAM a sample that runs on it.
+       [--driver-plugins FILE...]
+PART is usage, info, doctor, no_device, certify, trace or bench. FILE is the skeleton plugin, PROGRAM a sample that runs
+on it. The driver plugins drive devices through a vendor-neutral loader: OpenCL, Vulkan.
 """
 import argparse
 import json
@@ -17,6 +19,7 @@ import tempfile
 class Shell:
     def __init__(self, arguments, folder):
         self.flagos, self.plugin, self.sample = arguments.flagos, arguments.plugin, arguments.sample
+        self.driver_plugins = arguments.driver_plugins
         self.folder = folder
         self.failures = []
         self.checks = 0
@@ -110,6 +113,25 @@ def test_doctor(shell):
     shell.expect(nothing.returncode == 1 and "0 usable devices" in nothing.stdout, f"doctor: {nothing.stdout}")
 
 
+# Plugins that find no device say what is missing and what to install; each of these has one sentence for it.
+def test_no_device(shell):
+    empty = shell.folder / "no_drivers"
+    empty.mkdir()
+    hidden = {"OCL_ICD_VENDORS": str(empty), "VK_DRIVER_FILES": str(empty / "none.json"),
+              "VK_ICD_FILENAMES": str(empty / "none.json")}
+    for plugin in shell.driver_plugins:
+        done = shell.run("doctor", plugin, **hidden)
+        shell.expect(done.returncode == 1, f"doctor {plugin} without a driver: exit {done.returncode}")
+        shell.expect(f"FAIL {plugin}: loaded" in done.stdout, f"doctor {plugin} without a driver: {done.stdout}")
+        says = [line for line in done.stdout.splitlines() if line.strip().startswith("says: ")]
+        shell.expect(len(says) == 1 and "install" in says[0] and "Debian" in says[0],
+                     f"doctor {plugin} without a driver: {done.stdout}")
+        shell.expect("advice: do what the plugin says" in done.stdout, f"doctor {plugin} without a driver: {done.stdout}")
+        report = json.loads(shell.run("doctor", "--json", plugin, **hidden).stdout)
+        shell.expect(len(report["plugins"][0]["says"]) == 1, f"doctor --json {plugin}: {report}")
+        shell.expect(report["usable_devices"] == 0, f"doctor --json {plugin}: {report}")
+
+
 def test_certify(shell):
     shell.bad(2, "needs a PLUGIN", "certify")
     shell.bad(2, "--level takes core or full; it is 'hard'", "certify", shell.plugin, "--level", "hard")
@@ -158,12 +180,13 @@ def test_bench(shell):
 
 
 def main():
-    tests = {"usage": test_usage, "info": test_info, "doctor": test_doctor, "certify": test_certify,
+    tests = {"usage": test_usage, "info": test_info, "doctor": test_doctor, "no_device": test_no_device, "certify": test_certify,
              "trace": test_trace, "bench": test_bench}
     parser = argparse.ArgumentParser()
     parser.add_argument("part", choices=tests)
     for name in ["flagos", "plugin", "sample"]:
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--driver-plugins", nargs="*", default=[])
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         shell = Shell(arguments, pathlib.Path(folder).resolve())
