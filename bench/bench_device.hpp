@@ -18,9 +18,9 @@ inline void must(flagos_status_t status, const char* what) {
 }
 
 struct BenchDevice {
-  // `format` and `image`: what to load the kernel from; a path when image is empty.
+  // What to load the kernel from: a path, or else the image itself.
   BenchDevice(const std::vector<std::string>& plugins, const char* format, const std::string& path,
-              const char* kernel_name) {
+              const char* kernel_name, const std::string& image = "x") {
     flagos_runtime_desc_t desc{};
     desc.struct_size = sizeof(desc);
     desc.abi_version = FLAGOS_ABI_VERSION;
@@ -36,8 +36,8 @@ struct BenchDevice {
     module_desc.struct_size = sizeof(module_desc);
     module_desc.format = format;
     if (path.empty()) {
-      module_desc.data = "x";
-      module_desc.size_bytes = 1;
+      module_desc.data = image.data();
+      module_desc.size_bytes = image.size();
     } else {
       module_desc.path = path.c_str();
     }
