@@ -1,5 +1,6 @@
 // neg.error_code_exact, and its rows on memory.
 #include "conformance/cases/neg_codes.hpp"
+#include "conformance/cases/module_support.hpp"
 
 namespace flagos::conformance {
 namespace {
@@ -180,6 +181,7 @@ void value_rows(std::vector<CodeRow>& rows) {
 CodeFacts facts_of(Context& t, World& world) {
   CodeFacts facts{};
   facts.device = t.info();
+  facts.has_binary_image = is_binary(world.image());
   facts.kernel.struct_size = sizeof facts.kernel;
   t.ok(flagos_kernel_get_info(world.kernel(), &facts.kernel), "describe the kernel");
   for (std::uint32_t i = 0;; ++i) {

@@ -21,6 +21,7 @@ struct CodeFacts {
   flagos_device_info_t device;
   flagos_format_info_t format;  // of the suite's kernels
   flagos_kernel_info_t kernel;  // copy_u32
+  bool has_binary_image;        // the suite's kernels are no text
 };
 
 std::vector<CodeRow> memory_code_rows(const CodeFacts& facts);

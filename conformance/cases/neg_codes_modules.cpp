@@ -32,21 +32,24 @@ void load_rows(std::vector<CodeRow>& rows, const CodeFacts& facts) {
       "both path and data", [](Desc& desc) { desc.path = "/etc/hostname"; }, invalid_argument);
   bad(
       "an empty image", [](Desc& desc) { desc.size_bytes = 0; }, invalid_image);
-  for (const std::uint64_t size : {1, 4, 16, 63, 64, 100})
+  // A text may be complete without its last lines; what is no program of its language, its compiler says.
+  if (facts.has_binary_image) {
+    for (const std::uint64_t size : {1, 4, 16, 63, 64, 100})
+      bad(
+          "an image cut to " + std::to_string(size), [=](Desc& desc) { desc.size_bytes = size; },
+          invalid_image);
     bad(
-        "an image cut to " + std::to_string(size), [=](Desc& desc) { desc.size_bytes = size; },
-        invalid_image);
-  bad(
-      "half an image", [](Desc& desc) { desc.size_bytes /= 2; }, invalid_image);
+        "half an image", [](Desc& desc) { desc.size_bytes /= 2; }, invalid_image);
+  }
   static const char garbage[] =
       "this is no kernel image of any format, whatever its length may be, is it? No, it is not.";
   bad(
       "garbage",
       [](Desc& desc) {
         desc.data = garbage;
-        desc.size_bytes = sizeof garbage;
+        desc.size_bytes = sizeof garbage - 1;
       },
-      invalid_image);
+      facts.has_binary_image ? invalid_image : FLAGOS_STATUS_COMPILE_FAILED);
   bad(
       "flags 1", [](Desc& desc) { desc.flags = 1; }, unsupported);
   bad(
