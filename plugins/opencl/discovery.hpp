@@ -1,0 +1,34 @@
+// What the driver has: every platform and device, described, in an order that is the same on every
+// start.
+#pragma once
+
+#include <flagos_plugin.h>
+
+#include <string>
+#include <vector>
+
+#include "plugins/opencl/driver.hpp"
+#include "plugins/opencl/host.hpp"
+
+namespace flagos::opencl {
+
+struct DeviceDescription {
+  cl_platform_id platform = nullptr;
+  cl_device_id id = nullptr;
+  bool is_sub_device = false;  // to be released
+  std::string platform_name;
+  std::string extensions;
+  cl_device_svm_capabilities svm = 0;
+  bool has_usm = false;
+  std::string il_version;            // "" where the device takes no SPIR-V
+  std::uint64_t base_alignment = 1;  // of sub-buffers, in bytes
+  flagos_device_info_t info{};
+};
+
+// All devices, sorted by platform, bus and uuid; with FLAGOS_OPENCL_SUBDEVICES the parts of those
+// that can be split, in their place. Says through the log what is missing when there is none.
+std::vector<DeviceDescription> discover(const Driver& driver, const Host& host);
+// Those that FLAGOS_OPENCL_DEVICES names, in its order.
+std::vector<DeviceDescription> filter(std::vector<DeviceDescription> devices, const Host& host);
+
+}  // namespace flagos::opencl

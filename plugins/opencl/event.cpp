@@ -1,0 +1,183 @@
+#include "plugins/opencl/event.hpp"
+
+#include <utility>
+
+#include "plugins/opencl/callback.hpp"
+#include "plugins/opencl/device.hpp"
+#include "plugins/opencl/handles.hpp"
+#include "plugins/opencl/stream.hpp"
+
+namespace flagos::opencl {
+
+Failure Health::failure() const noexcept {
+  if (status() == FLAGOS_STATUS_OK) return nullptr;
+  const std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+void Health::throw_if_poisoned() const {
+  if (status() == FLAGOS_STATUS_OK) [[likely]]
+    return;
+  throw Error(*failure());
+}
+
+void Health::poison(flagos_status_t status, const char* text) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (failure_) return;
+  failure_ = make_failure(status, text);
+  status_.store(status, std::memory_order_release);
+}
+
+Record::Record(const Driver& driver, cl_event event, cl_context context,
+               std::shared_ptr<Health> health, bool is_gated)
+    : driver_(driver),
+      event_(event),
+      context_(context),
+      health_(std::move(health)),
+      is_gated_(is_gated) {}
+
+Record::~Record() {
+  if (event_ != nullptr) driver_.clReleaseEvent(event_);
+}
+
+bool Record::wait(const Deadline& deadline) {
+  if (is_done()) return true;
+  if (deadline.is_poll()) return false;
+  when_done([record = weak_from_this()] {
+    if (const RecordRef self = record.lock()) self->signal_.notify_all();
+  });
+  return signal_.wait([this] { return is_done(); }, deadline);
+}
+
+Failure Record::failure() const noexcept {
+  if (event_ == nullptr) return health_->failure();
+  const cl_int status = driver_.event_status(event_);
+  // An event behind a failure may stay as it is for ever.
+  if (status == CL_COMPLETE || (status > 0 && !is_complete_)) return nullptr;
+  Failure failure = health_->failure();
+  if (failure) return failure;
+  if (status > 0) return nullptr;
+  // Nobody has looked at the stream since.
+  char text[160];
+  const auto end = fmt::format_to_n(text, sizeof(text) - 1,
+                                    "a command before the event ended with {}", code_text(status));
+  *end.out = '\0';
+  health_->poison(FLAGOS_STATUS_EXECUTION_FAILED, text);
+  return health_->failure();
+}
+
+bool Record::get_time(std::uint64_t* out_ns) const noexcept {
+  cl_ulong ns = 0;
+  const bool known =
+      event_ != nullptr && driver_.clGetEventProfilingInfo(event_, CL_PROFILING_COMMAND_END,
+                                                           sizeof(ns), &ns, nullptr) == CL_SUCCESS;
+  if (known) *out_ns = ns;
+  return known;
+}
+
+void Record::when_done(std::function<void()> function) {
+  bool arm = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!is_complete_ && !is_done()) {
+      waiting_.push_back(std::move(function));
+      arm = !std::exchange(is_armed_, true);
+      function = nullptr;
+    }
+  }
+  if (function) function();
+  if (!arm) return;
+  const std::uint64_t callback =
+      call_when_done(driver_, event_, [self = shared_from_this()](cl_int) { self->complete(); });
+  const std::lock_guard lock(mutex_);
+  callback_ = callback;
+}
+
+void Record::complete() noexcept {
+  std::vector<std::function<void()>> waiting;
+  {
+    const std::lock_guard lock(mutex_);
+    is_complete_ = true;
+    waiting.swap(waiting_);
+    cancel_callback(callback_);
+  }
+  for (const auto& function : waiting) function();
+}
+
+RecordRef Event::current() const {
+  const std::lock_guard lock(mutex_);
+  return current_;
+}
+
+void Event::bind(RecordRef record) {
+  const std::lock_guard lock(mutex_);
+  std::swap(current_, record);
+}
+
+void Event::record(Stream& stream) {
+  try {
+    bind(stream.record());
+  } catch (const Error&) {
+    // Waiting for this event must tell of the stream's failure too.
+    if (stream.failure()) bind(stream.failed_record());
+    throw;
+  }
+}
+
+flagos_status_t Event::synchronize(std::uint64_t timeout_ns) {
+  const RecordRef record = current();
+  if (!record) return FLAGOS_STATUS_OK;
+  if (!record->wait(Deadline(timeout_ns))) return FLAGOS_STATUS_TIMEOUT;
+  if (const Failure failure = record->failure()) throw Error(*failure);
+  return FLAGOS_STATUS_OK;
+}
+
+flagos_status_t event_create(flagos_plugin_device_t* device, const flagos_event_desc_t* desc,
+                             flagos_plugin_event_t** out_event) noexcept {
+  Device& self = from_c(device);
+  return entry(self.host(), [&] {
+    *out_event = to_c(std::make_unique<Event>(self, desc != nullptr ? desc->flags : 0).release());
+  });
+}
+
+void event_destroy(flagos_plugin_event_t* event) noexcept { delete &from_c(event); }
+
+flagos_status_t event_record(flagos_plugin_event_t* event,
+                             flagos_plugin_stream_t* stream) noexcept {
+  Event& self = from_c(event);
+  return entry(self.device().host(), [&] { self.record(from_c(stream)); });
+}
+
+flagos_status_t event_synchronize(flagos_plugin_event_t* event, std::uint64_t timeout_ns) noexcept {
+  Event& self = from_c(event);
+  return entry(self.device().host(), [&] { return self.synchronize(timeout_ns); });
+}
+
+flagos_status_t event_get_elapsed(flagos_plugin_event_t* start, flagos_plugin_event_t* end,
+                                  std::int64_t* out_elapsed_ns) noexcept {
+  return entry(from_c(start).device().host(), [&] {
+    std::uint64_t times[2] = {};
+    bool pending = false;
+    for (int i = 0; i < 2; ++i) {
+      Event& event = from_c(i == 0 ? start : end);
+      const char* which = i == 0 ? "start" : "end";
+      if (!event.has_timing())
+        throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "the {} event was created without timing",
+                    which);
+      const RecordRef record = event.current();
+      if (!record)
+        throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "the {} event was never recorded", which);
+      pending = pending || !record->is_done();
+      if (pending) continue;
+      if (const Failure failure = record->failure()) throw Error(*failure);
+      if (!record->get_time(&times[i]))
+        throw_error(FLAGOS_STATUS_UNSUPPORTED, "the driver does not tell when the {} event was",
+                    which);
+    }
+    if (pending) return FLAGOS_STATUS_NOT_READY;
+    *out_elapsed_ns = static_cast<std::int64_t>(times[1] - times[0]);
+    return FLAGOS_STATUS_OK;
+  });
+}
+
+}  // namespace flagos::opencl

@@ -1,0 +1,112 @@
+// An event names the newest of its records; a record is one point of a stream, a marker in its
+// queue. Waits hold on to the record they found, so that a later record of the same event does not
+// concern them.
+#pragma once
+
+#include <flagos_plugin.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "plugins/opencl/driver.hpp"
+#include "plugins/opencl/host.hpp"
+#include "plugins/opencl/wait.hpp"
+
+namespace flagos::opencl {
+
+class Device;
+class Stream;
+
+// Whether a stream is poisoned, and why. Outlives the stream, for the records that it left.
+class Health {
+ public:
+  flagos_status_t status() const noexcept { return status_.load(std::memory_order_acquire); }
+  Failure failure() const noexcept;  // NULL while healthy
+  void throw_if_poisoned() const;
+  // The first failure stays.
+  void poison(flagos_status_t status, const char* text) noexcept;
+
+ private:
+  std::atomic<flagos_status_t> status_{FLAGOS_STATUS_OK};
+  mutable std::mutex mutex_;
+  Failure failure_;
+};
+
+class Record : public std::enable_shared_from_this<Record> {
+ public:
+  // Takes `event`; NULL: complete from the start, with what the stream has failed by.
+  Record(const Driver& driver, cl_event event, cl_context context, std::shared_ptr<Health> health,
+         bool is_gated);
+  ~Record();
+  Record(const Record&) = delete;
+  Record& operator=(const Record&) = delete;
+
+  bool is_done() const noexcept {
+    return event_ == nullptr || is_complete_.load(std::memory_order_acquire) ||
+           driver_.event_status(event_) <= 0;
+  }
+  bool wait(const Deadline& deadline);
+  // Why the work before it did not run; NULL when it did, or is not done.
+  Failure failure() const noexcept;
+  // On the device's clock; only when done. False where the driver does not tell.
+  bool get_time(std::uint64_t* out_ns) const noexcept;
+
+  cl_event event() const noexcept { return event_; }
+  cl_context context() const noexcept { return context_; }
+  const Health* health() const noexcept { return health_.get(); }
+  // Behind a launch that may fail, so that its marker may fail too.
+  bool is_gated() const noexcept { return is_gated_; }
+
+  // Calls `function` when the record is done, however that came; at once when it is.
+  void when_done(std::function<void()> function);
+  // Calls what waits; for a driver that does not call back for failed commands.
+  void complete() noexcept;
+
+ private:
+  const Driver& driver_;
+  const cl_event event_;
+  const cl_context context_;
+  const std::shared_ptr<Health> health_;
+  const bool is_gated_;
+  Signal signal_;
+  std::mutex mutex_;
+  bool is_armed_ = false;
+  std::uint64_t callback_ = 0;
+  std::atomic<bool> is_complete_{false};
+  std::vector<std::function<void()>> waiting_;
+};
+using RecordRef = std::shared_ptr<Record>;
+
+class Event {
+ public:
+  Event(Device& device, std::uint32_t flags) : device_(device), flags_(flags) {}
+
+  Device& device() const noexcept { return device_; }
+  bool has_timing() const noexcept { return (flags_ & FLAGOS_EVENT_FLAG_NO_TIMING) == 0; }
+  // The newest record; none when never recorded.
+  RecordRef current() const;
+  void record(Stream& stream);
+  flagos_status_t synchronize(std::uint64_t timeout_ns);
+
+ private:
+  void bind(RecordRef record);
+
+  Device& device_;
+  const std::uint32_t flags_;
+  mutable std::mutex mutex_;
+  RecordRef current_;
+};
+
+flagos_status_t event_create(flagos_plugin_device_t* device, const flagos_event_desc_t* desc,
+                             flagos_plugin_event_t** out_event) noexcept;
+void event_destroy(flagos_plugin_event_t* event) noexcept;
+flagos_status_t event_record(flagos_plugin_event_t* event, flagos_plugin_stream_t* stream) noexcept;
+flagos_status_t event_synchronize(flagos_plugin_event_t* event, std::uint64_t timeout_ns) noexcept;
+flagos_status_t event_get_elapsed(flagos_plugin_event_t* start, flagos_plugin_event_t* end,
+                                  std::int64_t* out_elapsed_ns) noexcept;
+
+}  // namespace flagos::opencl
