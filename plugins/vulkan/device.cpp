@@ -6,6 +6,7 @@
 #include "base/device_filter.hpp"
 #include "plugins/vulkan/handles.hpp"
 #include "plugins/vulkan/stream.hpp"
+#include "plugins/vulkan/warm_up.hpp"
 
 namespace flagos::vulkan {
 namespace {
@@ -19,9 +20,9 @@ constexpr const char* how_to_get_a_driver =
 constinit std::mutex open_mutex;
 constinit Device* first_open = nullptr;
 
-// llvmpipe compiles a kernel when it first runs, on a thread of its own, and may crash when the process
-// exits meanwhile and LLVM is taken apart. Exit handlers run last in, first out: this one is made after
-// the driver's, but before what LLVM makes at its first compilation, so a crash is only less likely.
+// A software driver runs kernels on threads of its own, and crashes when the process exits meanwhile and
+// the compiler under it is taken apart. Exit handlers run last in, first out: this one is made behind the
+// driver's own, and behind what its compiler makes at its first kernel (see warm_up), so it runs first.
 constexpr std::uint64_t pause_ns = 2'000'000'000;
 struct ExitPause {
   ExitPause() = default;
@@ -164,7 +165,10 @@ Device::~Device() {
 }
 
 void Device::note_open() noexcept {
-  static const ExitPause pause;
+  static const ExitPause pause = [this] {
+    if (physical_.is_software()) warm_up(*this);
+    return ExitPause();
+  }();
   const std::lock_guard lock(open_mutex);
   next_open_ = first_open;
   first_open = this;

@@ -47,6 +47,10 @@ class PhysicalDevice {
   std::string unusable_reason() const;
   std::string name() const { return properties_.properties.deviceName; }
   std::string driver() const;
+  // It runs on the host's processors.
+  bool is_software() const noexcept {
+    return properties().deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+  }
   std::string bus_id() const { return bus_id_; }
   std::array<std::uint8_t, 16> uuid() const noexcept;
   void describe(flagos_device_info_t& info) const;
