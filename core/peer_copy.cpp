@@ -206,6 +206,13 @@ flagos_status_t submit_direct(Stream& stream, Device& target_device, Device& sou
   }
 }
 
+// A copy that core holds back is not seen by the plugin, which may have poisoned the stream without core's knowledge.
+void refuse_poisoned(Stream& stream) {
+  if (stream.mode() != 0) return;  // core's own modes are submit_slow's to judge
+  const flagos_status_t status = stream.tables().stream.synchronize(stream.native(), 0);
+  if (FLAGOS_STATUS_CLASS(status) != FLAGOS_STATUS_CLASS_ANSWER) stream.poison(checked(status, "stream.synchronize"));
+}
+
 flagos_status_t copy_peer(Stream& stream, flagos_address_t target, Device& target_device, flagos_address_t source,
                           Device& source_device, std::uint64_t size_bytes) {
   Device& own = stream.device();
@@ -213,6 +220,7 @@ flagos_status_t copy_peer(Stream& stream, flagos_address_t target, Device& targe
   const bool by_plugin = &own.plugin() == &other.plugin() && own.tables().has.copy_peer && stream.mode() == 0;
   if (by_plugin || host_reaches_memory_of(other))
     return submit_direct(stream, target_device, source_device, target, source, size_bytes, by_plugin);
+  refuse_poisoned(stream);
   const std::shared_ptr<Marker> hold = hold_both(target_device, source_device);
   try {
     return stream.submit_slow(PeerCopyCommand{
