@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "plugins/cpu/thread.hpp"
+#include "base/thread.hpp"
 #include "plugins/cpu/wait.hpp"
 
 namespace flagos::cpu {

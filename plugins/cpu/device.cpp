@@ -8,10 +8,10 @@
 #include <fstream>
 #include <string_view>
 
+#include "base/thread.hpp"
 #include "plugins/cpu/handles.hpp"
 #include "plugins/cpu/kernel.hpp"
 #include "plugins/cpu/stream.hpp"
-#include "plugins/cpu/thread.hpp"
 
 namespace flagos::cpu {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "plugins/cpu/thread.hpp"
+#include "base/thread.hpp"
 
 namespace flagos::cpu {
 namespace {

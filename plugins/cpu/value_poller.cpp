@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/thread.hpp"
 #include "plugins/cpu/stream.hpp"
-#include "plugins/cpu/thread.hpp"
 
 namespace flagos::cpu {
 namespace {

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/thread.hpp"
 #include "plugins/vulkan/device.hpp"
 #include "plugins/vulkan/stream.hpp"
-#include "plugins/vulkan/thread.hpp"
 
 namespace flagos::vulkan {
 namespace {

@@ -1,8 +1,8 @@
 #include "plugins/vulkan/queue.hpp"
 
+#include "base/thread.hpp"
 #include "plugins/vulkan/device.hpp"
 #include "plugins/vulkan/stream.hpp"
-#include "plugins/vulkan/thread.hpp"
 #include "plugins/vulkan/timeline.hpp"
 
 namespace flagos::vulkan {

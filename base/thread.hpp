@@ -7,14 +7,13 @@
 #include <thread>
 #include <vector>
 
-namespace flagos::cpu {
+namespace flagos {
 
 // The processors that this process may use.
 std::vector<int> usable_processors();
 
 // `processors`: where it runs; empty: anywhere. Throws OUT_OF_RESOURCES when the system gives no
 // thread.
-std::thread start_thread(const std::string& name, const std::vector<int>& processors,
-                         std::function<void()> body);
+std::thread start_thread(const std::string& name, const std::vector<int>& processors, std::function<void()> body);
 
-}  // namespace flagos::cpu
+}  // namespace flagos

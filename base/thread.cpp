@@ -1,4 +1,4 @@
-#include "plugins/vulkan/thread.hpp"
+#include "base/thread.hpp"
 
 #include <fenv.h>
 #include <pthread.h>
@@ -10,7 +10,7 @@
 
 #include "base/error.hpp"
 
-namespace flagos::vulkan {
+namespace flagos {
 namespace {
 
 // A new thread inherits the mask, so that no signal can reach it before it blocks them itself.
@@ -54,8 +54,7 @@ std::vector<int> usable_processors() {
   return processors;
 }
 
-std::thread start_thread(const std::string& name, const std::vector<int>& processors,
-                         std::function<void()> body) {
+std::thread start_thread(const std::string& name, const std::vector<int>& processors, std::function<void()> body) {
   const SignalsBlocked blocked;
   try {
     return std::thread([name, processors, body = std::move(body)] {
@@ -70,4 +69,4 @@ std::thread start_thread(const std::string& name, const std::vector<int>& proces
   }
 }
 
-}  // namespace flagos::vulkan
+}  // namespace flagos
