@@ -18,8 +18,9 @@ struct Held {
   std::uint64_t device_bytes;
 };
 
-// Runs `cycle` n times (fewer on a quick run) after a warm-up. Growth over the second half must be
-// below what n/2 leaked objects of 32 bytes would make, and no file, thread or mapping may be left.
+// Runs `cycle` n/2 times (fewer on a quick run) as a warm-up, then n/2 times more, which must leave no
+// file, thread or mapping, and less heap than n/2 leaked objects of 32 bytes. What grew is given two
+// more spans to stop: a leak does not.
 struct GrowthOptions {
   std::uint64_t cycles;
   std::uint64_t quick_cycles;
