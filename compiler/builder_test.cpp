@@ -54,10 +54,11 @@ TEST_CASE("every operation that the builder offers is written as the verifier wa
     const auto bits = ((i & 7) | (i ^ 3) | (~i << 1) | (i >> 1)) + mulhi(i, i) + floor_div(i, 3) + floor_rem(i, 3);
     const auto flags = cast((i != 1) ^ (i < 2) ^ (i <= 3) ^ (i > 4) ^ (i >= 5), i32);
     const auto moved = flip(trans(slice(reshape(broadcast(expand(i, 0), {4, 8}), {8, 4}), {0, 1}, {8, 2})), 0);
+    const auto [gelu] = tile::call("gelu", carry(x), [](const Tile& a) { return carry(a * erf(a)); });
     const auto halves = split(join(i, bits));
     k.print("values", {n, halves[0], moved});
     k.require(all(i >= 0, 0), "a \"bad\" index");
-    const auto total = sum(u, 1) + product(u, 1) + reduce_min(u, 1) + reduce_max(u, 1);
+    const auto total = sum(u + gelu, 1) + product(u, 1) + reduce_min(u, 1) + reduce_max(u, 1);
     const auto most = argmax(u, 1), least = argmin(u, 1);
     const auto pair = reduce(carry(u, x), 0, [](const std::vector<Tile>& a, const std::vector<Tile>& b) {
       return carry(a[0] + b[0], max(a[1], b[1]));
@@ -94,8 +95,37 @@ TEST_CASE("every operation that the builder offers is written as the verifier wa
   for (std::size_t i = 0; i < compiler::op_table().size(); ++i) {
     const std::string name(compiler::op_table()[i].name);
     CAPTURE(name);
-    if (name != "extern") CHECK((has(text, " " + name + " ") || has(text, " " + name + "\n")));
+    CHECK((has(text, " " + name + " ") || has(text, " " + name + "\n")));
   }
+}
+
+TEST_CASE("an operation may be marked fast, strict or with a hint, and a kernel with hints") {
+  const std::string text = build([](Kernel& k) {
+    k.hint("simt.threads", 128);
+    k.hint("cpu.mr", 6);
+    const auto v = k.view(k.pointer("p", f32), {8}, {1});
+    const auto x = k.load(v, {0}, {8});
+    const auto y = tile::strict(tile::strict(x * x) + tile::fast(exp(x)));
+    k.store(v, {0}, tile::hint(y / tile::fast(x / 3.0), "cpu.unroll", 2));
+  });
+  CHECK(has(text, ") hints(hint.cpu.mr=6, hint.simt.threads=128) {"));
+  CHECK(has(text, "mul %2, %2 {strict}"));
+  CHECK(has(text, "exp %2 {fast}"));
+  CHECK(has(text, "{hint.cpu.unroll=2}"));
+  CHECK(text.find("exp") == text.rfind("exp"));
+}
+
+TEST_CASE("what is computed under a name may give several values, and philox has streams") {
+  const std::string text = build([](Kernel& k) {
+    const auto v = k.view(k.pointer("p", f32), {8}, {1});
+    const auto x = k.load(v, {0}, {8});
+    const auto both = tile::call("sincos", carry(x), [](const Tile& a) { return carry(sin(a), cos(a)); });
+    const auto bits = philox(k.constant(DType::i64, 7), k.range(8), k.program_id(0));
+    k.store(v, {0}, both[0] * both[1] + cast(bits[3] >> 8, f32));
+  });
+  CHECK(has(text, "= extern "));
+  CHECK(has(text, "{name=\"sincos\"} : tile<8xf32>, tile<8xf32> with ("));
+  CHECK(has(text, "philox %9, %10, %11 : tile<8xu32>"));
 }
 
 TEST_CASE("loads are written before a store that may change what they read, and in the order of operands") {
@@ -152,4 +182,10 @@ TEST_CASE("an error names the author's line") {
               reduce(k.full(f32, {4}, 0), 0, [&](const Tile& a, const Tile& b) { return a + b * outer; });
             }),
             "sees its own values only"));
+  CHECK(has(refusal([](Kernel& k) {
+              const auto outer = k.scalar("s", f32);
+              tile::call("f", carry(outer), [&](const Tile& a) { return carry(a * outer); });
+            }),
+            "sees its own values only"));
+  CHECK(has(refusal([](Kernel& k) { tile::fast(k.scalar("s", f32)); }), "such as fast(exp(x))"));
 }

@@ -21,6 +21,9 @@ class Kernel {
     return {&body_, argument(name, detail::scalar_type(dtype), facts)};
   }
 
+  // A word to lowerings about the whole kernel, which they may ignore: hint("simt.threads", 128).
+  void hint(const std::string& name, long long value) { hints_["hint." + name] = value; }
+
   Tile program_id(int axis, Location at = Location::here()) {
     return make("program_id", {}, detail::scalar_type(DType::i32), detail::key("axis", axis), at);
   }
@@ -300,6 +303,7 @@ class Kernel {
 
   detail::Body body_;
   std::string arguments_;
+  std::map<std::string, long long> hints_;
 };
 
 // The compile-time parameters a kernel was made with: written down for people, logs and the tuner.
@@ -312,10 +316,8 @@ class Module {
     Kernel k;
     build(k);
     const std::string body = k.body_.finish();
-    text_ += "\nkernel @" + name + "(" + k.arguments_ + ")";
-    for (std::size_t i = 0; i < constants.size(); ++i)
-      text_ += (i == 0 ? " constexpr(" : ", ") + constants[i].first + "=" + std::to_string(constants[i].second);
-    text_ += (constants.empty() ? " {\n" : ") {\n") + body + "}\n";
+    text_ += "\nkernel @" + name + "(" + k.arguments_ + ")" + named_list("constexpr", constants) +
+             named_list("hints", k.hints_) + " {\n" + body + "}\n";
     add_locations(name, k.body_.locations());
   }
 
@@ -326,6 +328,12 @@ class Module {
   }
 
  private:
+  template <typename Pairs>
+  static std::string named_list(const char* keyword, const Pairs& pairs) {
+    std::string text;
+    for (const auto& [name, value] : pairs) text += (text.empty() ? "" : ", ") + name + "=" + std::to_string(value);
+    return text.empty() ? "" : std::string(" ") + keyword + "(" + text + ")";
+  }
   void add_locations(const std::string& name, const std::vector<Location>& locations) {
     at_lines_ += "at @" + name + "\n";
     for (std::size_t i = 0; i < locations.size(); ++i) {

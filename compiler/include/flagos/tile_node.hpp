@@ -222,7 +222,7 @@ class Body {
 
   // A region that is written with its node, later.
   std::shared_ptr<Region> begin_isolated(const std::vector<Type>& types, Location at) {
-    if (building_isolated_) throw BuildError(at, "a reduction's body holds no other reduction with a body");
+    if (building_isolated_) throw BuildError(at, "a body of a reduction, scan or call holds no other");
     building_isolated_ = true;
     scopes_.push_back({++last_scope_, {}});
     auto region = std::make_shared<Region>();
@@ -256,7 +256,7 @@ class Body {
   void check_usable(const Node& node, Location at) const {
     for (auto scope = scopes_.rbegin(); scope != scopes_.rend(); ++scope) {
       if (scope->id == node.scope) return;
-      if (building_isolated_) throw BuildError(at, "the body of a reduction sees its own values only");
+      if (building_isolated_) throw BuildError(at, "the body of a region sees its own values only");
     }
     throw BuildError(at, "a value is used outside of the loop, branch or region that made it");
   }
