@@ -1,0 +1,10 @@
+#include "base/error.hpp"
+#include "compiler/lower_schedule.hpp"
+
+namespace flagos::compiler {
+
+Lowered lower_serial(const Module&, const Target& target) {
+  throw_error(FLAGOS_STATUS_UNSUPPORTED, "target '{}': the serial schedule is not there yet", print_target(target));
+}
+
+}  // namespace flagos::compiler
