@@ -41,15 +41,25 @@ Queue::~Queue() {
 std::unique_ptr<Batch> Queue::take() {
   if (free_.empty()) {
     // Room for all batches there may ever be: putting one back never allocates.
+    free_.reserve(batch_count_ + 1);
+    in_flight_.reserve(batch_count_ + 1);
+    lost_.reserve(batch_count_ + 1);
     auto batch = std::make_unique<Batch>(device_);
-    free_.reserve(free_.capacity() + 1);
-    in_flight_.reserve(in_flight_.capacity() + 1);
-    lost_.reserve(lost_.capacity() + 1);
+    ++batch_count_;
     return batch;
   }
   std::unique_ptr<Batch> batch = std::move(free_.back());
   free_.pop_back();
   return batch;
+}
+
+void Queue::put_back(std::unique_ptr<Batch> batch) noexcept {
+  if (free_.size() < free_limit) {
+    free_.push_back(std::move(batch));
+  } else {
+    batch.reset();
+    --batch_count_;
+  }
 }
 
 void Queue::submit(std::unique_ptr<Batch>& batch) {
@@ -88,7 +98,7 @@ void Queue::reap() noexcept {
   for (std::size_t i = 0; i < done; ++i) {
     Batch& batch = *in_flight_[i];
     batch.owner->finish(batch);
-    free_.push_back(std::move(in_flight_[i]));
+    put_back(std::move(in_flight_[i]));
   }
   in_flight_.erase(in_flight_.begin(), in_flight_.begin() + static_cast<std::ptrdiff_t>(done));
 }

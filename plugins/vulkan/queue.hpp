@@ -24,7 +24,7 @@ class Queue {
   Queue& operator=(const Queue&) = delete;
 
   std::unique_ptr<Batch> take();
-  void put_back(std::unique_ptr<Batch> batch) noexcept { free_.push_back(std::move(batch)); }
+  void put_back(std::unique_ptr<Batch> batch) noexcept;
   // On failure the batch is still the caller's.
   void submit(std::unique_ptr<Batch>& batch);
   // Completes what is done by now.
@@ -51,7 +51,10 @@ class Queue {
   VkSemaphore semaphore_ = VK_NULL_HANDLE;
   std::uint64_t submitted_ = 0;
   std::vector<std::unique_ptr<Batch>> in_flight_;
+  // So many are kept for the next commands; what a burst took beyond that is given back.
+  static constexpr std::size_t free_limit = 64;
   std::vector<std::unique_ptr<Batch>> free_;
+  std::size_t batch_count_ = 0;
   std::vector<std::unique_ptr<Batch>> lost_;
   std::uint32_t attention_ = 0;
   bool stopping_ = false;

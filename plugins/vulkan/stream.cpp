@@ -12,6 +12,7 @@ namespace flagos::vulkan {
 namespace {
 
 constexpr std::uint32_t in_flight_target = 2;
+constexpr std::uint32_t in_flight_limit = 32;
 constexpr std::uint32_t batch_commands = 64;
 // A thread that waits for the stream runs copies of ordinary memory up to a size that does not
 // stretch its timeout much.
@@ -110,7 +111,7 @@ void Stream::pump() noexcept {
 
 bool Stream::needs_service() const noexcept {
   if (urgent_in_flight_ != 0) return true;
-  return waiters_ == 0 && (open_ != nullptr || hold_ == Hold::draining);
+  return waiters_ == 0 && (open_ != nullptr || hold_ == Hold::draining || hold_ == Hold::full);
 }
 
 void Stream::settle() noexcept {
@@ -154,14 +155,20 @@ bool Stream::give_to_host() noexcept {
 }
 
 Batch& Stream::open(std::uint64_t upload_bytes, bool with_query) {
-  // What is due behind a command must not wait for those behind it.
-  if (open_ && (open_->command_count() >= batch_commands || !open_->actions().empty() ||
+  // What is due behind a command must not wait for those behind it; a time stamp is none to wait for.
+  const bool is_due = open_ && !open_->actions().empty() && !with_query;
+  if (open_ && (open_->command_count() >= batch_commands || is_due ||
                 !open_->has_room(upload_bytes) || (with_query && !open_->has_query())))
     flush();
   if (failure_) throw Error(*failure_);
   if (!open_) {
     std::unique_ptr<Batch> batch = queue_.take();
-    batch->begin(*this);
+    try {
+      batch->begin(*this);
+    } catch (...) {
+      queue_.put_back(std::move(batch));
+      throw;
+    }
     open_ = std::move(batch);
   }
   open_->note_command();
@@ -171,23 +178,27 @@ Batch& Stream::open(std::uint64_t upload_bytes, bool with_query) {
 void Stream::flush() noexcept {
   Batch& batch = *open_;
   batch.last_sequence = executed_;
+  bool is_submitted = false;
   guard(
       [&] {
         batch.end();
         queue_.submit(open_);
+        is_submitted = true;
       },
       [&](flagos_status_t status, const char* text) {
         const Failure failure = make_failure(status, text);
-        const std::unique_ptr<Batch> failed = std::move(open_);
+        std::unique_ptr<Batch> failed = std::move(open_);
         poison(failure);
         complete_actions(*failed, failure);
+        queue_.put_back(std::move(failed));
         if (status == FLAGOS_STATUS_DEVICE_LOST) device_.lose(failure);
       });
-  if (batch.value == 0) return;
+  if (!is_submitted) return;
   ++in_flight_;
   if (batch.is_urgent) ++urgent_in_flight_;
   newest_ = &batch;
   last_value_ = batch.value;
+  if (in_flight_ >= in_flight_limit && hold_ == Hold::none) hold_ = Hold::full;
 }
 
 void Stream::make_urgent(Batch& batch) noexcept {
@@ -227,6 +238,7 @@ void Stream::finish(Batch& batch) noexcept {
   completed_ = std::max(completed_, batch.last_sequence);
   if (in_flight_ == 0) newest_ = nullptr;
   if (in_flight_ == 0 && hold_ == Hold::draining) hold_ = Hold::none;
+  if (in_flight_ <= in_flight_limit / 2 && hold_ == Hold::full) hold_ = Hold::none;
   device_.instance().notify();
   mark_ready();
 }
@@ -248,11 +260,12 @@ void Stream::poison(const Failure& failure) noexcept {
 void Stream::lose(const Failure& failure) noexcept {
   poison(failure);
   if (open_) {
-    const std::unique_ptr<Batch> batch = std::move(open_);
+    std::unique_ptr<Batch> batch = std::move(open_);
     complete_actions(*batch, failure);
+    queue_.put_back(std::move(batch));
   }
   leave_park();
-  if (hold_ == Hold::parked || hold_ == Hold::draining) hold_ = Hold::none;
+  if (hold_ == Hold::parked || hold_ == Hold::draining || hold_ == Hold::full) hold_ = Hold::none;
   device_.instance().notify();
   mark_ready();
 }

@@ -4,6 +4,9 @@
 // batch goes to the driver when fewer than two of the stream are under way, when it is full, or when
 // somebody waits; the queue's thread sees to it that it goes without a further call.
 //
+// A stream has at most in_flight_limit batches with the driver; further commands wait in its list, which
+// costs a hundredth of a batch's memory.
+//
 // What must wait waits here, never in the driver: a stream that is parked on an event, a timeline or
 // the host keeps its commands in a queue of its own, so that it blocks no other stream of the same
 // VkQueue, can be failed at any time, and a wait may come before its signal.
@@ -71,6 +74,7 @@ class Stream {
   enum class Hold {
     none,
     draining,     // until the driver has done all of it
+    full,         // until the driver has done some of its batches
     parked,       // on a record or a timeline
     host_queued,  // the first command is for the host
     host_running
