@@ -13,6 +13,7 @@
 
 #include "plugins/opencl/discovery.hpp"
 #include "plugins/opencl/driver.hpp"
+#include "plugins/opencl/hold_watcher.hpp"
 #include "plugins/opencl/host.hpp"
 #include "plugins/opencl/memory.hpp"
 
@@ -33,6 +34,8 @@ class Instance {
   const std::vector<DeviceDescription>& devices() const noexcept { return devices_; }
   MemoryAccount& account(std::uint32_t index) noexcept { return accounts_[index]; }
 
+  HoldWatcher& hold_watcher() noexcept { return hold_watcher_; }
+
   std::atomic<std::uint64_t> next_stream_id{1};
 
  private:
@@ -43,6 +46,7 @@ class Instance {
   const Driver* driver_ = nullptr;
   std::vector<DeviceDescription> devices_;
   std::unique_ptr<MemoryAccount[]> accounts_;
+  HoldWatcher hold_watcher_;
 };
 
 // One open device.

@@ -28,35 +28,41 @@ void Health::poison(flagos_status_t status, const char* text) noexcept {
   status_.store(status, std::memory_order_release);
 }
 
-Record::Record(const Driver& driver, cl_event event, cl_context context,
-               std::shared_ptr<Health> health, bool is_gated)
-    : driver_(driver),
-      event_(event),
-      context_(context),
-      health_(std::move(health)),
-      is_gated_(is_gated) {}
-
 Record::~Record() {
+  cancel_callback(callback_);
   if (event_ != nullptr) driver_.clReleaseEvent(event_);
+}
+
+void Record::issue(cl_event event) noexcept {
+  event_ = event;
+  state_.store(State::issued, std::memory_order_release);
+  bool awaited = false;
+  {
+    const std::lock_guard lock(mutex_);
+    awaited = is_awaited_;
+  }
+  if (awaited) arm();
+}
+
+void Record::drop() noexcept {
+  state_.store(State::dropped, std::memory_order_release);
+  notify();
 }
 
 bool Record::wait(const Deadline& deadline) {
   if (is_done()) return true;
   if (deadline.is_poll()) return false;
-  when_done([record = weak_from_this()] {
-    if (const RecordRef self = record.lock()) self->signal_.notify_all();
-  });
+  if (poll_briefly([this] { return is_done(); }, deadline)) return true;
+  notify_when_done(nullptr);
   return signal_.wait([this] { return is_done(); }, deadline);
 }
 
 Failure Record::failure() const noexcept {
-  if (event_ == nullptr) return health_->failure();
+  if (state() != State::issued) return state() == State::dropped ? health_->failure() : nullptr;
   const cl_int status = driver_.event_status(event_);
-  // An event behind a failure may stay as it is for ever.
-  if (status == CL_COMPLETE || (status > 0 && !is_complete_)) return nullptr;
+  if (status >= CL_COMPLETE) return nullptr;
   Failure failure = health_->failure();
   if (failure) return failure;
-  if (status > 0) return nullptr;
   // Nobody has looked at the stream since.
   char text[160];
   const auto end = fmt::format_to_n(text, sizeof(text) - 1,
@@ -68,40 +74,51 @@ Failure Record::failure() const noexcept {
 
 bool Record::get_time(std::uint64_t* out_ns) const noexcept {
   cl_ulong ns = 0;
-  const bool known =
-      event_ != nullptr && driver_.clGetEventProfilingInfo(event_, CL_PROFILING_COMMAND_END,
-                                                           sizeof(ns), &ns, nullptr) == CL_SUCCESS;
+  const bool known = state() == State::issued &&
+                     driver_.clGetEventProfilingInfo(event_, CL_PROFILING_COMMAND_END, sizeof(ns),
+                                                     &ns, nullptr) == CL_SUCCESS;
   if (known) *out_ns = ns;
   return known;
 }
 
-void Record::when_done(std::function<void()> function) {
-  bool arm = false;
+void Record::notify_when_done(std::shared_ptr<Signal> signal) {
   {
     const std::lock_guard lock(mutex_);
-    if (!is_complete_ && !is_done()) {
-      waiting_.push_back(std::move(function));
-      arm = !std::exchange(is_armed_, true);
-      function = nullptr;
-    }
+    is_awaited_ = true;
+    if (signal) signals_.push_back(std::move(signal));
   }
-  if (function) function();
-  if (!arm) return;
-  const std::uint64_t callback =
-      call_when_done(driver_, event_, [self = shared_from_this()](cl_int) { self->complete(); });
+  if (is_done()) {
+    notify();
+  } else if (!is_held()) {
+    arm();
+  }
+}
+
+// What the driver refuses here is found by those who wait, who look again now and then.
+void Record::arm() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(is_armed_, true)) return;
+  }
+  // Weak: a driver may keep a callback for ever.
+  const auto done = [weak = weak_from_this()](cl_int) {
+    if (const RecordRef self = weak.lock()) self->notify();
+  };
+  std::uint64_t callback = 0;
+  guard([&] { callback = call_when_done(driver_, event_, done); },
+        [](flagos_status_t, const char*) {});
   const std::lock_guard lock(mutex_);
   callback_ = callback;
 }
 
-void Record::complete() noexcept {
-  std::vector<std::function<void()>> waiting;
+void Record::notify() noexcept {
+  std::vector<std::shared_ptr<Signal>> signals;
   {
     const std::lock_guard lock(mutex_);
-    is_complete_ = true;
-    waiting.swap(waiting_);
-    cancel_callback(callback_);
+    signals.swap(signals_);
   }
-  for (const auto& function : waiting) function();
+  signal_.notify_all();
+  for (const auto& signal : signals) signal->notify_all();
 }
 
 RecordRef Event::current() const {

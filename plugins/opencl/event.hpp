@@ -7,9 +7,9 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "plugins/opencl/driver.hpp"
@@ -38,16 +38,25 @@ class Health {
 
 class Record : public std::enable_shared_from_this<Record> {
  public:
-  // Takes `event`; NULL: complete from the start, with what the stream has failed by.
-  Record(const Driver& driver, cl_event event, cl_context context, std::shared_ptr<Health> health,
-         bool is_gated);
+  enum class State {
+    held,     // its marker is not in the driver's queue yet, see held_work.hpp
+    issued,   // its marker is
+    dropped,  // it never will be: its stream has failed
+  };
+  Record(const Driver& driver, cl_context context, std::shared_ptr<Health> health, State state)
+      : driver_(driver), context_(context), health_(std::move(health)), state_(state) {}
   ~Record();
   Record(const Record&) = delete;
   Record& operator=(const Record&) = delete;
 
+  // Takes the marker's event. Once, on one that is held.
+  void issue(cl_event event) noexcept;
+  void drop() noexcept;
+
+  bool is_held() const noexcept { return state() == State::held; }
   bool is_done() const noexcept {
-    return event_ == nullptr || is_complete_.load(std::memory_order_acquire) ||
-           driver_.event_status(event_) <= 0;
+    const State now = state();
+    return now == State::dropped || (now == State::issued && driver_.event_status(event_) <= 0);
   }
   bool wait(const Deadline& deadline);
   // Why the work before it did not run; NULL when it did, or is not done.
@@ -55,29 +64,30 @@ class Record : public std::enable_shared_from_this<Record> {
   // On the device's clock; only when done. False where the driver does not tell.
   bool get_time(std::uint64_t* out_ns) const noexcept;
 
-  cl_event event() const noexcept { return event_; }
+  cl_event event() const noexcept { return event_; }  // NULL unless it was issued
   cl_context context() const noexcept { return context_; }
   const Health* health() const noexcept { return health_.get(); }
-  // Behind a launch that may fail, so that its marker may fail too.
-  bool is_gated() const noexcept { return is_gated_; }
 
-  // Calls `function` when the record is done, however that came; at once when it is.
-  void when_done(std::function<void()> function);
-  // Calls what waits; for a driver that does not call back for failed commands.
-  void complete() noexcept;
+  // Gives `signal` too when the record is done; at once when it is.
+  void notify_when_done(std::shared_ptr<Signal> signal);
 
  private:
+  State state() const noexcept { return state_.load(std::memory_order_acquire); }
+  // Has the driver call, once somebody waits and there is an event.
+  void arm() noexcept;
+  void notify() noexcept;
+
   const Driver& driver_;
-  const cl_event event_;
   const cl_context context_;
   const std::shared_ptr<Health> health_;
-  const bool is_gated_;
+  cl_event event_ = nullptr;  // written before the state says so
+  std::atomic<State> state_;
   Signal signal_;
   std::mutex mutex_;
+  bool is_awaited_ = false;
   bool is_armed_ = false;
   std::uint64_t callback_ = 0;
-  std::atomic<bool> is_complete_{false};
-  std::vector<std::function<void()>> waiting_;
+  std::vector<std::shared_ptr<Signal>> signals_;
 };
 using RecordRef = std::shared_ptr<Record>;
 

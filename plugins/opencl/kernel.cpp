@@ -45,30 +45,34 @@ void KernelObject::release_parts() noexcept {
   parts_.clear();
 }
 
-cl_int KernelObject::launch(const Submission& submission, const flagos_launch_desc_t& desc,
+cl_int KernelObject::launch(cl_command_queue queue, const flagos_launch_desc_t& desc,
                             flagos_address_t word, cl_event* out_event) {
   std::size_t global[3], local[3];
   set_sizes(desc, global, local);
   const std::lock_guard lock(mutex_);
   if (word != 0 || !is_set(desc.argument_block, desc.shared_bytes))
     set_arguments(desc.argument_block, desc.shared_bytes, word);
-  return enqueue(submission, global, local, out_event);
+  return enqueue(queue, global, local, out_event);
 }
 
-cl_int KernelObject::launch_again(const Submission& submission, const std::size_t (&global)[3],
+void KernelObject::check(const flagos_launch_desc_t& desc) {
+  const std::lock_guard lock(mutex_);
+  set_arguments(desc.argument_block, desc.shared_bytes, 0);
+}
+
+cl_int KernelObject::launch_again(cl_command_queue queue, const std::size_t (&global)[3],
                                   const std::size_t (&local)[3], flagos_address_t word,
                                   cl_event* out_event) {
   const std::lock_guard lock(mutex_);
   if (word != 0) set_arguments(block_.data(), shared_bytes_, word);
-  return enqueue(submission, global, local, out_event);
+  return enqueue(queue, global, local, out_event);
 }
 
-cl_int KernelObject::enqueue(const Submission& submission, const std::size_t (&global)[3],
+cl_int KernelObject::enqueue(cl_command_queue queue, const std::size_t (&global)[3],
                              const std::size_t (&local)[3], cl_event* out_event) const {
   const cl_uint dimensions = local[2] != 1 || global[2] != 1 ? 3 : global[1] != 1 ? 2 : 1;
-  return driver_.clEnqueueNDRangeKernel(submission.queue, kernel_, dimensions, nullptr, global,
-                                        local, submission.wait_count, submission.wait_list,
-                                        out_event);
+  return driver_.clEnqueueNDRangeKernel(queue, kernel_, dimensions, nullptr, global, local, 0,
+                                        nullptr, out_event);
 }
 
 bool KernelObject::is_set(const void* block, std::uint32_t shared_bytes) const noexcept {
@@ -240,17 +244,27 @@ void Kernel::check(const flagos_launch_desc_t& desc) const {
 
 void Kernel::launch(Stream& stream, const flagos_launch_desc_t& desc) {
   check(desc);
+  const auto enqueue = [&](cl_command_queue queue, cl_event* out_event, flagos_address_t word) {
+    return object_.launch(queue, desc, has_failure_ ? word : 0, out_event);
+  };
+  const auto kept = [&] { return keep(desc); };
   if (has_failure_) {
-    stream.submit_guarded(operation(), "clEnqueueNDRangeKernel",
-                          [&](const Submission& s, cl_event* out_event, flagos_address_t word) {
-                            return object_.launch(s, desc, word, out_event);
-                          });
-    return;
+    stream.submit_guarded(operation(), "clEnqueueNDRangeKernel", enqueue, kept);
+  } else {
+    stream.submit(operation(), "clEnqueueNDRangeKernel", enqueue, kept);
   }
-  stream.submit(operation(), "clEnqueueNDRangeKernel",
-                [&](const Submission& s, cl_event* out_event) {
-                  return object_.launch(s, desc, 0, out_event);
-                });
+}
+
+Command Kernel::keep(const flagos_launch_desc_t& desc) {
+  object_.check(desc);
+  const auto* bytes = static_cast<const std::byte*>(desc.argument_block);
+  std::vector<std::byte> block(bytes, bytes + desc.argument_bytes);
+  return [this, desc, block = std::move(block)](cl_command_queue queue, cl_event* out_event,
+                                                flagos_address_t word) {
+    flagos_launch_desc_t launch = desc;
+    launch.argument_block = block.data();
+    return object_.launch(queue, launch, has_failure_ ? word : 0, out_event);
+  };
 }
 
 Prepared::Prepared(Kernel& kernel, const flagos_launch_desc_t& desc)
@@ -261,17 +275,17 @@ Prepared::Prepared(Kernel& kernel, const flagos_launch_desc_t& desc)
 }
 
 void Prepared::launch(Stream& stream) {
+  const auto enqueue = [this](cl_command_queue queue, cl_event* out_event, flagos_address_t word) {
+    return object_.launch_again(queue, global_, local_, kernel_.has_failure() ? word : 0,
+                                out_event);
+  };
+  const Operation operation = kernel_.operation();
   if (kernel_.has_failure()) {
-    stream.submit_guarded(kernel_.operation(), "clEnqueueNDRangeKernel",
-                          [&](const Submission& s, cl_event* out_event, flagos_address_t word) {
-                            return object_.launch_again(s, global_, local_, word, out_event);
-                          });
-    return;
+    stream.submit_guarded(operation, "clEnqueueNDRangeKernel", enqueue,
+                          [&] { return Command(enqueue); });
+  } else {
+    stream.submit(operation, "clEnqueueNDRangeKernel", enqueue);
   }
-  stream.submit(kernel_.operation(), "clEnqueueNDRangeKernel",
-                [&](const Submission& s, cl_event* out_event) {
-                  return object_.launch_again(s, global_, local_, 0, out_event);
-                });
 }
 
 // ---- entries ----------------------------------------------------------------------------------

@@ -27,11 +27,13 @@ class KernelObject {
 
   cl_kernel handle() const noexcept { return kernel_; }
   // Sets the arguments and launches. `word` is for flagos_failure, 0 where there is none.
-  cl_int launch(const Submission& submission, const flagos_launch_desc_t& desc,
-                flagos_address_t word, cl_event* out_event);
+  cl_int launch(cl_command_queue queue, const flagos_launch_desc_t& desc, flagos_address_t word,
+                cl_event* out_event);
+  // Throws what launch would throw for its arguments.
+  void check(const flagos_launch_desc_t& desc);
   // Sets the arguments only; launch_again launches with them.
   void set_arguments(const void* block, std::uint32_t shared_bytes, flagos_address_t word);
-  cl_int launch_again(const Submission& submission, const std::size_t (&global)[3],
+  cl_int launch_again(cl_command_queue queue, const std::size_t (&global)[3],
                       const std::size_t (&local)[3], flagos_address_t word, cl_event* out_event);
 
  private:
@@ -43,7 +45,7 @@ class KernelObject {
                           std::uint64_t offset);
   void release_parts() noexcept;
   void check(cl_int code, const char* call, const Argument& argument) const;
-  cl_int enqueue(const Submission& submission, const std::size_t (&global)[3],
+  cl_int enqueue(cl_command_queue queue, const std::size_t (&global)[3],
                  const std::size_t (&local)[3], cl_event* out_event) const;
 
   const Driver& driver_;
@@ -77,6 +79,8 @@ class Kernel {
   // Throws INVALID_ARGUMENT for a launch that this kernel cannot do.
   void check(const flagos_launch_desc_t& desc) const;
   void launch(Stream& stream, const flagos_launch_desc_t& desc);
+  // A launch for later: it owns its arguments, which were looked at.
+  Command keep(const flagos_launch_desc_t& desc);
   Operation operation() const noexcept {
     return {FLAGOS_RECORD_KIND_KERNEL, signature_.name.c_str(), 0};
   }

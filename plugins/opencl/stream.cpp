@@ -3,8 +3,6 @@
 #include <cstring>
 #include <limits>
 
-#include <sched.h>
-
 #include "plugins/opencl/callback.hpp"
 #include "plugins/opencl/device.hpp"
 #include "plugins/opencl/handles.hpp"
@@ -15,16 +13,13 @@ namespace {
 
 constexpr std::size_t first_room = 64;
 constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max();
-constexpr std::uint32_t word_bytes = 64;  // apart, so that devices do not write one line at once
-constexpr std::uint32_t words_per_block = 64;
 
 }  // namespace
 
 Stream::Stream(Device& device)
     : device_(device),
       driver_(device.driver()),
-      id_(device.instance().next_stream_id.fetch_add(1)),
-      gates_(driver_, health_, signal_) {
+      id_(device.instance().next_stream_id.fetch_add(1)) {
   cl_int code = CL_SUCCESS;
   queue_ =
       driver_.clCreateCommandQueue(device.context(), device.id(), CL_QUEUE_PROFILING_ENABLE, &code);
@@ -32,14 +27,18 @@ Stream::Stream(Device& device)
 }
 
 Stream::~Stream() {
+  if (is_watched_) device_.instance().hold_watcher().remove(*this);
   cancel_callback(armed_callback_);
-  while (gates_.is_failing()) sched_yield();
+  for (const HeldWork& work : held_.drop())
+    if (work.record) work.record->drop();
   retire(no_limit);
+  // The driver may still write to it; nobody knows when it is done with a device that was lost.
+  if (count_ != 0 && report_) new std::shared_ptr(report_);
   for (; count_ != 0; --count_, ++head_)
     driver_.clReleaseEvent(ring_[head_ & (ring_.size() - 1)].event);
   driver_.clReleaseCommandQueue(queue_);
   if (scratch_ != 0) device_.memory().free(scratch_);
-  for (const flagos_address_t block : word_blocks_) device_.memory().free(block);
+  if (word_ != 0) device_.memory().free(word_);
 }
 
 // ---- what is pending --------------------------------------------------------------------------
@@ -55,7 +54,7 @@ void Stream::make_room() {
 
 void Stream::push(cl_event event, const Operation& operation) noexcept {
   ring_[(head_ + count_) & (ring_.size() - 1)] = {event, operation, ++submitted_,
-                                                  device_.is_profiling()};
+                                                  device_.is_profiling() && !operation.is_internal};
   ++count_;
 }
 
@@ -69,7 +68,6 @@ void Stream::retire(std::size_t limit) noexcept {
     const cl_int status = driver_.event_status(pending.event);
     if (status > 0) return;
     finish(pending, status);
-    if (status < 0 && gates_.is_failing()) return;
     driver_.clReleaseEvent(pending.event);
     ++head_;
     --count_;
@@ -128,132 +126,232 @@ void Stream::arm(cl_event event) {
   armed_ = submitted_;
 }
 
-cl_event Stream::retained(cl_event event) const {
-  Driver::check(driver_.clRetainEvent(event), "clRetainEvent");
-  return event;
-}
-
 flagos_status_t Stream::synchronize(std::uint64_t timeout_ns) {
   const Deadline deadline(timeout_ns);
   std::unique_lock lock(mutex_);
+  advance_held();
   retire(no_limit);
-  if (count_ != 0) {
+  if (held_.is_holding() || count_ != 0) {
     if (deadline.is_poll()) return FLAGOS_STATUS_TIMEOUT;
-    const cl_event last = newest();
-    const EventOwner owner(retained(last), {&driver_});
-    arm(last);
-    lock.unlock();
-    const auto is_done = [&] { return gates_.has_failed() || driver_.event_status(last) <= 0; };
-    if (!signal_->wait(is_done, deadline)) return FLAGOS_STATUS_TIMEOUT;
-    lock.lock();
+    if (!wait_held(lock, deadline) || !wait_newest(lock, deadline)) return FLAGOS_STATUS_TIMEOUT;
     retire(no_limit);
   }
   health_->throw_if_poisoned();
   return FLAGOS_STATUS_OK;
 }
 
+// Until what is held back now is with the driver; the lock is let go of meanwhile.
+bool Stream::wait_held(std::unique_lock<std::mutex>& lock, const Deadline& deadline) {
+  const std::uint64_t ticket = held_.ticket();
+  if (held_.passed() >= ticket) return true;
+  const auto has_passed = [&] {
+    const std::lock_guard relock(mutex_);
+    advance_held();
+    return held_.passed() >= ticket;
+  };
+  lock.unlock();
+  const bool passed = poll_briefly(has_passed, deadline) || signal_->wait(has_passed, deadline);
+  lock.lock();
+  return passed;
+}
+
+// Until what is with the driver now has ended; the lock is let go of meanwhile.
+bool Stream::wait_newest(std::unique_lock<std::mutex>& lock, const Deadline& deadline) {
+  const cl_event event = newest();
+  if (event == nullptr) return true;
+  Driver::check(driver_.clRetainEvent(event), "clRetainEvent");
+  const auto is_done = [&] { return driver_.event_status(event) <= 0; };
+  lock.unlock();
+  bool done = poll_briefly(is_done, deadline);
+  if (!done) {
+    lock.lock();
+    guard([&] { arm(event); }, [](flagos_status_t, const char*) {});
+    lock.unlock();
+    done = signal_->wait(is_done, deadline);
+  }
+  driver_.clReleaseEvent(event);
+  lock.lock();
+  return done;
+}
+
 RecordRef Stream::record() {
   const std::lock_guard lock(mutex_);
-  const bool is_gated = gates_.is_open();
-  cl_event event = nullptr;
-  submit_locked({FLAGOS_RECORD_KIND_OTHER, "record", 0}, "clEnqueueMarkerWithWaitList",
-                [&](const Submission& s, cl_event* out_event) {
-                  const cl_int code = driver_.clEnqueueMarkerWithWaitList(s.queue, s.wait_count,
-                                                                          s.wait_list, out_event);
-                  if (code == CL_SUCCESS) event = *out_event;
-                  return code;
-                });
-  Driver::check(driver_.clRetainEvent(event), "clRetainEvent");
-  RecordRef record = std::make_shared<Record>(driver_, event, device_.context(), health_, is_gated);
-  if (is_gated) gates_.watch(record);
+  health_->throw_if_poisoned();
+  auto record = std::make_shared<Record>(driver_, device_.context(), health_, Record::State::held);
+  if (holds_back()) {
+    held_.push({[this, record] { issue_record(*record); }, record});
+  } else {
+    issue_record(*record);
+  }
   return record;
 }
 
-RecordRef Stream::failed_record() const {
-  return std::make_shared<Record>(driver_, nullptr, device_.context(), health_, false);
+void Stream::issue_record(Record& record) {
+  cl_event event = nullptr;
+  submit_now({FLAGOS_RECORD_KIND_OTHER, "record", 0}, "clEnqueueMarkerWithWaitList",
+             [&](cl_command_queue queue, cl_event* out_event, flagos_address_t) {
+               const cl_int code =
+                   driver_.clEnqueueMarkerWithWaitList(queue, 0, nullptr, out_event);
+               event = code == CL_SUCCESS ? *out_event : nullptr;
+               return code;
+             });
+  Driver::check(driver_.clRetainEvent(event), "clRetainEvent");
+  record.issue(event);
 }
 
-// The driver waits where it can. It cannot for an event of another context; and where the record's
-// own stream may fail the marker could fail too, which must not spread to this stream: then a user
-// event stands between, which completes in any case.
+RecordRef Stream::failed_record() const {
+  return std::make_shared<Record>(driver_, device_.context(), health_, Record::State::dropped);
+}
+
+// The driver waits where it can. It cannot for an event of another context, and not for one that is not there yet.
 void Stream::wait_record(const RecordRef& record) {
   const std::lock_guard lock(mutex_);
   health_->throw_if_poisoned();
   if (record->is_done() || record->health() == health_.get()) return;
-  cl_event awaited = record->event();
-  const bool relayed = record->context() != device_.context() || record->is_gated();
-  if (relayed) {
-    cl_int code = CL_SUCCESS;
-    awaited = driver_.clCreateUserEvent(device_.context(), &code);
-    Driver::check(code, "clCreateUserEvent");
+  const bool is_foreign = record->context() != device_.context();
+  if (!is_foreign && !record->is_held() && !holds_back()) {
+    issue_wait(*record);
+    return;
   }
-  const auto enqueue = [&](const Submission& s, cl_event* out_event) {
-    const cl_event both[2] = {awaited, s.wait_count != 0 ? *s.wait_list : nullptr};
-    return driver_.clEnqueueBarrierWithWaitList(s.queue, 1 + s.wait_count, both, out_event);
-  };
-  const auto finish_relay = [&driver = driver_, awaited] {
-    driver.clSetUserEventStatus(awaited, CL_COMPLETE);
-    driver.clReleaseEvent(awaited);
-  };
-  try {
-    submit_locked({FLAGOS_RECORD_KIND_OTHER, "wait_event", 0}, "clEnqueueBarrierWithWaitList",
-                  enqueue);
-    if (relayed) record->when_done(finish_relay);
-  } catch (...) {
-    if (relayed) finish_relay();
-    throw;
-  }
+  prepare_hold();
+  HeldWork work;
+  if (!is_foreign) work.issue = [this, record] { issue_wait(*record); };
+  work.awaited = record;
+  work.until_done = is_foreign;
+  held_.push(std::move(work));
+  if (is_foreign) record->notify_when_done(device_.instance().hold_watcher().signal());
 }
 
-// ---- launches that may fail -------------------------------------------------------------------
+void Stream::issue_wait(const Record& record) {
+  const cl_event awaited = record.event();
+  if (awaited == nullptr) return;  // dropped: its failure is not this stream's
+  submit_now({FLAGOS_RECORD_KIND_OTHER, "wait_event", 0}, "clEnqueueBarrierWithWaitList",
+             [&](cl_command_queue queue, cl_event* out_event, flagos_address_t) {
+               return driver_.clEnqueueBarrierWithWaitList(queue, 1, &awaited, out_event);
+             });
+}
 
-std::shared_ptr<FailureGate> Stream::open_gate(const char* kernel) {
+// ---- what is held back ------------------------------------------------------------------------
+
+void Stream::prepare_hold() {
   health_->throw_if_poisoned();
-  flagos_address_t word = gates_.take_word();
-  if (word == 0) {
+  if (is_watched_) return;
+  device_.instance().hold_watcher().add(*this);
+  is_watched_ = true;
+}
+
+void Stream::hold_back(const Operation& operation, const char* call, Command command) {
+  held_.push({[this, operation, call, command = std::move(command)] {
+    submit_now(operation, call, command);
+  }});
+}
+
+void Stream::hold_back_guarded(const Operation& operation, const char* call, Command command) {
+  held_.push({[this, operation, call, command = std::move(command)] {
+    launch_guarded(operation, call, command);
+  }});
+}
+
+flagos_address_t Stream::failure_word() {
+  if (!report_) report_ = std::make_shared<std::int32_t>(0);
+  if (word_ == 0) {
     flagos_memory_desc_t desc{};
     desc.struct_size = sizeof(desc);
     desc.kind = FLAGOS_MEMORY_KIND_DEVICE;
-    desc.size_bytes = word_bytes * words_per_block;
-    word_blocks_.reserve(word_blocks_.size() + 1);
-    word = device_.memory().alloc(desc);
-    word_blocks_.push_back(word);
-    for (std::uint32_t i = 1; i < words_per_block; ++i) gates_.give_word(word + i * word_bytes);
+    desc.size_bytes = sizeof(std::int32_t);
+    word_ = device_.memory().alloc(desc);
   }
-  try {
-    return gates_.add(device_.context(), word, kernel);
-  } catch (...) {
-    gates_.give_word(word);
-    throw;
-  }
+  return word_;
 }
 
-void Stream::guard_launch(const std::shared_ptr<FailureGate>& gate,
-                          const std::function<void()>& launch) {
-  const Operation part{FLAGOS_RECORD_KIND_OTHER, "flagos_failure", 0};
-  EventOwner read(nullptr, {&driver_});
-  try {
-    submit_locked(part, "clEnqueueFillBuffer", [&](const Submission& s, cl_event* out_event) {
-      const std::uint32_t zero = 0;
-      return enqueue_fill(*this, s, gate->word, &zero, sizeof(zero), sizeof(zero), out_event);
-    });
-    launch();
-    submit_locked(part, "clEnqueueReadBuffer", [&](const Submission& s, cl_event* out_event) {
-      return enqueue_copy(*this, s, reinterpret_cast<flagos_address_t>(&gate->report), gate->word,
-                          sizeof(gate->report), out_event);
-    });
-    read.reset(retained(newest()));
-    submit_locked(part, "clEnqueueBarrierWithWaitList", [&](const Submission& s, cl_event* out) {
-      const cl_event both[2] = {gate->user_event, s.wait_count != 0 ? *s.wait_list : nullptr};
-      return driver_.clEnqueueBarrierWithWaitList(s.queue, 1 + s.wait_count, both, out);
-    });
-    // Last: it may run at once, and then the user event and the stream's health are settled.
-    gate->callback = call_when_done(driver_, read.get(),
-                                    [gate](cl_int status) { FailureGates::resolve(gate, status); });
-  } catch (...) {
-    gates_.drop(gate);
-    throw;
+// Closes the gate: what is submitted from here on is held back until the report was read. There is one such launch at a
+// time, so one word is enough.
+void Stream::launch_guarded(const Operation& operation, const char* call, const Command& command) {
+  const Operation part{FLAGOS_RECORD_KIND_OTHER, "flagos_failure", 0, true};
+  const flagos_address_t word = failure_word();
+  const auto report = reinterpret_cast<flagos_address_t>(report_.get());
+  submit_now(part, "clEnqueueFillBuffer",
+             [&](cl_command_queue queue, cl_event* out_event, flagos_address_t) {
+               const std::int32_t zero = 0;
+               return enqueue_fill(*this, queue, word, &zero, sizeof(zero), sizeof(zero),
+                                   out_event);
+             });
+  submit_now(operation, call, command);
+  const auto failed = [&](flagos_status_t status, const char* text) {
+    health_->poison(status, text);
+  };
+  // The launch is on its way: where its report cannot be had, nothing is known of it.
+  guard(
+      [&] {
+        submit_now(part, "clEnqueueReadBuffer",
+                   [&](cl_command_queue queue, cl_event* out_event, flagos_address_t) {
+                     return enqueue_copy(*this, queue, report, word, sizeof(*report_), out_event);
+                   });
+        reporting_ = operation.name;
+        held_.close_gate();
+      },
+      failed);
+  health_->throw_if_poisoned();
+  const auto& watcher = device_.instance().hold_watcher().signal();
+  guard([&] { call_when_done(driver_, newest(), [watcher](cl_int) { watcher->notify_all(); }); },
+        [](flagos_status_t, const char*) {});  // the watcher looks now and then
+}
+
+bool Stream::advance() noexcept {
+  const std::lock_guard lock(mutex_);
+  advance_held();
+  return held_.is_holding();
+}
+
+void Stream::advance_held() noexcept {
+  if (!held_.is_holding()) return;
+  bool changed = false;
+  while (advance_once()) changed = true;
+  if (!changed) return;
+  signal_->notify_all();
+  device_.instance().hold_watcher().signal()->notify_all();  // others may wait for our records
+}
+
+bool Stream::advance_once() noexcept {
+  if (held_.is_gated()) {
+    retire(no_limit);
+    if (count_ != 0) return false;  // nothing is behind the report
+    read_report();
+    return true;
   }
+  if (held_.is_holding() && health_->status() != FLAGOS_STATUS_OK) {
+    for (const HeldWork& work : held_.drop())
+      if (work.record) work.record->drop();
+    return true;
+  }
+  HeldWork work;
+  if (!held_.take(work)) return false;
+  issue(std::move(work));
+  return true;
+}
+
+void Stream::read_report() noexcept {
+  held_.open_gate();
+  const auto said = static_cast<flagos_status_t>(*report_);
+  if (said == FLAGOS_STATUS_OK) return;
+  const bool is_answer = FLAGOS_STATUS_CLASS(said) == FLAGOS_STATUS_CLASS_ANSWER;
+  char text[300];
+  const auto end = fmt::format_to_n(text, sizeof(text) - 1,
+                                    "kernel '{:.100}' reported failure {:#x} in flagos_failure",
+                                    reporting_, static_cast<std::uint32_t>(said));
+  *end.out = '\0';
+  health_->poison(is_answer ? FLAGOS_STATUS_EXECUTION_FAILED : said, text);
+}
+
+// The caller of the submission got OK long ago: from now on only the stream can tell.
+void Stream::issue(HeldWork work) noexcept {
+  guard(
+      [&] {
+        if (work.issue) work.issue();
+      },
+      [&](flagos_status_t status, const char* text) { health_->poison(status, text); });
+  if (!held_.is_gated()) held_.pass();
+  if (work.record && work.record->is_held()) work.record->drop();
 }
 
 flagos_address_t Stream::scratch() {

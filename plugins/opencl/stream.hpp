@@ -9,12 +9,11 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <type_traits>
 #include <vector>
 
 #include "plugins/opencl/driver.hpp"
 #include "plugins/opencl/event.hpp"
-#include "plugins/opencl/failure_gate.hpp"
+#include "plugins/opencl/held_work.hpp"
 #include "plugins/opencl/host.hpp"
 #include "plugins/opencl/memory.hpp"
 #include "plugins/opencl/wait.hpp"
@@ -28,14 +27,13 @@ struct Operation {
   flagos_record_kind_t kind = FLAGOS_RECORD_KIND_OTHER;
   const char* name = "other";
   std::uint64_t size_bytes = 0;
+  bool is_internal = false;  // not shown
 };
 
-// What a command is enqueued with: where, and behind what.
-struct Submission {
-  cl_command_queue queue;
-  cl_uint wait_count;
-  const cl_event* wait_list;  // NULL when wait_count is 0
-};
+// Enqueues something; gives the driver's code, and in `out_event` the event of its last command. `word` is the address
+// of the word for flagos_failure, 0 where there is none.
+using Command =
+    std::function<cl_int(cl_command_queue queue, cl_event* out_event, flagos_address_t word)>;
 
 class Stream {
  public:
@@ -47,27 +45,35 @@ class Stream {
   Device& device() const noexcept { return device_; }
   const Driver& driver() const noexcept { return driver_; }
 
-  // Queues what `enqueue(submission, cl_event* out_event)` enqueues; it returns the driver's code,
-  // and `out_event` is that of its last command. Throws the failure of a poisoned stream.
+  // Queues what `enqueue(queue, out_event, word)` enqueues, at once where that can be; else, later, what `keep()`
+  // gives: a Command that owns all that it needs. Throws the failure of a poisoned stream.
+  template <typename Enqueue, typename Keep>
+  void submit(const Operation& operation, const char* call, const Enqueue& enqueue,
+              const Keep& keep) {
+    const std::lock_guard lock(mutex_);
+    if (holds_back()) [[unlikely]] {
+      hold_back(operation, call, keep());
+    } else {
+      submit_now(operation, call, enqueue);
+    }
+  }
+  // `enqueue` owns what it needs.
   template <typename Enqueue>
   void submit(const Operation& operation, const char* call, const Enqueue& enqueue) {
-    const std::lock_guard lock(mutex_);
-    submit_locked(operation, call, enqueue);
+    submit(operation, call, enqueue, [&] { return Command(enqueue); });
   }
-  template <typename Enqueue>
-  void submit_locked(const Operation& operation, const char* call, const Enqueue& enqueue);
-
-  // A launch of a kernel that may report a failure: `enqueue(submission, out_event, word)` is given
-  // the address of the word that the kernel reports it in.
-  template <typename Enqueue>
-  void submit_guarded(const Operation& operation, const char* call, const Enqueue& enqueue) {
+  // A launch of a kernel that may report a failure, see held_work.hpp.
+  template <typename Enqueue, typename Keep>
+  void submit_guarded(const Operation& operation, const char* call, const Enqueue& enqueue,
+                      const Keep& keep) {
     const std::lock_guard lock(mutex_);
-    const std::shared_ptr<FailureGate> gate = open_gate(operation.name);
-    guard_launch(gate, [&] {
-      submit_locked(operation, call, [&](const Submission& submission, cl_event* out_event) {
-        return enqueue(submission, out_event, gate->word);
-      });
-    });
+    prepare_hold();
+    if (holds_back()) {
+      hold_back_guarded(operation, call, keep());
+    } else {
+      launch_guarded(operation, call, enqueue);
+      held_.count_launch();
+    }
   }
 
   RecordRef record();
@@ -75,18 +81,16 @@ class Stream {
   void wait_record(const RecordRef& record);
   flagos_status_t synchronize(std::uint64_t timeout_ns);
 
-  // 1 MiB of device memory for copies in two steps; made at the first use.
+  // Hands on what nothing keeps back any more. True when something is still held back.
+  bool advance() noexcept;
+
+  // 1 MiB of device memory for copies in two steps; made at the first use. With the stream's lock held.
   flagos_address_t scratch();
   static constexpr std::uint64_t scratch_bytes = 1 << 20;
 
   Failure failure() const noexcept { return health_->failure(); }
 
  private:
-  struct ReleaseEvent {
-    const Driver* driver;
-    void operator()(cl_event event) const noexcept { driver->clReleaseEvent(event); }
-  };
-  using EventOwner = std::unique_ptr<std::remove_pointer_t<cl_event>, ReleaseEvent>;
   struct Pending {
     cl_event event;
     Operation operation;
@@ -94,6 +98,9 @@ class Stream {
     bool is_profiled;
   };
 
+  // All of these with the lock held.
+  template <typename Enqueue>
+  void submit_now(const Operation& operation, const char* call, const Enqueue& enqueue);
   void make_room();
   void push(cl_event event, const Operation& operation) noexcept;
   // Takes what has ended out of the front; at most `limit`.
@@ -101,12 +108,31 @@ class Stream {
   void finish(const Pending& pending, cl_int status) noexcept;
   void emit(const Pending& pending) const noexcept;
   cl_event newest() const noexcept;
-  cl_event retained(cl_event event) const;
   [[noreturn]] void refuse(cl_int code, const char* call);
   // Has the signal given when `event` ends.
   void arm(cl_event event);
-  std::shared_ptr<FailureGate> open_gate(const char* kernel);
-  void guard_launch(const std::shared_ptr<FailureGate>& gate, const std::function<void()>& launch);
+  void issue_record(Record& record);
+  void issue_wait(const Record& record);
+  bool wait_held(std::unique_lock<std::mutex>& lock, const Deadline& deadline);
+  bool wait_newest(std::unique_lock<std::mutex>& lock, const Deadline& deadline);
+
+  // What is held back.
+  bool holds_back() {
+    if (!held_.is_holding()) [[likely]]
+      return false;
+    advance_held();
+    health_->throw_if_poisoned();
+    return held_.is_holding();
+  }
+  void prepare_hold();
+  void hold_back(const Operation& operation, const char* call, Command command);
+  void hold_back_guarded(const Operation& operation, const char* call, Command command);
+  void launch_guarded(const Operation& operation, const char* call, const Command& command);
+  flagos_address_t failure_word();
+  void advance_held() noexcept;
+  bool advance_once() noexcept;
+  void read_report() noexcept;
+  void issue(HeldWork work) noexcept;
 
   Device& device_;
   const Driver& driver_;
@@ -122,25 +148,24 @@ class Stream {
   std::uint64_t armed_ = 0;  // the number of the operation that has our callback
   std::uint64_t armed_callback_ = 0;
   flagos_address_t scratch_ = 0;
-  std::vector<flagos_address_t> word_blocks_;
+
+  HeldQueue held_;
+  bool is_watched_ = false;
+  flagos_address_t word_ = 0;             // the device's, for flagos_failure
+  std::shared_ptr<std::int32_t> report_;  // what the driver copies it to
+  const char* reporting_ = nullptr;       // the kernel behind whose launch the gate is closed
 
   const std::shared_ptr<Signal> signal_ = std::make_shared<Signal>();
   const std::shared_ptr<Health> health_ = std::make_shared<Health>();
-  FailureGates gates_;
 };
 
 template <typename Enqueue>
-void Stream::submit_locked(const Operation& operation, const char* call, const Enqueue& enqueue) {
+void Stream::submit_now(const Operation& operation, const char* call, const Enqueue& enqueue) {
   health_->throw_if_poisoned();
   retire(2);
   make_room();
-  // Behind a launch that may fail every command names the one before it, so that none runs when it
-  // does; an in-order queue alone does not promise that.
-  const cl_event previous = gates_.is_open() ? newest() : nullptr;
-  const Submission submission{queue_, previous != nullptr ? 1u : 0u,
-                              previous != nullptr ? &previous : nullptr};
   cl_event event = nullptr;
-  const cl_int code = enqueue(submission, &event);
+  const cl_int code = enqueue(queue_, &event, word_);
   if (code != CL_SUCCESS) [[unlikely]]
     refuse(code, call);
   push(event, operation);

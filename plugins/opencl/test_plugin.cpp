@@ -19,6 +19,15 @@ __kernel void test_step(__global uint* data, uint factor, uint value) {
 }
 __kernel void test_wait(volatile __global uint* flag) { while (atomic_add(flag, 0u) == 0) {} }
 __kernel void test_fail(int status, __global int* flagos_failure) { *flagos_failure = status; }
+__kernel void test_fail_slowly(uint turns, int status, __global int* flagos_failure) {
+  volatile uint count = 0;
+  while (count < turns) count = count + 1;
+  *flagos_failure = status;
+}
+__kernel void test_wait_and_fail(volatile __global uint* flag, __global int* flagos_failure) {
+  while (atomic_add(flag, 0u) == 0) {}
+  *flagos_failure = 0;
+}
 __kernel void test_pair(__global float* out, struct pair value, __local uint* scratch) {
   scratch[get_local_id(0)] = value.b;
   barrier(CLK_LOCAL_MEM_FENCE);

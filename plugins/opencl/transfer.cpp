@@ -1,6 +1,9 @@
 #include "plugins/opencl/transfer.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstring>
 
 #include "plugins/opencl/device.hpp"
 #include "plugins/opencl/handles.hpp"
@@ -29,29 +32,29 @@ bool overlap(flagos_address_t a, flagos_address_t b, std::uint64_t size_bytes) n
 }
 
 // Two places that do not overlap, of which at least one is a buffer or native memory.
-cl_int copy_apart(Stream& stream, const Submission& s, flagos_address_t target,
+cl_int copy_apart(Stream& stream, cl_command_queue queue, flagos_address_t target,
                   flagos_address_t source, std::uint64_t size_bytes, cl_event* out_event) {
   const Memory& memory = stream.device().memory();
   const Driver& driver = stream.driver();
   if (memory.is_native())
-    return memory.native().copy(s.queue, CL_FALSE, reinterpret_cast<void*>(target),
-                                reinterpret_cast<const void*>(source), size_bytes, s.wait_count,
-                                s.wait_list, out_event);
+    return memory.native().copy(queue, CL_FALSE, reinterpret_cast<void*>(target),
+                                reinterpret_cast<const void*>(source), size_bytes, 0, nullptr,
+                                out_event);
   const Place to = place_of(memory, target);
   const Place from = place_of(memory, source);
   if (to.buffer != nullptr && from.buffer != nullptr)
-    return driver.clEnqueueCopyBuffer(s.queue, from.buffer, to.buffer, from.offset, to.offset,
-                                      size_bytes, s.wait_count, s.wait_list, out_event);
+    return driver.clEnqueueCopyBuffer(queue, from.buffer, to.buffer, from.offset, to.offset,
+                                      size_bytes, 0, nullptr, out_event);
   if (to.buffer != nullptr)
-    return driver.clEnqueueWriteBuffer(s.queue, to.buffer, CL_FALSE, to.offset, size_bytes,
-                                       from.pointer, s.wait_count, s.wait_list, out_event);
-  return driver.clEnqueueReadBuffer(s.queue, from.buffer, CL_FALSE, from.offset, size_bytes,
-                                    to.pointer, s.wait_count, s.wait_list, out_event);
+    return driver.clEnqueueWriteBuffer(queue, to.buffer, CL_FALSE, to.offset, size_bytes,
+                                       from.pointer, 0, nullptr, out_event);
+  return driver.clEnqueueReadBuffer(queue, from.buffer, CL_FALSE, from.offset, size_bytes,
+                                    to.pointer, 0, nullptr, out_event);
 }
 
 // Piece by piece through memory of the stream: what no single command of the driver can do. From
 // the end where the target lies behind the source, so that no byte is lost.
-cl_int copy_through_scratch(Stream& stream, const Submission& s, flagos_address_t target,
+cl_int copy_through_scratch(Stream& stream, cl_command_queue queue, flagos_address_t target,
                             flagos_address_t source, std::uint64_t size_bytes,
                             cl_event* out_event) {
   const flagos_address_t scratch = stream.scratch();
@@ -61,24 +64,24 @@ cl_int copy_through_scratch(Stream& stream, const Submission& s, flagos_address_
     const std::uint64_t piece = std::min(size_bytes - done, Stream::scratch_bytes);
     const std::uint64_t at = backwards ? size_bytes - done - piece : done;
     done += piece;
-    code = copy_apart(stream, s, scratch, source + at, piece, nullptr);
+    code = copy_apart(stream, queue, scratch, source + at, piece, nullptr);
     if (code == CL_SUCCESS)
-      code = copy_apart(stream, s, target + at, scratch, piece,
+      code = copy_apart(stream, queue, target + at, scratch, piece,
                         done == size_bytes ? out_event : nullptr);
   }
   return code;
 }
 
-cl_int fill_directly(Stream& stream, const Submission& s, flagos_address_t target,
+cl_int fill_directly(Stream& stream, cl_command_queue queue, flagos_address_t target,
                      const void* pattern, std::uint32_t pattern_bytes, std::uint64_t size_bytes,
                      cl_event* out_event) {
   const Memory& memory = stream.device().memory();
   if (memory.is_native())
-    return memory.native().fill(s.queue, reinterpret_cast<void*>(target), pattern, pattern_bytes,
-                                size_bytes, s.wait_count, s.wait_list, out_event);
+    return memory.native().fill(queue, reinterpret_cast<void*>(target), pattern, pattern_bytes,
+                                size_bytes, 0, nullptr, out_event);
   const Place to = place_of(memory, target);
-  return stream.driver().clEnqueueFillBuffer(s.queue, to.buffer, pattern, pattern_bytes, to.offset,
-                                             size_bytes, s.wait_count, s.wait_list, out_event);
+  return stream.driver().clEnqueueFillBuffer(queue, to.buffer, pattern, pattern_bytes, to.offset,
+                                             size_bytes, 0, nullptr, out_event);
 }
 
 // Drivers fill their own memory only.
@@ -89,17 +92,17 @@ bool can_fill(const Memory& memory, flagos_address_t target) noexcept {
   return found->buffer == nullptr || found->kind == FLAGOS_MEMORY_KIND_DEVICE;
 }
 
-cl_int copy_rows(Stream& stream, const Submission& s, const flagos_copy_2d_desc_t& desc,
+cl_int copy_rows(Stream& stream, cl_command_queue queue, const flagos_copy_2d_desc_t& desc,
                  cl_event* out_event) {
   cl_int code = CL_SUCCESS;
   for (std::uint64_t row = 0; row < desc.height && code == CL_SUCCESS; ++row)
-    code = enqueue_copy(stream, s, desc.target + row * desc.target_pitch_bytes,
+    code = enqueue_copy(stream, queue, desc.target + row * desc.target_pitch_bytes,
                         desc.source + row * desc.source_pitch_bytes, desc.width_bytes,
                         row + 1 == desc.height ? out_event : nullptr);
   return code;
 }
 
-cl_int copy_rectangle(Stream& stream, const Submission& s, const flagos_copy_2d_desc_t& desc,
+cl_int copy_rectangle(Stream& stream, cl_command_queue queue, const flagos_copy_2d_desc_t& desc,
                       cl_event* out_event) {
   const Memory& memory = stream.device().memory();
   const Driver& driver = stream.driver();
@@ -118,16 +121,16 @@ cl_int copy_rectangle(Stream& stream, const Submission& s, const flagos_copy_2d_
   origin(from, desc.source_pitch_bytes, from_origin);
   const std::size_t to_pitch = desc.target_pitch_bytes, from_pitch = desc.source_pitch_bytes;
   if (to.buffer != nullptr && from.buffer != nullptr)
-    return driver.clEnqueueCopyBufferRect(s.queue, from.buffer, to.buffer, from_origin, to_origin,
-                                          region, from_pitch, 0, to_pitch, 0, s.wait_count,
-                                          s.wait_list, out_event);
+    return driver.clEnqueueCopyBufferRect(queue, from.buffer, to.buffer, from_origin, to_origin,
+                                          region, from_pitch, 0, to_pitch, 0, 0, nullptr,
+                                          out_event);
   if (to.buffer != nullptr)
-    return driver.clEnqueueWriteBufferRect(s.queue, to.buffer, CL_FALSE, to_origin, no_origin,
-                                           region, to_pitch, 0, from_pitch, 0, from.pointer,
-                                           s.wait_count, s.wait_list, out_event);
-  return driver.clEnqueueReadBufferRect(s.queue, from.buffer, CL_FALSE, from_origin, no_origin,
-                                        region, from_pitch, 0, to_pitch, 0, to.pointer,
-                                        s.wait_count, s.wait_list, out_event);
+    return driver.clEnqueueWriteBufferRect(queue, to.buffer, CL_FALSE, to_origin, no_origin, region,
+                                           to_pitch, 0, from_pitch, 0, from.pointer, 0, nullptr,
+                                           out_event);
+  return driver.clEnqueueReadBufferRect(queue, from.buffer, CL_FALSE, from_origin, no_origin,
+                                        region, from_pitch, 0, to_pitch, 0, to.pointer, 0, nullptr,
+                                        out_event);
 }
 
 // A rectangle that runs over the end of a pitch is not one to the driver.
@@ -146,9 +149,19 @@ bool is_rectangle(Stream& stream, const flagos_copy_2d_desc_t& desc) noexcept {
          fits_rectangle(from, desc.source_pitch_bytes, desc.width_bytes);
 }
 
+cl_int enqueue_copy_2d(Stream& stream, cl_command_queue queue, const flagos_copy_2d_desc_t& desc,
+                       cl_event* out_event) {
+  if (is_rectangle(stream, desc)) return copy_rectangle(stream, queue, desc, out_event);
+  const bool is_dense =
+      desc.target_pitch_bytes == desc.width_bytes && desc.source_pitch_bytes == desc.width_bytes;
+  return is_dense ? enqueue_copy(stream, queue, desc.target, desc.source,
+                                 desc.width_bytes * desc.height, out_event)
+                  : copy_rows(stream, queue, desc, out_event);
+}
+
 }  // namespace
 
-cl_int enqueue_copy(Stream& stream, const Submission& submission, flagos_address_t target,
+cl_int enqueue_copy(Stream& stream, cl_command_queue queue, flagos_address_t target,
                     flagos_address_t source, std::uint64_t size_bytes, cl_event* out_event) {
   bool apart = !overlap(target, source, size_bytes);
   if (apart && !stream.device().memory().is_native()) {
@@ -156,21 +169,21 @@ cl_int enqueue_copy(Stream& stream, const Submission& submission, flagos_address
     apart =
         place_of(memory, target).buffer != nullptr || place_of(memory, source).buffer != nullptr;
   }
-  return apart ? copy_apart(stream, submission, target, source, size_bytes, out_event)
-               : copy_through_scratch(stream, submission, target, source, size_bytes, out_event);
+  return apart ? copy_apart(stream, queue, target, source, size_bytes, out_event)
+               : copy_through_scratch(stream, queue, target, source, size_bytes, out_event);
 }
 
-cl_int enqueue_fill(Stream& stream, const Submission& submission, flagos_address_t target,
+cl_int enqueue_fill(Stream& stream, cl_command_queue queue, flagos_address_t target,
                     const void* pattern, std::uint32_t pattern_bytes, std::uint64_t size_bytes,
                     cl_event* out_event) {
   if (can_fill(stream.device().memory(), target))
-    return fill_directly(stream, submission, target, pattern, pattern_bytes, size_bytes, out_event);
+    return fill_directly(stream, queue, target, pattern, pattern_bytes, size_bytes, out_event);
   const flagos_address_t scratch = stream.scratch();
   const std::uint64_t filled = std::min(size_bytes, Stream::scratch_bytes);
-  cl_int code = fill_directly(stream, submission, scratch, pattern, pattern_bytes, filled, nullptr);
+  cl_int code = fill_directly(stream, queue, scratch, pattern, pattern_bytes, filled, nullptr);
   for (std::uint64_t done = 0; done < size_bytes && code == CL_SUCCESS;) {
     const std::uint64_t piece = std::min(size_bytes - done, filled);
-    code = copy_apart(stream, submission, target + done, scratch, piece,
+    code = copy_apart(stream, queue, target + done, scratch, piece,
                       done + piece == size_bytes ? out_event : nullptr);
     done += piece;
   }
@@ -182,8 +195,8 @@ flagos_status_t memory_copy(flagos_plugin_stream_t* stream, flagos_address_t tar
   Stream& self = from_c(stream);
   return entry(self.device().host(), [&] {
     self.submit({FLAGOS_RECORD_KIND_COPY, "copy", size_bytes}, "copy",
-                [&](const Submission& submission, cl_event* out_event) {
-                  return enqueue_copy(self, submission, target, source, size_bytes, out_event);
+                [=, &self](cl_command_queue queue, cl_event* out_event, flagos_address_t) {
+                  return enqueue_copy(self, queue, target, source, size_bytes, out_event);
                 });
   });
 }
@@ -193,9 +206,11 @@ flagos_status_t memory_fill(flagos_plugin_stream_t* stream, flagos_address_t tar
                             std::uint64_t size_bytes) noexcept {
   Stream& self = from_c(stream);
   return entry(self.device().host(), [&] {
+    std::array<std::byte, 16> bytes{};
+    std::memcpy(bytes.data(), pattern, std::min<std::size_t>(pattern_size_bytes, bytes.size()));
     self.submit({FLAGOS_RECORD_KIND_FILL, "fill", size_bytes}, "fill",
-                [&](const Submission& submission, cl_event* out_event) {
-                  return enqueue_fill(self, submission, target, pattern, pattern_size_bytes,
+                [=, &self](cl_command_queue queue, cl_event* out_event, flagos_address_t) {
+                  return enqueue_fill(self, queue, target, bytes.data(), pattern_size_bytes,
                                       size_bytes, out_event);
                 });
   });
@@ -206,16 +221,11 @@ flagos_status_t memory_copy_2d(flagos_plugin_stream_t* stream,
   Stream& self = from_c(stream);
   return entry(self.device().host(), [&] {
     const std::uint64_t size_bytes = desc->width_bytes * desc->height;
-    self.submit({FLAGOS_RECORD_KIND_COPY, "copy_2d", size_bytes}, "copy_2d",
-                [&](const Submission& submission, cl_event* out_event) {
-                  if (is_rectangle(self, *desc))
-                    return copy_rectangle(self, submission, *desc, out_event);
-                  const bool is_dense = desc->target_pitch_bytes == desc->width_bytes &&
-                                        desc->source_pitch_bytes == desc->width_bytes;
-                  return is_dense ? enqueue_copy(self, submission, desc->target, desc->source,
-                                                 size_bytes, out_event)
-                                  : copy_rows(self, submission, *desc, out_event);
-                });
+    self.submit(
+        {FLAGOS_RECORD_KIND_COPY, "copy_2d", size_bytes}, "copy_2d",
+        [&self, copy = *desc](cl_command_queue queue, cl_event* out_event, flagos_address_t) {
+          return enqueue_copy_2d(self, queue, copy, out_event);
+        });
   });
 }
 

@@ -10,9 +10,9 @@
 namespace flagos::opencl {
 
 // With the stream's lock held. They give the driver's code; `out_event` is that of the last command.
-cl_int enqueue_copy(Stream& stream, const Submission& submission, flagos_address_t target,
+cl_int enqueue_copy(Stream& stream, cl_command_queue queue, flagos_address_t target,
                     flagos_address_t source, std::uint64_t size_bytes, cl_event* out_event);
-cl_int enqueue_fill(Stream& stream, const Submission& submission, flagos_address_t target,
+cl_int enqueue_fill(Stream& stream, cl_command_queue queue, flagos_address_t target,
                     const void* pattern, std::uint32_t pattern_bytes, std::uint64_t size_bytes,
                     cl_event* out_event);
 

@@ -1,6 +1,8 @@
 // Host waits: a moment to give up at, and a signal that callbacks of the driver give.
 #pragma once
 
+#include <sched.h>
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -27,6 +29,22 @@ class Deadline {
   Clock::time_point at_;
 };
 
+// How long a condition goes unnoticed at most: not every driver calls back for a command that failed.
+constexpr std::chrono::milliseconds look_again(5);
+
+// Short work ends sooner than a callback of the driver would wake anybody. The processor is offered to others all the
+// time, the driver's threads among them.
+template <typename Ready>
+bool poll_briefly(const Ready& ready, const Deadline& deadline) {
+  const auto until =
+      std::min(deadline.at(), Deadline::Clock::now() + std::chrono::microseconds(50));
+  do {
+    if (ready()) return true;
+    sched_yield();
+  } while (Deadline::Clock::now() < until);
+  return ready();
+}
+
 class Signal {
  public:
   void notify_all() noexcept {
@@ -35,25 +53,29 @@ class Signal {
     changed_.notify_all();
   }
 
-  // False when the deadline passed first. The condition is looked at again every few milliseconds
-  // too, since not every driver calls back for a command that failed.
+  std::uint64_t count() const noexcept {
+    const std::lock_guard lock(mutex_);
+    return count_;
+  }
+  // Until it was given since count() was `seen`, or until `until`.
+  void wait_change(std::uint64_t seen, Deadline::Clock::time_point until) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_until(lock, until, [&] { return count_ != seen; });
+  }
+
+  // False when the deadline passed first. The condition is looked at every few milliseconds too.
   template <typename Ready>
   bool wait(const Ready& ready, const Deadline& deadline) {
-    constexpr std::chrono::milliseconds look_again(5);
     for (;;) {
-      std::unique_lock lock(mutex_);
-      const std::uint64_t count = count_;
-      lock.unlock();
+      const std::uint64_t seen = count();
       if (ready()) return true;
       if (deadline.has_passed()) return false;
-      lock.lock();
-      const auto until = std::min(deadline.at(), Deadline::Clock::now() + look_again);
-      changed_.wait_until(lock, until, [&] { return count_ != count; });
+      wait_change(seen, std::min(deadline.at(), Deadline::Clock::now() + look_again));
     }
   }
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::uint64_t count_ = 0;
 };

@@ -1,0 +1,71 @@
+// OpenCL kernels cannot fail, so a kernel may say that it did: a parameter `__global int* flagos_failure` gets the
+// address of a word that is 0 before the launch. Nothing behind such a launch is handed to the driver until the word was
+// read, so that no event of the driver has to fail. Here is what a stream holds back meanwhile, and behind waits that
+// the driver cannot do.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <utility>
+
+#include "plugins/opencl/event.hpp"
+
+namespace flagos::opencl {
+
+// Submitted, and not handed to the driver yet.
+struct HeldWork {
+  std::function<void()> issue;  // with the stream's lock held; throws Error
+  RecordRef record{};           // what it records; fails when the work is dropped
+  RecordRef awaited{};          // what has to come first; NULL: only the work before it
+  bool until_done = false;      // the awaited record has to be done, not only handed to the driver
+
+  bool is_ready() const noexcept {
+    return !awaited || (until_done ? awaited->is_done() : !awaited->is_held());
+  }
+};
+
+// In order. Guarded by the stream's lock.
+class HeldQueue {
+ public:
+  bool is_holding() const noexcept { return is_gated_ || !works_.empty(); }
+
+  void push(HeldWork work) {
+    works_.push_back(std::move(work));
+    ++taken_;
+  }
+  // The first one, once nothing keeps it back; false when there is none.
+  bool take(HeldWork& out_work) {
+    if (is_gated_ || works_.empty() || !works_.front().is_ready()) return false;
+    out_work = std::move(works_.front());
+    works_.pop_front();
+    return true;
+  }
+  void pass() noexcept { ++passed_; }
+  // A launch was handed to the driver that may fail: it passes when the gate is opened.
+  void close_gate() noexcept { is_gated_ = true; }
+  void open_gate() noexcept {
+    is_gated_ = false;
+    ++passed_;
+  }
+  void count_launch() noexcept { ++taken_; }
+  bool is_gated() const noexcept { return is_gated_; }
+  // Everything is given up.
+  std::list<HeldWork> drop() noexcept {
+    is_gated_ = false;
+    passed_ = taken_;
+    return std::exchange(works_, {});
+  }
+
+  // What was submitted so far has passed once passed() reaches what ticket() is now.
+  std::uint64_t ticket() const noexcept { return taken_; }
+  std::uint64_t passed() const noexcept { return passed_; }
+
+ private:
+  std::list<HeldWork> works_;
+  bool is_gated_ = false;
+  std::uint64_t taken_ = 0;
+  std::uint64_t passed_ = 0;
+};
+
+}  // namespace flagos::opencl
