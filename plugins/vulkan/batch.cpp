@@ -104,8 +104,8 @@ VkDescriptorSet Batch::argument_set(VkDescriptorType type, VkDescriptorSetLayout
     pool.maxSets = 2;
     pool.poolSizeCount = 2;
     pool.pPoolSizes = sizes;
-    check(vk.vkCreateDescriptorPool(device_.handle(), &pool, nullptr, &descriptors_),
-          "vkCreateDescriptorPool");
+    check_made(vk.vkCreateDescriptorPool(device_.handle(), &pool, nullptr, &descriptors_),
+               descriptors_, "vkCreateDescriptorPool");
   }
   VkDescriptorSetAllocateInfo allocate{};
   allocate.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO;
@@ -135,7 +135,8 @@ std::uint32_t Batch::write_timestamp() {
     create.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO;
     create.queryType = VK_QUERY_TYPE_TIMESTAMP;
     create.queryCount = query_limit;
-    check(vk.vkCreateQueryPool(device_.handle(), &create, nullptr, &queries_), "vkCreateQueryPool");
+    check_made(vk.vkCreateQueryPool(device_.handle(), &create, nullptr, &queries_), queries_,
+               "vkCreateQueryPool");
     vk.vkResetQueryPool(device_.handle(), queries_, 0, query_limit);
   }
   vk.vkCmdWriteTimestamp(commands_, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, queries_, query_count_);

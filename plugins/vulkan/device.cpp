@@ -197,7 +197,7 @@ void Device::pause_at_exit() noexcept {
 void Device::destroy() noexcept {
   internal_.reset_under(*this);
   pool_.reset();
-  if (!lost_) vk_.vkDeviceWaitIdle(handle_);
+  vk_.vkDeviceWaitIdle(handle_);  // also of a lost one: only the driver knows what still runs
   queues_.clear();
   pipelines_.reset();
   heap_.reset();
@@ -254,9 +254,6 @@ void Device::create_device() {
   check(result, "vkCreateDevice of {}", physical_.name());
   try {
     vk_ = DeviceFunctions(functions, handle_);
-    if (physical_.host_pointer_alignment() != 0)
-      get_host_pointer_properties_ = reinterpret_cast<PFN_vkGetMemoryHostPointerPropertiesEXT>(
-          functions.vkGetDeviceProcAddr(handle_, "vkGetMemoryHostPointerPropertiesEXT"));
   } catch (...) {
     const auto destroy = reinterpret_cast<PFN_vkDestroyDevice>(
         functions.vkGetDeviceProcAddr(handle_, "vkDestroyDevice"));

@@ -82,10 +82,6 @@ class Device {
   const PhysicalDevice& physical() const noexcept { return physical_; }
   const DeviceFunctions& vk() const noexcept { return vk_; }
   VkDevice handle() const noexcept { return handle_; }
-  // NULL where host memory cannot be imported.
-  PFN_vkGetMemoryHostPointerPropertiesEXT get_host_pointer_properties() const noexcept {
-    return get_host_pointer_properties_;
-  }
   Heap& heap() noexcept { return *heap_; }
   HostPool& pool() noexcept { return *pool_; }
   PipelineCache& pipelines() noexcept { return *pipelines_; }
@@ -131,7 +127,6 @@ class Device {
   const PhysicalDevice& physical_;
   VkDevice handle_ = VK_NULL_HANDLE;
   DeviceFunctions vk_;
-  PFN_vkGetMemoryHostPointerPropertiesEXT get_host_pointer_properties_ = nullptr;
   bool needs_staging_ = false;
   Failure lost_;
   std::atomic<bool> report_pending_{false};

@@ -31,10 +31,12 @@ std::unique_ptr<Loader> load(const std::string& path) {
   need(loader->name, loader->vkGetInstanceProcAddr(nullptr, #name), #name);
 #define FLAGOS_VULKAN_INSTANCE(name)
 #define FLAGOS_VULKAN_DEVICE(name)
+#define FLAGOS_VULKAN_OPTIONAL(name)
 #include "plugins/vulkan/driver_symbols.inc"
 #undef FLAGOS_VULKAN_GLOBAL
 #undef FLAGOS_VULKAN_INSTANCE
 #undef FLAGOS_VULKAN_DEVICE
+#undef FLAGOS_VULKAN_OPTIONAL
   return loader;
 }
 
@@ -54,20 +56,25 @@ InstanceFunctions::InstanceFunctions(const Loader& loader, VkInstance instance) 
 #define FLAGOS_VULKAN_INSTANCE(name) \
   need(name, loader.vkGetInstanceProcAddr(instance, #name), #name);
 #define FLAGOS_VULKAN_DEVICE(name)
+#define FLAGOS_VULKAN_OPTIONAL(name)
 #include "plugins/vulkan/driver_symbols.inc"
 #undef FLAGOS_VULKAN_GLOBAL
 #undef FLAGOS_VULKAN_INSTANCE
 #undef FLAGOS_VULKAN_DEVICE
+#undef FLAGOS_VULKAN_OPTIONAL
 }
 
 DeviceFunctions::DeviceFunctions(const InstanceFunctions& instance, VkDevice device) {
 #define FLAGOS_VULKAN_GLOBAL(name)
 #define FLAGOS_VULKAN_INSTANCE(name)
 #define FLAGOS_VULKAN_DEVICE(name) need(name, instance.vkGetDeviceProcAddr(device, #name), #name);
+#define FLAGOS_VULKAN_OPTIONAL(name) \
+  name = reinterpret_cast<PFN_##name>(instance.vkGetDeviceProcAddr(device, #name));
 #include "plugins/vulkan/driver_symbols.inc"
 #undef FLAGOS_VULKAN_GLOBAL
 #undef FLAGOS_VULKAN_INSTANCE
 #undef FLAGOS_VULKAN_DEVICE
+#undef FLAGOS_VULKAN_OPTIONAL
 }
 
 const char* result_name(VkResult result) noexcept {

@@ -30,6 +30,15 @@ void check(VkResult result, fmt::format_string<Args...> format, Args&&... args) 
   if (result < VK_SUCCESS) [[unlikely]]
     throw_result(result, fmt::format(format, std::forward<Args>(args)...));
 }
+// For calls that make an object: what a failed one leaves in `handle` is undefined.
+template <typename Handle, typename... Args>
+void check_made(VkResult result, Handle& handle, fmt::format_string<Args...> format,
+                Args&&... args) {
+  if (result < VK_SUCCESS) [[unlikely]] {
+    handle = VK_NULL_HANDLE;
+    throw_result(result, fmt::format(format, std::forward<Args>(args)...));
+  }
+}
 
 // The loader's library, and what can be called without an object. It stays mapped until the process
 // ends: drivers leave threads and exit handlers behind.
@@ -41,10 +50,12 @@ struct Loader {
 #define FLAGOS_VULKAN_GLOBAL(name) PFN_##name name = nullptr;
 #define FLAGOS_VULKAN_INSTANCE(name)
 #define FLAGOS_VULKAN_DEVICE(name)
+#define FLAGOS_VULKAN_OPTIONAL(name)
 #include "plugins/vulkan/driver_symbols.inc"
 #undef FLAGOS_VULKAN_GLOBAL
 #undef FLAGOS_VULKAN_INSTANCE
 #undef FLAGOS_VULKAN_DEVICE
+#undef FLAGOS_VULKAN_OPTIONAL
   bool is_fake = false;  // the fault sweep's stand-in, which forwards and fails
 };
 
@@ -54,10 +65,12 @@ struct InstanceFunctions {
 #define FLAGOS_VULKAN_GLOBAL(name)
 #define FLAGOS_VULKAN_INSTANCE(name) PFN_##name name = nullptr;
 #define FLAGOS_VULKAN_DEVICE(name)
+#define FLAGOS_VULKAN_OPTIONAL(name)
 #include "plugins/vulkan/driver_symbols.inc"
 #undef FLAGOS_VULKAN_GLOBAL
 #undef FLAGOS_VULKAN_INSTANCE
 #undef FLAGOS_VULKAN_DEVICE
+#undef FLAGOS_VULKAN_OPTIONAL
 };
 
 struct DeviceFunctions {
@@ -66,10 +79,12 @@ struct DeviceFunctions {
 #define FLAGOS_VULKAN_GLOBAL(name)
 #define FLAGOS_VULKAN_INSTANCE(name)
 #define FLAGOS_VULKAN_DEVICE(name) PFN_##name name = nullptr;
+#define FLAGOS_VULKAN_OPTIONAL(name) PFN_##name name = nullptr;
 #include "plugins/vulkan/driver_symbols.inc"
 #undef FLAGOS_VULKAN_GLOBAL
 #undef FLAGOS_VULKAN_INSTANCE
 #undef FLAGOS_VULKAN_DEVICE
+#undef FLAGOS_VULKAN_OPTIONAL
 };
 
 }  // namespace flagos::vulkan

@@ -86,16 +86,16 @@ void Kernel::make_layout() {
     set.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO;
     set.bindingCount = 1;
     set.pBindings = &binding;
-    check(vk.vkCreateDescriptorSetLayout(device_.handle(), &set, nullptr, &set_layout_),
-          "vkCreateDescriptorSetLayout");
+    check_made(vk.vkCreateDescriptorSetLayout(device_.handle(), &set, nullptr, &set_layout_),
+               set_layout_, "vkCreateDescriptorSetLayout");
     create.setLayoutCount = 1;
     create.pSetLayouts = &set_layout_;
   } else if (layout_.block_bytes != 0) {
     create.pushConstantRangeCount = 1;
     create.pPushConstantRanges = &range;
   }
-  check(vk.vkCreatePipelineLayout(device_.handle(), &create, nullptr, &pipeline_layout_),
-        "vkCreatePipelineLayout");
+  check_made(vk.vkCreatePipelineLayout(device_.handle(), &create, nullptr, &pipeline_layout_),
+             pipeline_layout_, "vkCreatePipelineLayout");
 }
 
 std::uint32_t Kernel::max_block_threads() const noexcept {

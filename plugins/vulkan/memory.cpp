@@ -65,8 +65,8 @@ void Block::create_buffer(std::uint64_t size_bytes, const void* next) {
   buffer.usage = VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT |
                  VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT |
                  VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
-  check(device_.vk().vkCreateBuffer(device_.handle(), &buffer, nullptr, &buffer_),
-        "vkCreateBuffer of {} bytes", size_bytes);
+  check_made(device_.vk().vkCreateBuffer(device_.handle(), &buffer, nullptr, &buffer_), buffer_,
+             "vkCreateBuffer of {} bytes", size_bytes);
 }
 
 // The pages around the memory; what else lies in them is never touched.
@@ -92,7 +92,7 @@ void Block::import(std::byte* pointer) {
   vk.vkGetBufferMemoryRequirements(handle, buffer_, &needs);
   VkMemoryHostPointerPropertiesEXT properties{};
   properties.sType = VK_STRUCTURE_TYPE_MEMORY_HOST_POINTER_PROPERTIES_EXT;
-  check(device_.get_host_pointer_properties()(handle, type, host.pHostPointer, &properties),
+  check(vk.vkGetMemoryHostPointerPropertiesEXT(handle, type, host.pHostPointer, &properties),
         "vkGetMemoryHostPointerPropertiesEXT of {} bytes at {:#x}", size_bytes_, address_);
   const std::uint32_t types = needs.memoryTypeBits & properties.memoryTypeBits;
   if (types == 0 || needs.size > bytes)
@@ -109,8 +109,8 @@ void Block::import(std::byte* pointer) {
   allocate.allocationSize = bytes;
   allocate.memoryTypeIndex =
       (types >> pinned & 1) != 0 ? pinned : static_cast<std::uint32_t>(std::countr_zero(types));
-  check(vk.vkAllocateMemory(handle, &allocate, nullptr, &memory_),
-        "vkAllocateMemory around {} bytes of the host at {:#x}", size_bytes_, address_);
+  check_made(vk.vkAllocateMemory(handle, &allocate, nullptr, &memory_), memory_,
+             "vkAllocateMemory around {} bytes of the host at {:#x}", size_bytes_, address_);
   check(vk.vkBindBufferMemory(handle, buffer_, memory_, 0), "vkBindBufferMemory");
   VkBufferDeviceAddressInfo info{};
   info.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO;
@@ -137,6 +137,7 @@ void Block::create(std::uint32_t type) {
   allocate.allocationSize = needs.size;
   allocate.memoryTypeIndex = type;
   const VkResult result = vk.vkAllocateMemory(handle, &allocate, nullptr, &memory_);
+  if (result < VK_SUCCESS) memory_ = VK_NULL_HANDLE;
   if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY && kind_ == FLAGOS_MEMORY_KIND_PINNED)
     throw_error(FLAGOS_STATUS_OUT_OF_HOST_MEMORY, "vkAllocateMemory of {} pinned bytes: {} ({})",
                 needs.size, result_name(result), static_cast<int>(result));
@@ -359,7 +360,7 @@ std::unique_ptr<Block> Heap::take_out(const Block& block) noexcept {
 }
 
 std::uint64_t Heap::register_host(std::byte* pointer, std::uint64_t size_bytes) {
-  if (device_.get_host_pointer_properties() == nullptr)
+  if (device_.vk().vkGetMemoryHostPointerPropertiesEXT == nullptr)
     throw_error(FLAGOS_STATUS_UNSUPPORTED, "{} has no VK_EXT_external_memory_host",
                 device_.physical().name());
   auto block = std::make_unique<Block>(device_, pointer, size_bytes);

@@ -1,11 +1,23 @@
 #include "plugins/vulkan/queue.hpp"
 
+#include <chrono>
+
 #include "base/thread.hpp"
 #include "plugins/vulkan/device.hpp"
 #include "plugins/vulkan/stream.hpp"
 #include "plugins/vulkan/timeline.hpp"
 
 namespace flagos::vulkan {
+namespace {
+
+// So many answers a queue may owe, one each millisecond or more, before its device counts as lost.
+constexpr std::uint32_t unanswered_limit = 1000;
+
+bool is_out_of_memory(VkResult result) {
+  return result == VK_ERROR_OUT_OF_HOST_MEMORY || result == VK_ERROR_OUT_OF_DEVICE_MEMORY;
+}
+
+}  // namespace
 
 Queue::Queue(Device& device, std::uint32_t index) : device_(device) {
   const DeviceFunctions& vk = device.vk();
@@ -90,9 +102,11 @@ void Queue::reap() noexcept {
   const VkResult result =
       device_.vk().vkGetSemaphoreCounterValue(device_.handle(), semaphore_, &reached);
   if (result < VK_SUCCESS) {
+    if (is_out_of_memory(result) && ++unanswered_ < unanswered_limit) return;
     device_.lose(failure_of(result, "vkGetSemaphoreCounterValue"));
     return;
   }
+  unanswered_ = 0;
   std::size_t done = 0;
   while (done < in_flight_.size() && in_flight_[done]->value <= reached) ++done;
   for (std::size_t i = 0; i < done; ++i) {
@@ -119,7 +133,11 @@ VkResult Queue::wait_for(std::uint64_t value, std::uint64_t timeout_ns) const no
   wait.semaphoreCount = 1;
   wait.pSemaphores = &semaphore_;
   wait.pValues = &value;
-  return device_.vk().vkWaitSemaphores(device_.handle(), &wait, timeout_ns);
+  const VkResult result = device_.vk().vkWaitSemaphores(device_.handle(), &wait, timeout_ns);
+  if (!is_out_of_memory(result)) return result;
+  // The work goes on all the same: looked for again in a moment.
+  std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  return VK_TIMEOUT;
 }
 
 void Queue::attend() noexcept {
@@ -136,8 +154,9 @@ void Queue::serve() noexcept {
     const std::uint64_t value = in_flight_.front()->value;
     lock.unlock();
     // Bounded, since a driver may forget its waiters when the device is lost.
-    wait_for(value, 1'000'000'000);
+    const VkResult result = wait_for(value, 1'000'000'000);
     lock.lock();
+    if (result < VK_SUCCESS) device_.lose(failure_of(result, "vkWaitSemaphores"));
     reap();
     Stream::run_ready(device_.instance());
     lock.unlock();

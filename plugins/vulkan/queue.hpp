@@ -34,7 +34,7 @@ class Queue {
   bool is_idle() const noexcept { return in_flight_.empty(); }
   std::uint64_t submitted() const noexcept { return submitted_; }
 
-  // Without the lock: waits until the queue has come to `value`, at most so long.
+  // Without the lock: waits until the queue has come to `value`, at most so long. VK_TIMEOUT may come early.
   VkResult wait_for(std::uint64_t value, std::uint64_t timeout_ns) const noexcept;
 
   // A stream needs somebody to go on when a batch is done, or does no longer.
@@ -50,6 +50,7 @@ class Queue {
   VkQueue handle_ = VK_NULL_HANDLE;
   VkSemaphore semaphore_ = VK_NULL_HANDLE;
   std::uint64_t submitted_ = 0;
+  std::uint32_t unanswered_ = 0;
   std::vector<std::unique_ptr<Batch>> in_flight_;
   // So many are kept for the next commands; what a burst took beyond that is given back.
   static constexpr std::size_t free_limit = 64;

@@ -133,7 +133,9 @@ void Stream::copy_staged(bool to_device, std::unique_lock<std::mutex>& lock) {
     if (!to_device && i + 1 < count) queue_piece(i + 1);
     lock.unlock();
     VkResult result = VK_SUCCESS;
-    if (values[i % 2] != 0) result = queue_.wait_for(values[i % 2], UINT64_MAX);
+    if (values[i % 2] != 0) do
+        result = queue_.wait_for(values[i % 2], UINT64_MAX);
+      while (result == VK_TIMEOUT);
     if (result >= VK_SUCCESS)
       to_device ? std::memcpy(staged, host, size_of(i)) : std::memcpy(host, staged, size_of(i));
     lock.lock();

@@ -50,8 +50,12 @@ TestHost::TestHost() {
     const auto found = values.find(name);
     return found == values.end() ? nullptr : found->second.c_str();
   };
-  table_.report_device_error = [](flagos_host_context_t*, flagos_plugin_device_t*, flagos_status_t,
-                                  const char*) {};
+  table_.report_device_error = [](flagos_host_context_t* context, flagos_plugin_device_t*,
+                                  flagos_status_t, const char*) {
+    TestHost& host = host_of(context);
+    const std::lock_guard lock(host.mutex_);
+    ++host.device_errors_;
+  };
   table_.emit_record = [](flagos_host_context_t*, flagos_plugin_device_t*, const flagos_record_t*) {
   };
   table_.now_ns = [](flagos_host_context_t*) { return host_now_ns(); };
@@ -65,6 +69,11 @@ std::string TestHost::last_error() {
 std::string TestHost::log() {
   const std::lock_guard lock(mutex_);
   return log_;
+}
+
+int TestHost::device_errors() {
+  const std::lock_guard lock(mutex_);
+  return device_errors_;
 }
 
 TestPlugin::TestPlugin(const Config& config) {

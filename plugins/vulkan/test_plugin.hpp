@@ -24,7 +24,8 @@ class TestHost {
   TestHost();
   const flagos_host_t& table() const { return table_; }
   std::string last_error();
-  std::string log();  // all lines
+  std::string log();    // all lines
+  int device_errors();  // how often a loss was reported
 
   Config config;
 
@@ -33,6 +34,7 @@ class TestHost {
   std::mutex mutex_;
   std::string error_;
   std::string log_;
+  int device_errors_ = 0;
 };
 
 // An instance of the plugin.

@@ -36,15 +36,21 @@ class FirstRun {
   FirstRun& operator=(const FirstRun&) = delete;
 
  private:
+  template <typename Handle>
+  static bool made(VkResult result, Handle& handle) {
+    if (result != VK_SUCCESS) handle = VK_NULL_HANDLE;
+    return result == VK_SUCCESS;
+  }
   bool make_pipeline() {
     VkShaderModuleCreateInfo shader{};
     shader.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO;
     shader.codeSize = sizeof(empty_kernel);
     shader.pCode = empty_kernel;
-    if (vk_.vkCreateShaderModule(device_, &shader, nullptr, &shader_) != VK_SUCCESS) return false;
+    if (!made(vk_.vkCreateShaderModule(device_, &shader, nullptr, &shader_), shader_)) return false;
     VkPipelineLayoutCreateInfo layout{};
     layout.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO;
-    if (vk_.vkCreatePipelineLayout(device_, &layout, nullptr, &layout_) != VK_SUCCESS) return false;
+    if (!made(vk_.vkCreatePipelineLayout(device_, &layout, nullptr, &layout_), layout_))
+      return false;
     VkComputePipelineCreateInfo create{};
     create.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO;
     create.stage.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO;
@@ -52,15 +58,16 @@ class FirstRun {
     create.stage.module = shader_;
     create.stage.pName = "k";
     create.layout = layout_;
-    return vk_.vkCreateComputePipelines(device_, VK_NULL_HANDLE, 1, &create, nullptr, &pipeline_) ==
-           VK_SUCCESS;
+    return made(
+        vk_.vkCreateComputePipelines(device_, VK_NULL_HANDLE, 1, &create, nullptr, &pipeline_),
+        pipeline_);
   }
 
   bool make_commands(std::uint32_t queue_family) {
     VkCommandPoolCreateInfo pool{};
     pool.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
     pool.queueFamilyIndex = queue_family;
-    if (vk_.vkCreateCommandPool(device_, &pool, nullptr, &pool_) != VK_SUCCESS) return false;
+    if (!made(vk_.vkCreateCommandPool(device_, &pool, nullptr, &pool_), pool_)) return false;
     VkCommandBufferAllocateInfo allocate{};
     allocate.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO;
     allocate.commandPool = pool_;
