@@ -230,14 +230,42 @@ VKAPI_ATTR void VKAPI_CALL get_queue(VkDevice device, std::uint32_t family, std:
 }
 
 PFN_vkVoidFunction find(VkInstance instance, const char* name);
-// The loader's entries serve every instance and every device; a lookup needs one of them.
-std::atomic<VkInstance> last_instance{nullptr};
+// The loader's entries serve every instance and every device; a lookup needs one that lives.
+struct Instances {
+  std::mutex mutex;
+  std::vector<VkInstance> live;
+};
+Instances& instances() {
+  static auto& all = *new Instances;
+  return all;
+}
+VkInstance any_instance() {
+  const std::lock_guard lock(instances().mutex);
+  return instances().live.back();
+}
+
+VKAPI_ATTR VkResult VKAPI_CALL create_instance(const VkInstanceCreateInfo* info,
+                                               const VkAllocationCallbacks* callbacks,
+                                               VkInstance* instance) {
+  const VkResult result = FORWARD(vkCreateInstance)::call(info, callbacks, instance);
+  const std::lock_guard lock(instances().mutex);
+  if (result == VK_SUCCESS) instances().live.push_back(*instance);
+  return result;
+}
+
+VKAPI_ATTR void VKAPI_CALL destroy_instance(VkInstance instance,
+                                            const VkAllocationCallbacks* callbacks) {
+  std::unique_lock lock(instances().mutex);
+  std::erase(instances().live, instance);
+  lock.unlock();
+  FORWARD(vkDestroyInstance)::call(instance, callbacks);
+}
 
 VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_device_function(VkDevice device, const char* name) {
   // What the device does not have must not be found through the loader either.
   if (FORWARD(vkGetDeviceProcAddr)::real.load()(device, name) == nullptr) return nullptr;
   if (is_missing(name)) return nullptr;
-  return find(last_instance, name);
+  return find(any_instance(), name);
 }
 
 template <typename Forwarder>
@@ -250,10 +278,11 @@ PFN_vkVoidFunction forwarder(VkInstance instance, const char* name, PFN_vkVoidFu
 
 PFN_vkVoidFunction find(VkInstance instance, const char* name) {
   const std::string_view wanted = name;
-  if (instance != nullptr) last_instance = instance;
 #define OWN(function, own) \
   if (wanted == #function) \
     return forwarder<FORWARD(function)>(instance, name, reinterpret_cast<PFN_vkVoidFunction>(own));
+  OWN(vkCreateInstance, &create_instance)
+  OWN(vkDestroyInstance, &destroy_instance)
   OWN(vkGetPhysicalDeviceFeatures2, &get_features)
   OWN(vkGetPhysicalDeviceQueueFamilyProperties, &get_families)
   OWN(vkCreateDevice, &create_device)
