@@ -303,6 +303,10 @@ typedef struct flagos_profiling_table_t {
   /* From here on (1), until here (0), every operation ends with host->emit_record. */
   flagos_status_t (*enable)(flagos_plugin_device_t* device, uint32_t enabled);
   flagos_status_t (*get_clock)(flagos_plugin_device_t* device, uint64_t* out_device_ns, uint64_t* out_host_ns);
+  /* since 1.0, optional, a pair: what is submitted to the stream between them shares one correlation_id. Core calls them
+     around a graph that it runs itself while a profiler exists. */
+  void (*begin_launch)(flagos_plugin_stream_t* stream);
+  void (*end_launch)(flagos_plugin_stream_t* stream);
 } flagos_profiling_table_t;
 
 /* What core keeps for an importer beside the descriptor. This struct never grows. */

@@ -98,6 +98,7 @@ struct NodeMaker {
   GraphNode operator()(WaitTimelineCommand&) const { throw_not_captured("a wait for a timeline"); }
   GraphNode operator()(SignalTimelineCommand&) const { throw_not_captured("a signal of a timeline"); }
   GraphNode operator()(RecordCommand&) const { throw_not_captured("this record"); }
+  GraphNode operator()(LaunchMarkCommand&) const { throw_not_captured("a mark of a launch"); }
   GraphNode operator()(PeerCopyCommand&) const { throw_not_captured("a copy between devices"); }
   GraphNode operator()(WaitSharedCommand&) const { throw_not_captured("a wait for an exported event"); }
   GraphNode operator()(NotifyCommand&) const { throw_not_captured("a notification"); }

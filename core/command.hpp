@@ -88,6 +88,10 @@ struct GraphCommand {
   Ref<GraphExec> exec;
   std::shared_ptr<const void> program;  // the parameters in force when it was queued
 };
+// Around the nodes of a graph that core runs: records of what is between them share one correlation.
+struct LaunchMarkCommand {
+  bool begins;
+};
 // Moves bytes between two devices through the host, on a thread of core's.
 struct PeerCopyCommand {
   std::shared_ptr<PeerTransfer> transfer;
@@ -104,8 +108,8 @@ struct NotifyCommand {
 
 using Command = std::variant<CopyCommand, Copy2dCommand, FillCommand, UpdateCommand, PrefetchCommand, WriteValueCommand,
                              WaitValueCommand, LaunchCommand, LaunchPreparedCommand, RecordCommand, WaitEventCommand,
-                             HostCommand, WaitTimelineCommand, SignalTimelineCommand, GraphCommand, PeerCopyCommand,
-                             WaitSharedCommand, NotifyCommand>;
+                             HostCommand, WaitTimelineCommand, SignalTimelineCommand, GraphCommand, LaunchMarkCommand,
+                             PeerCopyCommand, WaitSharedCommand, NotifyCommand>;
 
 // Hands a command to the plugin, with the emulations that need no waiting (2-D rows, wide fills, updates). Not for
 // commands that need the soft queue on this device. Returns the plugin's status.

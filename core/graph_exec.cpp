@@ -106,12 +106,15 @@ flagos_status_t GraphExec::launch_held(Stream& stream) {
   if (program_->native != nullptr) {
     commands.push_back(GraphCommand{Ref<GraphExec>(this), program_});
   } else {
+    const bool marked = is_profiled(device());
+    if (marked) commands.push_back(LaunchMarkCommand{true});
     for (const FlatNode& node : program_->nodes) {
       commands.push_back(*node.command);
       // Events are bound now, in the order of submission.
       if (auto* record = std::get_if<RecordCommand>(&commands.back())) record->record = record->event->replace();
       if (auto* wait = std::get_if<WaitEventCommand>(&commands.back())) wait->record = wait->event->current();
     }
+    if (marked) commands.push_back(LaunchMarkCommand{false});
   }
   auto done = std::make_shared<NativeEvent>(device(), done_desc());
   done->issued.store(false, std::memory_order_release);

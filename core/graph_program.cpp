@@ -207,12 +207,17 @@ std::shared_ptr<const Program> make_program(Device& device, std::shared_ptr<cons
   return program;
 }
 
+bool is_profiled(const Device& device) { return device.profiler.load(std::memory_order_acquire) != nullptr; }
+
 flagos_status_t replay(Stream& stream, const Program& program) {
+  const bool marked = is_profiled(stream.device());
+  if (marked) issue(stream, LaunchMarkCommand{true});
+  flagos_status_t status = FLAGOS_STATUS_OK;
   for (const FlatNode& node : program.nodes) {
-    const flagos_status_t status = issue(stream, *node.command);
-    if (status != FLAGOS_STATUS_OK) return status;
+    if (status = issue(stream, *node.command); status != FLAGOS_STATUS_OK) break;
   }
-  return FLAGOS_STATUS_OK;
+  if (marked) issue(stream, LaunchMarkCommand{false});
+  return status;
 }
 
 }  // namespace flagos::core

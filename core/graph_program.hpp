@@ -55,6 +55,9 @@ std::vector<FlatNode> flatten(const GraphBody& body);
 std::shared_ptr<const Program> make_program(Device& device, std::shared_ptr<const GraphBody> body,
                                             const Program* previous, bool reusable);
 
+// Whether replays have to be marked as one launch.
+bool is_profiled(const Device& device);
+
 // Issues the nodes one by one, in order, on `stream`, whose mode is ordinary. The first failure ends it.
 flagos_status_t replay(Stream& stream, const Program& program);
 

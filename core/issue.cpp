@@ -209,6 +209,11 @@ struct Issuer {
     return replay(stream, program);
   }
 
+  flagos_status_t operator()(const LaunchMarkCommand& command) const {
+    (command.begins ? tables.profiling.begin_launch : tables.profiling.end_launch)(stream.native());
+    return FLAGOS_STATUS_OK;
+  }
+
   flagos_status_t operator()(const PeerCopyCommand&) const {
     throw_error(FLAGOS_STATUS_INTERNAL, "a copy between devices was not held back");  // see needs_soft_queue
   }

@@ -2,13 +2,16 @@
 
 #include <doctest/doctest.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
+#include "core/test_graph.hpp"
 #include "core/test_plugin.hpp"
 
 using flagos::core::test::Fake;
 using flagos::core::test::FakeOptions;
+using flagos::core::test::GraphMaker;
 
 namespace {
 
@@ -65,6 +68,49 @@ TEST_CASE("records come out oldest first, and what does not fit is counted") {
   std::uint64_t device_ns = 0, host_ns = 0;
   CHECK(flagos_profiler_get_clock(f.device(), &device_ns, &host_ns) == FLAGOS_STATUS_OK);
   CHECK(host_ns != 0);
+}
+
+namespace {
+
+// How many records there are of each correlation, in the order of the stream.
+std::vector<std::uint64_t> correlations(flagos_profiler_t* profiler, std::uint64_t expected) {
+  std::map<std::uint64_t, std::uint64_t> counts;
+  for (std::uint64_t seen = 0; seen < expected;) {
+    for (const flagos_record_t& record : drain(profiler, 64).records) {
+      ++counts[record.correlation_id];
+      ++seen;
+    }
+  }
+  std::vector<std::uint64_t> sizes;
+  for (const auto& [id, count] : counts) sizes.push_back(count);
+  return sizes;
+}
+
+}  // namespace
+
+TEST_CASE("the nodes of a replayed graph share a correlation, also when the launch is held back") {
+  FakeOptions options;
+  options.profiling = true;
+  Fake f(options);
+  GraphMaker g(f);
+  for (std::uint32_t i = 0; i < 3; ++i) g.append(i);
+  flagos_graph_exec_t* exec = g.instantiate();
+  flagos_profiler_t* profiler = nullptr;
+  REQUIRE(flagos_profiler_create(f.device(), nullptr, &profiler) == FLAGOS_STATUS_OK);
+  flagos_stream_t* stream = f.stream();
+  REQUIRE(f.append(stream, 10) == FLAGOS_STATUS_OK);
+  REQUIRE(flagos_graph_exec_launch(exec, stream) == FLAGOS_STATUS_OK);
+  REQUIRE(f.append(stream, 11) == FLAGOS_STATUS_OK);
+  REQUIRE(flagos_graph_exec_launch(exec, stream) == FLAGOS_STATUS_OK);
+  CHECK(correlations(profiler, 8) == std::vector<std::uint64_t>{1, 3, 1, 3});
+
+  flagos_timeline_t* timeline = nullptr;
+  REQUIRE(flagos_timeline_create(f.device(), 0, &timeline) == FLAGOS_STATUS_OK);
+  REQUIRE(flagos_stream_wait_timeline(stream, timeline, 1) == FLAGOS_STATUS_OK);
+  REQUIRE(flagos_graph_exec_launch(exec, stream) == FLAGOS_STATUS_OK);
+  REQUIRE(f.append(stream, 12) == FLAGOS_STATUS_OK);
+  REQUIRE(flagos_timeline_signal(timeline, 1) == FLAGOS_STATUS_OK);
+  CHECK(correlations(profiler, 4) == std::vector<std::uint64_t>{3, 1});
 }
 
 TEST_CASE("a device without profiling says so") {

@@ -150,6 +150,7 @@ void complete_optional_groups(const flagos_plugin_t& raw, Tables& tables) {
       complete_group(raw.graph != nullptr, "graph", graph.instantiate, graph.update, graph.launch, graph.destroy);
   auto& profiling = tables.profiling;
   tables.has.profiling = complete_group(raw.profiling != nullptr, "profiling", profiling.enable, profiling.get_clock);
+  all_or_none("profiling.begin_launch and end_launch", profiling.begin_launch, profiling.end_launch);
   auto& topology = tables.topology;
   tables.has.topology = complete_group(raw.topology != nullptr, "topology", topology.get_link);
 }

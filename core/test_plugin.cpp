@@ -55,6 +55,8 @@ struct flagos_plugin_stream_t {
   std::shared_ptr<Point> last = std::make_shared<Point>(Point{true, FLAGOS_STATUS_OK, 0});
   flagos_status_t status = FLAGOS_STATUS_OK;
   std::uint64_t number;
+  std::uint64_t submitted = 0;
+  bool in_launch = false;  // what is submitted shares the number of submission
 };
 struct flagos_plugin_event_t {
   flagos_plugin_device_t* device;
@@ -171,6 +173,8 @@ flagos_status_t submit(flagos_plugin_stream_t* stream, Operation operation, cons
   operation.record.stream_id = stream->number;
   operation.record.queued_ns = operation.record.submitted_ns = now_ns();
   operation.record.size_bytes = size;
+  if (!stream->in_launch) ++stream->submitted;
+  operation.record.correlation_id = stream->submitted;
   std::strncpy(operation.record.name, name, sizeof(operation.record.name) - 1);
   stream->last = operation.point;
   stream->queue.push_back(std::move(operation));
@@ -595,6 +599,15 @@ void fill_tables(Instance& instance) {
     const std::lock_guard lock(handle->instance->mutex);
     handle->profiling = enabled != 0;
     return flagos_status_t{FLAGOS_STATUS_OK};
+  };
+  profiling.begin_launch = [](flagos_plugin_stream_t* handle) {
+    const std::lock_guard lock(handle->device->instance->mutex);
+    ++handle->submitted;
+    handle->in_launch = true;
+  };
+  profiling.end_launch = [](flagos_plugin_stream_t* handle) {
+    const std::lock_guard lock(handle->device->instance->mutex);
+    handle->in_launch = false;
   };
   profiling.get_clock = [](flagos_plugin_device_t*, std::uint64_t* out_device, std::uint64_t* out_host) {
     *out_device = *out_host = now_ns();

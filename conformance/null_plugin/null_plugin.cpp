@@ -278,6 +278,8 @@ const flagos_profiling_table_t profiling_table = {
       *out_device = *out_host = 1;
       return ok();
     },
+    [](flagos_plugin_stream_t*) {},
+    [](flagos_plugin_stream_t*) {},
 };
 
 // ---- interop, topology ----

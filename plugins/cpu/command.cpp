@@ -72,6 +72,7 @@ const char* command_name(const Command& command) noexcept {
       return "signal_timeline";
     case CommandType::graph:
       return "graph";
+    case CommandType::mark:
     case CommandType::end_of_chunk:
       break;
   }

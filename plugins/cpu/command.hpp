@@ -34,7 +34,8 @@ enum class CommandType : std::uint8_t {
   wait_record,
   wait_timeline,
   signal_timeline,
-  graph
+  graph,
+  mark
 };
 
 struct Command {
@@ -130,6 +131,12 @@ struct SignalTimelineCommand : Command {
   static constexpr CommandType command_type = CommandType::signal_timeline;
   TimelineRef timeline;
   std::uint64_t value;
+};
+
+// Around commands that count as one submission; nobody is told of it.
+struct MarkCommand : Command {
+  static constexpr CommandType command_type = CommandType::mark;
+  bool begins;
 };
 
 // One run of a graph; the records of its event nodes were bound when it was launched.

@@ -154,6 +154,7 @@ flagos_status_t Stream::synchronize(std::uint64_t timeout_ns) {
 void Stream::reset() {
   if (poison_status_.load() == FLAGOS_STATUS_OK) return;
   wait_for(submitted_.load(), Deadline(UINT64_MAX));
+  correlation_ = 0;  // the mark that ends it was refused
   const std::lock_guard lock(poison_mutex_);
   poison_.reset();
   poison_status_.store(FLAGOS_STATUS_OK);
@@ -209,6 +210,25 @@ flagos_status_t stream_launch_host(flagos_plugin_stream_t* stream, flagos_host_f
     });
   });
 }
+
+namespace {
+
+// On a poisoned stream nothing is recorded: there it is refused like everything.
+void mark(flagos_plugin_stream_t* stream, bool begins) noexcept {
+  Stream& self = from_c(stream);
+  entry(self.device().host(), [&] {
+    self.submit<MarkCommand>([&](MarkCommand& command) {
+      command.queued_ns = 0;
+      command.begins = begins;
+    });
+  });
+}
+
+}  // namespace
+
+void stream_begin_launch(flagos_plugin_stream_t* stream) noexcept { mark(stream, true); }
+
+void stream_end_launch(flagos_plugin_stream_t* stream) noexcept { mark(stream, false); }
 
 flagos_status_t stream_write_value(flagos_plugin_stream_t* stream, flagos_address_t target,
                                    std::uint64_t value, std::uint32_t size_bytes) noexcept {

@@ -95,6 +95,7 @@ class Stream final : public Task, public Parked {
   void signal_timeline(Timeline& timeline, std::uint64_t value) noexcept;
   void write_value(const WriteValueCommand& command) noexcept;
   bool hand_to_callbacks() noexcept;
+  void run_mark(const MarkCommand& command) noexcept;
   bool run_graph(GraphCommand& command, Worker& worker) noexcept;
   bool run_node(GraphCommand& command, Worker& worker) noexcept;
   void call_host_node(GraphCommand& command) noexcept;
@@ -123,9 +124,10 @@ class Stream final : public Task, public Parked {
   std::atomic<int> processor_{INT_MIN};  // where it runs, or not_running(where it ran last)
   std::atomic<Job*> offer_{nullptr};     // what a thread that waits may help with
   alignas(64) std::size_t graph_step_ = 0;
-  bool woke_here_ = false;        // a thread that waits for this processor
-  std::uint64_t started_ns_ = 0;  // of the command that runs; 0 unless profiled
-  bool is_cancelled_ = false;     // guarded by the lot's mutex: never park again
+  bool woke_here_ = false;         // a thread that waits for this processor
+  std::uint64_t started_ns_ = 0;   // of the command that runs; 0 unless profiled
+  std::uint64_t correlation_ = 0;  // of all commands between two marks; else each has its own
+  bool is_cancelled_ = false;      // guarded by the lot's mutex: never park again
   mutable std::mutex poison_mutex_;
   Failure poison_;
 };
@@ -151,6 +153,8 @@ void Stream::submit(std::size_t extra_bytes, const Fill& fill) {
 flagos_status_t stream_create(flagos_plugin_device_t* device, const flagos_stream_desc_t* desc,
                               flagos_plugin_stream_t** out_stream) noexcept;
 void stream_destroy(flagos_plugin_stream_t* stream) noexcept;
+void stream_begin_launch(flagos_plugin_stream_t* stream) noexcept;
+void stream_end_launch(flagos_plugin_stream_t* stream) noexcept;
 flagos_status_t stream_synchronize(flagos_plugin_stream_t* stream,
                                    std::uint64_t timeout_ns) noexcept;
 flagos_status_t stream_wait_event(flagos_plugin_stream_t* stream,

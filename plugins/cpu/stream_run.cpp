@@ -51,7 +51,8 @@ void Stream::emit(flagos_record_kind_t kind, const char* name, std::uint64_t byt
   flagos_record_t record{};
   record.kind = kind;
   record.stream_id = id_;
-  record.correlation_id = completed_.load(std::memory_order_relaxed) + 1;
+  record.correlation_id =
+      correlation_ != 0 ? correlation_ : completed_.load(std::memory_order_relaxed) + 1;
   record.queued_ns = queued_ns;
   record.submitted_ns = queued_ns;  // a stream's queue is the device's queue
   record.started_ns = started_ns;
@@ -117,10 +118,17 @@ bool Stream::execute(Command& command, Worker& worker) noexcept {
     }
     case CommandType::graph:
       return run_graph(static_cast<GraphCommand&>(command), worker);
+    case CommandType::mark:
+      run_mark(static_cast<MarkCommand&>(command));
+      return true;
     case CommandType::end_of_chunk:
       break;
   }
   return true;
+}
+
+void Stream::run_mark(const MarkCommand& command) noexcept {
+  correlation_ = command.begins ? completed_.load(std::memory_order_relaxed) + 1 : 0;
 }
 
 // Work is skipped; what others wait for still happens, and says why.
@@ -133,6 +141,9 @@ bool Stream::execute_poisoned(Command& command, Worker& worker) noexcept {
       return true;
     case CommandType::signal_timeline:
       static_cast<SignalTimelineCommand&>(command).timeline->fail(failure());
+      return true;
+    case CommandType::mark:
+      run_mark(static_cast<MarkCommand&>(command));
       return true;
     case CommandType::graph:
       return run_graph(static_cast<GraphCommand&>(command), worker);

@@ -90,7 +90,9 @@ constexpr flagos_profiling_table_t profiling_table = {
     .struct_size = sizeof(flagos_profiling_table_t),
     .group_version = 1,
     .enable = profiling_enable,
-    .get_clock = profiling_get_clock};
+    .get_clock = profiling_get_clock,
+    .begin_launch = stream_begin_launch,
+    .end_launch = stream_end_launch};
 
 flagos_plugin_t make_table() noexcept {
   flagos_plugin_t table{};

@@ -53,9 +53,22 @@ void Stream::make_room() {
 }
 
 void Stream::push(cl_event event, const Operation& operation) noexcept {
-  ring_[(head_ + count_) & (ring_.size() - 1)] = {event, operation, ++submitted_,
-                                                  device_.is_profiling() && !operation.is_internal};
+  ++submitted_;
+  const std::uint64_t correlation = launch_ != 0 ? launch_ : submitted_;
+  const bool is_profiled = device_.is_profiling() && !operation.is_internal;
+  ring_[(head_ + count_) & (ring_.size() - 1)] = {event, operation, is_profiled ? correlation : 0};
   ++count_;
+}
+
+// In its place among what is submitted, also where that is held back.
+void Stream::mark_launch(bool begins) {
+  const std::lock_guard lock(mutex_);
+  const auto mark = [this, begins] { launch_ = begins ? submitted_ + 1 : 0; };
+  if (holds_back()) {
+    held_.push({mark});
+  } else {
+    mark();
+  }
 }
 
 cl_event Stream::newest() const noexcept {
@@ -76,7 +89,7 @@ void Stream::retire(std::size_t limit) noexcept {
 
 void Stream::finish(const Pending& pending, cl_int status) noexcept {
   if (status >= 0) {
-    if (pending.is_profiled) emit(pending);
+    if (pending.correlation != 0) emit(pending);
     return;
   }
   if (health_->status() != FLAGOS_STATUS_OK) return;
@@ -101,7 +114,7 @@ void Stream::emit(const Pending& pending) const noexcept {
   };
   record.kind = pending.operation.kind;
   record.stream_id = id_;
-  record.correlation_id = pending.number;
+  record.correlation_id = pending.correlation;
   record.queued_ns = time(CL_PROFILING_COMMAND_QUEUED);
   record.submitted_ns = std::max(record.queued_ns, time(CL_PROFILING_COMMAND_SUBMIT));
   record.started_ns = std::max(record.submitted_ns, time(CL_PROFILING_COMMAND_START));
@@ -379,6 +392,16 @@ flagos_status_t stream_create(flagos_plugin_device_t* device, const flagos_strea
 }
 
 void stream_destroy(flagos_plugin_stream_t* stream) noexcept { delete &from_c(stream); }
+
+void stream_begin_launch(flagos_plugin_stream_t* stream) noexcept {
+  Stream& self = from_c(stream);
+  entry(self.device().host(), [&] { self.mark_launch(true); });
+}
+
+void stream_end_launch(flagos_plugin_stream_t* stream) noexcept {
+  Stream& self = from_c(stream);
+  entry(self.device().host(), [&] { self.mark_launch(false); });
+}
 
 flagos_status_t stream_synchronize(flagos_plugin_stream_t* stream,
                                    std::uint64_t timeout_ns) noexcept {

@@ -89,13 +89,14 @@ class Stream {
   static constexpr std::uint64_t scratch_bytes = 1 << 20;
 
   Failure failure() const noexcept { return health_->failure(); }
+  // What is submitted from one that begins to one that does not counts as one submission in records.
+  void mark_launch(bool begins);
 
  private:
   struct Pending {
     cl_event event;
     Operation operation;
-    std::uint64_t number;
-    bool is_profiled;
+    std::uint64_t correlation;  // 0 while nobody profiles
   };
 
   // All of these with the lock held.
@@ -145,7 +146,8 @@ class Stream {
   std::size_t head_ = 0;
   std::size_t count_ = 0;
   std::uint64_t submitted_ = 0;
-  std::uint64_t armed_ = 0;  // the number of the operation that has our callback
+  std::uint64_t launch_ = 0;  // the correlation of all that is submitted now; 0: each its own
+  std::uint64_t armed_ = 0;   // the number of the operation that has our callback
   std::uint64_t armed_callback_ = 0;
   flagos_address_t scratch_ = 0;
 
@@ -175,6 +177,8 @@ void Stream::submit_now(const Operation& operation, const char* call, const Enqu
 flagos_status_t stream_create(flagos_plugin_device_t* device, const flagos_stream_desc_t* desc,
                               flagos_plugin_stream_t** out_stream) noexcept;
 void stream_destroy(flagos_plugin_stream_t* stream) noexcept;
+void stream_begin_launch(flagos_plugin_stream_t* stream) noexcept;
+void stream_end_launch(flagos_plugin_stream_t* stream) noexcept;
 flagos_status_t stream_synchronize(flagos_plugin_stream_t* stream,
                                    std::uint64_t timeout_ns) noexcept;
 flagos_status_t stream_wait_event(flagos_plugin_stream_t* stream,
