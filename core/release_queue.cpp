@@ -66,15 +66,20 @@ void ReleaseQueue::poll() {
       ready.push_back(std::move(entry.action));
       return true;
     });
+    running_ += ready.size();
   }
+  if (ready.empty()) return;
   for (const auto& action : ready) action();
+  // The actions still keep the device, and so this queue.
+  std::lock_guard lock(mutex_);
+  running_ -= ready.size();
 }
 
 bool ReleaseQueue::drain(std::uint64_t timeout_ns) {
   const Deadline deadline(timeout_ns);
   while (true) {
     poll();
-    if (empty()) return true;
+    if (idle()) return true;
     if (deadline.expired()) return false;
     std::this_thread::sleep_for(std::chrono::microseconds(100));
   }
@@ -95,6 +100,11 @@ void ReleaseQueue::flush() {
 bool ReleaseQueue::empty() {
   std::lock_guard lock(mutex_);
   return entries_.empty();
+}
+
+bool ReleaseQueue::idle() {
+  std::lock_guard lock(mutex_);
+  return entries_.empty() && running_ == 0;
 }
 
 }  // namespace flagos::core

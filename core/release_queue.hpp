@@ -22,13 +22,15 @@ class ReleaseQueue {
   void add(std::function<void()> action);
   // Runs what is ready.
   void poll();
-  // Waits until all is done; false when it is not in timeout_ns.
+  // Waits until all is done, also what other threads run; false when it is not in timeout_ns.
   bool drain(std::uint64_t timeout_ns);
   // Runs everything regardless: the device is lost or closing.
   void flush();
   bool empty();
 
  private:
+  bool idle();
+
   struct Entry {
     std::vector<std::shared_ptr<Marker>> markers;
     std::function<void()> action;
@@ -36,6 +38,7 @@ class ReleaseQueue {
   Device& device_;
   std::mutex mutex_;
   std::deque<Entry> entries_;
+  std::size_t running_ = 0;  // taken out, and not done yet
 };
 
 }  // namespace flagos::core

@@ -11,6 +11,7 @@
 
 using flagos::core::test::Fake;
 using flagos::core::test::fake;
+using flagos::core::test::FakeOptions;
 
 namespace {
 
@@ -41,6 +42,28 @@ TEST_CASE("memory and events that were in use are given back without another cal
   CHECK(fake().live_events != 0);
   fake().hold = false;
   CHECK(comes_true([] { return fake().live_events == 0; }));
+}
+
+TEST_CASE("memory that another thread is giving back is waited for before there is none") {
+  FakeOptions options;
+  options.memory_bytes = 1 << 20;
+  Fake f(options);
+  flagos_stream_t* stream = f.stream();
+  const flagos_address_t memory = f.alloc(1 << 20);
+  fake().slow_free = true;
+  fake().hold = true;
+  REQUIRE(f.append(stream, 1) == FLAGOS_STATUS_OK);
+  REQUIRE(flagos_memory_free(f.device(), memory) == FLAGOS_STATUS_OK);
+  const std::uint64_t before = fake().frees_begun;
+  fake().hold = false;
+  REQUIRE(comes_true([&] { return fake().frees_begun != before; }));
+  flagos_memory_desc_t desc{};
+  desc.struct_size = sizeof(desc);
+  desc.kind = FLAGOS_MEMORY_KIND_DEVICE;
+  desc.size_bytes = 1 << 20;
+  flagos_address_t again = 0;
+  CHECK(flagos_memory_alloc(f.device(), &desc, &again) == FLAGOS_STATUS_OK);
+  CHECK(flagos_memory_free(f.device(), again) == FLAGOS_STATUS_OK);
 }
 
 TEST_CASE("a device that is closed while releases wait is closed when the call returns") {

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
@@ -248,6 +249,8 @@ flagos_status_t alloc(flagos_plugin_device_t* device, const flagos_memory_desc_t
 }
 
 void free_block(flagos_plugin_device_t* device, flagos_address_t address) {
+  ++fake().frees_begun;
+  if (fake().slow_free) std::this_thread::sleep_for(std::chrono::milliseconds(50));
   const std::lock_guard lock(device->instance->mutex);
   if (const auto foreign = device->wrapped.find(address); foreign != device->wrapped.end()) {
     if (foreign->second) std::free(pointer(address));
@@ -648,6 +651,8 @@ std::vector<std::uint32_t> FakeControls::trail() {
 
 void FakeControls::reset() {
   for (auto* count : {&copies, &fills, &launches, &records, &waits, &allocs, &frees, &events}) *count = 0;
+  slow_free = false;
+  frees_begun = 0;
   submit = execute = 0;
   execute_after = 0;
   const std::lock_guard lock(trail_mutex);

@@ -28,6 +28,8 @@ struct FakeOptions {
 // Of the whole process; reset by Fake.
 struct FakeControls {
   std::atomic<bool> hold{false};  // workers start nothing new
+  std::atomic<bool> slow_free{false};
+  std::atomic<std::uint64_t> frees_begun{0};
   // The next wait for a stream stops before it looks at it: asked for, reached, and free to go on with `none`.
   enum class Stop { none, wanted, reached };
   std::atomic<Stop> stop_wait{Stop::none};
