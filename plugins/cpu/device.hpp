@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "plugins/cpu/callback_pool.hpp"
+#include "plugins/cpu/child_compiler.hpp"
 #include "plugins/cpu/event.hpp"
 #include "plugins/cpu/host.hpp"
 #include "plugins/cpu/memory.hpp"
@@ -37,6 +38,7 @@ class Instance {
   void describe(std::uint32_t index, flagos_device_info_t& info) const;
   ThreadPool::Options pool_options(std::uint32_t index) const;
   MemoryAccount& memory(std::uint32_t index) noexcept { return accounts_[index]; }
+  ChildCompiler& compiler() noexcept { return compiler_; }
 
   ParkLot lot;
   RecordPool records{lot};
@@ -46,6 +48,7 @@ class Instance {
 
  private:
   const Host host_;
+  ChildCompiler compiler_{host_};
   std::uint32_t device_count_;
   std::uint32_t thread_limit_;
   std::vector<int> processors_;

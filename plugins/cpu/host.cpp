@@ -30,9 +30,13 @@ std::uint64_t Host::now_ns() const noexcept {
   return host_.now_ns != nullptr ? host_.now_ns(host_.context) : cpu::now_ns();
 }
 
+const char* Host::get_text(const char* name) const noexcept {
+  return host_.get_config != nullptr ? host_.get_config(host_.context, name) : nullptr;
+}
+
 std::uint32_t Host::get_count(const char* name, std::uint32_t fallback,
                               std::uint32_t maximum) const {
-  const char* text = host_.get_config != nullptr ? host_.get_config(host_.context, name) : nullptr;
+  const char* text = get_text(name);
   if (text == nullptr || *text == '\0') return fallback;
   const std::string_view view = text;
   std::uint32_t value = 0;

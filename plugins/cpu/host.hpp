@@ -20,6 +20,8 @@ class Host {
   void log(flagos_log_level_t level, const std::string& text) const noexcept;
   void emit_record(flagos_plugin_device_t* device, const flagos_record_t& record) const noexcept;
   std::uint64_t now_ns() const noexcept;
+  // The value of a variable, or NULL.
+  const char* get_text(const char* name) const noexcept;
   // The value of a variable that counts something, or `fallback` when it is not set. A value that
   // is no number in [1, maximum] throws INVALID_ARGUMENT: a typing error must not silently change
   // the machine.

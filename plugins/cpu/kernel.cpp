@@ -252,7 +252,8 @@ void Kernel::check(const flagos_launch_desc_t& desc) const {
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
                 "kernel '{}' takes {} bytes of arguments, {} were given", name_, argument_bytes_,
                 desc.argument_bytes);
-  if (std::uint64_t{desc.shared_bytes} + static_shared_bytes_ > max_shared_bytes)
+  if (desc.shared_bytes != 0 &&
+      std::uint64_t{desc.shared_bytes} + static_shared_bytes_ > max_shared_bytes)
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
                 "{} bytes of shared memory and {} of '{}' itself are above {}", desc.shared_bytes,
                 static_shared_bytes_, name_, max_shared_bytes);

@@ -22,6 +22,8 @@ class Worker;
 
 constexpr std::uint32_t max_block_threads = 1024;
 constexpr std::uint32_t max_shared_bytes = 256 * 1024;
+// What a kernel may ask for itself: portable kernels keep their tiles there.
+constexpr std::uint32_t max_static_shared_bytes = 64 * 1024 * 1024;
 constexpr std::uint32_t max_argument_bytes = 8192;
 
 struct LaunchShape {

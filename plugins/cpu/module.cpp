@@ -117,8 +117,8 @@ void check_descriptor(const std::string& name, const flagos_cpu_kernel_t& descri
   if (descriptor.function == nullptr) refuse("it has no function");
   if (descriptor.argument_bytes > max_argument_bytes)
     refuse("argument_bytes is above the device's limit");
-  if (descriptor.static_shared_bytes > max_shared_bytes)
-    refuse("static_shared_bytes is above the device's limit");
+  if (descriptor.static_shared_bytes > max_static_shared_bytes)
+    refuse("static_shared_bytes is above 64 MiB");
   if (descriptor.parameter_count > descriptor.argument_bytes)
     refuse("it has more parameters than bytes");
   if (descriptor.parameter_count != 0 && descriptor.parameters == nullptr)

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/elf.hpp"
+#include "plugins/cpu/child_compiler.hpp"
 #include "plugins/cpu/host.hpp"
 #include "plugins/cpu/kernel.hpp"
 
@@ -50,6 +51,10 @@ class Module {
   const std::vector<std::string>& kernel_names() const noexcept { return names_; }
   const Image& image() const noexcept { return image_; }
   const std::string& log() const noexcept { return log_; }
+  // What the compiler said, before the module is handed out.
+  void add_log(const std::string& text) {
+    if (!text.empty()) log_ += "\n" + text;
+  }
   // Throws NOT_FOUND.
   std::span<std::byte> get_global(const std::string& name) const;
 

@@ -18,11 +18,6 @@ constexpr const char* target_name = "aarch64";
 constexpr const char* target_name = "";
 #endif
 
-struct Compiled {
-  Image image;
-  std::string log;
-};
-
 // One block holds both, the text in front: freeing the text frees all.
 void hand_over(const Compiled& compiled, flagos_compiled_t& out) {
   const std::size_t text_bytes = (compiled.log.size() + 1 + 63) / 64 * 64;
@@ -43,35 +38,72 @@ void check_options(const flagos_module_desc_t& desc) {
                 desc.options);
 }
 
-// `compiled` gets the image only if that is a complete shared object.
-void check_object(const flagos_module_desc_t& desc, Compiled& compiled) {
+// The image of a complete shared object.
+Compiled check_object(const flagos_module_desc_t& desc) {
   check_options(desc);
-  Image image = read_image(desc);
-  const ElfLibrary symbols = read_elf_library(image);
+  Compiled compiled{read_image(desc), {}};
+  const ElfLibrary symbols = read_elf_library(compiled.image);
   compiled.log = fmt::format("{}: {}", module_format, fmt::join(list_kernels(symbols), ", "));
-  compiled.image = std::move(image);
+  return compiled;
+}
+
+bool is_source(const flagos_module_desc_t& desc) {
+  return std::strcmp(desc.format, source_format) == 0;
+}
+
+Compiled compile_source(Device& device, const flagos_module_desc_t& desc) {
+  return device.instance().compiler().compile(
+      {static_cast<const char*>(desc.data), desc.size_bytes},
+      desc.options != nullptr ? desc.options : "");
+}
+
+void describe_object(flagos_format_info_t& info) {
+  info.flags = FLAGOS_FORMAT_FLAG_LOAD | FLAGOS_FORMAT_FLAG_COMPILE | FLAGOS_FORMAT_FLAG_PATH |
+               FLAGOS_FORMAT_FLAG_REFLECTION;
+  std::strncpy(info.name, module_format, sizeof(info.name) - 1);
+  std::strncpy(info.target, target_name, sizeof(info.target) - 1);
+}
+
+// What portable kernels are lowered for.
+void describe_source(ChildCompiler& compiler, flagos_format_info_t& info) {
+  info.flags = FLAGOS_FORMAT_FLAG_LOAD | FLAGOS_FORMAT_FLAG_COMPILE | FLAGOS_FORMAT_FLAG_REFLECTION;
+  std::strncpy(info.name, source_format, sizeof(info.name) - 1);
+  const std::string target = fmt::format("{};isa={}", source_format, compiler.isa());
+  std::strncpy(info.target, target.c_str(), sizeof(info.target) - 1);
+  info.priority = -10;
 }
 
 }  // namespace
 
-flagos_status_t module_get_format(flagos_plugin_device_t*, std::uint32_t index,
+flagos_status_t module_get_format(flagos_plugin_device_t* device, std::uint32_t index,
                                   flagos_format_info_t* out_info) noexcept {
-  if (index != 0) return FLAGOS_STATUS_NOT_FOUND;
-  out_info->flags = FLAGOS_FORMAT_FLAG_LOAD | FLAGOS_FORMAT_FLAG_COMPILE | FLAGOS_FORMAT_FLAG_PATH |
-                    FLAGOS_FORMAT_FLAG_REFLECTION;
-  std::strncpy(out_info->name, module_format, sizeof(out_info->name) - 1);
-  std::strncpy(out_info->version, "1.0", sizeof(out_info->version) - 1);
-  std::strncpy(out_info->target, target_name, sizeof(out_info->target) - 1);
-  out_info->schedule_class = FLAGOS_SCHEDULE_CLASS_SERIAL;
-  return FLAGOS_STATUS_OK;
+  Device& self = from_c(device);
+  return entry(self.host(), [&]() -> flagos_status_t {
+    ChildCompiler& compiler = self.instance().compiler();
+    if (index >= (compiler.is_there() ? 2u : 1u)) return FLAGOS_STATUS_NOT_FOUND;
+    std::strncpy(out_info->version, "1.0", sizeof(out_info->version) - 1);
+    out_info->schedule_class = FLAGOS_SCHEDULE_CLASS_SERIAL;
+    if (index == 0)
+      describe_object(*out_info);
+    else
+      describe_source(compiler, *out_info);
+    return FLAGOS_STATUS_OK;
+  });
 }
 
 flagos_status_t module_load(flagos_plugin_device_t* device, const flagos_module_desc_t* desc,
                             flagos_plugin_module_t** out_module) noexcept {
-  const Host& host = from_c(device).host();
-  return entry(host, [&] {
+  Device& self = from_c(device);
+  return entry(self.host(), [&] {
+    if (is_source(*desc)) {
+      Compiled compiled = compile_source(self, *desc);
+      auto module = std::make_unique<Module>(self.host(), std::move(compiled.image));
+      module->add_log(compiled.log);
+      *out_module = to_c(module.release());
+      return;
+    }
     check_options(*desc);
-    *out_module = to_c(std::make_unique<Module>(host, read_image(*desc)).release());
+    *out_module = to_c(std::make_unique<Module>(self.host(), read_image(*desc)).release());
   });
 }
 
@@ -115,18 +147,25 @@ flagos_status_t module_get_binary(flagos_plugin_module_t* module, const void** o
   return FLAGOS_STATUS_OK;
 }
 
-// Nothing of the object runs: it is judged by its bytes.
+// Nothing of an object runs: it is judged by its bytes.
 flagos_status_t module_compile(flagos_plugin_device_t* device, const flagos_module_desc_t* desc,
                                flagos_compiled_t* out_compiled) noexcept {
-  const Host& host = from_c(device).host();
-  return entry(host, [&] {
+  Device& self = from_c(device);
+  return entry(self.host(), [&] {
     Compiled compiled;
-    flagos_status_t status = guard([&] { check_object(*desc, compiled); },
-                                   [&](flagos_status_t, const char* text) { compiled.log = text; });
-    if (status == FLAGOS_STATUS_NOT_FOUND) throw Error(status, compiled.log);
-    if (status != FLAGOS_STATUS_OK) {
+    flagos_status_t status = FLAGOS_STATUS_OK;
+    const auto fail = [&](const char* text, const std::string& log) {
       status = FLAGOS_STATUS_COMPILE_FAILED;
-      host.set_error(status, compiled.log.c_str());
+      self.host().set_error(status, text);
+      compiled.log = log;
+    };
+    try {
+      compiled = is_source(*desc) ? compile_source(self, *desc) : check_object(*desc);
+    } catch (const CompileError& error) {
+      fail(error.what(), error.log());
+    } catch (const Error& error) {
+      if (is_source(*desc) || error.status() == FLAGOS_STATUS_NOT_FOUND) throw;
+      fail(error.what(), error.what());
     }
     hand_over(compiled, *out_compiled);
     return status;

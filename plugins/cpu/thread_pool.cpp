@@ -1,5 +1,7 @@
 #include "plugins/cpu/thread_pool.hpp"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdlib>
 
@@ -12,6 +14,7 @@ constexpr std::uint64_t spin_ns = 30'000;      // longer than from one launch to
 constexpr std::uint64_t alone_ns = 15'000;     // below it a wake costs more than it gains
 constexpr std::uint64_t stall_ns = 1'000'000;  // no task found a worker for so long: add one
 constexpr std::uint64_t retire_ns = 1'000'000'000;
+constexpr std::size_t huge_page = std::size_t{2} << 20;
 constexpr std::uint64_t pieces_per_thread = 4;  // enough to even out blocks of unequal length
 
 }  // namespace
@@ -20,8 +23,11 @@ void Worker::Free::operator()(void* memory) const noexcept { std::free(memory); 
 
 void* Worker::scratch(std::size_t size_bytes) noexcept {
   if (size_bytes > scratch_size_) {
-    const std::size_t rounded = (size_bytes + 4095) & ~std::size_t{4095};
-    scratch_.reset(std::aligned_alloc(64, rounded));
+    // Large ones in huge pages: a program walks through all of it.
+    const std::size_t page = size_bytes < huge_page ? 4096 : huge_page;
+    const std::size_t rounded = (size_bytes + page - 1) & ~(page - 1);
+    scratch_.reset(std::aligned_alloc(page, rounded));
+    if (scratch_ && page == huge_page) madvise(scratch_.get(), rounded, MADV_HUGEPAGE);
     scratch_size_ = scratch_ ? rounded : 0;
   }
   return scratch_.get();
