@@ -79,8 +79,8 @@ typedef struct flagos_host_t {
   void* (*allocate)(flagos_host_context_t* context, uint64_t size_bytes, uint64_t alignment_bytes);
   /* Takes back what allocate gave; NULL does nothing. */
   void (*deallocate)(flagos_host_context_t* context, void* pointer);
-  /* The value of a variable such as "FLAGOS_CPU_DEVICES", or of XDG_CACHE_HOME or HOME, or NULL. Never getenv: core
-     knows when the environment is not to be trusted. The text is valid until close. */
+  /* The value of a variable such as "FLAGOS_CPU_DEVICES", or of XDG_CACHE_HOME, HOME, PATH or TMPDIR, or NULL. Never
+     getenv: core knows when the environment is not to be trusted. The text is valid until close. */
   const char* (*get_config)(flagos_host_context_t* context, const char* name);
   /* Tells that `device` is lost (DEVICE_LOST). Core then wakes its waiters and refuses calls for it. */
   void (*report_device_error)(flagos_host_context_t* context, flagos_plugin_device_t* device, flagos_status_t status,

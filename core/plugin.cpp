@@ -55,11 +55,13 @@ struct HostServices {
     }
   }
 
-  // Our own variables and those that name the user's cache folder: a plugin has no other way into the environment
-  // through core.
+  // Our own variables, and those that name the user's cache folder, programs and the folder for temporary files: a
+  // plugin has no other way into the environment through core.
   static bool is_open_to_plugins(const char* name) {
-    return std::strncmp(name, "FLAGOS_", 7) == 0 || std::strcmp(name, "XDG_CACHE_HOME") == 0 ||
-           std::strcmp(name, "HOME") == 0;
+    static constexpr const char* others[] = {"XDG_CACHE_HOME", "HOME", "PATH", "TMPDIR"};
+    return std::strncmp(name, "FLAGOS_", 7) == 0 ||
+           std::any_of(std::begin(others), std::end(others),
+                       [&](const char* other) { return std::strcmp(name, other) == 0; });
   }
 
   static void report_device_error(flagos_host_context_t* context, flagos_plugin_device_t* native,
