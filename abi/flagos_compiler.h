@@ -1,13 +1,13 @@
 /*
- * flagos_compiler.h: portable kernels in the form flagos.tile: read, verify, print, hash, describe, run on the host.
+ * flagos_compiler.h: portable kernels in the form flagos.tile: read, verify, print, hash, describe, run on the host, lower.
  * C11, no dependencies beside flagos.h. ABI 1.0 (candidate). SPDX-License-Identifier: Apache-2.0
  *
  * The library is libflagos_compiler; it needs neither libflagos nor a device. docs/tile.md tells what the text is. The
  * general rules of flagos.h hold (status, failure, structs, ownership), with these differences:
  *
  * Error text  flagos_compiler_last_error(), by the rules of flagos_last_error().
- * Handles     A module is a value, not an address: a NULL, stale or random one gives INVALID_HANDLE. It belongs to no
- *             runtime. One that is destroyed while a call uses it lives until that call returns.
+ * Handles     A module or a source is a value, not an address: a NULL, stale or random one gives INVALID_HANDLE. It
+ *             belongs to no runtime. One that is destroyed while a call uses it lives until that call returns.
  * General     Beside the statuses that it lists, any function may return INVALID_ARGUMENT (a required pointer is NULL),
  * statuses    INVALID_HANDLE, INVALID_STRUCT_SIZE, UNSUPPORTED, OUT_OF_HOST_MEMORY, INTERNAL.
  * fork        Everything works in the child.
@@ -254,6 +254,110 @@ typedef struct flagos_tile_interpret_desc_t {
  */
 FLAGOS_API flagos_status_t flagos_tile_module_interpret(flagos_tile_module_t* module,
                                                         const flagos_tile_interpret_desc_t* desc);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Lowering: from a module to the source text of a target, which a plugin compiles
+ * --------------------------------------------------------------------------------------------------------------- */
+
+typedef struct flagos_tile_source_t flagos_tile_source_t;
+
+/**
+ * Changes whenever the library may print another text for the same module and target. What is kept of a text, or made
+ * from it, is kept under this number too.
+ *
+ * Threads: any thread.  Since: 1.0
+ */
+FLAGOS_API uint64_t flagos_tile_get_lowering_version(void);
+
+/**
+ * The dialects that the library can print, such as "gnu-c++" or "opencl-c"; formats of plugins have the same names.
+ *
+ * @param index     from 0
+ * @param out_name  static
+ * @retval FLAGOS_STATUS_NOT_FOUND  there are not so many
+ *
+ * Threads: any thread.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_tile_get_dialect(uint32_t index, const char** out_name);
+
+/**
+ * Lowers a module: simplifies it and prints it in the dialect of a target.
+ *
+ * A target is written "dialect;name=value;...", such as "gnu-c++;isa=x86-64-v4" or
+ * "opencl-c;schedule=simt;threads=128;local=32768;no=f64". Names: isa, schedule (serial, simt, tile-calls), vector (bits),
+ * threads (of a group), local (bytes a group has), scratch (bytes a program has), unroll (copies of a statement), no (what
+ * the device lacks: f64, f16, i64, atomic64, separated by commas). What is left out has the dialect's default.
+ *
+ * @param module      not NULL; not needed afterwards
+ * @param target      as above; not NULL
+ * @param out_source  the text; destroy it with flagos_tile_source_destroy
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT  a part of the target is not known; the text names it
+ * @retval FLAGOS_STATUS_UNSUPPORTED       the target lacks what an operation needs; the text names operation and place
+ * @retval FLAGOS_STATUS_OUT_OF_RESOURCES  a kernel needs more memory than a program or group of the target has
+ *
+ * Threads: any thread.  Ownership: borrows the module; creates.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_tile_module_lower(flagos_tile_module_t* module, const char* target,
+                                                    flagos_tile_source_t** out_source);
+
+/**
+ * Takes a source.
+ *
+ * @param source  NULL does nothing
+ *
+ * Threads: any thread.  Ownership: takes.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_tile_source_destroy(flagos_tile_source_t* source);
+
+/* A lowered module. Texts last as long as the source. */
+typedef struct flagos_tile_source_info_t {
+  uint32_t struct_size;
+  uint32_t kernel_count; /* as many as the module has, in its order */
+  const char* text;      /* NUL-terminated */
+  uint64_t size_bytes;   /* of the text, without the NUL */
+  const char* target;    /* the whole of it, with every default that was taken */
+  const char* options;   /* for the plugin's compile, such as "optimize=2"; "" when there are none */
+} flagos_tile_source_info_t;
+
+/**
+ * Describes a source.
+ *
+ * @param source    not NULL
+ * @param out_info  with its struct_size set
+ *
+ * Threads: any thread.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_tile_source_get_info(flagos_tile_source_t* source,
+                                                       flagos_tile_source_info_t* out_info);
+
+/* For flagos_tile_launch_info_t.flags. */
+enum {
+  FLAGOS_TILE_LAUNCH_FLAG_FAILS = 1 /* has an assert: it can fail its launch, in the way of the dialect */
+};
+
+/* How a kernel of a source is launched: the grid is in programs, the block {threads, 1, 1}. */
+typedef struct flagos_tile_launch_info_t {
+  uint32_t struct_size;
+  uint32_t threads;
+  uint64_t shared_bytes;  /* dynamic ones of the launch, beside what the text declares itself */
+  uint64_t scratch_bytes; /* of each program, declared by the text itself */
+  uint64_t flags;         /* FLAGOS_TILE_LAUNCH_FLAG_* */
+  const char* name;       /* of the kernel, in the module as in the text; lasts as long as the source */
+} flagos_tile_launch_info_t;
+
+/**
+ * Tells how a kernel of a source is launched. Its arguments are those of the module, each at its natural alignment behind
+ * the one before; an address has 8 bytes.
+ *
+ * @param source    not NULL
+ * @param kernel    its index in the module
+ * @param out_info  with its struct_size set
+ * @retval FLAGOS_STATUS_NOT_FOUND  no kernel has this index
+ *
+ * Threads: any thread.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_tile_source_get_launch_info(flagos_tile_source_t* source, uint32_t kernel,
+                                                              flagos_tile_launch_info_t* out_info);
 
 #ifdef __cplusplus
 }

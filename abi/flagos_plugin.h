@@ -207,6 +207,10 @@ typedef struct flagos_module_table_t {
   flagos_status_t (*compile)(flagos_plugin_device_t* device, const flagos_module_desc_t* desc,
                              flagos_compiled_t* out_compiled);
   void (*free_compiled)(flagos_plugin_device_t* device, flagos_compiled_t* compiled);
+  /* Names the compiler behind a format that compile takes, with its version: what core keeps of its work on disk is not
+     used after another compiler came. Lives as long as the device. Else: the plugin's version and the device's
+     driver_version. */
+  flagos_status_t (*get_compiler)(flagos_plugin_device_t* device, const char* format, const char** out_identity);
 } flagos_module_table_t;
 
 typedef struct flagos_kernel_table_t {

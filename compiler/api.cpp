@@ -3,13 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
-#include <memory>
-#include <mutex>
-#include <shared_mutex>
-#include <unordered_map>
 
-#include "base/guard.hpp"
+#include "compiler/api.hpp"
 #include "compiler/attributes.hpp"
 #include "compiler/diagnostic.hpp"
 #include "compiler/interpreter.hpp"
@@ -18,56 +15,19 @@
 #include "compiler/verifier.hpp"
 
 namespace flagos::compiler {
-namespace {
 
-// A module with everything that the getters hand out.
-struct Loaded {
-  Module module;
-  std::string text, text_with_locations;
-  std::array<std::uint8_t, 32> digest{};
-  std::vector<std::string> constants;           // of each kernel
-  std::vector<std::vector<std::string>> facts;  // of each kernel's arguments
-};
-using LoadedPtr = std::shared_ptr<const Loaded>;
-
-// Handles count up and are never given twice, so that a stale one is known for what it is.
-class Handles {
- public:
-  flagos_tile_module_t* add(LoadedPtr module) {
-    const std::unique_lock lock(mutex_);
-    const std::uintptr_t handle = ++last_ << 4;
-    live_.emplace(handle, std::move(module));
-    return reinterpret_cast<flagos_tile_module_t*>(handle);
-  }
-  LoadedPtr find(const flagos_tile_module_t* handle) const {
-    const std::shared_lock lock(mutex_);
-    const auto found = live_.find(reinterpret_cast<std::uintptr_t>(handle));
-    if (found == live_.end()) refuse(handle);
-    return found->second;
-  }
-  void remove(const flagos_tile_module_t* handle) {
-    const std::unique_lock lock(mutex_);
-    if (live_.erase(reinterpret_cast<std::uintptr_t>(handle)) == 0) refuse(handle);
-  }
-
- private:
-  [[noreturn]] static void refuse(const void* handle) {
-    throw_error(FLAGOS_STATUS_INVALID_HANDLE, "{} is no live module", fmt::ptr(handle));
-  }
-  mutable std::shared_mutex mutex_;
-  std::unordered_map<std::uintptr_t, LoadedPtr> live_;
-  std::uintptr_t last_ = 0;
-};
-
-// Never destroyed: a thread may still call while the process ends.
-Handles& handles() {
-  static auto* const all = new Handles;
+Handles<Loaded>& modules() {
+  static auto* const all = new Handles<Loaded>("module");
   return *all;
 }
 
+namespace {
+
 thread_local std::array<char, 1024> error_text{};
 
-void set_error(flagos_status_t, const char* text) noexcept {
+}  // namespace
+
+void set_api_error(flagos_status_t, const char* text) noexcept {
   std::size_t length = std::min(std::strlen(text), error_text.size() - 1);
   // Cut between characters.
   while (length > 0 && text[length] != '\0' && (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80) --length;
@@ -75,60 +35,17 @@ void set_error(flagos_status_t, const char* text) noexcept {
   error_text[length] = '\0';
 }
 
-template <typename Body>
-flagos_status_t entry(Body&& body) noexcept {
-  return guard(std::forward<Body>(body), set_error);
-}
-
 void demand(const void* pointer, std::string_view name) {
   if (!pointer) throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} is NULL", name);
 }
 
-// No version of a struct is larger; a size above is a value that was never set.
-constexpr std::uint32_t kLargestStruct = 4096;
-
-template <typename T>
-void check_size(const T& value, std::string_view name) {
-  if (value.struct_size > kLargestStruct)
-    throw_error(FLAGOS_STATUS_INVALID_STRUCT_SIZE, "{}: struct_size is {}, more than any version has", name,
-                value.struct_size);
-  if (value.struct_size < sizeof(T))
-    throw_error(FLAGOS_STATUS_INVALID_STRUCT_SIZE, "{}: struct_size is {}, the 1.0 size is {}", name, value.struct_size,
-                sizeof(T));
+const Kernel& kernel_of(const Loaded& loaded, std::uint32_t kernel) {
+  if (kernel >= loaded.module.kernels.size())
+    throw_error(FLAGOS_STATUS_NOT_FOUND, "kernel {} of {}", kernel, loaded.module.kernels.size());
+  return loaded.module.kernels[kernel];
 }
 
-template <typename T>
-void check_desc(const T* desc, std::string_view name) {
-  demand(desc, "desc");
-  check_size(*desc, name);
-  const auto* bytes = reinterpret_cast<const unsigned char*>(desc);
-  if (std::any_of(bytes + sizeof(T), bytes + desc->struct_size, [](unsigned char byte) { return byte != 0; }))
-    throw_error(FLAGOS_STATUS_UNSUPPORTED, "{}: a member behind byte {} is set, which this version does not know", name,
-                sizeof(T));
-  if (desc->padding != 0) throw_error(FLAGOS_STATUS_UNSUPPORTED, "{}: padding is {}, not 0", name, desc->padding);
-  int length = 0;
-  for (const flagos_extension_t* next = desc->next; next; next = next->next) {
-    if (++length > FLAGOS_EXTENSION_CHAIN_MAX)
-      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{}: more than {} chained structs", name, FLAGOS_EXTENSION_CHAIN_MAX);
-    if ((next->type & FLAGOS_EXTENSION_IGNORABLE) == 0)
-      throw_error(FLAGOS_STATUS_UNSUPPORTED, "{}: chained struct of type {} is not known", name, next->type);
-  }
-}
-
-// Results up to the caller's struct_size; behind the members that are known, zero.
-template <typename T>
-void write_out(T* out, T value) {
-  const std::uint32_t size = out->struct_size;
-  value.struct_size = size;
-  std::memset(static_cast<void*>(out), 0, size);
-  std::memcpy(static_cast<void*>(out), &value, sizeof(T));
-}
-
-template <typename T>
-void clear_out(T* out) noexcept {
-  if (!out || out->struct_size < sizeof(T) || out->struct_size > kLargestStruct) return;
-  write_out(out, T{});
-}
+namespace {
 
 LoadedPtr load(std::string_view text) {
   auto loaded = std::make_shared<Loaded>();
@@ -153,12 +70,6 @@ void hand_over(const Refused& refused, const flagos_tile_module_desc_t& desc) {
                                        diagnostic.file_line, diagnostic.file.c_str(), diagnostic.reason.c_str()};
     desc.on_diagnostic(desc.context, &out);
   }
-}
-
-const Kernel& kernel_of(const Loaded& loaded, std::uint32_t kernel) {
-  if (kernel >= loaded.module.kernels.size())
-    throw_error(FLAGOS_STATUS_NOT_FOUND, "kernel {} of {}", kernel, loaded.module.kernels.size());
-  return loaded.module.kernels[kernel];
 }
 
 flagos_tile_argument_info_t describe(const Loaded& loaded, std::uint32_t kernel, std::uint32_t index) {
@@ -232,7 +143,7 @@ flagos_status_t flagos_tile_module_create(const flagos_tile_module_desc_t* desc,
     check_desc(desc, "flagos_tile_module_desc_t");
     demand(desc->text, "desc->text");
     try {
-      *out_module = handles().add(load({desc->text, desc->size_bytes}));
+      *out_module = modules().add<flagos_tile_module_t>(load({desc->text, desc->size_bytes}));
     } catch (const Refused& refused) {
       hand_over(refused, *desc);
       throw;
@@ -242,7 +153,7 @@ flagos_status_t flagos_tile_module_create(const flagos_tile_module_desc_t* desc,
 
 flagos_status_t flagos_tile_module_destroy(flagos_tile_module_t* module) {
   return entry([&] {
-    if (module) handles().remove(module);
+    if (module) modules().remove(module);
   });
 }
 
@@ -251,7 +162,7 @@ flagos_status_t flagos_tile_module_get_text(flagos_tile_module_t* module, uint64
   if (out_text) *out_text = nullptr;
   if (out_size_bytes) *out_size_bytes = 0;
   return entry([&] {
-    const LoadedPtr loaded = handles().find(module);
+    const LoadedPtr loaded = modules().find(module);
     demand(out_text, "out_text");
     if ((flags & ~uint64_t{FLAGOS_TILE_TEXT_FLAG_LOCATIONS}) != 0)
       flagos::throw_error(FLAGOS_STATUS_UNSUPPORTED, "flags are {:#x}; only LOCATIONS (1) is known", flags);
@@ -264,7 +175,7 @@ flagos_status_t flagos_tile_module_get_text(flagos_tile_module_t* module, uint64
 flagos_status_t flagos_tile_module_get_hash(flagos_tile_module_t* module, uint8_t* out_hash) {
   if (out_hash) std::memset(out_hash, 0, 32);
   return entry([&] {
-    const LoadedPtr loaded = handles().find(module);
+    const LoadedPtr loaded = modules().find(module);
     demand(out_hash, "out_hash");
     std::copy(loaded->digest.begin(), loaded->digest.end(), out_hash);
   });
@@ -273,7 +184,7 @@ flagos_status_t flagos_tile_module_get_hash(flagos_tile_module_t* module, uint8_
 flagos_status_t flagos_tile_module_get_kernel_count(flagos_tile_module_t* module, uint32_t* out_count) {
   if (out_count) *out_count = 0;
   return entry([&] {
-    const LoadedPtr loaded = handles().find(module);
+    const LoadedPtr loaded = modules().find(module);
     demand(out_count, "out_count");
     *out_count = static_cast<uint32_t>(loaded->module.kernels.size());
   });
@@ -282,7 +193,7 @@ flagos_status_t flagos_tile_module_get_kernel_count(flagos_tile_module_t* module
 flagos_status_t flagos_tile_module_find_kernel(flagos_tile_module_t* module, const char* name, uint32_t* out_kernel) {
   if (out_kernel) *out_kernel = 0;
   return entry([&] {
-    const LoadedPtr loaded = handles().find(module);
+    const LoadedPtr loaded = modules().find(module);
     demand(name, "name");
     demand(out_kernel, "out_kernel");
     const auto& kernels = loaded->module.kernels;
@@ -296,7 +207,7 @@ flagos_status_t flagos_tile_module_get_kernel_info(flagos_tile_module_t* module,
                                                    flagos_tile_kernel_info_t* out_info) {
   clear_out(out_info);
   return entry([&] {
-    const LoadedPtr loaded = handles().find(module);
+    const LoadedPtr loaded = modules().find(module);
     demand(out_info, "out_info");
     check_size(*out_info, "flagos_tile_kernel_info_t");
     const Kernel& of = kernel_of(*loaded, kernel);
@@ -309,7 +220,7 @@ flagos_status_t flagos_tile_module_get_argument_info(flagos_tile_module_t* modul
                                                      flagos_tile_argument_info_t* out_info) {
   clear_out(out_info);
   return entry([&] {
-    const LoadedPtr loaded = handles().find(module);
+    const LoadedPtr loaded = modules().find(module);
     demand(out_info, "out_info");
     check_size(*out_info, "flagos_tile_argument_info_t");
     write_out(out_info, describe(*loaded, kernel, argument));
@@ -318,7 +229,7 @@ flagos_status_t flagos_tile_module_get_argument_info(flagos_tile_module_t* modul
 
 flagos_status_t flagos_tile_module_interpret(flagos_tile_module_t* module, const flagos_tile_interpret_desc_t* desc) {
   return entry([&] {
-    const LoadedPtr loaded = handles().find(module);
+    const LoadedPtr loaded = modules().find(module);
     check_desc(desc, "flagos_tile_interpret_desc_t");
     run(*loaded, *desc);
   });

@@ -36,7 +36,7 @@ struct Tables {
   struct {
     bool synchronize, query_status, recover, copy_2d, update, host_register, prefetch, launch_host, write_value,
         wait_value, reset;
-    bool kernel_names, global, log, binary, compile, occupancy, suggest_block, prepare;
+    bool kernel_names, global, log, binary, compile, compiler, occupancy, suggest_block, prepare;
     bool memory_pool, timeline, graph, profiling, topology;
     bool copy_peer, export_memory, native_objects;
   } has;

@@ -113,6 +113,7 @@ void complete_module(flagos_module_table_t& table, Tables& tables) {
   tables.has.log = optional(table.get_log);
   tables.has.binary = optional(table.get_binary);
   tables.has.compile = all_or_none("module.compile and free_compiled", table.compile, table.free_compiled);
+  tables.has.compiler = optional(table.get_compiler);
 }
 
 void complete_kernel(flagos_kernel_table_t& table, Tables& tables) {

@@ -95,5 +95,7 @@ flagos_status_t module_get_binary(flagos_plugin_module_t* module, const void** o
 flagos_status_t module_compile(flagos_plugin_device_t* device, const flagos_module_desc_t* desc,
                                flagos_compiled_t* out_compiled) noexcept;
 void module_free_compiled(flagos_plugin_device_t* device, flagos_compiled_t* compiled) noexcept;
+flagos_status_t module_get_compiler(flagos_plugin_device_t* device, const char* format,
+                                    const char** out_identity) noexcept;
 
 }  // namespace flagos::cpu

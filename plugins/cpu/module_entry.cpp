@@ -176,4 +176,14 @@ void module_free_compiled(flagos_plugin_device_t*, flagos_compiled_t* compiled) 
   ::operator delete(const_cast<char*>(compiled->log));
 }
 
+flagos_status_t module_get_compiler(flagos_plugin_device_t* device, const char* format,
+                                    const char** out_identity) noexcept {
+  Device& self = from_c(device);
+  return entry(self.host(), [&] {
+    *out_identity = "";
+    if (std::strcmp(format, source_format) == 0)
+      *out_identity = self.instance().compiler().identity().c_str();
+  });
+}
+
 }  // namespace flagos::cpu

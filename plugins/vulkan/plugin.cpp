@@ -75,7 +75,8 @@ constexpr flagos_module_table_t module_table = {.struct_size = sizeof(flagos_mod
                                                 .get_log = module_get_log,
                                                 .get_binary = module_get_binary,
                                                 .compile = module_compile,
-                                                .free_compiled = module_free_compiled};
+                                                .free_compiled = module_free_compiled,
+                                                .get_compiler = nullptr};
 
 constexpr flagos_kernel_table_t kernel_table = {.struct_size = sizeof(flagos_kernel_table_t),
                                                 .group_version = 1,

@@ -1,0 +1,10 @@
+# Writes OUTPUT: FLAGOS_LOWERING_DIGEST, a number that changes with any of FILES, the sources that decide what is printed.
+set(text "")
+foreach(file IN LISTS FILES)
+  file(SHA256 ${file} digest)
+  get_filename_component(name ${file} NAME)
+  string(APPEND text "${name} ${digest}\n")
+endforeach()
+string(SHA256 digest "${text}")
+string(SUBSTRING ${digest} 0 16 digest)
+file(WRITE ${OUTPUT} "#define FLAGOS_LOWERING_DIGEST UINT64_C(0x${digest})\n")
