@@ -71,6 +71,7 @@ void Interpreter::run_block(const Block& block) {
     if (launch_.step_limit != 0 && ++steps_ > launch_.step_limit)
       fail(op, fmt::format("more than {} operations were run", launch_.step_limit));
     run_op(op);
+    if (launch_.adjust) launch_.adjust(*this, op);
   }
 }
 

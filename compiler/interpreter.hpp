@@ -23,11 +23,15 @@ struct Report {
   const Op* op;
 };
 
+class Interpreter;
+
 struct Launch {
   std::array<std::uint32_t, 3> grid{1, 1, 1};
   std::span<const ArgumentValue> arguments;
   std::uint64_t step_limit = 0;  // operations of all programs together; 0: none
   std::function<void(const Report&)> report;
+  // Called behind each operation; may change its results. For tests of what small errors do.
+  std::function<void(Interpreter&, const Op&)> adjust;
 };
 
 // Throws Error: EXECUTION_FAILED where an assertion fails, memory ends or the steps run out.

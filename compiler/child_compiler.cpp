@@ -1,0 +1,120 @@
+#include "compiler/child_compiler.hpp"
+
+#include <dlfcn.h>
+#include <flagos_cpu_kernel.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "base/error.hpp"
+
+namespace flagos::compiler::test {
+namespace {
+
+std::string compiler() {
+  const char* given = std::getenv("FLAGOS_TEST_CXX");
+  if (given != nullptr) return given;
+  for (const char* name : {"g++", "clang++"})
+    if (std::system(fmt::format("command -v {} >/dev/null 2>&1", name).c_str()) == 0) return name;
+  return "";
+}
+
+std::string read(const std::filesystem::path& path) {
+  std::ifstream in(path);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+std::vector<std::byte> pack(const Kernel& kernel, const std::vector<ArgumentValue>& arguments) {
+  std::vector<std::byte> packed;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const Type& type = kernel.values[i];
+    const std::size_t bytes = type.kind == Type::Kind::pointer ? 8 : static_cast<std::size_t>(info(type.dtype).bytes);
+    packed.resize((packed.size() + bytes - 1) / bytes * bytes + bytes);
+    std::memcpy(packed.data() + packed.size() - bytes, &arguments[i].bits, bytes);
+  }
+  packed.resize((packed.size() + 7) / 8 * 8 + 8);
+  return packed;
+}
+
+}  // namespace
+
+bool has_child_compiler() { return !compiler().empty(); }
+
+std::string host_target() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"))
+    return "gnu-c++;isa=x86-64-v4";
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "gnu-c++;isa=x86-64-v3";
+#endif
+  return "gnu-c++";
+}
+
+ChildLibrary::ChildLibrary(const Lowered& lowered, const std::vector<std::string>& extra) {
+  static int count = 0;
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / fmt::format("flagos_tile_{}_{}", getpid(), count++);
+  std::filesystem::create_directories(folder);
+  const std::string source = folder / "kernels.cpp", library = folder / "kernels.so", log = folder / "log";
+  std::ofstream(source) << lowered.source;
+  std::string command = compiler();
+  for (const auto* options : {&lowered.options, &extra})
+    for (const std::string& option : *options) command += " " + option;
+  command += fmt::format(" {} -o {} > {} 2>&1", source, library, log);
+  const int status = std::system(command.c_str());
+  const std::string text = read(log);
+  if (status == 0) handle_ = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+  const char* problem = handle_ == nullptr ? dlerror() : nullptr;
+  if (std::getenv("FLAGOS_TEST_KEEP") == nullptr) std::filesystem::remove_all(folder);
+  if (handle_ == nullptr)
+    throw Error(FLAGOS_STATUS_INTERNAL, fmt::format("{}\n{}\n{}", command, text, problem != nullptr ? problem : ""));
+}
+
+ChildLibrary::~ChildLibrary() {
+  if (handle_ != nullptr) dlclose(handle_);
+}
+
+void* ChildLibrary::find(const std::string& symbol) const { return dlsym(handle_, symbol.c_str()); }
+
+std::string ChildLibrary::run(std::string_view kernel, std::array<std::uint32_t, 3> grid, const Module& module,
+                              const std::vector<ArgumentValue>& arguments) const {
+  const auto* descriptor =
+      static_cast<const flagos_cpu_kernel_t*>(find(fmt::format("{}{}", FLAGOS_CPU_KERNEL_SYMBOL_PREFIX, kernel)));
+  if (descriptor == nullptr) return fmt::format("there is no kernel '{}'", kernel);
+  std::vector<std::byte> packed;
+  for (const Kernel& candidate : module.kernels)
+    if (candidate.name == kernel) packed = pack(candidate, arguments);
+  std::string failure;
+  flagos_cpu_block_t block{};
+  block.struct_size = sizeof block;
+  for (std::size_t i = 0; i < 3; ++i) {
+    block.grid[i] = grid[i];
+    block.block[i] = 1;
+  }
+  block.shared_bytes = descriptor->static_shared_bytes;
+  void* scratch = nullptr;
+  if (block.shared_bytes != 0) scratch = std::aligned_alloc(64, (std::size_t{block.shared_bytes} + 63) / 64 * 64);
+  // What a program reads before it writes is seen.
+  if (scratch != nullptr) std::memset(scratch, 0xAB, block.shared_bytes);
+  block.shared = scratch;
+  block.context = &failure;
+  block.fail = [](const flagos_cpu_block_t* failing, flagos_status_t, const char* text) {
+    *static_cast<std::string*>(failing->context) = text;
+  };
+  for (std::uint32_t z = 0; z < grid[2]; ++z)
+    for (std::uint32_t y = 0; y < grid[1]; ++y)
+      for (std::uint32_t x = 0; x < grid[0] && failure.empty(); ++x) {
+        block.block_index[0] = x;
+        block.block_index[1] = y;
+        block.block_index[2] = z;
+        descriptor->function(&block, packed.data());
+      }
+  std::free(scratch);
+  return failure;
+}
+
+}  // namespace flagos::compiler::test

@@ -1,0 +1,172 @@
+// Operations that are a loop nest of their own: a function of the prelude, or a fold with the author's region.
+#include <algorithm>
+
+#include "compiler/print_gnu_cxx.hpp"
+#include "compiler/serial_emit.hpp"
+
+namespace flagos::compiler::serial {
+namespace {
+
+using gnu_cxx::memory_type;
+
+struct Axis {
+  std::int64_t outer = 1, extent = 1, inner = 1;
+  Axis(const Type& type, std::size_t axis) {
+    for (std::size_t i = 0; i < type.rank; ++i) (i < axis ? outer : i == axis ? extent : inner) *= type.dims[i];
+  }
+  std::string text() const { return fmt::format("{}, {}, {}", outer, extent, inner); }
+};
+
+}  // namespace
+
+void Emitter::emit_call(const Op& op) {
+  const auto axis = static_cast<std::size_t>(op.integer("axis"));
+  const Type& first = type(op.operands[0]);
+  if (!op.regions.empty()) return emit_fold_with_region(op);
+  const bool product = op.code == OpCode::dot || op.code == OpCode::dot_scaled;
+  std::vector<std::string> results;
+  for (const ValueId result : op.results) {
+    if (product) break;
+    if (type(result).is_tile()) {
+      results.push_back(declare_buffer(result));
+    } else {  // a place of one element, and then the value
+      results.push_back(fresh("v"));
+      out_.line("{} {}[1];", memory_type(type(result).dtype), results.back());
+    }
+  }
+  const std::string in = buffer(op.operands[0]);
+  switch (op.code) {
+    case OpCode::join:
+      out_.line("join({}, {}, {}, {});", in, buffer(op.operands[1]), results[0], first.elements());
+      break;
+    case OpCode::histogram:
+      out_.line("histogram({}, {}, {}, {}, {});", in, op.operands.size() > 1 ? buffer(op.operands[1]) : "(const i1*)0",
+                first.elements(), results[0], type(op.results[0]).elements());
+      break;
+    case OpCode::argreduce:
+      out_.line("argreduce<{}>({}, {}, {}, {});", op.word("op") == "min", in, results[0], results[1],
+                Axis(first, axis).text());
+      break;
+    case OpCode::scan: {
+      const DType held = gnu_cxx::lane_dtype(first.dtype);
+      out_.line("scan<{}>({}, {}, {}, [](auto x, auto y) {{ return {}; }});", op.has("reverse"), in, results[0],
+                Axis(first, axis).text(), gnu_cxx::combine(op.word("op"), op.word("nan"), held, "x", "y"));
+      break;
+    }
+    case OpCode::sort: {
+      const Axis along(first, axis);
+      const std::string key = info(first.dtype).bits == 64 ? "u64" : "u32";
+      const std::string keys = fresh("k"), order = fresh("o"), spare = fresh("o");
+      const std::size_t mark = arena_.mark();
+      out_.open("{");
+      declare(keys, key, along.extent, key == "u64" ? 8 : 4);
+      declare(order, "u32", along.extent, 4);
+      declare(spare, "u32", along.extent, 4);
+      out_.open(fmt::format("for (i64 o = 0; o < {}; ++o) for (i64 n = 0; n < {}; ++n) {{", along.outer, along.inner));
+      out_.line("const i64 at = o * {} + n;", along.extent * along.inner);
+      out_.line("const u32* const order = sort<{}>({} + at, {}, {}, {}, {}, {});", op.has("desc"), in, along.extent,
+                along.inner, keys, order, spare);
+      for (std::size_t i = 0; i < results.size(); ++i)
+        out_.line("for (i64 k = 0; k < {0}; ++k) {1}[at + k * {2}] = {3}[at + order[k] * (i64){2}];", along.extent,
+                  results[i], along.inner, buffer(op.operands[i]));
+      out_.close();
+      out_.close();
+      arena_.release(mark);
+      break;
+    }
+    case OpCode::dot:
+    case OpCode::dot_scaled:
+      return emit_product(op);
+    default:
+      refuse(op, "the serial schedule does not know it");
+  }
+  for (std::size_t i = 0; i < op.results.size(); ++i) {
+    if (type(op.results[i]).is_tile()) continue;
+    names_[op.results[i]] = fmt::format("s{}", op.results[i]);
+    out_.line("const {} s{} = get({});", gnu_cxx::lane_type(type(op.results[i]).dtype), op.results[i], results[i]);
+  }
+}
+
+// c += a b, where c is: in the place of the old sum if nothing else reads that, else in a place of its own.
+void Emitter::emit_product(const Op& op) {
+  has_dot_ = true;
+  const ValueId sum = op.operands.back(), result = op.results[0];
+  const bool free = plan_.uses(sum) == 1 && plan_.block_of(sum) == plan_.block_of(result);
+  if (free && buffers_[result].empty()) buffers_[result] = buffer(sum);
+  const std::string c = declare_buffer(result);
+  if (c != buffer(sum)) emit_copy(sum, c);
+  const Type& a = type(op.operands[0]);
+  const Type& to = type(result);
+  const std::int64_t batch = a.rank == 3 ? a.dims[0] : 1;
+  const std::int64_t m = to.dims[to.rank - 2U], n = to.dims[to.rank - 1U], k = a.dims[a.rank - 1U];
+  if (op.code == OpCode::dot) {
+    out_.line("dot({}, {}, {}, {}, {}, {}, {});", buffer(op.operands[0]), buffer(op.operands[1]), c, batch, m, n, k);
+  } else {
+    out_.line("dot_scaled({}, {}, {}, {}, {}, {}, {}, {}, {});", buffer(op.operands[0]), buffer(op.operands[1]),
+              buffer(op.operands[2]), buffer(op.operands[3]), c, m, n, k, op.integer("block"));
+  }
+}
+
+// Reduce and scan of tuples: one after the other, the region written out in the loop.
+void Emitter::emit_fold_with_region(const Op& op) {
+  const Axis along(type(op.operands[0]), static_cast<std::size_t>(op.integer("axis")));
+  const Block& body = op.regions[0];
+  const std::size_t count = op.operands.size();
+  const bool reduces = op.code == OpCode::reduce;
+  std::vector<std::string> results;
+  for (const ValueId result : op.results) {
+    if (type(result).is_tile()) {
+      results.push_back(declare_buffer(result));
+    } else {
+      names_[result] = fmt::format("s{}", result);
+      out_.line("{} s{};", gnu_cxx::lane_type(type(result).dtype), result);
+      results.push_back("");
+    }
+  }
+  const bool reverse = op.has("reverse");
+  out_.open(fmt::format("for (i64 o = 0; o < {}; ++o) for (i64 n = 0; n < {}; ++n) {{", along.outer, along.inner));
+  const std::string at = fmt::format("(o * {} + {}) * {} + n", along.extent,
+                                     reverse ? fmt::format("({} - k)", along.extent - 1) : "k", along.inner);
+  std::vector<std::string> running;
+  for (std::size_t i = 0; i < count; ++i) {
+    running.push_back(fresh("f"));
+    names_[body.arguments[i]] = running[i];
+    names_[body.arguments[count + i]] = fresh("f");
+    out_.line("{} {};", gnu_cxx::lane_type(type(op.operands[i]).dtype), running[i]);
+  }
+  out_.open(fmt::format("for (i64 k = 0; k < {}; ++k) {{", along.extent));
+  out_.line("const i64 at = {};", at);
+  for (std::size_t i = 0; i < count; ++i)
+    out_.line("const {} {} = get({} + at);", gnu_cxx::lane_type(type(op.operands[i]).dtype),
+              names_[body.arguments[count + i]], buffer(op.operands[i]));
+  out_.open("if (k == 0) {");
+  for (std::size_t i = 0; i < count; ++i) out_.line("{} = {};", running[i], names_[body.arguments[count + i]]);
+  out_.close("} else {");
+  out_.set_depth(out_.depth() + 1);
+  const std::size_t mark = arena_.mark();
+  const auto outer_ready = std::move(ready_);
+  emit_block(body);
+  ready_ = outer_ready;
+  arena_.release(mark);
+  std::vector<std::string> next;
+  for (std::size_t i = 0; i < count; ++i) {
+    next.push_back(fresh("t"));
+    out_.line("const {} {} = {};", gnu_cxx::lane_type(type(op.operands[i]).dtype), next[i],
+              names_[body.ops.back().operands[i]]);
+  }
+  for (std::size_t i = 0; i < count; ++i) out_.line("{} = {};", running[i], next[i]);
+  out_.close();
+  if (!reduces)
+    for (std::size_t i = 0; i < count; ++i) out_.line("put({} + at, {});", results[i], running[i]);
+  out_.close();
+  for (std::size_t i = 0; reduces && i < count; ++i) {
+    if (results[i].empty()) {
+      out_.line("s{} = {};", op.results[i], running[i]);
+    } else {
+      out_.line("put({} + o * {} + n, {});", results[i], along.inner, running[i]);
+    }
+  }
+  out_.close();
+}
+
+}  // namespace flagos::compiler::serial

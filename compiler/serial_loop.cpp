@@ -1,0 +1,526 @@
+// One loop nest over a tile: everything elementwise that has this space and level, in vectors along the last axis. The
+// inside of each row has no checks; what is left, or lies at an edge of a view, follows lane by lane.
+#include <algorithm>
+#include <functional>
+#include <set>
+
+#include "compiler/print_gnu_cxx.hpp"
+#include "compiler/serial_emit.hpp"
+
+namespace flagos::compiler::serial {
+namespace {
+
+using gnu_cxx::memory_type;
+
+std::string key_of(ValueId value, const IndexMap& map) {
+  std::string key = fmt::format("{}", value);
+  for (const Index& index : map) key += fmt::format(",{}:{}:{}", index.variable, index.coefficient, index.offset);
+  return key;
+}
+
+class Loop {
+ public:
+  Loop(Emitter& emitter, const Space& space, std::vector<const Op*> ops)
+      : emitter_(emitter), space_(space), ops_(std::move(ops)) {
+    lanes_ = emitter.lanes_of(ops_, space);
+  }
+  void emit();
+  void emit_copy(ValueId value, const std::string& target);
+
+ private:
+  // A block of a view in the loop: where lane 0 of row 0 is, and which lanes are inside.
+  struct Access {
+    std::string pointer, range, step;  // step: "" where lanes are neighbours
+  };
+
+  int last() const { return static_cast<int>(space_.size()) - 1; }
+  std::int64_t extent() const { return space_.back(); }
+  // Whether lanes differ. A tile of one element is one lane.
+  bool varies(const IndexMap& map) const {
+    return extent() == 1 || std::any_of(map.begin(), map.end(), [&](const Index& i) { return i.variable == last(); });
+  }
+  std::string variable(int i) const { return fmt::format("i{}", i); }
+  std::string fresh(std::string_view prefix) { return emitter_.fresh(prefix); }
+  Plan& plan() { return emitter_.plan(); }
+  const Type& type(ValueId value) const { return emitter_.type(value); }
+
+  void run(const std::function<void()>& body);
+  std::string evaluate(ValueId value, const IndexMap& map);      // as a vector
+  std::string evaluate_one(ValueId value, const IndexMap& map);  // as a scalar: it is one for the whole row
+  std::string compute(ValueId value, const IndexMap& map, bool one);
+  std::string compute_load(const Op& op, const IndexMap& map, bool one);
+  std::string compute_range(const Op& op, const IndexMap& map, bool one);
+  std::string read_buffer(ValueId value, const IndexMap& map, const Type& shape, bool one);
+  std::string remember(std::string key, bool one, const std::string& expression);
+  std::string offset_in_rows(const IndexMap& map, const Type& shape, std::int64_t& step);
+  const Access& access(const Op& op, const IndexMap& map, bool one);
+  std::string spread(DType dtype, const std::string& one);
+
+  void emit_op(const Op& op);
+  void emit_store(const Op& op);
+  void emit_reduce(const Op& op);
+  void emit_indexed(const Op& op);
+  void emit_philox(const Op& op);
+  void keep(ValueId value, const std::string& lanes);
+  void put_to_buffer(const std::string& buffer, const Type& shape, const std::string& lanes);
+  std::string high() const { return edge_ ? "k" : fmt::format("{}", lanes_); }
+
+  Emitter& emitter_;
+  const Space& space_;
+  std::vector<const Op*> ops_;
+  int lanes_ = 0;
+  bool edge_ = false;
+  bool has_edge_ = false;  // a view is touched: where its rows end is known only then
+  Writer before_, before_rows_, body_, after_, after_rows_;
+  std::map<std::string, std::string> row_names_;   // of what is one for a row
+  std::map<std::string, std::string> lane_names_;  // of vectors
+  std::map<std::string, Access> accesses_;
+  std::set<const Op*> begun_;
+};
+
+// The nest: rows, the inside of a row, its rest.
+void Loop::run(const std::function<void()>& body) {
+  Writer& out = emitter_.out();
+  body();
+  const std::string inside = body_.take();
+  lane_names_.clear();
+  edge_ = true;
+  body();
+  const std::string rest = body_.take();
+  const std::int64_t whole = extent() / lanes_ * lanes_;
+  out.append(before_rows_.text());
+  out.open("{");
+  for (int i = 0; i < last(); ++i)
+    out.open(fmt::format("for (i64 {0} = 0; {0} < {1}; ++{0}) {{", variable(i), space_[i]));
+  out.line("i64 limit = {};", whole);
+  out.append(before_.text());
+  for (const auto& [key, found] : accesses_)
+    if (!found.range.empty()) out.line("limit = inside(limit, {}, {});", found.range, lanes_);
+  const std::string i = variable(last());
+  out.line("i64 {} = 0;", i);
+  if (whole != 0) {
+    out.open(fmt::format("for (; {0} < limit; {0} += {1}) {{", i, lanes_));
+    out.append(inside);
+    out.close();
+  }
+  if (has_edge_ || whole != extent()) {
+    out.open(fmt::format("for (; {0} < {1}; {0} += {2}) {{", i, extent(), lanes_));
+    out.line("const i64 k = {} - {} < {} ? {} - {} : {};", extent(), i, lanes_, extent(), i, lanes_);
+    out.append(rest);
+    out.close();
+  }
+  out.append(after_.text());
+  for (int n = 0; n < last(); ++n) out.close();
+  out.append(after_rows_.text());
+  out.close();
+}
+
+void Loop::emit() {
+  for (Writer* writer : {&before_, &before_rows_, &body_, &after_, &after_rows_})
+    writer->set_depth(emitter_.out().depth() + 2);
+  before_rows_.set_depth(emitter_.out().depth());
+  for (const Op* op : ops_)
+    for (const ValueId result : op->results)
+      if (type(result).is_tile() && plan().needs_buffer(result)) emitter_.declare_buffer(result);
+  run([&] {
+    for (const Op* op : ops_) emit_op(*op);
+  });
+}
+
+void Loop::emit_copy(ValueId value, const std::string& target) {
+  for (Writer* writer : {&before_, &body_}) writer->set_depth(emitter_.out().depth() + 2);
+  run([&] { put_to_buffer(target, type(value), evaluate(value, identity_map(type(value)))); });
+}
+
+// ---- values -----------------------------------------------------------------------------------
+
+std::string Loop::remember(std::string key, bool one, const std::string& expression) {
+  const std::string name = fresh("x");
+  (one ? before_ : body_).line("const auto {} = {};", name, expression);
+  (one ? row_names_ : lane_names_)[std::move(key)] = name;
+  return name;
+}
+
+std::string Loop::spread(DType dtype, const std::string& one) {
+  const std::string key = "all " + one;
+  if (const auto found = row_names_.find(key); found != row_names_.end()) return found->second;
+  return remember(key, true, fmt::format("all<{}>(({}){})", lanes_, gnu_cxx::lane_type(dtype), one));
+}
+
+std::string Loop::evaluate(ValueId value, const IndexMap& map) {
+  if (!type(value).is_tile()) return spread(type(value).dtype, emitter_.name(value));
+  if (!varies(map)) return spread(type(value).dtype, evaluate_one(value, map));
+  const std::string key = key_of(value, map);
+  if (const auto found = lane_names_.find(key); found != lane_names_.end()) return found->second;
+  if (!plan().is_virtual(value)) return remember(key, false, read_buffer(value, map, type(value), false));
+  return remember(key, false, compute(value, map, false));
+}
+
+std::string Loop::evaluate_one(ValueId value, const IndexMap& map) {
+  if (!type(value).is_tile()) return emitter_.name(value);
+  const std::string key = key_of(value, map);
+  if (const auto found = row_names_.find(key); found != row_names_.end()) return found->second;
+  if (!plan().is_virtual(value)) return remember(key, true, read_buffer(value, map, type(value), true));
+  return remember(key, true, compute(value, map, true));
+}
+
+// An expression for a value that has no place, or is about to get one.
+std::string Loop::compute(ValueId value, const IndexMap& map, bool one) {
+  const Op& op = *plan().definition(value);
+  const auto operand = [&](std::size_t k) {
+    IndexMap mapped = plan().map_operand(op, k, map);
+    if (op.code == OpCode::split) mapped.push_back({-1, 0, op.results[0] == value ? 0 : 1});
+    return one ? evaluate_one(op.operands[k], mapped) : evaluate(op.operands[k], mapped);
+  };
+  switch (op.code) {
+    case OpCode::const_: {
+      const std::string text = gnu_cxx::literal(type(value).dtype, static_cast<std::uint64_t>(op.integer("value")));
+      return one ? text : spread(type(value).dtype, text);
+    }
+    case OpCode::range:
+      return compute_range(op, map, one);
+    case OpCode::load:
+      return compute_load(op, map, one);
+    case OpCode::reshape:
+      if (!keeps_space(type(op.operands[0]), type(value))) return read_buffer(op.operands[0], map, type(value), one);
+      return operand(0);
+    case OpCode::full:
+    case OpCode::expand:
+    case OpCode::broadcast:
+    case OpCode::trans:
+    case OpCode::split:
+    case OpCode::slice:
+    case OpCode::flip:
+    case OpCode::reduce:
+      return operand(0);
+    default:
+      break;
+  }
+  std::vector<std::string> operands;
+  for (std::size_t k = 0; k < op.operands.size(); ++k) operands.push_back(operand(k));
+  return gnu_cxx::elementwise(op, type(op.operands[0]).dtype, type(value).dtype, operands);
+}
+
+std::string Loop::compute_range(const Op& op, const IndexMap& map, bool one) {
+  const DType dtype = type(op.results[0]).dtype;
+  const std::string item = memory_type(dtype);
+  const Index& index = map[0];
+  std::string first = gnu_cxx::integer(op.integer("start") + index.offset);
+  if (index.variable >= 0) first += fmt::format(" + {} * {}", index.coefficient, variable(index.variable));
+  if (one) return fmt::format("({})({})", item, first);
+  const std::string key = fmt::format("iota {} {}", item, index.coefficient);
+  auto found = row_names_.find(key);
+  std::string steps;
+  if (found != row_names_.end()) {
+    steps = found->second;
+  } else {
+    steps = remember(
+        key, true, fmt::format("mul(iota<{}, {}>(), all<{}>(({}){}))", item, lanes_, lanes_, item, index.coefficient));
+  }
+  return fmt::format("add(all<{}>(({})({})), {})", lanes_, item, first, steps);
+}
+
+// Where a place is read, but for the lanes: constant, and one term for each loop around; `step` is from lane to lane.
+std::string Loop::offset_in_rows(const IndexMap& map, const Type& shape, std::int64_t& step) {
+  std::int64_t stride = 1, constant = 0;
+  std::map<int, std::int64_t> terms;
+  for (std::size_t axis = shape.rank; axis-- > 0;) {
+    constant += map[axis].offset * stride;
+    if (map[axis].variable >= 0) terms[map[axis].variable] += map[axis].coefficient * stride;
+    stride *= shape.dims[axis];
+  }
+  step = terms.count(last()) != 0 ? terms[last()] : 0;
+  std::string text = fmt::format("{}", constant);
+  for (const auto& [which, factor] : terms)
+    if (which != last()) text += fmt::format(" + {} * {}", factor, variable(which));
+  return text;
+}
+
+std::string Loop::read_buffer(ValueId value, const IndexMap& map, const Type& shape, bool one) {
+  std::int64_t step = 0;
+  const std::string at = fmt::format("{} + {}", emitter_.buffer(value), offset_in_rows(map, shape, step));
+  if (one) return fmt::format("get({})", at);
+  const std::string i = variable(last());
+  if (step == 1) return fmt::format("load<{}>({} + {})", lanes_, at, i);
+  if (!edge_) return fmt::format("load_steps<{}>({} + {} * {}, {})", lanes_, at, step, i, step);
+  return fmt::format("load_steps_part<{}>({} + {} * {}, {}, 0, k, {}{{}})", lanes_, at, step, i, step,
+                     memory_type(type(value).dtype));
+}
+
+// ---- views ------------------------------------------------------------------------------------
+
+const Loop::Access& Loop::access(const Op& op, const IndexMap& map, bool one) {
+  std::string key = fmt::format("{} {}", one ? "one" : "row", op.operands[0]);
+  for (std::size_t axis = 0; axis < map.size(); ++axis)
+    key +=
+        fmt::format(" {},{}:{}:{}", op.operands[1 + axis], map[axis].variable, map[axis].coefficient, map[axis].offset);
+  if (!one) key += fmt::format(" {}", static_cast<int>(op.code) == static_cast<int>(OpCode::store));
+  if (const auto found = accesses_.find(key); found != accesses_.end()) return found->second;
+  const View& view = emitter_.view(op.operands[0]);
+  const std::string pointer = fresh("p"), range = fresh("r");
+  std::string inside = "true", offset, start = "0", step, count;
+  std::int64_t direction = 1;
+  for (std::size_t axis = 0; axis < map.size(); ++axis) {
+    const Index& index = map[axis];
+    std::string at = fmt::format("(i64){}", emitter_.name(op.operands[1 + axis]));
+    if (index.offset != 0) at += fmt::format(" + {}", index.offset);
+    if (index.variable == last()) {
+      direction = index.coefficient;
+      start = at;
+      count = view.extents[axis];
+      const bool unit = view.unit && axis + 1 == map.size() && direction == 1;
+      step = unit ? "" : fmt::format("{} * {}", direction, view.strides[axis]);
+    } else {
+      if (index.variable >= 0) at += fmt::format(" + {} * {}", index.coefficient, variable(index.variable));
+      inside += fmt::format(" && is_inside({}, {})", at, view.extents[axis]);
+    }
+    offset += fmt::format(" + ({}) * {}", at, view.strides[axis]);
+  }
+  Access made{pointer, "", step};
+  before_.line("const auto {} = {}{};", pointer, view.pointer, offset);
+  if (one) {
+    before_.line("const bool {} = {};", range, inside);
+    made.step = range;  // whether the one element is there
+  } else {
+    std::string lanes;
+    if (count.empty()) {  // a tile of one element
+      lanes = "Range{0, 1}";
+    } else if (direction == 1) {
+      lanes = fmt::format("range_of({}, {}, {})", start, count, extent());
+    } else {
+      lanes = fmt::format("reverse(range_of({} - {}, {}, {}), {})", start, extent() - 1, count, extent(), extent());
+    }
+    before_.line("const Range {} = {} ? {} : Range{{0, 0}};", range, inside, lanes);
+    made.range = range;
+    has_edge_ = true;
+  }
+  return accesses_[key] = made;
+}
+
+std::string Loop::compute_load(const Op& op, const IndexMap& map, bool one) {
+  const DType dtype = type(op.results[0]).dtype;
+  const std::string pad = gnu_cxx::memory_literal(dtype, static_cast<std::uint64_t>(op.integer("pad")));
+  const Access& from = access(op, map, one);
+  if (one)
+    return fmt::format("{} ? get({}) : {}", from.step, from.pointer,
+                       gnu_cxx::literal(dtype, static_cast<std::uint64_t>(op.integer("pad"))));
+  const std::string i = variable(last());
+  if (from.step.empty()) {
+    if (!edge_) return fmt::format("load<{}>({} + {})", lanes_, from.pointer, i);
+    return fmt::format("load_part<{0}>({1} + {2}, {3}.low - {2}, {3}.high - {2}, {4})", lanes_, from.pointer, i,
+                       from.range, pad);
+  }
+  if (!edge_) return fmt::format("load_steps<{0}>({1} + {2} * {3}, {2})", lanes_, from.pointer, from.step, i);
+  return fmt::format("load_steps_part<{0}>({1} + {2} * {3}, {2}, {4}.low - {3}, {4}.high - {3}, {5})", lanes_,
+                     from.pointer, from.step, i, from.range, pad);
+}
+
+void Loop::emit_store(const Op& op) {
+  const ValueId value = op.operands.back();
+  const std::string lanes = evaluate(value, identity_map(type(value)));
+  const Access& to = access(op, identity_map(type(value)), false);
+  const std::string i = variable(last());
+  if (!to.step.empty()) {
+    body_.line("store_steps_part({0} + {1} * {2}, {1}, {3}, {4}.low - {2}, {4}.high - {2});", to.pointer, to.step, i,
+               lanes, to.range);
+  } else if (edge_) {
+    body_.line("store_part({0} + {1}, {2}, {3}.low - {1}, {3}.high - {1});", to.pointer, i, lanes, to.range);
+  } else {
+    body_.line("store({} + {}, {});", to.pointer, i, lanes);
+  }
+}
+
+// ---- operations -------------------------------------------------------------------------------
+
+void Loop::put_to_buffer(const std::string& buffer, const Type& shape, const std::string& lanes) {
+  std::int64_t step = 0;
+  const std::string at =
+      fmt::format("{} + {} + {}", buffer, offset_in_rows(identity_map(shape), shape, step), variable(last()));
+  // Behind a place with one row there is room for the lanes that are too many.
+  if (edge_ && space_.size() > 1) {
+    body_.line("store_part({}, {}, 0, k);", at, lanes);
+  } else {
+    body_.line("store({}, {});", at, lanes);
+  }
+}
+
+// The result's lanes, for the rest of the loop, and for what comes later.
+void Loop::keep(ValueId value, const std::string& lanes) {
+  lane_names_[key_of(value, identity_map(type(value)))] = lanes;
+  if (!emitter_.buffer(value).empty()) put_to_buffer(emitter_.buffer(value), type(value), lanes);
+}
+
+void Loop::emit_op(const Op& op) {
+  body_.at(emitter_.module(), op);
+  switch (op.code) {
+    case OpCode::store:
+      return emit_store(op);
+    case OpCode::reduce:
+      return emit_reduce(op);
+    case OpCode::gather:
+    case OpCode::scatter:
+    case OpCode::atomic_rmw:
+    case OpCode::atomic_cas:
+      return emit_indexed(op);
+    case OpCode::philox:
+      return emit_philox(op);
+    default:
+      break;
+  }
+  for (const ValueId result : op.results) {
+    const std::string lanes = fresh("x");
+    const IndexMap map = identity_map(type(result));
+    std::string text = compute(result, map, false);
+    body_.line("const auto {} = {};", lanes, text);
+    keep(result, lanes);
+  }
+}
+
+void Loop::emit_reduce(const Op& op) {
+  const Type& from = type(op.operands[0]);
+  const ValueId result = op.results[0];
+  const auto axis = static_cast<std::size_t>(op.integer("axis"));
+  const std::string_view how = op.word("op");
+  const std::string_view nan = op.word("nan");
+  const DType dtype = from.dtype;
+  // Sums and products of small floats are held in f32, and rounded once.
+  const DType held = gnu_cxx::lane_dtype(dtype);
+  const std::string item = gnu_cxx::lane_type(held), neutral = gnu_cxx::identity(how, nan, held);
+  const bool rounds = held != dtype;
+  const auto rounded = [&](const std::string& x) {
+    return rounds ? fmt::format("cast<f32, {}, false, false>({})", memory_type(dtype), x) : x;
+  };
+  IndexMap map = identity_map(from);
+  std::string lanes = evaluate(op.operands[0], map);
+  const int variable_of_axis = map[axis].variable;
+  map.erase(map.begin() + static_cast<long>(axis));
+  const bool scalar = !type(result).is_tile();
+  const std::string sum = fmt::format("sum{}", result);
+  if (variable_of_axis == last() || (variable_of_axis < 0 && scalar)) {
+    if (edge_) {
+      const std::string kept = fresh("x");
+      body_.line("const auto {} = {}(first<{}>(k), {}, all<{}>({}));", kept, held == DType::i1 ? "choose" : "select",
+                 lanes_, lanes, lanes_, neutral);
+      lanes = kept;
+    }
+    body_.line("{} = {};", sum, gnu_cxx::combine(how, nan, held, sum, lanes));
+    if (!begun_.insert(&op).second) return;
+    before_.line("auto {} = all<{}>({});", sum, lanes_, neutral);
+    const std::string combined = gnu_cxx::combine(how, nan, held, "x", "y");
+    std::string whole = fmt::format("fold({}, [](auto x, auto y) {{ return {}; }})", sum, combined);
+    if (held == DType::i1) whole += " != 0";
+    whole = rounded(whole);
+    if (scalar) {
+      emitter_.set_name(result, fmt::format("s{}", result));
+      before_rows_.line("{} s{};", gnu_cxx::lane_type(dtype), result);
+      after_.line("s{} = {};", result, whole);
+    } else {
+      std::int64_t step = 0;
+      const std::string& place = emitter_.declare_buffer(result);
+      after_.line("put({} + {}, {});", place, offset_in_rows(map, type(result), step), whole);
+    }
+    return;
+  }
+  // Along a loop around: the sums of a row lie side by side, in a place of their own.
+  std::int64_t step = 0;
+  const std::string at = fmt::format("{} + {} + {}", sum, offset_in_rows(map, type(result), step), variable(last()));
+  const std::string next = gnu_cxx::combine(how, nan, held, fmt::format("load<{}>({})", lanes_, at), lanes);
+  body_.put(edge_ ? fmt::format("store_part({}, {}, 0, k);", at, next) : fmt::format("store({}, {});", at, next));
+  if (!begun_.insert(&op).second) return;
+  const std::string place_type = held == DType::i1 ? "i1" : item;
+  const std::string& target = emitter_.declare_buffer(result);
+  const std::int64_t count = type(result).elements();
+  if (rounds) {
+    emitter_.declare(sum, place_type, count, 4);
+  } else {
+    emitter_.out().line("{}* const {} = {};", place_type, sum, target);
+  }
+  before_rows_.line("fill({}, {}, {});", sum, count, neutral);
+  if (rounds) after_rows_.line("for (i64 j = 0; j < {0}; ++j) put({1} + j, {2}[j]);", count, target, sum);
+}
+
+// Element after element: what each lane's indices say.
+void Loop::emit_indexed(const Op& op) {
+  const View& view = emitter_.view(op.operands[0]);
+  const std::size_t rank = view.extents.size();
+  const DType dtype = type(op.operands[0]).dtype;
+  const std::string item = memory_type(dtype);
+  const std::size_t values = op.code == OpCode::gather ? 0 : op.code == OpCode::atomic_cas ? 2 : 1;
+  std::vector<std::string> lanes;
+  for (std::size_t k = 1; k < op.operands.size(); ++k)
+    lanes.push_back(evaluate(op.operands[k], identity_map(type(op.operands[k]))));
+  std::string inside = "true", offset = view.pointer;
+  if (lanes.size() > rank + values) inside = fmt::format("{}[j] != 0", lanes.back());
+  for (std::size_t axis = 0; axis < rank; ++axis) {
+    inside += fmt::format(" && is_inside({}[j], {})", lanes[axis], view.extents[axis]);
+    offset += fmt::format(" + (i64){}[j] * {}", lanes[axis], view.strides[axis]);
+  }
+  std::vector<std::string> parts;
+  for (std::size_t v = 0; v < values; ++v) {
+    parts.push_back(fresh("v"));
+    body_.line("{} {}[{}];", item, parts.back(), lanes_);
+    body_.line("store({}, {});", parts.back(), lanes[rank + v]);
+  }
+  const std::string result = fresh("v");
+  const bool gives = !op.results.empty();
+  const std::string pad = op.code == OpCode::gather
+                              ? gnu_cxx::memory_literal(dtype, static_cast<std::uint64_t>(op.integer("pad")))
+                              : item + "{}";
+  if (gives) body_.line("{} {}[{}];", item, result, lanes_);
+  body_.open(fmt::format("for (i64 j = 0; j < {}; ++j) {{", high()));
+  if (gives) body_.line("{}[j] = {};", result, pad);
+  body_.line("if (!({})) continue;", inside);
+  body_.line("{}* const p = {};", item, offset);
+  if (op.code == OpCode::gather) {
+    body_.line("{}[j] = *p;", result);
+  } else if (op.code == OpCode::scatter) {
+    body_.line("*p = {}[j];", parts[0]);
+  } else {
+    for (std::string& part : parts) part += "[j]";
+    body_.line("{}[j] = {};", result, emitter_.scalar_atomic(op, "p", parts));
+  }
+  body_.close();
+  if (!gives) return;
+  const std::string out = fresh("x");
+  body_.line("const auto {} = load<{}>({});", out, lanes_, result);
+  keep(op.results[0], out);
+}
+
+void Loop::emit_philox(const Op& op) {
+  std::vector<std::string> operands;
+  for (const ValueId operand : op.operands)
+    operands.push_back(fmt::format("to<u64>({})", evaluate(operand, identity_map(type(operand)))));
+  if (operands.size() < 3) operands.push_back(fmt::format("all<{}>((u64)0)", lanes_));
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < 4; ++i) names.push_back(fresh("x"));
+  body_.line("V<u32, {}> {};", lanes_, fmt::join(names, ", "));
+  body_.line("philox({}, {});", fmt::join(operands, ", "), fmt::join(names, ", "));
+  for (std::size_t i = 0; i < 4; ++i) keep(op.results[i], names[i]);
+}
+
+}  // namespace
+
+int Emitter::lanes_of(const std::vector<const Op*>& ops, const Space& space) const {
+  int bytes = 4;
+  const auto look = [&](ValueId value) {
+    if (type(value).is_data() && info(type(value).dtype).bytes == 8) bytes = 8;
+  };
+  for (const Op* op : ops) {
+    for (const ValueId value : op->operands) look(value);
+    for (const ValueId value : op->results) look(value);
+  }
+  int lanes = static_cast<int>(std::min(target_.vector_bits, 1024U)) / 8 / bytes;
+  while (lanes > 2 && lanes / 2 >= space.back()) lanes /= 2;
+  return std::max(lanes, 2);
+}
+
+void Emitter::emit_loop(const Space& space, const std::vector<const Op*>& ops) { Loop(*this, space, ops).emit(); }
+
+void Emitter::emit_copy(ValueId value, const std::string& target) {
+  const Space space = space_of(type(value));
+  Op copy;
+  copy.operands = {value};
+  Loop(*this, space, {&copy}).emit_copy(value, target);
+}
+
+}  // namespace flagos::compiler::serial
