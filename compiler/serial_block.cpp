@@ -105,22 +105,17 @@ void Emitter::emit_block(const Block& block) {
   emit_segment(segment);
 }
 
-// The first level at which the operand can be read by `op`, which runs over `space`.
-std::size_t Emitter::need(const Op& op, ValueId operand, const Space& space) {
+// The first level at which all that `op` reads is there, when it runs over `space`.
+std::size_t Emitter::need(const Op& op, const Space& space) const {
   std::size_t level = 0;
   const bool fused = plan_.work(op) == Work::fused;
-  const auto leaf = [&](ValueId value, const IndexMap& map, bool linear) {
+  plan_.visit_leaves(op, [&](ValueId value, const IndexMap& map, bool linear) {
     const auto found = ready_.find(value);
     if (found == ready_.end()) return;
     const bool here = fused && !linear && found->second.fused != nullptr && space_of(type(value)) == space &&
                       map == identity_map(type(value));
     level = std::max(level, here ? found->second.level - 1 : found->second.level);
-  };
-  if (type(operand).is_tile()) {
-    plan_.visit(operand, identity_map(type(operand)), leaf);
-  } else {
-    leaf(operand, {}, false);
-  }
+  });
   return level;
 }
 
@@ -132,8 +127,7 @@ void Emitter::emit_segment(const std::vector<const Op*>& ops) {
     const Op& op = *ops[i];
     const Work work = plan_.work(op);
     const Space space = work == Work::fused ? space_of(iteration_type(kernel_, op)) : Space();
-    std::size_t level = 0;
-    for (const ValueId operand : op.operands) level = std::max(level, need(op, operand, space));
+    std::size_t level = need(op, space);
     if (touches_memory(op)) {
       for (std::size_t k = 0; k < i; ++k) {
         const Op& before = *ops[k];
@@ -153,16 +147,13 @@ void Emitter::emit_segment(const std::vector<const Op*>& ops) {
   for (std::size_t i = 0; i < ops.size(); ++i) {
     if (plan_.work(*ops[i]) != Work::fused) continue;
     const Space space = space_of(iteration_type(kernel_, *ops[i]));
-    for (const ValueId operand : ops[i]->operands) {
-      if (!type(operand).is_tile()) continue;
-      plan_.visit(operand, identity_map(type(operand)), [&](ValueId value, const IndexMap& map, bool linear) {
-        const auto found = ready_.find(value);
-        if (found == ready_.end() || !type(value).is_tile()) return;
-        const bool here = !linear && found->second.fused != nullptr && found->second.level - 1 == levels[i] &&
-                          space_of(type(value)) == space && map == identity_map(type(value));
-        if (!here) plan_.demand_buffer(value);
-      });
-    }
+    plan_.visit_leaves(*ops[i], [&](ValueId value, const IndexMap& map, bool linear) {
+      const auto found = ready_.find(value);
+      if (found == ready_.end() || !type(value).is_tile()) return;
+      const bool here = !linear && found->second.fused != nullptr && found->second.level - 1 == levels[i] &&
+                        space_of(type(value)) == space && map == identity_map(type(value));
+      if (!here) plan_.demand_buffer(value);
+    });
   }
   for (std::size_t level = 0; level <= last; ++level) {
     for (std::size_t i = 0; i < ops.size(); ++i) {

@@ -118,7 +118,7 @@ class Emitter {
   std::map<ValueId, Ready>& ready() { return ready_; }
 
  private:
-  std::size_t need(const Op& op, ValueId operand, const Space& space);
+  std::size_t need(const Op& op, const Space& space) const;
   void emit_for(const Op& op);
   void emit_if(const Op& op);
   void emit_while(const Op& op);

@@ -209,14 +209,11 @@ void Plan::demand_across_segments(const Block& block) {
   for (const Op& op : block.ops) {
     for (const Block& region : op.regions) demand_across_segments(region);
     if (work(op) == Work::none) continue;
-    for (const ValueId operand : op.operands) {
-      if (!type(operand).is_tile()) continue;
-      visit(operand, identity_map(type(operand)), [&](ValueId leaf, const IndexMap&, bool) {
-        if (!type(leaf).is_tile()) return;
-        const Op* from = definitions_[leaf];
-        if (from == nullptr || segments_.at(from) != segments_.at(&op)) needs_buffer_[leaf] = true;
-      });
-    }
+    visit_leaves(op, [&](ValueId leaf, const IndexMap&, bool) {
+      if (!type(leaf).is_tile()) return;
+      const Op* from = definitions_[leaf];
+      if (from == nullptr || segments_.at(from) != segments_.at(&op)) needs_buffer_[leaf] = true;
+    });
   }
 }
 
@@ -267,20 +264,43 @@ IndexMap Plan::map_operand(const Op& op, std::size_t k, const IndexMap& map) con
 
 void Plan::visit(ValueId value, const IndexMap& map, const Leaf& leaf) const {
   if (!is_virtual(value)) return leaf(value, map, false);
-  const Op& op = *definitions_[value];
-  const bool split = op.code == OpCode::split;
-  if (split || (op.code == OpCode::reshape && !keeps_space(type(op.operands[0]), type(value)))) {
-    IndexMap whole = map;
-    if (split) whole.push_back({-1, 0, op.results[0] == value ? 0 : 1});
-    if (split) return visit(op.operands[0], whole, leaf);
+  visit_operands(*definitions_[value], value, map, leaf);
+}
+
+void Plan::visit_operands(const Op& op, ValueId result, const IndexMap& map, const Leaf& leaf) const {
+  if (op.code == OpCode::reshape && !keeps_space(type(op.operands[0]), type(result)))
     return leaf(op.operands[0], map, true);
-  }
   for (std::size_t k = 0; k < op.operands.size(); ++k) {
     const Type& from = type(op.operands[k]);
     if (from.is_tile()) {
-      visit(op.operands[k], map_operand(op, k, map), leaf);
+      IndexMap mapped = map_operand(op, k, map);
+      if (op.code == OpCode::split) mapped.push_back({-1, 0, op.results[0] == result ? 0 : 1});
+      visit(op.operands[k], mapped, leaf);
     } else if (from.is_scalar()) {
       leaf(op.operands[k], {}, false);
+    }
+  }
+}
+
+void Plan::visit_leaves(const Op& op, const Leaf& leaf) const {
+  switch (op.code) {
+    case OpCode::expand:
+    case OpCode::broadcast:
+    case OpCode::reshape:
+    case OpCode::trans:
+    case OpCode::split:
+    case OpCode::slice:
+    case OpCode::flip:
+      for (const ValueId result : op.results) visit_operands(op, result, identity_map(type(result)), leaf);
+      return;
+    default:
+      break;
+  }
+  for (const ValueId operand : op.operands) {
+    if (type(operand).is_tile()) {
+      visit(operand, identity_map(type(operand)), leaf);
+    } else {
+      leaf(operand, {}, false);
     }
   }
 }

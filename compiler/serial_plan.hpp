@@ -56,12 +56,15 @@ class Plan {
   // true where a reshape reads a tile in another shape: the map is then of that shape.
   using Leaf = std::function<void(ValueId value, const IndexMap& map, bool linear)>;
   void visit(ValueId value, const IndexMap& map, const Leaf& leaf) const;
+  // The same for all that an operation reads when it is done over its whole space.
+  void visit_leaves(const Op& op, const Leaf& leaf) const;
 
   // The argument that a view is made of, and whether what is behind two of them may be the same memory.
   ValueId root(ValueId view) const;
   bool may_alias(ValueId root, ValueId other) const;
 
  private:
+  void visit_operands(const Op& op, ValueId result, const IndexMap& map, const Leaf& leaf) const;
   void enter(const Block& block);
   void classify(const Op& op);
   bool is_cheap(const Op& op) const;
