@@ -69,22 +69,28 @@ std::string print_descriptor(const Kernel& kernel, std::size_t index, std::size_
       layout_of(kernel).bytes, shared_bytes);
 }
 
+// As the cpu plugin compiles.
 std::vector<std::string> options_of(const Target& target, bool has_dot) {
-  std::vector<std::string> options = {"-std=c++20",
+  std::vector<std::string> options = {"-std=gnu++17",
                                       has_dot ? "-O2" : "-O1",
                                       "-fno-math-errno",
                                       "-fno-trapping-math",
                                       "-ffp-contract=fast",
                                       "-fno-strict-aliasing",
                                       "-fwrapv",
-                                      "-fno-exceptions",
-                                      "-fno-rtti",
-                                      "-fno-asynchronous-unwind-tables",
-                                      "-w",
                                       "-fPIC",
                                       "-shared",
-                                      "-nostdlib"};
+                                      "-nostdlib",
+                                      "-fno-exceptions",
+                                      "-fno-rtti",
+                                      "-fno-stack-protector",
+                                      "-fno-asynchronous-unwind-tables",
+                                      "-fvisibility=hidden",
+                                      "-Wno-psabi",
+                                      "-Wl,-z,now",
+                                      "-Wl,--build-id=none"};
   const std::string isa = target.isa.substr(0, target.isa.find('+'));
+  if (isa == "aarch64") options.push_back("-march=armv8-a");
   if (!isa.empty() && isa != "aarch64") options.push_back("-march=" + isa);
   return options;
 }

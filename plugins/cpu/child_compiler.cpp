@@ -242,7 +242,8 @@ std::vector<std::string> ChildCompiler::command(std::string_view options) const 
           "option '{}': {} takes optimize=0 to optimize=3, isa=x86-64-v2 and the like, and debug",
           option, source_format);
   }
-  // No fast-math: what differs from it are rules that no kernel can see (errno, traps).
+  // No fast-math: what differs from it are rules that no kernel can see (errno, traps). Integers wrap, and scratch
+  // memory holds one type after the other.
   std::vector<std::string> words = {path_,
                                     "-x",
                                     "c++",
@@ -251,6 +252,8 @@ std::vector<std::string> ChildCompiler::command(std::string_view options) const 
                                     "-fno-math-errno",
                                     "-fno-trapping-math",
                                     "-ffp-contract=fast",
+                                    "-fno-strict-aliasing",
+                                    "-fwrapv",
                                     "-fPIC",
                                     "-shared",
                                     "-nostdlib",
