@@ -10,15 +10,17 @@ function(flagos_can_build_spirv variable)
   endif()
 endfunction()
 
-# flagos_add_spirv(<output.spirv> <file.glsl>...): one module with an entry point for each kernel that the
+# flagos_add_spirv(<output.spirv> <file.glsl>... [DEFINES <name>...]): one module with an entry point for each kernel that the
 # files name in `#pragma flagos kernel(a, b)`. The files are one text, in this order; each kernel is
 # compiled by itself, with FLAGOS_KERNEL_<name> defined. Without such a line there is the one kernel main.
 # <output.spirv> is a path or a name in the current binary folder: let a target depend on it.
 function(flagos_add_spirv output)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "DEFINES")
+  list(TRANSFORM arg_DEFINES PREPEND -D)
   cmake_path(ABSOLUTE_PATH output BASE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
   set(sources "")
   set(names "")
-  foreach(source IN LISTS ARGN)
+  foreach(source IN LISTS arg_UNPARSED_ARGUMENTS)
     cmake_path(ABSOLUTE_PATH source BASE_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
     list(APPEND sources ${source})
     file(STRINGS ${source} lines REGEX "^#pragma flagos kernel")
@@ -35,7 +37,8 @@ function(flagos_add_spirv output)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${sources})
 
   # One folder for each output: kernels of two packs may have the same name.
-  cmake_path(GET output FILENAME pack)
+  cmake_path(RELATIVE_PATH output BASE_DIRECTORY ${CMAKE_BINARY_DIR} OUTPUT_VARIABLE pack)
+  string(REPLACE "/" "_" pack "${pack}")
   set(folder ${CMAKE_CURRENT_BINARY_DIR}/glsl/${pack})
   file(MAKE_DIRECTORY ${folder})
   set(text ${folder}/all.glsl)
@@ -47,7 +50,7 @@ function(flagos_add_spirv output)
     set(module ${folder}/${name}.spv)
     add_custom_command(OUTPUT ${module}
       COMMAND ${FLAGOS_GLSLANG} --quiet --target-env vulkan1.2 -S comp -DFLAGOS_KERNEL_${name}=1
-        -e ${name} --source-entrypoint main -o ${module} ${text}
+        ${arg_DEFINES} -e ${name} --source-entrypoint main -o ${module} ${text}
       DEPENDS ${text} VERBATIM)
     list(APPEND modules ${module})
   endforeach()

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "plugins/vulkan/device.hpp"
+#include "plugins/vulkan/kernel.hpp"
 #include "plugins/vulkan/timeline.hpp"
 
 namespace flagos::vulkan {
@@ -38,6 +39,7 @@ Batch::Batch(Device& device) : device_(device) {
 Batch::~Batch() {
   const DeviceFunctions& vk = device_.vk();
   vk.vkDestroyDescriptorPool(device_.handle(), descriptors_, nullptr);
+  vk.vkDestroyDescriptorPool(device_.handle(), launch_sets_, nullptr);
   vk.vkDestroyQueryPool(device_.handle(), queries_, nullptr);
   vk.vkDestroyCommandPool(device_.handle(), pool_, nullptr);
 }
@@ -52,6 +54,9 @@ void Batch::begin(Stream& stream) {
   upload_used_ = 0;
   if (query_count_ != 0) vk.vkResetQueryPool(device_.handle(), queries_, 0, query_count_);
   query_count_ = 0;
+  if (set_count_ != 0) vk.vkResetDescriptorPool(device_.handle(), launch_sets_, 0);
+  set_count_ = 0;
+  bound_count_ = 0;
   check(vk.vkResetCommandPool(device_.handle(), pool_, 0), "vkResetCommandPool");
   VkCommandBufferBeginInfo begin{};
   begin.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO;
@@ -125,6 +130,58 @@ VkDescriptorSet Batch::argument_set(VkDescriptorType type, VkDescriptorSetLayout
   write.descriptorType = type;
   write.pBufferInfo = &buffer;
   vk.vkUpdateDescriptorSets(device_.handle(), 1, &write, 0, nullptr);
+  return set;
+}
+
+VkBuffer Batch::memory_buffer() {
+  if (!memory_) make_memory();
+  return memory_->buffer();
+}
+
+VkDescriptorSet Batch::launch_set(const Kernel& kernel,
+                                  std::span<const VkDescriptorBufferInfo> buffers) {
+  const DeviceFunctions& vk = device_.vk();
+  if (launch_sets_ == VK_NULL_HANDLE) {
+    const VkDescriptorPoolSize sizes[3] = {{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, bound_limit},
+                                           {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER_DYNAMIC, set_limit},
+                                           {VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER_DYNAMIC, set_limit}};
+    VkDescriptorPoolCreateInfo pool{};
+    pool.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO;
+    pool.maxSets = set_limit;
+    pool.poolSizeCount = 3;
+    pool.pPoolSizes = sizes;
+    check_made(vk.vkCreateDescriptorPool(device_.handle(), &pool, nullptr, &launch_sets_),
+               launch_sets_, "vkCreateDescriptorPool");
+  }
+  const VkDescriptorSetLayout layout = kernel.argument_set_layout();
+  VkDescriptorSetAllocateInfo allocate{};
+  allocate.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO;
+  allocate.descriptorPool = launch_sets_;
+  allocate.descriptorSetCount = 1;
+  allocate.pSetLayouts = &layout;
+  VkDescriptorSet set = VK_NULL_HANDLE;
+  check(vk.vkAllocateDescriptorSets(device_.handle(), &allocate, &set), "vkAllocateDescriptorSets");
+  ++set_count_;
+  bound_count_ += buffers.size();
+  VkWriteDescriptorSet writes[KernelLayout::buffer_limit + 1];
+  std::uint32_t count = 0;
+  const auto write = [&](std::uint32_t binding, VkDescriptorType type,
+                         const VkDescriptorBufferInfo& buffer) {
+    VkWriteDescriptorSet& one = writes[count++];
+    one = {};
+    one.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET;
+    one.dstSet = set;
+    one.dstBinding = binding;
+    one.descriptorCount = 1;
+    one.descriptorType = type;
+    one.pBufferInfo = &buffer;
+  };
+  const VkDescriptorBufferInfo arguments{memory_buffer(), 0, max_argument_bytes};
+  if (kernel.layout().block != ArgumentBlock::push_constants)
+    write(0, kernel.descriptor_type(), arguments);
+  for (std::size_t i = 0; i < buffers.size(); ++i)
+    write(kernel.layout().buffers[i].binding, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, buffers[i]);
+  vk.vkUpdateDescriptorSets(device_.handle(), count, writes, 0, nullptr);
   return set;
 }
 

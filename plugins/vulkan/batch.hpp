@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "plugins/vulkan/driver.hpp"
@@ -14,6 +15,7 @@
 namespace flagos::vulkan {
 
 class Device;
+class Kernel;
 class Stream;
 class Timeline;
 
@@ -62,6 +64,15 @@ class Batch {
   // buffer.
   VkDescriptorSet argument_set(VkDescriptorType type, VkDescriptorSetLayout layout);
 
+  // A set of a launch's own, with its buffers, and the arguments at binding 0 where they are one; for
+  // kernels that the driver binds buffers to.
+  bool has_set_room(std::size_t buffers) const noexcept {
+    return set_count_ < set_limit && bound_count_ + buffers <= bound_limit;
+  }
+  VkDescriptorSet launch_set(const Kernel& kernel, std::span<const VkDescriptorBufferInfo> buffers);
+  VkBuffer memory_buffer();
+  std::uint64_t memory_bytes() const noexcept { return memory_->size_bytes(); }
+
   static constexpr std::uint32_t query_limit = 32;
   bool has_query() const noexcept { return query_count_ < query_limit; }
   std::uint32_t write_timestamp();
@@ -87,6 +98,11 @@ class Batch {
   std::uint64_t upload_used_ = 0;
   VkDescriptorPool descriptors_ = VK_NULL_HANDLE;
   VkDescriptorSet sets_[2] = {VK_NULL_HANDLE, VK_NULL_HANDLE};  // storage, uniform
+  static constexpr std::uint32_t set_limit = 64;
+  static constexpr std::uint32_t bound_limit = 512;
+  VkDescriptorPool launch_sets_ = VK_NULL_HANDLE;
+  std::uint32_t set_count_ = 0;
+  std::size_t bound_count_ = 0;
   VkQueryPool queries_ = VK_NULL_HANDLE;
   std::uint32_t query_count_ = 0;
   Upload times_;

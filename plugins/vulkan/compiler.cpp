@@ -60,7 +60,7 @@ bool translate(const Translation& what, const std::string& name, CompiledKernels
 bool has_compiler() noexcept { return has_shaderc() || has_glslang(); }
 
 CompiledKernels compile_glsl(std::string_view source, std::string_view options,
-                             std::uint32_t api_version) {
+                             std::uint32_t api_version, bool has_addresses) {
   if (!has_compiler())
     throw_error(FLAGOS_STATUS_UNSUPPORTED,
                 "no compiler for glsl: neither libshaderc.so.1 nor libflagos_glslang.so is here");
@@ -68,6 +68,7 @@ CompiledKernels compile_glsl(std::string_view source, std::string_view options,
   const bool is_single = names.empty();
   if (is_single) names.push_back("main");
   Translation what{source, macros_of(options), api_version >= VK_API_VERSION_1_3 ? 3u : 2u};
+  if (!has_addresses) what.macros.push_back({"FLAGOS_VULKAN_BUFFERS", "1"});
   CompiledKernels result;
   for (const std::string& name : names) {
     if (!is_single) what.macros.push_back({"FLAGOS_KERNEL_" + name, "1"});

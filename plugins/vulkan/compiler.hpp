@@ -41,6 +41,6 @@ bool has_compiler() noexcept;
 // FLAGOS_KERNEL_<name> defined; without such a line the one kernel `main`. `options` are -DNAME=VALUE
 // and -O, separated by spaces. Throws INVALID_ARGUMENT for another option.
 CompiledKernels compile_glsl(std::string_view source, std::string_view options,
-                             std::uint32_t api_version);
+                             std::uint32_t api_version, bool has_addresses);
 
 }  // namespace flagos::vulkan

@@ -30,7 +30,7 @@ bool is_there() {
 TEST_CASE("compiler: every kernel that the source names is a module of its own") {
   if (!is_there()) return;
   const CompiledKernels compiled =
-      compile_glsl(two_kernels, "-DCOUNT=4 -O -DVALUE", VK_API_VERSION_1_2);
+      compile_glsl(two_kernels, "-DCOUNT=4 -O -DVALUE", VK_API_VERSION_1_2, true);
   CAPTURE(compiled.log);
   REQUIRE(compiled.succeeded);
   REQUIRE(compiled.modules.size() == 2);
@@ -40,16 +40,16 @@ TEST_CASE("compiler: every kernel that the source names is a module of its own")
 
 TEST_CASE("compiler: errors stand in the log, once") {
   if (!is_there()) return;
-  const CompiledKernels compiled = compile_glsl(two_kernels, "-DCOUNT=4", VK_API_VERSION_1_2);
+  const CompiledKernels compiled = compile_glsl(two_kernels, "-DCOUNT=4", VK_API_VERSION_1_2, true);
   CHECK_FALSE(compiled.succeeded);
   CHECK(compiled.log.find("VALUE") != std::string::npos);
-  CHECK(compile_glsl("not glsl {{", "", VK_API_VERSION_1_2).succeeded == false);
+  CHECK(compile_glsl("not glsl {{", "", VK_API_VERSION_1_2, true).succeeded == false);
 }
 
 TEST_CASE("compiler: an option that it does not know is named") {
   if (!is_there()) return;
   try {
-    compile_glsl(two_kernels, "-DCOUNT=4 --fast", VK_API_VERSION_1_2);
+    compile_glsl(two_kernels, "-DCOUNT=4 --fast", VK_API_VERSION_1_2, true);
     FAIL("it was taken");
   } catch (const Error& error) {
     CHECK(error.status() == FLAGOS_STATUS_INVALID_ARGUMENT);

@@ -11,7 +11,7 @@
 // The plugin looks for it: its devices are FLAGOS_DEVICE_CAPABILITY_FAKE.
 FLAGOS_FAKE_API void flagos_fake_driver();
 
-// Lets the n-th call from now fail with `code`, 0 none; a lookup of a function finds nothing instead. After
+// Lets the n-th call from now fail with `code`, 0 none; with VK_ERROR_OUT_OF_HOST_MEMORY lookups count too, and find nothing. After
 // VK_ERROR_DEVICE_LOST from a call that works on the queue, all of these say so until the device is
 // destroyed. Returns how many calls there were since the last time. Calls that return nothing never fail.
 FLAGOS_FAKE_API std::uint64_t flagos_vulkan_fake_control(std::uint64_t n, VkResult code);

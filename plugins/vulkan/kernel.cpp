@@ -39,7 +39,12 @@ class Prepared {
 Kernel::Kernel(Device& device, VkShaderModule shader, SpirvKernel reflection)
     : device_(device), shader_(shader), reflection_(std::move(reflection)) {
   layout_ = {reflection_.block, reflection_.block_bytes, reflection_.status_offset,
-             reflection_.address_offsets};
+             reflection_.address_offsets, reflection_.buffers};
+  const std::size_t buffers = std::min<std::size_t>(
+      KernelLayout::buffer_limit, device.physical().limits().maxPerStageDescriptorStorageBuffers);
+  if (layout_.buffers.size() > buffers)
+    throw_error(FLAGOS_STATUS_UNSUPPORTED, "kernel '{}' has {} buffers; {} takes {}", name(),
+                layout_.buffers.size(), device.physical().name(), buffers);
   const std::uint32_t limit = reflection_.block == ArgumentBlock::push_constants
                                   ? device.physical().limits().maxPushConstantsSize
                                   : max_argument_bytes;
@@ -77,20 +82,25 @@ void Kernel::make_layout() {
   const VkPushConstantRange range{VK_SHADER_STAGE_COMPUTE_BIT, 0, layout_.block_bytes};
   VkPipelineLayoutCreateInfo create{};
   create.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO;
-  if (layout_.block != ArgumentBlock::push_constants) {
-    VkDescriptorSetLayoutBinding binding{};
-    binding.descriptorType = descriptor_type();
-    binding.descriptorCount = 1;
-    binding.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT;
+  const bool is_pushed = layout_.block == ArgumentBlock::push_constants;
+  if (!is_pushed || !layout_.buffers.empty()) {
+    std::vector<VkDescriptorSetLayoutBinding> bindings;
+    const auto bind = [&](std::uint32_t binding, VkDescriptorType type) {
+      bindings.push_back({binding, type, 1, VK_SHADER_STAGE_COMPUTE_BIT, nullptr});
+    };
+    if (!is_pushed) bind(0, descriptor_type());
+    for (const SpirvBuffer& buffer : layout_.buffers)
+      bind(buffer.binding, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER);
     VkDescriptorSetLayoutCreateInfo set{};
     set.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO;
-    set.bindingCount = 1;
-    set.pBindings = &binding;
+    set.bindingCount = static_cast<std::uint32_t>(bindings.size());
+    set.pBindings = bindings.data();
     check_made(vk.vkCreateDescriptorSetLayout(device_.handle(), &set, nullptr, &set_layout_),
                set_layout_, "vkCreateDescriptorSetLayout");
     create.setLayoutCount = 1;
     create.pSetLayouts = &set_layout_;
-  } else if (layout_.block_bytes != 0) {
+  }
+  if (is_pushed && layout_.block_bytes != 0) {
     create.pushConstantRangeCount = 1;
     create.pPushConstantRanges = &range;
   }

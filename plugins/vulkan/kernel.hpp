@@ -36,6 +36,8 @@ struct KernelLayout {
   std::uint32_t block_bytes;
   std::uint32_t status_offset;
   std::vector<std::uint32_t> address_offsets;
+  std::vector<SpirvBuffer> buffers;
+  static constexpr std::size_t buffer_limit = 64;
 };
 
 class Kernel {

@@ -63,8 +63,9 @@ void Block::create_buffer(std::uint64_t size_bytes, const void* next) {
   buffer.pNext = next;
   buffer.size = size_bytes;
   buffer.usage = VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT |
-                 VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT |
-                 VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
+                 VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT;
+  if (device_.physical().has_addresses()) buffer.usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
+  buffer_bytes_ = size_bytes;
   check_made(device_.vk().vkCreateBuffer(device_.handle(), &buffer, nullptr, &buffer_), buffer_,
              "vkCreateBuffer of {} bytes", size_bytes);
 }
@@ -102,7 +103,7 @@ void Block::import(std::byte* pointer) {
   VkMemoryAllocateFlagsInfo flags{};
   flags.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO;
   flags.pNext = &host;
-  flags.flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT;
+  flags.flags = device_.physical().has_addresses() ? VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT : 0;
   VkMemoryAllocateInfo allocate{};
   allocate.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO;
   allocate.pNext = &flags;
@@ -112,10 +113,7 @@ void Block::import(std::byte* pointer) {
   check_made(vk.vkAllocateMemory(handle, &allocate, nullptr, &memory_), memory_,
              "vkAllocateMemory around {} bytes of the host at {:#x}", size_bytes_, address_);
   check(vk.vkBindBufferMemory(handle, buffer_, memory_, 0), "vkBindBufferMemory");
-  VkBufferDeviceAddressInfo info{};
-  info.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO;
-  info.buffer = buffer_;
-  device_address_ = vk.vkGetBufferDeviceAddress(handle, &info) + buffer_offset_;
+  device_address_ = device_.physical().has_addresses() ? ask_address() : address_;
   host_ = pointer;
 }
 
@@ -130,7 +128,7 @@ void Block::create(std::uint32_t type) {
                 kind_name(kind_));
   VkMemoryAllocateFlagsInfo flags{};
   flags.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO;
-  flags.flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT;
+  flags.flags = device_.physical().has_addresses() ? VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT : 0;
   VkMemoryAllocateInfo allocate{};
   allocate.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO;
   allocate.pNext = &flags;
@@ -151,15 +149,39 @@ void Block::create(std::uint32_t type) {
           size_bytes_);
     host_ = static_cast<std::byte*>(pointer);
   }
+  if (device_.physical().has_addresses())
+    take_address(is_mapped);
+  else
+    make_address();
+}
+
+std::uint64_t Block::ask_address() const noexcept {
   VkBufferDeviceAddressInfo info{};
   info.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO;
   info.buffer = buffer_;
-  device_address_ = vk.vkGetBufferDeviceAddress(handle, &info);
+  return device_.vk().vkGetBufferDeviceAddress(device_.handle(), &info) + buffer_offset_;
+}
+
+void Block::take_address(bool is_mapped) {
+  device_address_ = ask_address();
   const bool host_addresses =
-      kind_ != FLAGOS_MEMORY_KIND_DEVICE ||
-      (is_mapped && device_.physical().properties().deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU);
+      kind_ != FLAGOS_MEMORY_KIND_DEVICE || (is_mapped && device_.physical().is_software());
   address_ = host_addresses ? reinterpret_cast<std::uint64_t>(host_) : device_address_;
   if (!host_addresses) reserve_host_range();
+}
+
+// The driver has none: where the host reaches the memory, and else a range that nothing else can have.
+void Block::make_address() {
+  if (host_ == nullptr) {
+    reserved_ =
+        mmap(nullptr, size_bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (reserved_ == MAP_FAILED) {
+      reserved_ = nullptr;
+      throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES, "no range of {} addresses is left", size_bytes_);
+    }
+  }
+  address_ = reinterpret_cast<std::uint64_t>(host_ != nullptr ? host_ : reserved_);
+  device_address_ = address_;
 }
 
 void Block::reserve_host_range() {

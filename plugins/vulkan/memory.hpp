@@ -3,7 +3,8 @@
 // An address of device memory is the buffer's device address; that of pinned and managed memory is
 // the host pointer, and a launch turns it into the device's where the two differ. Where a device
 // address is no host pointer the same range of the host is reserved, so that no host memory can
-// ever have it.
+// ever have it. A device without such addresses gets addresses of the host: where the memory is mapped,
+// else a reserved range; its kernels have the buffers bound to them.
 #pragma once
 
 #include <flagos_plugin.h>
@@ -38,6 +39,7 @@ class Block {
   std::uint64_t device_address() const noexcept { return device_address_; }
   std::byte* host() const noexcept { return host_; }
   std::uint64_t size_bytes() const noexcept { return size_bytes_; }
+  std::uint64_t buffer_bytes() const noexcept { return buffer_bytes_; }
   flagos_memory_kind_t kind() const noexcept { return kind_; }
   // Its address is one of host memory too: it must not be given out.
   bool overlaps_host() const noexcept { return overlaps_host_; }
@@ -56,6 +58,9 @@ class Block {
   void import(std::byte* pointer);
   void create_buffer(std::uint64_t size_bytes, const void* next);
   void release() noexcept;
+  std::uint64_t ask_address() const noexcept;
+  void take_address(bool is_mapped);
+  void make_address();
   void reserve_host_range();
 
   Device& device_;
@@ -64,6 +69,7 @@ class Block {
   std::uint64_t address_ = 0;
   std::uint64_t device_address_ = 0;
   std::uint64_t buffer_offset_ = 0;  // an import begins at a page
+  std::uint64_t buffer_bytes_ = 0;
   std::byte* host_ = nullptr;
   std::uint64_t size_bytes_;
   void* reserved_ = nullptr;

@@ -65,7 +65,7 @@ CompiledKernels compile(const Device& device, const flagos_module_desc_t& desc) 
     throw_error(FLAGOS_STATUS_INVALID_IMAGE, "the glsl source has a NUL at byte {}",
                 source.find('\0'));
   return compile_glsl(source, desc.options != nullptr ? desc.options : "",
-                      device.physical().properties().apiVersion);
+                      device.physical().properties().apiVersion, device.physical().has_addresses());
 }
 
 // What flagos_compiled_t points to.

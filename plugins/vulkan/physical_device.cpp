@@ -220,8 +220,6 @@ std::string PhysicalDevice::unusable_reason() const {
     return fmt::format("it has Vulkan {}.{}, at least 1.2 is needed", VK_API_VERSION_MAJOR(version),
                        VK_API_VERSION_MINOR(version));
   if (queue_count_ == 0) return "it has no queue for compute work";
-  if (features_->vulkan12.bufferDeviceAddress == VK_FALSE)
-    return "it has no buffer device addresses";
   if (features_->vulkan12.timelineSemaphore == VK_FALSE) return "it has no timeline semaphores";
   if (features_->vulkan12.hostQueryReset == VK_FALSE)
     return "it cannot reset queries from the host";

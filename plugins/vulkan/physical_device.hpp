@@ -61,6 +61,10 @@ class PhysicalDevice {
   const Features& features() const noexcept { return *features_; }
   const MemoryTypes& memory_types() const noexcept { return memory_types_; }
   const std::vector<std::string>& extensions() const noexcept { return extensions_; }
+  // Kernels can use addresses; else buffers are bound to them one by one.
+  bool has_addresses() const noexcept {
+    return features_->vulkan12.bufferDeviceAddress != VK_FALSE;
+  }
   bool has_subgroup(VkSubgroupFeatureFlagBits feature) const noexcept {
     return (properties11_.subgroupSupportedOperations & feature) != 0 &&
            (properties11_.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;

@@ -105,6 +105,37 @@ TEST_CASE("plugin: arguments that push constants do not hold") {
   for (std::uint32_t i = 0; i < 80; ++i) CHECK(back[i] == i * i);
 }
 
+TEST_CASE("plugin: a kernel that has its buffers bound to it") {
+  TestDevice device;
+  flagos_plugin_stream_t* const stream = device.stream();
+  flagos_parameter_t target{};
+  REQUIRE(device.api.kernel->get_parameter(device.kernel("test_bound"), 0, &target) ==
+          FLAGOS_STATUS_OK);
+  CHECK(target.dtype == FLAGOS_DTYPE_ADDRESS);
+  for (const auto kind : {FLAGOS_MEMORY_KIND_DEVICE, FLAGOS_MEMORY_KIND_PINNED}) {
+    const std::vector<std::uint32_t> words = random_words(200);
+    std::vector<std::uint32_t> back(200);
+    const std::uint64_t memory = device.alloc(800, kind);
+    REQUIRE(device.copy(stream, memory, address_of(words.data()), 800) == FLAGOS_STATUS_OK);
+    // More launches than one batch has sets for.
+    for (int i = 0; i < 100; ++i) {
+      const AddArguments arguments{memory + 40, 100, 3};
+      REQUIRE(device.launch(stream, "test_bound", arguments, 2, 64) == FLAGOS_STATUS_OK);
+    }
+    REQUIRE(device.copy(stream, address_of(back.data()), memory, 800) == FLAGOS_STATUS_OK);
+    REQUIRE(device.wait(stream) == FLAGOS_STATUS_OK);
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < 200; ++i)
+      wrong += back[i] != words[i] + (i >= 10 && i < 110 ? 300 : 0);
+    CHECK(wrong == 0);
+  }
+  std::uint32_t ordinary = 0;
+  const AddArguments nowhere{address_of(&ordinary), 1, 1};
+  CHECK(device.launch(stream, "test_bound", nowhere, 1, 1) == FLAGOS_STATUS_INVALID_ARGUMENT);
+  CHECK(device.host.last_error().find("argument 0 of kernel 'test_bound'") != std::string::npos);
+  CHECK(device.wait(stream) == FLAGOS_STATUS_OK);
+}
+
 TEST_CASE("plugin: a kernel that fails poisons its stream until the reset") {
   TestDevice device;
   flagos_plugin_stream_t* const stream = device.stream();
@@ -182,7 +213,7 @@ TEST_CASE("plugin: modules of glsl, where there is a compiler") {
   const char* name = nullptr;
   std::uint32_t count = 0;
   while (device.api.module->get_kernel_name(module, count, &name) == FLAGOS_STATUS_OK) ++count;
-  CHECK(count == 3);
+  CHECK(count == 4);
   device.api.module->unload(module);
   device.api.module->free_compiled(device.get(), &compiled);
 

@@ -281,6 +281,27 @@ class Reader {
       add_parameter(kernel, t[1], name, offset + i * step);
   }
 
+  // Whether the member is an address in a bound buffer: 8 bytes of whatever type.
+  static bool bind(SpirvKernel& kernel, std::uint32_t member, std::uint32_t offset,
+                   Layout& layout) {
+    for (SpirvBuffer& buffer : kernel.buffers) {
+      if (buffer.binding != member + 1 || layout.size != 8) continue;
+      buffer.offset = offset;
+      layout.alignment = 8;
+      return true;
+    }
+    return false;
+  }
+
+  static void add_address(SpirvKernel& kernel, std::uint32_t offset) {
+    flagos_parameter_t parameter{};
+    parameter.dtype = FLAGOS_DTYPE_ADDRESS;
+    parameter.size_bytes = 8;
+    parameter.alignment_bytes = offset % 8 == 0 ? 8 : 4;
+    parameter.offset_bytes = offset;
+    kernel.parameters.push_back(parameter);
+  }
+
   void read_block(SpirvKernel& kernel, std::uint32_t structure) const {
     const Instruction& t = type(structure);
     if (t.op != spv::OpTypeStruct)
@@ -293,8 +314,9 @@ class Reader {
       if (offset == offsets_.end())
         throw_error(FLAGOS_STATUS_INVALID_IMAGE, "argument {} of kernel '{}' has no offset", member,
                     kernel.name);
-      const Layout layout = layout_of(t[member + 1]);
+      Layout layout = layout_of(t[member + 1]);
       const std::string name = member_name(structure, member);
+      const bool is_bound = bind(kernel, member, offset->second, layout);
       kernel.block_bytes = std::max(kernel.block_bytes, offset->second + layout.size);
       if (name == "flagos_status" && layout.size == 8) {
         kernel.status_offset = offset->second;
@@ -303,7 +325,10 @@ class Reader {
       if (layout.size == 0)
         throw_error(FLAGOS_STATUS_INVALID_IMAGE, "argument {} of kernel '{}' has no size", member,
                     kernel.name);
-      add_member(kernel, t[member + 1], name, offset->second);
+      if (is_bound)
+        add_address(kernel, offset->second);
+      else
+        add_member(kernel, t[member + 1], name, offset->second);
       end = std::max(end, offset->second + layout.size);
       alignment = std::max(alignment, layout.alignment);
     }
@@ -352,9 +377,26 @@ class Reader {
     }
   }
 
+  static std::uint32_t number(const std::map<std::uint32_t, std::uint32_t>& all,
+                              std::uint32_t key) {
+    const auto at = all.find(key);
+    return at == all.end() ? 0u : at->second;
+  }
+
+  // A storage buffer at binding 1 + place stands for the argument at that place.
+  bool is_bound_buffer(std::uint32_t id) const {
+    const auto found = variables_.find(id);
+    if (found == variables_.end() || number(sets_, id) != 0 || number(bindings_, id) == 0)
+      return false;
+    const std::uint32_t pointee = type(found->second.type)[2];
+    return found->second.storage == spv::StorageClassStorageBuffer ||
+           (found->second.storage == spv::StorageClassUniform &&
+            buffer_blocks_.count(pointee) != 0);
+  }
+
   void read_variable(SpirvKernel& kernel, std::uint32_t id, bool& has_block) const {
     const auto found = variables_.find(id);
-    if (found == variables_.end()) return;
+    if (found == variables_.end() || is_bound_buffer(id)) return;
     const spv::StorageClass storage = found->second.storage;
     const std::uint32_t pointee = type(found->second.type)[2];
     const bool is_buffer =
@@ -365,14 +407,10 @@ class Reader {
       if (has_block)
         throw_error(FLAGOS_STATUS_INVALID_IMAGE, "kernel '{}' has two argument blocks",
                     kernel.name);
-      const auto number = [](const auto& map, std::uint32_t key) {
-        const auto at = map.find(key);
-        return at == map.end() ? 0u : at->second;
-      };
       if (is_buffer && (number(sets_, id) != 0 || number(bindings_, id) != 0))
         throw_error(FLAGOS_STATUS_UNSUPPORTED,
                     "kernel '{}' has a buffer at set {}, binding {}; arguments stand at set 0, "
-                    "binding 0, and buffers are passed as addresses",
+                    "binding 0, and storage buffers behind it in set 0",
                     kernel.name, number(sets_, id), number(bindings_, id));
       has_block = true;
       if (is_buffer)
@@ -389,7 +427,15 @@ class Reader {
     SpirvKernel kernel;
     kernel.name = entry.name;
     bool has_block = false;
-    for (const std::uint32_t id : variables_of(entry)) read_variable(kernel, id, has_block);
+    const std::set<std::uint32_t> variables = variables_of(entry);
+    for (const std::uint32_t id : variables)
+      if (is_bound_buffer(id)) kernel.buffers.push_back({bindings_.at(id)});
+    for (const std::uint32_t id : variables) read_variable(kernel, id, has_block);
+    for (const SpirvBuffer& buffer : kernel.buffers)
+      if (buffer.offset == UINT32_MAX)
+        throw_error(FLAGOS_STATUS_INVALID_IMAGE,
+                    "kernel '{}' has a buffer at binding {}, but argument {} is no address",
+                    kernel.name, buffer.binding, buffer.binding - 1);
     read_size(kernel, entry.function);
     // In a module of several kernels the constant counts for those whose shared memory it sizes.
     const bool is_declared = std::any_of(spec_ids_.begin(), spec_ids_.end(), [](const auto& spec) {

@@ -22,14 +22,21 @@ struct SpirvSize {
 
 enum class ArgumentBlock { push_constants, storage_buffer, uniform_buffer };
 
+// A buffer that is bound to a kernel: the argument at this offset is an address in it.
+struct SpirvBuffer {
+  std::uint32_t binding;
+  std::uint32_t offset = UINT32_MAX;
+};
+
 struct SpirvKernel {
   std::string name;
   ArgumentBlock block = ArgumentBlock::push_constants;
   std::uint32_t block_bytes = 0;     // with what is hidden
   std::uint32_t argument_bytes = 0;  // of the caller's block
   std::vector<flagos_parameter_t> parameters;
-  std::vector<std::uint32_t> address_offsets;
-  std::uint32_t status_offset = UINT32_MAX;  // of the hidden member flagos_status
+  std::vector<std::uint32_t> address_offsets;  // without those in bound buffers
+  std::uint32_t status_offset = UINT32_MAX;    // of the hidden member flagos_status
+  std::vector<SpirvBuffer> buffers;
   SpirvSize size[3];
   std::uint32_t static_shared_bytes = 0;
   bool has_dynamic_shared = false;

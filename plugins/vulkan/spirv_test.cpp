@@ -41,7 +41,7 @@ const SpirvKernel& find(const SpirvModule& module, const char* name) {
 TEST_CASE("spirv: kernels with their arguments") {
   const Words words = test_words();
   const SpirvModule module = reflect_spirv(words);
-  CHECK(module.kernels.size() == 3);
+  CHECK(module.kernels.size() == 4);
   const SpirvKernel& add = find(module, "test_add");
   CHECK(add.block == ArgumentBlock::push_constants);
   CHECK(add.argument_bytes == 16);
@@ -51,6 +51,19 @@ TEST_CASE("spirv: kernels with their arguments") {
   CHECK(add.parameters[2].offset_bytes == 12);
   CHECK(add.address_offsets == std::vector<std::uint32_t>{0});
   for (std::uint32_t i = 0; i < 3; ++i) CHECK(add.size[i].spec_id == i);
+}
+
+TEST_CASE("spirv: an argument with a buffer bound to it is an address, whatever its type") {
+  const SpirvModule module = reflect_spirv(test_words());
+  const SpirvKernel& bound = find(module, "test_bound");
+  REQUIRE(bound.buffers.size() == 1);
+  CHECK(bound.buffers[0].binding == 1);
+  CHECK(bound.buffers[0].offset == 0);
+  CHECK(bound.address_offsets.empty());
+  CHECK(bound.argument_bytes == 16);
+  REQUIRE(bound.parameters.size() == 3);
+  CHECK(bound.parameters[0].dtype == FLAGOS_DTYPE_ADDRESS);
+  CHECK(bound.parameters[0].size_bytes == 8);
 }
 
 TEST_CASE("spirv: the hidden status is none of the caller's arguments") {

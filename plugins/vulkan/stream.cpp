@@ -154,11 +154,12 @@ bool Stream::give_to_host() noexcept {
   return false;
 }
 
-Batch& Stream::open(std::uint64_t upload_bytes, bool with_query) {
+Batch& Stream::open(std::uint64_t upload_bytes, bool with_query, std::size_t buffers) {
   // What is due behind a command must not wait for those behind it; a time stamp is none to wait for.
   const bool is_due = open_ && !open_->actions().empty() && !with_query;
-  if (open_ && (open_->command_count() >= batch_commands || is_due ||
-                !open_->has_room(upload_bytes) || (with_query && !open_->has_query())))
+  if (open_ &&
+      (open_->command_count() >= batch_commands || is_due || !open_->has_room(upload_bytes) ||
+       (with_query && !open_->has_query()) || (buffers != 0 && !open_->has_set_room(buffers))))
     flush();
   if (failure_) throw Error(*failure_);
   if (!open_) {

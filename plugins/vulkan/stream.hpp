@@ -27,6 +27,7 @@ namespace flagos::vulkan {
 
 class Device;
 class Instance;
+class Kernel;
 class Lock;
 class Queue;
 
@@ -93,7 +94,8 @@ class Stream {
   void leave_park() noexcept;
   void complete_actions(Batch& batch, const Failure& failure) noexcept;
 
-  Batch& open(std::uint64_t upload_bytes = 0, bool with_query = false);
+  Batch& open(std::uint64_t upload_bytes = 0, bool with_query = false, std::size_t buffers = 0);
+  void bind_buffers(const Kernel& kernel, std::byte* block, VkDescriptorBufferInfo* infos) const;
   void record_launch(Command& command);
   bool run_copy(Command& command);
   bool run_fill(Command& command);

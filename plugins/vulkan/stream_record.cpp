@@ -1,6 +1,7 @@
 // How operations become commands of a batch.
 #include <algorithm>
 #include <cstring>
+#include <span>
 
 #include "plugins/vulkan/device.hpp"
 #include "plugins/vulkan/kernel.hpp"
@@ -17,6 +18,31 @@ constexpr std::uint64_t scratch_bytes = 4u << 20;
 
 }  // namespace
 
+// The arguments that are addresses in bound buffers become offsets in what is bound.
+void Stream::bind_buffers(const Kernel& kernel, std::byte* block,
+                          VkDescriptorBufferInfo* infos) const {
+  const VkPhysicalDeviceLimits& limits = device_.physical().limits();
+  for (const SpirvBuffer& buffer : kernel.layout().buffers) {
+    VkDescriptorBufferInfo& info = *infos++;
+    info = {};
+    std::uint64_t address;
+    std::memcpy(&address, block + buffer.offset, sizeof(address));
+    if (buffer.offset == kernel.layout().status_offset || address == 0) continue;
+    const Block* const found = device_.heap().find(address);
+    if (found == nullptr)
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                  "argument {} of kernel '{}' is {:#x}, which is in no memory of {}",
+                  buffer.binding - 1, kernel.name(), address, device_.physical().name());
+    const std::uint64_t at = found->offset_of(address);
+    const bool is_too_large = found->buffer_bytes() > limits.maxStorageBufferRange;
+    const std::uint64_t base = is_too_large ? at - at % limits.minStorageBufferOffsetAlignment : 0;
+    info = {found->buffer(), base,
+            std::min<std::uint64_t>(found->buffer_bytes() - base, limits.maxStorageBufferRange)};
+    const std::uint64_t offset = at - base;
+    std::memcpy(block + buffer.offset, &offset, sizeof(offset));
+  }
+}
+
 void Stream::record_launch(Command& command) {
   const Kernel& kernel = *command.kernel;
   const KernelLayout& layout = kernel.layout();
@@ -24,7 +50,6 @@ void Stream::record_launch(Command& command) {
   alignas(16) std::byte block[max_argument_bytes];
   const bool is_pushed = layout.block == ArgumentBlock::push_constants;
   const std::uint32_t block_bytes = layout.block_bytes;
-  Batch& batch = open((is_pushed ? 0 : block_bytes + 256) + 256);
   if (command.argument_bytes != 0) std::memcpy(block, command.arguments, command.argument_bytes);
   if (block_bytes > command.argument_bytes)
     std::memset(block + command.argument_bytes, 0, block_bytes - command.argument_bytes);
@@ -36,29 +61,41 @@ void Stream::record_launch(Command& command) {
       std::memcpy(block + offset, &address, sizeof(address));
     }
   }
+  VkDescriptorBufferInfo buffers[KernelLayout::buffer_limit];
+  if (!layout.buffers.empty()) bind_buffers(kernel, block, buffers);
+  Batch& batch = open((is_pushed ? 0 : block_bytes + 256) + 256, false, layout.buffers.size());
   const std::int32_t* status = nullptr;
   if (layout.status_offset != KernelLayout::none) {
     const Upload word = batch.upload(sizeof(std::int32_t));
     std::memset(word.host, 0, sizeof(std::int32_t));
     status = reinterpret_cast<const std::int32_t*>(word.host);
-    std::memcpy(block + layout.status_offset, &word.device_address, sizeof(std::uint64_t));
+    const bool is_bound = !layout.buffers.empty();
+    std::memcpy(block + layout.status_offset, is_bound ? &word.offset : &word.device_address,
+                sizeof(std::uint64_t));
   }
+  // What is bound to nothing gets the batch's own memory: the status's word, and a NULL that is not used.
+  for (std::size_t i = 0; i < layout.buffers.size(); ++i)
+    if (buffers[i].buffer == VK_NULL_HANDLE) buffers[i] = {batch.memory_buffer(), 0, VK_WHOLE_SIZE};
 
   batch.barrier();
   const VkCommandBuffer commands = batch.commands();
   vk.vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, command.pipeline->handle);
-  if (is_pushed) {
-    if (block_bytes != 0)
-      vk.vkCmdPushConstants(commands, kernel.pipeline_layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0,
-                            block_bytes, block);
-  } else {
+  if (is_pushed && block_bytes != 0)
+    vk.vkCmdPushConstants(commands, kernel.pipeline_layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0,
+                          block_bytes, block);
+  if (!is_pushed || !layout.buffers.empty()) {
     const VkDescriptorSet set =
-        batch.argument_set(kernel.descriptor_type(), kernel.argument_set_layout());
-    const Upload upload = batch.upload(block_bytes);
-    std::memcpy(upload.host, block, block_bytes);
-    const auto offset = static_cast<std::uint32_t>(upload.offset);
+        layout.buffers.empty()
+            ? batch.argument_set(kernel.descriptor_type(), kernel.argument_set_layout())
+            : batch.launch_set(kernel, std::span(buffers, layout.buffers.size()));
+    std::uint32_t offset = 0;
+    if (!is_pushed) {
+      const Upload upload = batch.upload(block_bytes);
+      std::memcpy(upload.host, block, block_bytes);
+      offset = static_cast<std::uint32_t>(upload.offset);
+    }
     vk.vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, kernel.pipeline_layout(),
-                               0, 1, &set, 1, &offset);
+                               0, 1, &set, is_pushed ? 0 : 1, &offset);
   }
   vk.vkCmdDispatch(commands, command.grid[0], command.grid[1], command.grid[2]);
   if (status == nullptr) return;

@@ -1,5 +1,5 @@
 #version 460
-#pragma flagos kernel(test_add, test_fail, test_large)
+#pragma flagos kernel(test_add, test_bound, test_fail, test_large)
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_scalar_block_layout : require
 #extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
@@ -13,6 +13,18 @@ layout(push_constant, scalar) uniform Arguments { Words target; uint count; uint
 void main() {
   const uint i = gl_GlobalInvocationID.x;
   if (i < a.count) a.target.at[i] += a.more;
+}
+#endif
+
+#ifdef FLAGOS_KERNEL_test_bound
+// test_add for devices without buffer device addresses.
+layout(push_constant, scalar) uniform Arguments { layout(align = 8) uvec2 target; uint count; uint more; } a;
+layout(set = 0, binding = 1, scalar) buffer Target { uint at[]; } target;
+void main() {
+  const uint i = gl_GlobalInvocationID.x;
+  // As a whole: the validation layer of Debian 12 crashes where a component of an argument is read.
+  const uvec2 offset = a.target;
+  if (i < a.count) target.at[offset.x / 4 + i] += a.more;
 }
 #endif
 

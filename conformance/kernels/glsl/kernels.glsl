@@ -5,44 +5,50 @@ void main() {}
 #endif
 
 #ifdef FLAGOS_KERNEL_add_one
-ARGUMENTS { Words values; uint n; } a;
+ARGUMENTS { POINTER(Words, values); uint n; } a;
+BUFFER(0, Words, values)
 void main() {
   const uint64_t i = thread_number();
-  if (i < a.n) a.values.at[uint(i)] += 1;
+  if (i < a.n) AT(values, uint(i)) += 1;
 }
 #endif
 
 #ifdef FLAGOS_KERNEL_copy_u32
-ARGUMENTS { Words target; Words source; uint n; } a;
+ARGUMENTS { POINTER(Words, target); POINTER(Words, source); uint n; } a;
+BUFFER(0, Words, target)
+BUFFER(1, Words, source)
 void main() {
   const uint64_t i = thread_number();
-  if (i < a.n) a.target.at[uint(i)] = a.source.at[uint(i)];
+  if (i < a.n) AT(target, uint(i)) = AT(source, uint(i));
 }
 #endif
 
 #ifdef FLAGOS_KERNEL_fill_index
-ARGUMENTS { Words result; uint n; } a;
+ARGUMENTS { POINTER(Words, result); uint n; } a;
+BUFFER(0, Words, result)
 void main() {
   const uint64_t i = thread_number();
-  if (i < a.n) a.result.at[uint(i)] = uint(i);
+  if (i < a.n) AT(result, uint(i)) = uint(i);
 }
 #endif
 
 #ifdef FLAGOS_KERNEL_spin_until
-ARGUMENTS { Words flag; uint value; } a;
+ARGUMENTS { POINTER(Words, flag); uint value; } a;
+BUFFER(0, Words, flag)
 void main() {
   for (uint round = 0; round < WAIT_ROUNDS; ++round)
     for (uint spin = 0; spin < WAIT_SPINS; ++spin)
       [[unroll]] for (uint again = 0; again < 8; ++again)
-        if (WATCH(a.flag.at[0]) == a.value) return;
+        if (WATCH(AT(flag, 0)) == a.value) return;
 }
 #endif
 
 #ifdef FLAGOS_KERNEL_count_rounds
 // Whether a loop runs as often as it says, see holding_grid() in objects.cpp.
-ARGUMENTS { Words result; uint rounds; } a;
+ARGUMENTS { POINTER(Words, result); uint rounds; } a;
+BUFFER(0, Words, result)
 void main() {
-  for (uint i = 0; i < a.rounds; ++i) atomicAdd(a.result.at[0], 1u);
+  for (uint i = 0; i < a.rounds; ++i) atomicAdd(AT(result, 0), 1u);
 }
 #endif
 
@@ -56,18 +62,21 @@ void main() {
 #endif
 
 #ifdef FLAGOS_KERNEL_atomic_add
-ARGUMENTS { Longs counter; uint64_t value; } a;
-void main() { atomicAdd(a.counter.at[0], a.value); }
+ARGUMENTS { POINTER(Longs, counter); uint64_t value; } a;
+BUFFER(0, Longs, counter)
+void main() { atomicAdd(AT(counter, 0), a.value); }
 #endif
 
 #ifdef FLAGOS_KERNEL_fail
-ARGUMENTS { int status; Status flagos_status; } a;
-void main() { a.flagos_status.value = a.status; }
+ARGUMENTS { int status; POINTER(Status, flagos_status); } a;
+BUFFER(1, Status, flagos_status)
+void main() { AT(flagos_status, 0) = a.status; }
 #endif
 
 #ifdef FLAGOS_KERNEL_write_flag
-ARGUMENTS { Words flag; uint value; } a;
+ARGUMENTS { POINTER(Words, flag); uint value; } a;
+BUFFER(0, Words, flag)
 void main() {
-  atomicStore(a.flag.at[0], a.value, gl_ScopeDevice, gl_StorageSemanticsBuffer, gl_SemanticsRelease);
+  atomicStore(AT(flag, 0), a.value, gl_ScopeDevice, gl_StorageSemanticsBuffer, gl_SemanticsRelease);
 }
 #endif

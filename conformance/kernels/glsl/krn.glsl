@@ -10,7 +10,7 @@
 // Every parameter as bits, so that no value passes through a register of another kind.
 ARGUMENTS {
   int8_t i8;
-  Longs result;
+  POINTER(Longs, result);
   float16_t f16;
   uint8_t u8;
   int64_t i64;
@@ -23,23 +23,24 @@ ARGUMENTS {
   uint16_t u16;
   float f32;
   int i32;
-  Longs value;
+  uint64_t value_address;
 } a;
+BUFFER(1, Longs, result)
 void main() {
-  a.result.at[0] = uint64_t(uint8_t(a.i8));
-  a.result.at[1] = uint64_t(float16BitsToUint16(a.f16));
-  a.result.at[2] = uint64_t(a.u8);
-  a.result.at[3] = uint64_t(a.i64);
-  a.result.at[4] = uint64_t(uint16_t(a.i16));
-  a.result.at[5] = packUint2x32(unpackDouble2x32(a.f64));
-  a.result.at[6] = uint64_t(a.value_bool);
-  a.result.at[7] = uint64_t(a.u32);
-  a.result.at[8] = uint64_t(a.value_bf16);
-  a.result.at[9] = a.u64;
-  a.result.at[10] = uint64_t(a.u16);
-  a.result.at[11] = uint64_t(floatBitsToUint(a.f32));
-  a.result.at[12] = uint64_t(uint(a.i32));
-  a.result.at[13] = uint64_t(a.value);
+  AT(result, 0) = uint64_t(uint8_t(a.i8));
+  AT(result, 1) = uint64_t(float16BitsToUint16(a.f16));
+  AT(result, 2) = uint64_t(a.u8);
+  AT(result, 3) = uint64_t(a.i64);
+  AT(result, 4) = uint64_t(uint16_t(a.i16));
+  AT(result, 5) = packUint2x32(unpackDouble2x32(a.f64));
+  AT(result, 6) = uint64_t(a.value_bool);
+  AT(result, 7) = uint64_t(a.u32);
+  AT(result, 8) = uint64_t(a.value_bf16);
+  AT(result, 9) = a.u64;
+  AT(result, 10) = uint64_t(a.u16);
+  AT(result, 11) = uint64_t(floatBitsToUint(a.f32));
+  AT(result, 12) = uint64_t(uint(a.i32));
+  AT(result, 13) = a.value_address;
 }
 #endif
 
@@ -69,14 +70,16 @@ void main() {
 #endif
 #ifdef KRN_BYTES
 #if KRN_BYTES > 64
-BLOCK_ARGUMENTS { Bytes result; uint8_t lead; uint8_t bytes[KRN_BYTES]; uint tail; } a;
+BLOCK_ARGUMENTS { POINTER(Bytes, result); uint8_t lead; uint8_t bytes[KRN_BYTES]; uint tail; } a;
+BUFFER(0, Bytes, result)
 #else
-ARGUMENTS { Bytes result; uint8_t lead; uint8_t bytes[KRN_BYTES]; uint tail; } a;
+ARGUMENTS { POINTER(Bytes, result); uint8_t lead; uint8_t bytes[KRN_BYTES]; uint tail; } a;
+BUFFER(0, Bytes, result)
 #endif
 void main() {
-  for (uint i = 0; i < KRN_BYTES; ++i) a.result.at[i] = a.bytes[i];
-  a.result.at[KRN_BYTES] = a.lead;
-  for (uint i = 0; i < 4; ++i) a.result.at[KRN_BYTES + 1 + i] = uint8_t(a.tail >> (8 * i));
+  for (uint i = 0; i < KRN_BYTES; ++i) AT(result, i) = a.bytes[i];
+  AT(result, KRN_BYTES) = a.lead;
+  for (uint i = 0; i < 4; ++i) AT(result, KRN_BYTES + 1 + i) = uint8_t(a.tail >> (8 * i));
 }
 #endif
 
@@ -90,9 +93,10 @@ void main() {
 #define KRN_MANY 1022
 #endif
 #ifdef KRN_MANY
-BLOCK_ARGUMENTS { Words result; uint words[KRN_MANY]; } a;
+BLOCK_ARGUMENTS { POINTER(Words, result); uint words[KRN_MANY]; } a;
+BUFFER(0, Words, result)
 void main() {
-  for (uint i = 0; i < KRN_MANY; ++i) a.result.at[i] = a.words[i];
+  for (uint i = 0; i < KRN_MANY; ++i) AT(result, i) = a.words[i];
 }
 #endif
 
@@ -103,52 +107,58 @@ ARGUMENTS {
   uint8_t c;
   uint d;
   uint16_t e;
-  Longs result;
+  POINTER(Longs, result);
   uint8_t f;
 } a;
+BUFFER(5, Longs, result)
 void main() {
-  a.result.at[0] = uint64_t(a.a);
-  a.result.at[1] = a.b;
-  a.result.at[2] = uint64_t(a.c);
-  a.result.at[3] = uint64_t(a.d);
-  a.result.at[4] = uint64_t(a.e);
-  a.result.at[5] = uint64_t(a.f);
+  AT(result, 0) = uint64_t(a.a);
+  AT(result, 1) = a.b;
+  AT(result, 2) = uint64_t(a.c);
+  AT(result, 3) = uint64_t(a.d);
+  AT(result, 4) = uint64_t(a.e);
+  AT(result, 5) = uint64_t(a.f);
 }
 #endif
 
 // ---- indices ----
 
 #ifdef FLAGOS_KERNEL_krn_ids
-ARGUMENTS { Words rows; Words counts; } a;
+ARGUMENTS { POINTER(Words, rows); POINTER(Words, counts); } a;
+BUFFER(0, Words, rows)
+BUFFER(1, Words, counts)
 void main() {
   const uint i = uint(thread_number());
   for (uint k = 0; k < 3; ++k) {
-    a.rows.at[6 * i + k] = gl_WorkGroupID[k];
-    a.rows.at[6 * i + 3 + k] = gl_LocalInvocationID[k];
+    AT(rows, 6 * i + k) = gl_WorkGroupID[k];
+    AT(rows, 6 * i + 3 + k) = gl_LocalInvocationID[k];
   }
-  atomicAdd(a.counts.at[i], 1u);
+  atomicAdd(AT(counts, i), 1u);
 }
 #endif
 
 #ifdef FLAGOS_KERNEL_krn_count
-ARGUMENTS { Longs counter; } a;
-void main() { atomicAdd(a.counter.at[0], uint64_t(1)); }
+ARGUMENTS { POINTER(Longs, counter); } a;
+BUFFER(0, Longs, counter)
+void main() { atomicAdd(AT(counter, 0), uint64_t(1)); }
 #endif
 
 #ifdef FLAGOS_KERNEL_krn_append
-ARGUMENTS { Words log; uint value; } a;
+ARGUMENTS { POINTER(Words, log); uint value; } a;
+BUFFER(0, Words, log)
 void main() {
   if (gl_LocalInvocationIndex != 0) return;
-  const uint count = a.log.at[0];
-  a.log.at[1 + count] = a.value;
-  a.log.at[0] = count + 1;
+  const uint count = AT(log, 0);
+  AT(log, 1 + count) = a.value;
+  AT(log, 0) = count + 1;
 }
 #endif
 
 // ---- shared memory and barriers ----
 
 #if defined(FLAGOS_KERNEL_krn_shared_dynamic) || defined(FLAGOS_KERNEL_krn_shared_static)
-ARGUMENTS { Words result; uint words; uint seed; } a;
+ARGUMENTS { POINTER(Words, result); uint words; uint seed; } a;
+BUFFER(0, Words, result)
 shared uint dynamic_words[shared_bytes / 4];
 #ifdef FLAGOS_KERNEL_krn_shared_static
 // 1024 bytes that belong to the kernel; what the launch asks for comes on top.
@@ -179,13 +189,14 @@ void main() {
     sum += get(i);
     wrong += get(i) != word_of(number, i) ? 1u : 0u;
   }
-  a.result.at[uint(number)] = sum;
-  a.result.at[blocks + uint(number)] = wrong;
+  AT(result, uint(number)) = sum;
+  AT(result, blocks + uint(number)) = wrong;
 }
 #endif
 
 #ifdef FLAGOS_KERNEL_krn_barrier
-ARGUMENTS { Words result; uint rounds; } a;
+ARGUMENTS { POINTER(Words, result); uint rounds; } a;
+BUFFER(0, Words, result)
 shared uint words[shared_bytes / 4];
 void main() {
   const uint n = uint(threads_of());
@@ -198,7 +209,7 @@ void main() {
     now = n - now;
     barrier();
   }
-  a.result.at[uint(block_number()) * n + t] = words[now + t];
+  AT(result, uint(block_number()) * n + t) = words[now + t];
 }
 #endif
 
@@ -212,11 +223,14 @@ void main() {
 #define Numbers Longs
 #define Number uint64_t
 #endif
-ARGUMENTS { Numbers word; Numbers found; Numbers values; uint operation; } a;
+ARGUMENTS { POINTER(Numbers, word); POINTER(Numbers, found); POINTER(Numbers, values); uint operation; } a;
+BUFFER(0, Numbers, word)
+BUFFER(1, Numbers, found)
+BUFFER(2, Numbers, values)
 Number increment() {
-  Number old = a.word.at[0];
+  Number old = AT(word, 0);
   for (;;) {
-    const Number seen = atomicCompSwap(a.word.at[0], old, old + Number(1));
+    const Number seen = atomicCompSwap(AT(word, 0), old, old + Number(1));
     if (seen == old) return old;
     old = seen;
   }
@@ -224,26 +238,26 @@ Number increment() {
 Number apply(Number value) {
   switch (a.operation) {
     case 0:
-      return atomicAdd(a.word.at[0], value);
+      return atomicAdd(AT(word, 0), value);
     case 1:
-      return atomicMin(a.word.at[0], value);
+      return atomicMin(AT(word, 0), value);
     case 2:
-      return atomicMax(a.word.at[0], value);
+      return atomicMax(AT(word, 0), value);
     case 3:
-      return atomicAnd(a.word.at[0], value);
+      return atomicAnd(AT(word, 0), value);
     case 4:
-      return atomicOr(a.word.at[0], value);
+      return atomicOr(AT(word, 0), value);
     case 5:
-      return atomicXor(a.word.at[0], value);
+      return atomicXor(AT(word, 0), value);
     case 6:
-      return atomicExchange(a.word.at[0], value);
+      return atomicExchange(AT(word, 0), value);
     default:
       return increment();
   }
 }
 void main() {
   const uint i = uint(thread_number());
-  a.found.at[i] = apply(a.values.at[i]);
+  AT(found, i) = apply(AT(values, i));
 }
 #endif
 
@@ -261,12 +275,15 @@ Pattern add(Pattern bits, double value) {
   return packUint2x32(unpackDouble2x32(packDouble2x32(unpackUint2x32(bits)) + value));
 }
 #endif
-ARGUMENTS { Bits word; Bits found; Numbers values; uint operation; } a;
+ARGUMENTS { POINTER(Bits, word); POINTER(Bits, found); POINTER(Numbers, values); uint operation; } a;
+BUFFER(0, Bits, word)
+BUFFER(1, Bits, found)
+BUFFER(2, Numbers, values)
 void main() {
   const uint i = uint(thread_number());
-  Pattern old = a.word.at[0];
+  Pattern old = AT(word, 0);
   for (;;) {
-    const Pattern seen = atomicCompSwap(a.word.at[0], old, add(old, a.values.at[i]));
+    const Pattern seen = atomicCompSwap(AT(word, 0), old, add(old, AT(values, i)));
     if (seen == old) break;
     old = seen;
   }
@@ -276,7 +293,8 @@ void main() {
 // ---- control flow ----
 
 #ifdef FLAGOS_KERNEL_krn_diverge
-ARGUMENTS { Words result; uint count; uint nested; } a;
+ARGUMENTS { POINTER(Words, result); uint count; uint nested; } a;
+BUFFER(0, Words, result)
 uint diverge(uint i) {
   uint value = i;
   if (i % 2 == 0) {
@@ -295,6 +313,6 @@ uint diverge(uint i) {
 }
 void main() {
   const uint i = uint(thread_number());
-  if (i < a.count) a.result.at[i] = diverge(i);
+  if (i < a.count) AT(result, i) = diverge(i);
 }
 #endif

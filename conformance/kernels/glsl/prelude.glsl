@@ -18,12 +18,48 @@
 layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
 layout(constant_id = 3) const uint shared_bytes = 16;
 
+// Arguments that are addresses. BUFFER stands behind the arguments, with the place of the member in them; AT is an
+// element. On a device with buffer device addresses all is in the arguments. On one without, which defines
+// FLAGOS_VULKAN_BUFFERS, the buffer is at binding 1 + place, and the member is the offset in it.
+#define Bytes_type uint8_t
+#define Words_type uint
+#define Longs_type uint64_t
+#define Floats_type float
+#define Doubles_type double
+#define Status_type int
+#ifndef FLAGOS_VULKAN_BUFFERS
 layout(buffer_reference, scalar, buffer_reference_align = 1) buffer Bytes { uint8_t at[]; };
 layout(buffer_reference, scalar, buffer_reference_align = 4) buffer Words { uint at[]; };
 layout(buffer_reference, scalar, buffer_reference_align = 8) buffer Longs { uint64_t at[]; };
 layout(buffer_reference, scalar, buffer_reference_align = 4) buffer Floats { float at[]; };
 layout(buffer_reference, scalar, buffer_reference_align = 8) buffer Doubles { double at[]; };
-layout(buffer_reference, scalar, buffer_reference_align = 4) buffer Status { int value; };
+layout(buffer_reference, scalar, buffer_reference_align = 4) buffer Status { int at[]; };
+#define POINTER(type, name) type name
+#define BUFFER(place, type, name)
+#define AT(name, index) a.name.at[index]
+#else
+#define Bytes_size 1
+#define Words_size 4
+#define Longs_size 8
+#define Floats_size 4
+#define Doubles_size 8
+#define Status_size 4
+// Words and not a long, so that spirv-link does not take the struct for one of another kernel that has a number there,
+// and its names.
+#define Bytes_address uvec2
+#define Words_address uvec2
+#define Longs_address uvec2
+#define Floats_address uvec2
+#define Doubles_address uvec2
+#define Status_address ivec2
+#define POINTER_OF(type, name) layout(align = 8) type##_address name
+#define POINTER(type, name) POINTER_OF(type, name)
+#define BUFFER_OF(place, type, name)                                                            \
+  layout(set = 0, binding = 1 + place, scalar) buffer name##_block { type##_type at[]; } name##_buffer; \
+  uint name##_first = uint(a.name.x) / type##_size;
+#define BUFFER(place, type, name) BUFFER_OF(place, type, name)
+#define AT(name, index) name##_buffer.at[name##_first + uint(index)]
+#endif
 
 // Threads of the launch, x fastest, blocks before threads.
 uint64_t threads_of() {
