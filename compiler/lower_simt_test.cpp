@@ -1,0 +1,88 @@
+// What the SIMT lowering refuses, and what its text says. That the text computes the right thing is tests/lowering.
+#include <doctest/doctest.h>
+
+#include "compiler/lower.hpp"
+#include "compiler/test_support.hpp"
+
+using namespace flagos;
+using namespace flagos::compiler;
+using namespace flagos::compiler::test;
+
+namespace {
+
+Lowered lowered(const std::string& body, const std::string& target = "opencl-c", const std::string& arguments = "") {
+  return lower(load(fmt::format("flagos.tile 1.0\nkernel @k({}) {{\n{}}}\n", arguments, body)), parse_target(target));
+}
+
+std::string refused(const std::string& body, const std::string& target = "opencl-c",
+                    const std::string& arguments = "") {
+  try {
+    lowered(body, target, arguments);
+  } catch (const Error& error) {
+    CHECK(error.status() == FLAGOS_STATUS_UNSUPPORTED);
+    return error.what();
+  }
+  return "";
+}
+
+const std::string kMatrix =
+    "%v = view %x {shape=[64, 64], strides=[64, 1]} : view<f32, 2>\n%z = const {value=0} : i32\n%a = load %v, %z, %z : "
+    "tile<64x64xf32>\n%t = trans %a {perm=[1, 0]} : tile<64x64xf32>\nstore %v, %z, %z, %t\n";
+
+}  // namespace
+
+TEST_CASE("simt: what a target lacks is said with its place") {
+  CHECK(refused(kMatrix, "opencl-c;local=8192", "%x: ptr<f32>") ==
+        "line 6, column 1: trans: it needs 16384 bytes of local memory, and the target has 8192; smaller tiles need "
+        "less");
+  CHECK(refused(kMatrix, "opencl-c;local=16384", "%x: ptr<f32>") == "");
+  const std::string wide = "%a = cast %n : f64\n%b = mul %a, %a : f64\n%c = cast %b : f32\nprint %c {message=\"c\"}\n";
+  CHECK(refused(wide, "opencl-c;no=f64", "%n: i32") == "line 3, column 1: cast: the target has no f64");
+  CHECK(refused(wide, "opencl-c", "%n: i32") ==
+        "line 6, column 1: print: a kernel of this dialect has no way to print");
+  const std::string atomic =
+      "%v = view %x {shape=[4], strides=[1]} : view<i64, 1>\n%z = const {value=0} : i32\n%o = const {value=1} : "
+      "i64\n%a = "
+      "atomic_rmw %v, %z, %o {op=add} : i64\n";
+  CHECK(refused(atomic, "opencl-c;no=atomic64", "%x: ptr<i64>") ==
+        "line 6, column 1: atomic_rmw: the target has no atomics of 64 bits");
+}
+
+TEST_CASE("simt: the launch record") {
+  const auto text = [](const std::string& hints) {
+    return fmt::format(
+        "flagos.tile 1.0\nkernel @one(%n: i32) {}{{\n%c = gt %n, %n : i1\nassert %c {{message=\"n\"}}\n}}\n"
+        "kernel @two() {{\n}}\n",
+        hints);
+  };
+  const Lowered plain = lower(load(text("")), parse_target("opencl-c;threads=64"));
+  REQUIRE(plain.kernels.size() == 2);
+  CHECK(plain.kernels[0].kernel == "one");
+  CHECK(plain.kernels[0].threads == 64);
+  CHECK(plain.kernels[0].fails);
+  CHECK(plain.kernels[0].shared_bytes == 0);
+  CHECK_FALSE(plain.kernels[1].fails);
+  CHECK(plain.source.find("__global int* flagos_failure") != std::string::npos);
+  // A hint asks for fewer threads than there may be, never for more.
+  CHECK(lower(load(text("hints(hint.simt.threads=32) ")), parse_target("opencl-c;threads=64")).kernels[0].threads ==
+        32);
+  CHECK(lower(load(text("hints(hint.simt.threads=256) ")), parse_target("opencl-c;threads=64")).kernels[0].threads ==
+        64);
+}
+
+TEST_CASE("simt: the text names the author's lines, and loads no memory for constants") {
+  const std::string module =
+      "flagos.tile 1.0\nkernel @k(%x: ptr<f32>) {\n%v = view %x {shape=[300], strides=[1]} : view<f32, 1>\n%z = const "
+      "{value=0} : i32\n%c = const {value=1.5} : tile<300xf32>\nstore %v, %z, %c\n}\nlocations\nfile \"fill.cpp\"\nat "
+      "@k "
+      "0:11 0:12 0:13 0:14\n";
+  const std::string source = lower(load(module), parse_target("opencl-c")).source;
+  CHECK(source.find("#line 14 \"fill.cpp\"") != std::string::npos);
+  CHECK(source.find("__local u32 L[") == std::string::npos);
+  CHECK(source.find("barrier(") < source.find("__kernel"));
+  CHECK(source.find("LOCAL_BARRIER", source.find("__kernel")) == std::string::npos);
+}
+
+TEST_CASE("simt: the same module gives the same text") {
+  CHECK(lowered(kMatrix, "opencl-c", "%x: ptr<f32>").source == lowered(kMatrix, "opencl-c", "%x: ptr<f32>").source);
+}

@@ -1,0 +1,48 @@
+// What the SIMT lowering asks of a language. The lowering writes the C that all of them share: the types i32, u32, i64,
+// u64, f32, f64 and bool, functions that take and give values, private arrays, and the words of a group's local memory
+// as `L[i]`. A dialect defines what differs, mostly as macros; docs/add-a-dialect.md lists them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "compiler/lower.hpp"
+
+namespace flagos::compiler {
+
+struct SimtKernel {
+  const Kernel* kernel = nullptr;
+  std::uint32_t threads = 0;
+  std::uint32_t local_words = 0;  // of 32 bits
+  bool fails = false;             // has the word of failure
+  std::string body;
+};
+
+// What a text uses that not every device has.
+struct SimtNeeds {
+  bool f64 = false;
+  bool atomic = false;    // any
+  bool atomic64 = false;  // of 64 bits
+  bool strict = false;    // an operation that must not be contracted
+};
+
+class SimtDialect {
+ public:
+  virtual ~SimtDialect() = default;
+  // Everything before the functions that all dialects share.
+  virtual std::string prelude(const Module& module, const SimtNeeds& needs) const = 0;
+  // The kernel as a whole, around its body, which uses t (this thread), group_id(axis) and group_count(axis).
+  virtual std::string kernel(const SimtKernel& kernel) const = 0;
+  // The language's own function of f32 or f64 for an operation, "" where it has none that is exact enough.
+  virtual std::string function(OpCode code, DType dtype) const = 0;
+  // `#line` for the statement that follows.
+  virtual std::string location(std::uint32_t line, std::string_view file) const = 0;
+};
+
+std::unique_ptr<SimtDialect> make_opencl_c();
+std::unique_ptr<SimtDialect> make_glsl();
+std::unique_ptr<SimtDialect> make_cuda_c();
+
+}  // namespace flagos::compiler
