@@ -1,0 +1,210 @@
+#include "plugins/vulkan/block.hpp"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <bit>
+#include <cerrno>
+
+#include "plugins/vulkan/device.hpp"
+
+namespace flagos::vulkan {
+namespace {
+
+// Whether the host's own address space reaches so far at all.
+constexpr std::uint64_t end_of_host_addresses = std::uint64_t{1} << 47;
+
+constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t alignment) {
+  return (value + alignment - 1) / alignment * alignment;
+}
+
+}  // namespace
+
+const char* kind_name(flagos_memory_kind_t kind) noexcept {
+  return kind == FLAGOS_MEMORY_KIND_PINNED    ? "pinned"
+         : kind == FLAGOS_MEMORY_KIND_MANAGED ? "managed"
+                                              : "device";
+}
+
+Block::Block(Device& device, std::uint64_t size_bytes, flagos_memory_kind_t kind)
+    : device_(device), size_bytes_(size_bytes), kind_(kind) {
+  const MemoryTypes& types = device.physical().memory_types();
+  const std::uint32_t type = kind == FLAGOS_MEMORY_KIND_PINNED    ? types.pinned
+                             : kind == FLAGOS_MEMORY_KIND_MANAGED ? types.managed
+                                                                  : types.device;
+  try {
+    create(type);
+  } catch (...) {
+    release();
+    throw;
+  }
+}
+
+Block::Block(Device& device, std::byte* pointer, std::uint64_t size_bytes)
+    : device_(device), size_bytes_(size_bytes), kind_(FLAGOS_MEMORY_KIND_REGISTERED) {
+  try {
+    import(pointer);
+  } catch (...) {
+    release();
+    throw;
+  }
+}
+
+void Block::create_buffer(std::uint64_t size_bytes, const void* next) {
+  VkBufferCreateInfo buffer{};
+  buffer.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO;
+  buffer.pNext = next;
+  buffer.size = size_bytes;
+  buffer.usage = VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT |
+                 VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT;
+  if (device_.physical().has_addresses()) buffer.usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
+  buffer_bytes_ = size_bytes;
+  check_made(device_.vk().vkCreateBuffer(device_.handle(), &buffer, nullptr, &buffer_), buffer_,
+             "vkCreateBuffer of {} bytes", size_bytes);
+}
+
+// The pages around the memory; what else lies in them is never touched.
+void Block::import(std::byte* pointer) {
+  const DeviceFunctions& vk = device_.vk();
+  const VkDevice handle = device_.handle();
+  const std::uint64_t page = device_.physical().host_pointer_alignment();
+  constexpr VkExternalMemoryHandleTypeFlagBits type =
+      VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT;
+  address_ = reinterpret_cast<std::uint64_t>(pointer);
+  buffer_offset_ = address_ % page;
+  const std::uint64_t bytes = round_up(buffer_offset_ + size_bytes_, page);
+  VkImportMemoryHostPointerInfoEXT host{};
+  host.sType = VK_STRUCTURE_TYPE_IMPORT_MEMORY_HOST_POINTER_INFO_EXT;
+  host.handleType = type;
+  host.pHostPointer = pointer - buffer_offset_;
+
+  VkExternalMemoryBufferCreateInfo external{};
+  external.sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO;
+  external.handleTypes = type;
+  create_buffer(bytes, &external);
+  VkMemoryRequirements needs;
+  vk.vkGetBufferMemoryRequirements(handle, buffer_, &needs);
+  VkMemoryHostPointerPropertiesEXT properties{};
+  properties.sType = VK_STRUCTURE_TYPE_MEMORY_HOST_POINTER_PROPERTIES_EXT;
+  check(vk.vkGetMemoryHostPointerPropertiesEXT(handle, type, host.pHostPointer, &properties),
+        "vkGetMemoryHostPointerPropertiesEXT of {} bytes at {:#x}", size_bytes_, address_);
+  const std::uint32_t types = needs.memoryTypeBits & properties.memoryTypeBits;
+  if (types == 0 || needs.size > bytes)
+    throw_error(FLAGOS_STATUS_UNSUPPORTED, "the device cannot use {} bytes of the host at {:#x}",
+                size_bytes_, address_);
+  const std::uint32_t pinned = device_.physical().memory_types().pinned;
+  VkMemoryAllocateFlagsInfo flags{};
+  flags.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO;
+  flags.pNext = &host;
+  flags.flags = device_.physical().has_addresses() ? VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT : 0;
+  VkMemoryAllocateInfo allocate{};
+  allocate.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO;
+  allocate.pNext = &flags;
+  allocate.allocationSize = bytes;
+  allocate.memoryTypeIndex =
+      (types >> pinned & 1) != 0 ? pinned : static_cast<std::uint32_t>(std::countr_zero(types));
+  check_made(vk.vkAllocateMemory(handle, &allocate, nullptr, &memory_), memory_,
+             "vkAllocateMemory around {} bytes of the host at {:#x}", size_bytes_, address_);
+  check(vk.vkBindBufferMemory(handle, buffer_, memory_, 0), "vkBindBufferMemory");
+  device_address_ = device_.physical().has_addresses() ? ask_address() : address_;
+  host_ = pointer;
+}
+
+void Block::create(std::uint32_t type) {
+  const DeviceFunctions& vk = device_.vk();
+  const VkDevice handle = device_.handle();
+  create_buffer(size_bytes_, nullptr);
+  VkMemoryRequirements needs;
+  vk.vkGetBufferMemoryRequirements(handle, buffer_, &needs);
+  if ((needs.memoryTypeBits >> type & 1) == 0)
+    throw_error(FLAGOS_STATUS_UNSUPPORTED, "buffers cannot lie in memory type {} ({} memory)", type,
+                kind_name(kind_));
+  VkMemoryAllocateFlagsInfo flags{};
+  flags.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO;
+  flags.flags = device_.physical().has_addresses() ? VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT : 0;
+  VkMemoryAllocateInfo allocate{};
+  allocate.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO;
+  allocate.pNext = &flags;
+  allocate.allocationSize = needs.size;
+  allocate.memoryTypeIndex = type;
+  const VkResult result = vk.vkAllocateMemory(handle, &allocate, nullptr, &memory_);
+  if (result < VK_SUCCESS) memory_ = VK_NULL_HANDLE;
+  if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY && kind_ == FLAGOS_MEMORY_KIND_PINNED)
+    throw_error(FLAGOS_STATUS_OUT_OF_HOST_MEMORY, "vkAllocateMemory of {} pinned bytes: {} ({})",
+                needs.size, result_name(result), static_cast<int>(result));
+  check(result, "vkAllocateMemory of {} bytes of {} memory", needs.size, kind_name(kind_));
+  check(vk.vkBindBufferMemory(handle, buffer_, memory_, 0), "vkBindBufferMemory");
+  const bool is_mapped =
+      kind_ != FLAGOS_MEMORY_KIND_DEVICE || device_.physical().memory_types().is_device_mapped;
+  if (is_mapped) {
+    void* pointer = nullptr;
+    check(vk.vkMapMemory(handle, memory_, 0, VK_WHOLE_SIZE, 0, &pointer), "vkMapMemory of {} bytes",
+          size_bytes_);
+    host_ = static_cast<std::byte*>(pointer);
+  }
+  if (device_.physical().has_addresses())
+    take_address(is_mapped);
+  else
+    make_address();
+}
+
+std::uint64_t Block::ask_address() const noexcept {
+  VkBufferDeviceAddressInfo info{};
+  info.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO;
+  info.buffer = buffer_;
+  return device_.vk().vkGetBufferDeviceAddress(device_.handle(), &info) + buffer_offset_;
+}
+
+void Block::take_address(bool is_mapped) {
+  device_address_ = ask_address();
+  const bool host_addresses =
+      kind_ != FLAGOS_MEMORY_KIND_DEVICE || (is_mapped && device_.physical().is_software());
+  address_ = host_addresses ? reinterpret_cast<std::uint64_t>(host_) : device_address_;
+  if (!host_addresses) reserve_host_range();
+}
+
+// The driver has none: where the host reaches the memory, and else a range that nothing else can have.
+void Block::make_address() {
+  if (host_ == nullptr) {
+    reserved_ =
+        mmap(nullptr, size_bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (reserved_ == MAP_FAILED) {
+      reserved_ = nullptr;
+      throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES, "no range of {} addresses is left", size_bytes_);
+    }
+  }
+  address_ = reinterpret_cast<std::uint64_t>(host_ != nullptr ? host_ : reserved_);
+  device_address_ = address_;
+}
+
+void Block::reserve_host_range() {
+  if (reinterpret_cast<std::uint64_t>(host_) == address_ || address_ >= end_of_host_addresses)
+    return;
+  const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  const std::uint64_t first = address_ / page * page;
+  const std::uint64_t bytes = round_up(address_ + size_bytes_, page) - first;
+  void* wanted = reinterpret_cast<void*>(first);
+  void* got = mmap(wanted, bytes, PROT_NONE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+  if (got == MAP_FAILED && errno != EEXIST) return;  // nothing of the host can lie there
+  if (got != wanted) {
+    if (got != MAP_FAILED) munmap(got, bytes);
+    overlaps_host_ = true;
+    return;
+  }
+  reserved_ = wanted;
+}
+
+void Block::release() noexcept {
+  const DeviceFunctions& vk = device_.vk();
+  vk.vkDestroyBuffer(device_.handle(), buffer_, nullptr);
+  vk.vkFreeMemory(device_.handle(), memory_, nullptr);
+  if (reserved_ == nullptr) return;
+  const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  const auto first = reinterpret_cast<std::uint64_t>(reserved_);
+  munmap(reserved_, round_up(address_ + size_bytes_, page) - first);
+}
+
+Block::~Block() { release(); }
+
+}  // namespace flagos::vulkan

@@ -1,0 +1,72 @@
+// One buffer with its memory: allocated, imported, or the caller's.
+#pragma once
+
+#include <flagos_plugin.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+
+#include "plugins/vulkan/driver.hpp"
+
+namespace flagos::vulkan {
+
+class Device;
+
+// One buffer with its memory.
+class Block {
+ public:
+  Block(Device& device, std::uint64_t size_bytes, flagos_memory_kind_t kind);
+  // Memory of the caller, where the device can reach it.
+  Block(Device& device, std::byte* pointer, std::uint64_t size_bytes);
+  ~Block();
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+
+  VkBuffer buffer() const noexcept { return buffer_; }
+  std::uint64_t address() const noexcept { return address_; }
+  std::uint64_t device_address() const noexcept { return device_address_; }
+  std::byte* host() const noexcept { return host_; }
+  std::uint64_t size_bytes() const noexcept { return size_bytes_; }
+  std::uint64_t buffer_bytes() const noexcept { return buffer_bytes_; }
+  flagos_memory_kind_t kind() const noexcept { return kind_; }
+  // Its address is one of host memory too: it must not be given out.
+  bool overlaps_host() const noexcept { return overlaps_host_; }
+  // Where an address of it lies in the buffer.
+  std::uint64_t offset_of(std::uint64_t address) const noexcept {
+    return address - address_ + buffer_offset_;
+  }
+  bool contains(std::uint64_t address) const noexcept { return address - address_ < size_bytes_; }
+
+  // Chunks only: what is free, offset to size.
+  std::map<std::uint64_t, std::uint64_t> free_ranges;
+  bool is_chunk = false;
+
+ private:
+  void create(std::uint32_t type);
+  void import(std::byte* pointer);
+  void create_buffer(std::uint64_t size_bytes, const void* next);
+  void release() noexcept;
+  std::uint64_t ask_address() const noexcept;
+  void take_address(bool is_mapped);
+  void make_address();
+  void reserve_host_range();
+
+  Device& device_;
+  VkDeviceMemory memory_ = VK_NULL_HANDLE;
+  VkBuffer buffer_ = VK_NULL_HANDLE;
+  std::uint64_t address_ = 0;
+  std::uint64_t device_address_ = 0;
+  std::uint64_t buffer_offset_ = 0;  // an import begins at a page
+  std::uint64_t buffer_bytes_ = 0;
+  std::byte* host_ = nullptr;
+  std::uint64_t size_bytes_;
+  void* reserved_ = nullptr;
+  bool overlaps_host_ = false;
+  const flagos_memory_kind_t kind_;
+};
+
+// "device", "pinned" or "managed".
+const char* kind_name(flagos_memory_kind_t kind) noexcept;
+
+}  // namespace flagos::vulkan
