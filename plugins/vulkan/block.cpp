@@ -50,6 +50,25 @@ Block::Block(Device& device, std::byte* pointer, std::uint64_t size_bytes)
   }
 }
 
+Block::Block(Device& device, const Native& native, std::uint64_t size_bytes)
+    : device_(device),
+      memory_(native.memory),
+      buffer_(native.buffer),
+      buffer_offset_(native.offset),
+      buffer_bytes_(native.offset + size_bytes),
+      size_bytes_(size_bytes),
+      kind_(FLAGOS_MEMORY_KIND_DEVICE) {
+  is_borrowed_ = true;  // make_address may throw: the caller's objects must stay
+  if (device.physical().has_addresses()) {
+    device_address_ = address_ = ask_address();
+    // On the host's processors it is a host pointer, where something lies already.
+    if (!device.physical().is_software()) reserve_host_range();
+  } else {
+    make_address();
+  }
+  is_borrowed_ = !native.own;
+}
+
 void Block::create_buffer(std::uint64_t size_bytes, const void* next) {
   VkBufferCreateInfo buffer{};
   buffer.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO;
@@ -197,8 +216,10 @@ void Block::reserve_host_range() {
 
 void Block::release() noexcept {
   const DeviceFunctions& vk = device_.vk();
-  vk.vkDestroyBuffer(device_.handle(), buffer_, nullptr);
-  vk.vkFreeMemory(device_.handle(), memory_, nullptr);
+  if (!is_borrowed_) {
+    vk.vkDestroyBuffer(device_.handle(), buffer_, nullptr);
+    vk.vkFreeMemory(device_.handle(), memory_, nullptr);
+  }
   if (reserved_ == nullptr) return;
   const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
   const auto first = reinterpret_cast<std::uint64_t>(reserved_);

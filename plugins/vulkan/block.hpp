@@ -19,11 +19,20 @@ class Block {
   Block(Device& device, std::uint64_t size_bytes, flagos_memory_kind_t kind);
   // Memory of the caller, where the device can reach it.
   Block(Device& device, std::byte* pointer, std::uint64_t size_bytes);
+  // A buffer of the caller's, from this offset on; with `own` it is destroyed with the block.
+  struct Native {
+    VkBuffer buffer;
+    VkDeviceMemory memory;  // only to be freed with the buffer
+    std::uint64_t offset;
+    bool own;
+  };
+  Block(Device& device, const Native& native, std::uint64_t size_bytes);
   ~Block();
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;
 
   VkBuffer buffer() const noexcept { return buffer_; }
+  VkDeviceMemory memory() const noexcept { return memory_; }
   std::uint64_t address() const noexcept { return address_; }
   std::uint64_t device_address() const noexcept { return device_address_; }
   std::byte* host() const noexcept { return host_; }
@@ -37,6 +46,8 @@ class Block {
     return address - address_ + buffer_offset_;
   }
   bool contains(std::uint64_t address) const noexcept { return address - address_ < size_bytes_; }
+
+  void take_ownership() noexcept { is_borrowed_ = false; }
 
   // Chunks only: what is free, offset to size.
   std::map<std::uint64_t, std::uint64_t> free_ranges;
@@ -63,6 +74,7 @@ class Block {
   std::uint64_t size_bytes_;
   void* reserved_ = nullptr;
   bool overlaps_host_ = false;
+  bool is_borrowed_ = false;
   const flagos_memory_kind_t kind_;
 };
 

@@ -5,6 +5,7 @@
 
 #include "base/device_filter.hpp"
 #include "plugins/vulkan/handles.hpp"
+#include "plugins/vulkan/semaphore_watch.hpp"
 #include "plugins/vulkan/stream.hpp"
 #include "plugins/vulkan/warm_up.hpp"
 
@@ -63,6 +64,7 @@ void Instance::open_loader() {
     return;
   }
   is_fake_ = loader->is_fake;
+  loader_ = loader;
   std::uint32_t version = VK_API_VERSION_1_0;
   check(loader->vkEnumerateInstanceVersion(&version), "vkEnumerateInstanceVersion");
   VkApplicationInfo application{};
@@ -105,6 +107,7 @@ void Instance::find_devices() {
       host_.log(FLAGOS_LOG_LEVEL_INFO,
                 fmt::format("vulkan: device '{}' is not used: {}", device->name(), reason));
   }
+  find_groups(found);
   std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
     return std::tuple(a->driver(), a->bus_id(), a->uuid()) <
            std::tuple(b->driver(), b->bus_id(), b->uuid());
@@ -128,6 +131,24 @@ void Instance::find_devices() {
   used_bytes_ = std::make_unique<std::atomic<std::uint64_t>[]>(devices_.size());
 }
 
+// Which of the devices the driver takes for one, by a link of its own.
+void Instance::find_groups(std::vector<std::unique_ptr<PhysicalDevice>>& devices) const {
+  std::uint32_t count = 0;
+  check(functions_.vkEnumeratePhysicalDeviceGroups(handle_, &count, nullptr),
+        "vkEnumeratePhysicalDeviceGroups");
+  VkPhysicalDeviceGroupProperties empty{};
+  empty.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_GROUP_PROPERTIES;
+  std::vector<VkPhysicalDeviceGroupProperties> groups(count, empty);
+  check(functions_.vkEnumeratePhysicalDeviceGroups(handle_, &count, groups.data()),
+        "vkEnumeratePhysicalDeviceGroups");
+  for (std::uint32_t i = 0; i < count; ++i)
+    for (const auto& device : devices)
+      if (std::count(groups[i].physicalDevices,
+                     groups[i].physicalDevices + groups[i].physicalDeviceCount,
+                     device->handle()) != 0)
+        device->group = i;
+}
+
 void Instance::describe(std::uint32_t index, flagos_device_info_t& info) const {
   devices_[index]->describe(info);
   if (is_fake_) info.capabilities |= FLAGOS_DEVICE_CAPABILITY_FAKE;
@@ -141,22 +162,30 @@ Lock::~Lock() {
   device_.deliver();
 }
 
-Device::Device(Instance& instance, std::uint32_t index)
+Device::Device(Instance& instance, std::uint32_t index, const Native* native)
     : instance_(instance), physical_(instance.physical(index)) {
   needs_staging_ = !physical_.memory_types().is_device_mapped ||
                    host().get_config("FLAGOS_VULKAN_STAGING") == "1";
-  create_device();
+  std::uint32_t queue_count = physical_.queue_count();
+  if (native == nullptr) {
+    create_device();
+  } else {
+    adopt_device(*native);
+    queue_count = std::min(queue_count, native->queue_count);
+  }
   try {
     heap_ = std::make_unique<Heap>(*this, instance.used_bytes(index));
     pipelines_ = std::make_unique<PipelineCache>(*this);
-    for (std::uint32_t i = 0; i < physical_.queue_count(); ++i)
+    for (std::uint32_t i = 0; i < queue_count; ++i)
       queues_.push_back(std::make_unique<Queue>(*this, i));
     pool_ = std::make_unique<HostPool>(*this);
+    semaphore_watch_ = std::make_unique<SemaphoreWatch>(*this);
   } catch (...) {
     destroy();
     throw;
   }
   note_open();
+  if (native != nullptr) is_borrowed_ = !native->own;
 }
 
 Device::~Device() {
@@ -197,11 +226,30 @@ void Device::pause_at_exit() noexcept {
 void Device::destroy() noexcept {
   internal_.reset_under(*this);
   pool_.reset();
-  vk_.vkDeviceWaitIdle(handle_);  // also of a lost one: only the driver knows what still runs
+  semaphore_watch_.reset();
+  // Also of a lost one: only the driver knows what still runs. A borrowed one may be in use elsewhere.
+  if (!is_borrowed_) vk_.vkDeviceWaitIdle(handle_);
+  for (const auto& queue : queues_)
+    if (is_borrowed_) queue->wait_for(queue->submitted(), UINT64_MAX);
   queues_.clear();
   pipelines_.reset();
   heap_.reset();
-  vk_.vkDestroyDevice(handle_, nullptr);
+  if (!is_borrowed_) vk_.vkDestroyDevice(handle_, nullptr);
+}
+
+// Its owner has made it with whatever instance of the same loader.
+void Device::adopt_device(const Native& native) {
+  const InstanceFunctions functions(instance_.loader(), native.instance);
+  vk_ = DeviceFunctions(functions, native.device);
+  handle_ = native.device;
+  driver_instance_ = native.instance;
+  is_borrowed_ = true;  // until it is open
+}
+
+Queue* Device::find_queue(VkQueue handle) const noexcept {
+  const auto found = std::find_if(queues_.begin(), queues_.end(),
+                                  [&](const auto& queue) { return queue->handle() == handle; });
+  return found == queues_.end() ? nullptr : found->get();
 }
 
 // Everything that a kernel may use is switched on; what costs is not.
@@ -252,6 +300,7 @@ void Device::create_device() {
     throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES, "vkCreateDevice of {}: {} ({})", physical_.name(),
                 result_name(result), static_cast<int>(result));
   check(result, "vkCreateDevice of {}", physical_.name());
+  driver_instance_ = instance_.handle();
   try {
     vk_ = DeviceFunctions(functions, handle_);
   } catch (...) {

@@ -22,6 +22,7 @@
 
 namespace flagos::vulkan {
 
+class SemaphoreWatch;
 class Stream;
 
 // What all devices of one flagos_plugin_open share.
@@ -37,6 +38,8 @@ class Instance {
 
   const Host& host() const noexcept { return host_; }
   const InstanceFunctions& functions() const noexcept { return functions_; }
+  const Loader& loader() const noexcept { return *loader_; }
+  VkInstance handle() const noexcept { return handle_; }
   std::uint32_t device_count() const noexcept {
     return static_cast<std::uint32_t>(devices_.size());
   }
@@ -60,8 +63,10 @@ class Instance {
  private:
   void open_loader();
   void find_devices();
+  void find_groups(std::vector<std::unique_ptr<PhysicalDevice>>& devices) const;
 
   const Host host_;
+  const Loader* loader_ = nullptr;
   VkInstance handle_ = VK_NULL_HANDLE;
   InstanceFunctions functions_;
   bool is_fake_ = false;
@@ -72,7 +77,14 @@ class Instance {
 // One open device.
 class Device {
  public:
-  Device(Instance& instance, std::uint32_t index);
+  // A VkDevice of the caller's.
+  struct Native {
+    VkDevice device;
+    VkInstance instance;
+    std::uint32_t queue_count;
+    bool own;
+  };
+  Device(Instance& instance, std::uint32_t index, const Native* native = nullptr);
   ~Device();
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
@@ -84,6 +96,11 @@ class Device {
   VkDevice handle() const noexcept { return handle_; }
   Heap& heap() noexcept { return *heap_; }
   HostPool& pool() noexcept { return *pool_; }
+  SemaphoreWatch& semaphore_watch() noexcept { return *semaphore_watch_; }
+  VkInstance driver_instance() const noexcept { return driver_instance_; }
+  std::uint32_t queue_count() const noexcept { return static_cast<std::uint32_t>(queues_.size()); }
+  // NULL when it is none of this device's.
+  Queue* find_queue(VkQueue handle) const noexcept;
   PipelineCache& pipelines() noexcept { return *pipelines_; }
   // Copies go through memory that the host can reach, since it cannot reach the device's.
   bool needs_staging() const noexcept { return needs_staging_; }
@@ -120,6 +137,7 @@ class Device {
   void note_open() noexcept;
   void note_closed() noexcept;
   void create_device();
+  void adopt_device(const Native& native);
   void destroy() noexcept;
 
   Instance& instance_;
@@ -127,6 +145,8 @@ class Device {
   const PhysicalDevice& physical_;
   VkDevice handle_ = VK_NULL_HANDLE;
   DeviceFunctions vk_;
+  VkInstance driver_instance_ = VK_NULL_HANDLE;
+  bool is_borrowed_ = false;
   bool needs_staging_ = false;
   Failure lost_;
   std::atomic<bool> report_pending_{false};
@@ -135,6 +155,7 @@ class Device {
   std::unique_ptr<PipelineCache> pipelines_;
   std::vector<std::unique_ptr<Queue>> queues_;
   std::unique_ptr<HostPool> pool_;
+  std::unique_ptr<SemaphoreWatch> semaphore_watch_;
   Internal internal_;
   std::mutex kept_mutex_;
   std::map<const void*, std::shared_ptr<const void>> kept_;

@@ -2,6 +2,7 @@
 
 #include "plugins/vulkan/device.hpp"
 #include "plugins/vulkan/handles.hpp"
+#include "plugins/vulkan/semaphore_watch.hpp"
 #include "plugins/vulkan/stream.hpp"
 
 namespace flagos::vulkan {
@@ -38,6 +39,8 @@ RecordRef RecordPool::take() {
   record.done_ = false;
   record.batch = nullptr;
   record.time_ns_ = 0;
+  record.semaphore = VK_NULL_HANDLE;
+  record.value = 0;
   return RecordRef(&record);
 }
 
@@ -48,8 +51,37 @@ void RecordPool::give_back(Record& record) noexcept {
 }
 
 Event::~Event() {
+  if (is_following_) device_.semaphore_watch().remove(*this);
+  {
+    Lock lock(device_);
+    current_ = RecordRef();
+  }
+  device_.vk().vkDestroySemaphore(device_.handle(), own_semaphore_, nullptr);
+}
+
+void Event::follow(VkSemaphore semaphore, std::uint64_t value, bool own) {
   Lock lock(device_);
-  current_ = RecordRef();
+  RecordRef record = device_.instance().records.take();
+  record->semaphore = semaphore;
+  record->value = value;
+  current_ = record;
+  lock.unlock();
+  device_.semaphore_watch().add(*this, std::move(record));
+  is_following_ = true;
+  if (own) own_semaphore_ = semaphore;
+}
+
+std::pair<VkSemaphore, std::uint64_t> Event::native() {
+  Lock lock(device_);
+  if (!current_)
+    throw_error(FLAGOS_STATUS_UNSUPPORTED,
+                "the event was never recorded, so no semaphore is its own");
+  if (current_->batch != nullptr) current_->batch->owner->flush_open();
+  if (current_->semaphore == VK_NULL_HANDLE)
+    throw_error(FLAGOS_STATUS_UNSUPPORTED,
+                "the event's record is held back by what its stream waits for, or has failed: no "
+                "semaphore tells of it");
+  return {current_->semaphore, current_->value};
 }
 
 void Event::record(Stream& stream) {

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "plugins/vulkan/driver.hpp"
 #include "plugins/vulkan/host.hpp"
 
 namespace flagos::vulkan {
@@ -32,6 +33,9 @@ class Record {
   bool has_parked() const noexcept { return !parked_.empty(); }
 
   Batch* batch = nullptr;  // where it is recorded, until it is done
+  // The driver's own point that it completes with; none while it is held back.
+  VkSemaphore semaphore = VK_NULL_HANDLE;
+  std::uint64_t value = 0;
   bool has_timing = false;
 
  private:
@@ -91,6 +95,10 @@ class Event {
   Event& operator=(const Event&) = delete;
 
   Device& device() const noexcept { return device_; }
+  // Counts as recorded, and completes with a semaphore of the caller's.
+  void follow(VkSemaphore semaphore, std::uint64_t value, bool own);
+  // The driver's point of the newest record; flushes what it is in.
+  std::pair<VkSemaphore, std::uint64_t> native();
   bool has_timing() const noexcept { return (flags_ & FLAGOS_EVENT_FLAG_NO_TIMING) == 0; }
   const RecordRef& current() const noexcept { return current_; }  // with the lock held
   void record(Stream& stream);
@@ -100,6 +108,8 @@ class Event {
   Device& device_;
   const std::uint32_t flags_;
   RecordRef current_;
+  VkSemaphore own_semaphore_ = VK_NULL_HANDLE;  // of a wrapped event, destroyed with it
+  bool is_following_ = false;
 };
 
 flagos_status_t event_create(flagos_plugin_device_t* device, const flagos_event_desc_t* desc,

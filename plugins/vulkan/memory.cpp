@@ -198,6 +198,23 @@ std::uint64_t Heap::register_host(std::byte* pointer, std::uint64_t size_bytes) 
   return place->address();
 }
 
+std::uint64_t Heap::wrap(const Block::Native& native, std::uint64_t size_bytes) {
+  auto borrowed = native;
+  borrowed.own = false;  // until it is known to be new
+  auto block = std::make_unique<Block>(device_, borrowed, size_bytes);
+  const auto overlaps = [&](const std::unique_ptr<Block>& other) {
+    return block->contains(other->address()) || other->contains(block->address());
+  };
+  const std::lock_guard lock(device_.instance().mutex);
+  if (block->overlaps_host() || std::any_of(blocks_.begin(), blocks_.end(), overlaps))
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} bytes at {:#x} are known already", size_bytes,
+                block->address());
+  Block& kept = insert(std::move(block));
+  allocations_.emplace(kept.address(), Allocation{&kept, 0, size_bytes, 0});
+  if (native.own) kept.take_ownership();
+  return kept.address();
+}
+
 void Heap::unregister_host(const std::byte* pointer) noexcept {
   std::unique_ptr<Block> block;  // destroyed without the lock
   const std::lock_guard lock(device_.instance().mutex);

@@ -33,6 +33,8 @@ class Heap {
   std::uint64_t alloc(const flagos_memory_desc_t& desc);
   void free(flagos_address_t address) noexcept;
   std::uint64_t register_host(std::byte* pointer, std::uint64_t size_bytes);
+  // Throws INVALID_ARGUMENT when it lies in memory that is known already.
+  std::uint64_t wrap(const Block::Native& native, std::uint64_t size_bytes);
   void unregister_host(const std::byte* pointer) noexcept;
   std::uint64_t used_bytes() const noexcept { return used_bytes_.load(); }
 

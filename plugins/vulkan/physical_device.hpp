@@ -55,7 +55,6 @@ class PhysicalDevice {
   std::array<std::uint8_t, 16> uuid() const noexcept;
   void describe(flagos_device_info_t& info) const;
 
-  VkPhysicalDevice handle() const noexcept { return handle_; }
   const VkPhysicalDeviceLimits& limits() const noexcept { return properties_.properties.limits; }
   const VkPhysicalDeviceProperties& properties() const noexcept { return properties_.properties; }
   const Features& features() const noexcept { return *features_; }
@@ -69,6 +68,8 @@ class PhysicalDevice {
     return (properties11_.subgroupSupportedOperations & feature) != 0 &&
            (properties11_.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
   }
+  VkPhysicalDevice handle() const noexcept { return handle_; }
+  const std::uint8_t* device_uuid() const noexcept { return properties11_.deviceUUID; }
   std::uint32_t queue_family() const noexcept { return queue_family_; }
   std::uint32_t queue_count() const noexcept { return queue_count_; }
   std::uint32_t timestamp_bits() const noexcept { return timestamp_bits_; }
@@ -76,6 +77,9 @@ class PhysicalDevice {
   std::uint64_t max_allocation_bytes() const noexcept;
   // Of memory that is imported; 0 when none can be.
   std::uint64_t host_pointer_alignment() const noexcept { return host_pointer_alignment_; }
+
+  // The group of linked devices that it is in, by number.
+  std::uint32_t group = 0;
 
  private:
   bool has_extension(const char* name) const noexcept;

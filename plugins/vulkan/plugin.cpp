@@ -8,11 +8,13 @@
 #include "plugins/vulkan/device.hpp"
 #include "plugins/vulkan/event.hpp"
 #include "plugins/vulkan/handles.hpp"
+#include "plugins/vulkan/interop.hpp"
 #include "plugins/vulkan/kernel.hpp"
 #include "plugins/vulkan/memory.hpp"
 #include "plugins/vulkan/module.hpp"
 #include "plugins/vulkan/stream.hpp"
 #include "plugins/vulkan/timeline.hpp"
+#include "plugins/vulkan/topology.hpp"
 
 namespace flagos::vulkan {
 namespace {
@@ -100,6 +102,23 @@ constexpr flagos_timeline_table_t timeline_table = {.struct_size = sizeof(flagos
                                                     .stream_wait = timeline_stream_wait,
                                                     .stream_signal = timeline_stream_signal};
 
+constexpr flagos_interop_table_t interop_table = {.struct_size = sizeof(flagos_interop_table_t),
+                                                  .group_version = 1,
+                                                  .export_memory = nullptr,
+                                                  .import_memory = nullptr,
+                                                  .get_native_device = device_get_native,
+                                                  .get_native_stream = stream_get_native,
+                                                  .get_native_event = event_get_native,
+                                                  .get_native_memory = memory_get_native,
+                                                  .wrap_native_device = device_wrap_native,
+                                                  .wrap_native_stream = stream_wrap_native,
+                                                  .wrap_native_event = event_wrap_native,
+                                                  .wrap_native_memory = memory_wrap_native};
+
+constexpr flagos_topology_table_t topology_table = {.struct_size = sizeof(flagos_topology_table_t),
+                                                    .group_version = 1,
+                                                    .get_link = device_get_link};
+
 flagos_plugin_t make_table() noexcept {
   flagos_plugin_t table{};
   table.abi_version_min = table.abi_version_max = own_version;
@@ -114,6 +133,8 @@ flagos_plugin_t make_table() noexcept {
   table.module = &module_table;
   table.kernel = &kernel_table;
   table.timeline = &timeline_table;
+  table.interop = &interop_table;
+  table.topology = &topology_table;
   return table;
 }
 

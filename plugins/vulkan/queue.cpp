@@ -19,7 +19,7 @@ bool is_out_of_memory(VkResult result) {
 
 }  // namespace
 
-Queue::Queue(Device& device, std::uint32_t index) : device_(device) {
+Queue::Queue(Device& device, std::uint32_t index) : device_(device), index_(index) {
   const DeviceFunctions& vk = device.vk();
   vk.vkGetDeviceQueue(device.handle(), device.physical().queue_family(), index, &handle_);
   VkSemaphoreTypeCreateInfo type{};

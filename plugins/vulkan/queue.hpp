@@ -31,6 +31,9 @@ class Queue {
   void reap() noexcept;
   // Ends everything with a failure; the command buffers are not used again.
   void fail_all(const Failure& failure) noexcept;
+  VkQueue handle() const noexcept { return handle_; }
+  VkSemaphore semaphore() const noexcept { return semaphore_; }
+  std::uint32_t index() const noexcept { return index_; }
   bool is_idle() const noexcept { return in_flight_.empty(); }
   std::uint64_t submitted() const noexcept { return submitted_; }
 
@@ -47,6 +50,7 @@ class Queue {
   void serve() noexcept;
 
   Device& device_;
+  const std::uint32_t index_;
   VkQueue handle_ = VK_NULL_HANDLE;
   VkSemaphore semaphore_ = VK_NULL_HANDLE;
   std::uint64_t submitted_ = 0;

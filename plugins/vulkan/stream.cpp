@@ -20,7 +20,9 @@ constexpr std::uint64_t stolen_copy_bytes = 16 << 20;
 
 }  // namespace
 
-Stream::Stream(Device& device) : device_(device), queue_(device.choose_queue()) {
+Stream::Stream(Device& device) : Stream(device, device.choose_queue()) {}
+
+Stream::Stream(Device& device, Queue& queue) : device_(device), queue_(queue) {
   device_.instance().ready.reserve(device_.instance().ready.size() + device_.stream_count() + 1);
   device_.add(*this);
   ++queue_.stream_count;
@@ -199,6 +201,11 @@ void Stream::flush() noexcept {
   if (batch.is_urgent) ++urgent_in_flight_;
   newest_ = &batch;
   last_value_ = batch.value;
+  for (const Action& action : batch.actions()) {
+    if (action.type != Action::Type::record) continue;
+    action.record->semaphore = queue_.semaphore();
+    action.record->value = batch.value;
+  }
   if (in_flight_ >= in_flight_limit && hold_ == Hold::none) hold_ = Hold::full;
 }
 

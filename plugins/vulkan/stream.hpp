@@ -34,6 +34,7 @@ class Queue;
 class Stream {
  public:
   explicit Stream(Device& device);
+  Stream(Device& device, Queue& queue);
   ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;

@@ -195,6 +195,8 @@ void Stream::run_record(Command& command) {
   Record& record = *command.record;
   const bool has_timing = record.has_timing && device_.physical().timestamp_bits() != 0;
   if (!has_timing && is_idle()) {
+    record.semaphore = queue_.semaphore();
+    record.value = last_value_;
     record.complete(nullptr, host_now_ns());
     return;
   }
@@ -208,6 +210,8 @@ void Stream::run_record(Command& command) {
     action.query = batch->write_timestamp();
   } else if (batch == nullptr) {
     batch = newest_;
+    record.semaphore = queue_.semaphore();
+    record.value = batch->value;
   }
   batch->add(std::move(action));
   record.batch = batch;
