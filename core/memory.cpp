@@ -91,7 +91,10 @@ flagos_address_t allocate(Device& device, const flagos_memory_desc_t& desc) {
   const flagos_memory_desc_t used = normalize(device, desc);
   device.releases().poll();
   const bool exportable = (used.flags & FLAGOS_MEMORY_FLAG_EXPORTABLE) != 0;
-  if (exportable && !device.tables().has.export_memory) return allocate_host_file(device, used, desc.size_bytes);
+  // Pinned memory as a file, where the device can use one: that every plugin can take.
+  const bool as_file = !device.tables().has.export_memory ||
+                       (used.kind == FLAGOS_MEMORY_KIND_PINNED && device.tables().has.host_register);
+  if (exportable && as_file) return allocate_host_file(device, used, desc.size_bytes);
   Ref<Device> kept;  // while the read section is left
   flagos_address_t address = 0;
   flagos_status_t status = device.tables().memory.alloc(device.native(), &used, &address);
