@@ -1,10 +1,12 @@
 #include "plugins/vulkan/block.hpp"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <bit>
 #include <cerrno>
+#include <system_error>
 
 #include "plugins/vulkan/device.hpp"
 
@@ -26,14 +28,16 @@ const char* kind_name(flagos_memory_kind_t kind) noexcept {
                                               : "device";
 }
 
-Block::Block(Device& device, std::uint64_t size_bytes, flagos_memory_kind_t kind)
-    : device_(device), size_bytes_(size_bytes), kind_(kind) {
+Block::Block(Device& device, std::uint64_t size_bytes, flagos_memory_kind_t kind,
+             const Sharing& sharing)
+    : is_shared(sharing.is_shared), device_(device), size_bytes_(size_bytes), kind_(kind) {
   const MemoryTypes& types = device.physical().memory_types();
-  const std::uint32_t type = kind == FLAGOS_MEMORY_KIND_PINNED    ? types.pinned
+  const std::uint32_t type = sharing.fd >= 0                      ? sharing.memory_type
+                             : kind == FLAGOS_MEMORY_KIND_PINNED  ? types.pinned
                              : kind == FLAGOS_MEMORY_KIND_MANAGED ? types.managed
                                                                   : types.device;
   try {
-    create(type);
+    create(type, sharing);
   } catch (...) {
     release();
     throw;
@@ -129,29 +133,20 @@ void Block::import(std::byte* pointer) {
   host_ = pointer;
 }
 
-void Block::create(std::uint32_t type) {
+void Block::create(std::uint32_t type, const Sharing& sharing) {
   const DeviceFunctions& vk = device_.vk();
   const VkDevice handle = device_.handle();
-  create_buffer(size_bytes_, nullptr);
+  VkExternalMemoryBufferCreateInfo external{};
+  external.sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO;
+  external.handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT;
+  create_buffer(size_bytes_, sharing.is_shared ? &external : nullptr);
   VkMemoryRequirements needs;
   vk.vkGetBufferMemoryRequirements(handle, buffer_, &needs);
   if ((needs.memoryTypeBits >> type & 1) == 0)
     throw_error(FLAGOS_STATUS_UNSUPPORTED, "buffers cannot lie in memory type {} ({} memory)", type,
                 kind_name(kind_));
-  VkMemoryAllocateFlagsInfo flags{};
-  flags.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO;
-  flags.flags = device_.physical().has_addresses() ? VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT : 0;
-  VkMemoryAllocateInfo allocate{};
-  allocate.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO;
-  allocate.pNext = &flags;
-  allocate.allocationSize = needs.size;
-  allocate.memoryTypeIndex = type;
-  const VkResult result = vk.vkAllocateMemory(handle, &allocate, nullptr, &memory_);
-  if (result < VK_SUCCESS) memory_ = VK_NULL_HANDLE;
-  if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY && kind_ == FLAGOS_MEMORY_KIND_PINNED)
-    throw_error(FLAGOS_STATUS_OUT_OF_HOST_MEMORY, "vkAllocateMemory of {} pinned bytes: {} ({})",
-                needs.size, result_name(result), static_cast<int>(result));
-  check(result, "vkAllocateMemory of {} bytes of {} memory", needs.size, kind_name(kind_));
+  memory_type_ = type;
+  allocate(needs.size, sharing);
   check(vk.vkBindBufferMemory(handle, buffer_, memory_, 0), "vkBindBufferMemory");
   const bool is_mapped =
       kind_ != FLAGOS_MEMORY_KIND_DEVICE || device_.physical().memory_types().is_device_mapped;
@@ -165,6 +160,51 @@ void Block::create(std::uint32_t type) {
     take_address(is_mapped);
   else
     make_address();
+}
+
+void Block::allocate(std::uint64_t needed_bytes, const Sharing& sharing) {
+  const DeviceFunctions& vk = device_.vk();
+  VkMemoryAllocateFlagsInfo flags{};
+  flags.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO;
+  flags.flags = device_.physical().has_addresses() ? VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT : 0;
+  // Of shared memory some drivers want that it belongs to one buffer; then on both sides.
+  VkMemoryDedicatedAllocateInfo dedicated{};
+  dedicated.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO;
+  dedicated.buffer = buffer_;
+  VkExportMemoryAllocateInfo exported{};
+  exported.sType = VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO;
+  exported.pNext = &dedicated;
+  exported.handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT;
+  VkImportMemoryFdInfoKHR imported{};
+  imported.sType = VK_STRUCTURE_TYPE_IMPORT_MEMORY_FD_INFO_KHR;
+  imported.pNext = &dedicated;
+  imported.handleType = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT;
+  VkMemoryAllocateInfo allocate{};
+  allocate.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO;
+  allocate.pNext = &flags;
+  allocate.allocationSize = allocation_bytes_ = needed_bytes;
+  allocate.memoryTypeIndex = memory_type_;
+  if (sharing.fd >= 0) {
+    if (needed_bytes > sharing.allocation_bytes)
+      throw_error(FLAGOS_STATUS_UNSUPPORTED, "a buffer of {} bytes needs {}; {} were exported",
+                  size_bytes_, needed_bytes, sharing.allocation_bytes);
+    allocate.allocationSize = allocation_bytes_ = sharing.allocation_bytes;
+    imported.fd = fcntl(sharing.fd, F_DUPFD_CLOEXEC, 0);  // the driver's, once it has taken it
+    if (imported.fd < 0)
+      throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES, "the descriptor cannot be duplicated: {}",
+                  std::generic_category().message(errno));
+    flags.pNext = &imported;
+  } else if (sharing.is_shared) {
+    flags.pNext = &exported;
+  }
+  const VkResult result = vk.vkAllocateMemory(device_.handle(), &allocate, nullptr, &memory_);
+  if (result >= VK_SUCCESS) return;
+  memory_ = VK_NULL_HANDLE;
+  if (sharing.fd >= 0) close(imported.fd);
+  if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY && kind_ == FLAGOS_MEMORY_KIND_PINNED)
+    throw_error(FLAGOS_STATUS_OUT_OF_HOST_MEMORY, "vkAllocateMemory of {} pinned bytes: {} ({})",
+                needed_bytes, result_name(result), static_cast<int>(result));
+  check(result, "vkAllocateMemory of {} bytes of {} memory", needed_bytes, kind_name(kind_));
 }
 
 std::uint64_t Block::ask_address() const noexcept {

@@ -13,10 +13,19 @@ namespace flagos::vulkan {
 
 class Device;
 
+// Memory that other processes can have: exported, or imported from a descriptor.
+struct Sharing {
+  bool is_shared = false;
+  int fd = -1;  // of an import; stays the caller's
+  std::uint64_t allocation_bytes = 0;
+  std::uint32_t memory_type = 0;
+};
+
 // One buffer with its memory.
 class Block {
  public:
-  Block(Device& device, std::uint64_t size_bytes, flagos_memory_kind_t kind);
+  Block(Device& device, std::uint64_t size_bytes, flagos_memory_kind_t kind,
+        const Sharing& sharing = {});
   // Memory of the caller, where the device can reach it.
   Block(Device& device, std::byte* pointer, std::uint64_t size_bytes);
   // A buffer of the caller's, from this offset on; with `own` it is destroyed with the block.
@@ -32,6 +41,8 @@ class Block {
   Block& operator=(const Block&) = delete;
 
   VkBuffer buffer() const noexcept { return buffer_; }
+  std::uint64_t allocation_bytes() const noexcept { return allocation_bytes_; }
+  std::uint32_t memory_type() const noexcept { return memory_type_; }
   VkDeviceMemory memory() const noexcept { return memory_; }
   std::uint64_t address() const noexcept { return address_; }
   std::uint64_t device_address() const noexcept { return device_address_; }
@@ -52,9 +63,12 @@ class Block {
   // Chunks only: what is free, offset to size.
   std::map<std::uint64_t, std::uint64_t> free_ranges;
   bool is_chunk = false;
+  bool is_shared = false;
+  std::uint64_t nonce = 0;  // of memory that was exported from here, see Heap::export_block
 
  private:
-  void create(std::uint32_t type);
+  void create(std::uint32_t type, const Sharing& sharing);
+  void allocate(std::uint64_t needed_bytes, const Sharing& sharing);
   void import(std::byte* pointer);
   void create_buffer(std::uint64_t size_bytes, const void* next);
   void release() noexcept;
@@ -75,6 +89,8 @@ class Block {
   void* reserved_ = nullptr;
   bool overlaps_host_ = false;
   bool is_borrowed_ = false;
+  std::uint64_t allocation_bytes_ = 0;
+  std::uint32_t memory_type_ = 0;
   const flagos_memory_kind_t kind_;
 };
 

@@ -149,6 +149,11 @@ void Instance::find_groups(std::vector<std::unique_ptr<PhysicalDevice>>& devices
         device->group = i;
 }
 
+bool Instance::shares_memory() const noexcept {
+  return std::all_of(devices_.begin(), devices_.end(),
+                     [](const auto& device) { return device->shares_memory(); });
+}
+
 void Instance::describe(std::uint32_t index, flagos_device_info_t& info) const {
   devices_[index]->describe(info);
   if (is_fake_) info.capabilities |= FLAGOS_DEVICE_CAPABILITY_FAKE;
@@ -276,7 +281,8 @@ void Device::create_device() {
   std::vector<const char*> extensions;
   for (const char* name :
        {VK_KHR_MAINTENANCE_4_EXTENSION_NAME, VK_KHR_SHADER_CLOCK_EXTENSION_NAME,
-        VK_EXT_SHADER_ATOMIC_FLOAT_EXTENSION_NAME, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME})
+        VK_EXT_SHADER_ATOMIC_FLOAT_EXTENSION_NAME, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME,
+        VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME})
     if (std::find(physical_.extensions().begin(), physical_.extensions().end(), name) !=
         physical_.extensions().end())
       extensions.push_back(name);

@@ -47,6 +47,7 @@ class Instance {
   std::atomic<std::uint64_t>& used_bytes(std::uint32_t index) { return used_bytes_[index]; }
   void describe(std::uint32_t index, flagos_device_info_t& info) const;
   bool is_fake() const noexcept { return is_fake_; }
+  bool shares_memory() const noexcept;  // every device does
 
   std::mutex mutex;
   // Something completed, failed or grew; notified only while `sleepers` is not 0.

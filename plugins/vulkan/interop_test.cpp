@@ -1,4 +1,6 @@
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <string>
@@ -240,6 +242,65 @@ TEST_CASE("interop: a device and a queue of the program's, used by both") {
   flagos_plugin_stream_t* const own = device.stream();
   CHECK(device.launch(own, "test_add", arguments, 1, 64) == FLAGOS_STATUS_OK);
   CHECK(device.wait(own) == FLAGOS_STATUS_OK);
+}
+
+TEST_CASE("interop: memory of the device in two openings, until its owner frees it") {
+  TestDevice owner;
+  TestDevice other;
+  if (owner.api.interop->export_memory == nullptr) {
+    MESSAGE("the driver shares no memory");
+    return;
+  }
+  auto desc = desc_of<flagos_memory_desc_t>();
+  desc.kind = FLAGOS_MEMORY_KIND_DEVICE;
+  desc.size_bytes = 4000;
+  desc.alignment_bytes = 256;
+  desc.flags = FLAGOS_MEMORY_FLAG_EXPORTABLE;
+  flagos_address_t memory = 0;
+  REQUIRE(owner.api.memory->alloc(owner.get(), &desc, &memory) == FLAGOS_STATUS_OK);
+  flagos_plugin_external_t external{};
+  const std::uint64_t plain = owner.alloc(4000);
+  CHECK(owner.api.interop->export_memory(owner.get(), plain, &external) ==
+        FLAGOS_STATUS_INVALID_ARGUMENT);
+  REQUIRE(owner.api.interop->export_memory(owner.get(), memory, &external) == FLAGOS_STATUS_OK);
+  CHECK((fcntl(external.fd, F_GETFD) & FD_CLOEXEC) != 0);
+  external.size_bytes = desc.size_bytes;
+
+  flagos_address_t here = 0;
+  flagos_address_t there = 0;
+  REQUIRE(owner.api.interop->import_memory(owner.get(), &external, &here) == FLAGOS_STATUS_OK);
+  REQUIRE(other.api.interop->import_memory(other.get(), &external, &there) == FLAGOS_STATUS_OK);
+  CHECK(here != memory);
+  const std::vector<std::uint32_t> words(1000, 9);
+  std::vector<std::uint32_t> back(1000);
+  flagos_plugin_stream_t* const stream = owner.stream();
+  flagos_plugin_stream_t* const other_stream = other.stream();
+  REQUIRE(owner.copy(stream, memory, address_of(words.data()), 4000) == FLAGOS_STATUS_OK);
+  REQUIRE(owner.launch(stream, "test_add", AddArguments{here, 1000, 1}, 16, 64) ==
+          FLAGOS_STATUS_OK);
+  REQUIRE(owner.wait(stream) == FLAGOS_STATUS_OK);
+  REQUIRE(other.launch(other_stream, "test_add", AddArguments{there, 1000, 5}, 16, 64) ==
+          FLAGOS_STATUS_OK);
+  REQUIRE(other.wait(other_stream) == FLAGOS_STATUS_OK);
+  REQUIRE(owner.copy(stream, address_of(back.data()), memory, 4000) == FLAGOS_STATUS_OK);
+  REQUIRE(owner.wait(stream) == FLAGOS_STATUS_OK);
+  CHECK(back == std::vector<std::uint32_t>(1000, 15));
+
+  // What was imported stays; what comes later is told.
+  owner.api.memory->free(owner.get(), memory);
+  REQUIRE(other.copy(other_stream, address_of(back.data()), there, 4000) == FLAGOS_STATUS_OK);
+  REQUIRE(other.wait(other_stream) == FLAGOS_STATUS_OK);
+  CHECK(back == std::vector<std::uint32_t>(1000, 15));
+  flagos_address_t late = 0;
+  CHECK(other.api.interop->import_memory(other.get(), &external, &late) ==
+        FLAGOS_STATUS_INVALID_HANDLE);
+  CHECK(other.host.last_error().find("freed") != std::string::npos);
+  external.type = 7;
+  CHECK(other.api.interop->import_memory(other.get(), &external, &late) ==
+        FLAGOS_STATUS_UNSUPPORTED);
+  owner.api.memory->free(owner.get(), here);
+  other.api.memory->free(other.get(), there);
+  close(external.fd);
 }
 
 }  // namespace

@@ -1,7 +1,11 @@
 #include "plugins/vulkan/memory.hpp"
 
+#include <sys/random.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
+#include <system_error>
 
 #include "plugins/vulkan/device.hpp"
 #include "plugins/vulkan/handles.hpp"
@@ -12,6 +16,8 @@ namespace {
 
 constexpr std::uint64_t chunk_bytes = 16u << 20;
 constexpr std::uint64_t largest_carved = 1u << 20;
+// Behind shared memory, so that an importer knows whether its owner still has it.
+constexpr std::uint64_t nonce_room = 256;
 constexpr std::size_t address_attempts = 8;
 
 constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t alignment) {
@@ -39,11 +45,13 @@ Block& Heap::insert(std::unique_ptr<Block> block) {
 
 // A buffer whose device address is taken by host memory is held until another one was found.
 std::unique_ptr<Block> Heap::make_block(std::uint64_t size_bytes, std::uint64_t alignment,
-                                        flagos_memory_kind_t kind) {
+                                        flagos_memory_kind_t kind, bool is_shared) {
   std::vector<std::unique_ptr<Block>> overlapping;
   bool is_padded = false;
   while (overlapping.size() < address_attempts) {
-    auto block = std::make_unique<Block>(device_, size_bytes, kind);
+    Sharing sharing;
+    sharing.is_shared = is_shared;
+    auto block = std::make_unique<Block>(device_, size_bytes, kind, sharing);
     if (block->overlaps_host()) {
       overlapping.push_back(std::move(block));
     } else if (block->address() % alignment == 0 || is_padded) {
@@ -79,7 +87,8 @@ std::uint64_t Heap::place(const flagos_memory_desc_t& desc, std::uint64_t size_b
                           std::uint64_t counted_bytes) {
   const std::uint64_t alignment =
       std::max<std::uint64_t>(desc.alignment_bytes, allocation_alignment);
-  const bool small = size_bytes <= largest_carved;
+  const bool is_shared = (desc.flags & FLAGOS_MEMORY_FLAG_EXPORTABLE) != 0;
+  const bool small = size_bytes <= largest_carved && !is_shared;
   std::unique_lock lock(device_.instance().mutex);
   if (small) {
     for (const auto& block : blocks_) {
@@ -89,7 +98,9 @@ std::uint64_t Heap::place(const flagos_memory_desc_t& desc, std::uint64_t size_b
     }
   }
   lock.unlock();
-  std::unique_ptr<Block> made = make_block(small ? chunk_bytes : size_bytes, alignment, desc.kind);
+  std::unique_ptr<Block> made =
+      make_block(small ? chunk_bytes : size_bytes + (is_shared ? nonce_room : 0), alignment,
+                 desc.kind, is_shared);
   lock.lock();
   made->free_ranges.emplace(0, made->size_bytes());
   made->is_chunk = small;
@@ -215,6 +226,70 @@ std::uint64_t Heap::wrap(const Block::Native& native, std::uint64_t size_bytes) 
   return kept.address();
 }
 
+const Block& Heap::export_block(std::uint64_t address) {
+  std::unique_lock lock(device_.instance().mutex);
+  const auto found = allocations_.find(address);
+  if (found == allocations_.end() || !found->second.block->is_shared)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "the memory at {:#x} is not exportable", address);
+  Block& block = *found->second.block;
+  lock.unlock();
+  if (block.nonce == 0) {
+    std::uint64_t nonce = 0;
+    while (nonce == 0)
+      if (getrandom(&nonce, sizeof(nonce), 0) != sizeof(nonce))
+        throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES, "getrandom: {}",
+                    std::generic_category().message(errno));
+    set_nonce(block, nonce);
+    block.nonce = nonce;
+  }
+  return block;
+}
+
+std::uint64_t Heap::import_block(std::unique_ptr<Block> block, std::uint64_t nonce,
+                                 std::uint64_t size_bytes) {
+  std::unique_lock lock(device_.instance().mutex);
+  Block& kept = insert(std::move(block));
+  kept.free_ranges.emplace(0, kept.size_bytes());
+  const std::uint64_t address = carve(kept, size_bytes, allocation_alignment, 0);
+  lock.unlock();
+  bool is_there = false;
+  try {
+    is_there = nonce_of(kept) == nonce;
+  } catch (...) {
+    free(address);
+    throw;
+  }
+  if (is_there) return address;
+  free(address);
+  throw_error(FLAGOS_STATUS_INVALID_HANDLE, "the exporter has freed the memory");
+}
+
+std::uint64_t Heap::nonce_of(const Block& block) {
+  std::uint64_t nonce = 0;
+  const std::uint64_t at = block.size_bytes() - nonce_room;
+  if (block.host() != nullptr)
+    std::memcpy(&nonce, block.host() + at, sizeof(nonce));
+  else
+    copy_and_wait(reinterpret_cast<std::uint64_t>(&nonce), block.address() + at, sizeof(nonce));
+  return nonce;
+}
+
+void Heap::set_nonce(const Block& block, std::uint64_t nonce) {
+  const std::uint64_t at = block.size_bytes() - nonce_room;
+  if (block.host() != nullptr)
+    std::memcpy(block.host() + at, &nonce, sizeof(nonce));
+  else
+    copy_and_wait(block.address() + at, reinterpret_cast<std::uint64_t>(&nonce), sizeof(nonce));
+}
+
+void Heap::copy_and_wait(std::uint64_t target, std::uint64_t source, std::uint64_t size_bytes) {
+  std::unique_lock lock(device_.instance().mutex);
+  const std::shared_ptr<Stream> stream = device_.internal_stream();
+  lock.unlock();
+  stream->copy(target, source, size_bytes);
+  stream->synchronize(UINT64_MAX);
+}
+
 void Heap::unregister_host(const std::byte* pointer) noexcept {
   std::unique_ptr<Block> block;  // destroyed without the lock
   const std::lock_guard lock(device_.instance().mutex);
@@ -226,9 +301,18 @@ void Heap::unregister_host(const std::byte* pointer) noexcept {
 
 void Heap::free(flagos_address_t address) noexcept {
   std::unique_ptr<Block> block;
-  const std::lock_guard lock(device_.instance().mutex);
-  const auto found = allocations_.find(address);
+  std::unique_lock lock(device_.instance().mutex);
+  auto found = allocations_.find(address);
   if (found == allocations_.end()) return;
+  if (Block& exported = *found->second.block; exported.nonce != 0) {
+    lock.unlock();
+    guard([&] { set_nonce(exported, 0); },
+          [&](flagos_status_t, const char* text) {
+            device_.host().log(FLAGOS_LOG_LEVEL_WARNING, text);
+          });
+    lock.lock();
+    found = allocations_.find(address);
+  }
   used_bytes_.fetch_sub(found->second.counted_bytes);
   block = give_back(found->second);
   allocations_.erase(found);

@@ -35,6 +35,12 @@ class Heap {
   std::uint64_t register_host(std::byte* pointer, std::uint64_t size_bytes);
   // Throws INVALID_ARGUMENT when it lies in memory that is known already.
   std::uint64_t wrap(const Block::Native& native, std::uint64_t size_bytes);
+  // The block of an exportable allocation; throws INVALID_ARGUMENT for another address. It has a nonce
+  // from then on, which stands behind the memory until it is freed: so importers see that it was.
+  const Block& export_block(std::uint64_t address);
+  // Throws INVALID_HANDLE when the nonce is not behind the memory any more.
+  std::uint64_t import_block(std::unique_ptr<Block> block, std::uint64_t nonce,
+                             std::uint64_t size_bytes);
   void unregister_host(const std::byte* pointer) noexcept;
   std::uint64_t used_bytes() const noexcept { return used_bytes_.load(); }
 
@@ -61,7 +67,10 @@ class Heap {
   std::uint64_t carve(Block& block, std::uint64_t size_bytes, std::uint64_t alignment,
                       std::uint64_t counted_bytes);
   std::unique_ptr<Block> make_block(std::uint64_t size_bytes, std::uint64_t alignment,
-                                    flagos_memory_kind_t kind);
+                                    flagos_memory_kind_t kind, bool is_shared);
+  std::uint64_t nonce_of(const Block& block);
+  void set_nonce(const Block& block, std::uint64_t nonce);
+  void copy_and_wait(std::uint64_t target, std::uint64_t source, std::uint64_t size_bytes);
   Block& insert(std::unique_ptr<Block> block);
   std::unique_ptr<Block> give_back(const Allocation& allocation) noexcept;
   std::unique_ptr<Block> take_out(const Block& block) noexcept;

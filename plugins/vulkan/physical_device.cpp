@@ -96,6 +96,21 @@ PhysicalDevice::PhysicalDevice(const InstanceFunctions& functions, VkPhysicalDev
   functions_.vkGetPhysicalDeviceFeatures2(handle_, &features_->base);
   choose_queues();
   choose_memory();
+  ask_sharing();
+}
+
+void PhysicalDevice::ask_sharing() {
+  if (!has_extension(VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME)) return;
+  VkPhysicalDeviceExternalBufferInfo info{};
+  info.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_BUFFER_INFO;
+  info.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+  info.handleType = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT;
+  VkExternalBufferProperties properties{};
+  properties.sType = VK_STRUCTURE_TYPE_EXTERNAL_BUFFER_PROPERTIES;
+  functions_.vkGetPhysicalDeviceExternalBufferProperties(handle_, &info, &properties);
+  constexpr VkExternalMemoryFeatureFlags needed =
+      VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT | VK_EXTERNAL_MEMORY_FEATURE_IMPORTABLE_BIT;
+  shares_memory_ = (properties.externalMemoryProperties.externalMemoryFeatures & needed) == needed;
 }
 
 bool PhysicalDevice::has_extension(const char* name) const noexcept {

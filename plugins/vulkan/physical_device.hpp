@@ -78,6 +78,9 @@ class PhysicalDevice {
   // Of memory that is imported; 0 when none can be.
   std::uint64_t host_pointer_alignment() const noexcept { return host_pointer_alignment_; }
 
+  // Its memory can be given to other processes, and taken from them, as a descriptor.
+  bool shares_memory() const noexcept { return shares_memory_; }
+  const std::uint8_t* driver_uuid() const noexcept { return properties11_.driverUUID; }
   // The group of linked devices that it is in, by number.
   std::uint32_t group = 0;
 
@@ -86,6 +89,7 @@ class PhysicalDevice {
   void read_properties();
   void choose_queues();
   void choose_memory();
+  void ask_sharing();
   std::uint32_t find_type(VkMemoryPropertyFlags wanted, VkMemoryPropertyFlags unwanted) const;
 
   const InstanceFunctions& functions_;
@@ -104,6 +108,7 @@ class PhysicalDevice {
   std::uint32_t compute_units_ = 1;
   std::uint64_t memory_bytes_ = 0;
   std::uint64_t host_pointer_alignment_ = 0;
+  bool shares_memory_ = false;
   MemoryTypes memory_types_;
 };
 

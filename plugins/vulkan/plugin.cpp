@@ -7,6 +7,7 @@
 
 #include "plugins/vulkan/device.hpp"
 #include "plugins/vulkan/event.hpp"
+#include "plugins/vulkan/external.hpp"
 #include "plugins/vulkan/handles.hpp"
 #include "plugins/vulkan/interop.hpp"
 #include "plugins/vulkan/kernel.hpp"
@@ -102,18 +103,23 @@ constexpr flagos_timeline_table_t timeline_table = {.struct_size = sizeof(flagos
                                                     .stream_wait = timeline_stream_wait,
                                                     .stream_signal = timeline_stream_signal};
 
-constexpr flagos_interop_table_t interop_table = {.struct_size = sizeof(flagos_interop_table_t),
-                                                  .group_version = 1,
-                                                  .export_memory = nullptr,
-                                                  .import_memory = nullptr,
-                                                  .get_native_device = device_get_native,
-                                                  .get_native_stream = stream_get_native,
-                                                  .get_native_event = event_get_native,
-                                                  .get_native_memory = memory_get_native,
-                                                  .wrap_native_device = device_wrap_native,
-                                                  .wrap_native_stream = stream_wrap_native,
-                                                  .wrap_native_event = event_wrap_native,
-                                                  .wrap_native_memory = memory_wrap_native};
+constexpr flagos_interop_table_t interop_table_of(bool shares_memory) {
+  return {.struct_size = sizeof(flagos_interop_table_t),
+          .group_version = 1,
+          .export_memory = shares_memory ? memory_export : nullptr,
+          .import_memory = shares_memory ? memory_import : nullptr,
+          .get_native_device = device_get_native,
+          .get_native_stream = stream_get_native,
+          .get_native_event = event_get_native,
+          .get_native_memory = memory_get_native,
+          .wrap_native_device = device_wrap_native,
+          .wrap_native_stream = stream_wrap_native,
+          .wrap_native_event = event_wrap_native,
+          .wrap_native_memory = memory_wrap_native};
+}
+// One for all devices of an instance; without export where one of them cannot.
+constexpr flagos_interop_table_t interop_table = interop_table_of(true);
+constexpr flagos_interop_table_t interop_table_without_export = interop_table_of(false);
 
 constexpr flagos_topology_table_t topology_table = {.struct_size = sizeof(flagos_topology_table_t),
                                                     .group_version = 1,
@@ -153,7 +159,9 @@ extern "C" flagos_status_t flagos_plugin_open(const flagos_host_t* host,
         host->abi_version_min <= own_version && own_version <= host->abi_version_max;
     if (agreed) {
       table.abi_version = own_version;
-      table.instance = to_c(std::make_unique<Instance>(*host).release());
+      auto instance = std::make_unique<Instance>(*host);
+      if (!instance->shares_memory()) table.interop = &interop_table_without_export;
+      table.instance = to_c(instance.release());
     }
     std::memcpy(out_plugin, &table, table.struct_size);
     if (!agreed)
