@@ -127,7 +127,8 @@ Lowered lower_serial(const Module& given, const Target& target) {
     has_dot |= emitter.has_dot();
   }
   lowered.source = gnu_cxx::declarations();
-  lowered.source += "namespace flagos_tile {\nnamespace {\n";
+  lowered.source +=
+      fmt::format("namespace flagos_tile {{\nnamespace {{\nconstexpr int VECTOR_BYTES = {};\n", target.vector_bits / 8);
   lowered.source += gnu_cxx::prelude();
   if (fails)
     lowered.source +=
