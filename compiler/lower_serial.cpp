@@ -130,6 +130,7 @@ Lowered lower_serial(const Module& given, const Target& target) {
   lowered.source +=
       fmt::format("namespace flagos_tile {{\nnamespace {{\nconstexpr int VECTOR_BYTES = {};\n", target.vector_bits / 8);
   lowered.source += gnu_cxx::prelude();
+  if (has_dot) lowered.source += gnu_cxx::micro_kernel(target.vector_bits) + std::string(gnu_cxx::products());
   if (fails)
     lowered.source +=
         fmt::format("constexpr i32 EXECUTION_FAILED = {};\n", static_cast<int>(FLAGOS_STATUS_EXECUTION_FAILED)) +

@@ -190,6 +190,12 @@ std::string_view declarations() {
       ;
 }
 
+std::string_view products() {
+  return
+#include "compiler/gnu_cxx/dot.inc"
+      ;
+}
+
 std::string_view fail() {
   return
 #include "compiler/gnu_cxx/fail.inc"
@@ -207,8 +213,6 @@ std::string_view prelude() {
 #include "compiler/gnu_cxx/math.inc"
                                   +
 #include "compiler/gnu_cxx/collective.inc"
-                                  +
-#include "compiler/gnu_cxx/dot.inc"
       ;
   return text;
 }

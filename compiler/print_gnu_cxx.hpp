@@ -30,6 +30,10 @@ std::string identity(std::string_view name, std::string_view nan, DType dtype);
 // What abi/flagos_cpu_kernel.h declares, and the functions and types that kernels use.
 std::string_view declarations();
 std::string_view prelude();
+// What kernels with a product use beside: the blocks that are multiplied in registers, and their packing.
+int rows_at_once(std::uint32_t vector_bits);
+std::string micro_kernel(std::uint32_t vector_bits);
+std::string_view products();
 // What kernels with an assert use beside.
 std::string_view fail();
 

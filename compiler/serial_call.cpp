@@ -87,26 +87,6 @@ void Emitter::emit_call(const Op& op) {
   }
 }
 
-// c += a b, where c is: in the place of the old sum if nothing else reads that, else in a place of its own.
-void Emitter::emit_product(const Op& op) {
-  has_dot_ = true;
-  const ValueId sum = op.operands.back(), result = op.results[0];
-  const bool free = plan_.uses(sum) == 1 && plan_.block_of(sum) == plan_.block_of(result);
-  if (free && buffers_[result].empty()) buffers_[result] = buffer(sum);
-  const std::string c = declare_buffer(result);
-  if (c != buffer(sum)) emit_copy(sum, c);
-  const Type& a = type(op.operands[0]);
-  const Type& to = type(result);
-  const std::int64_t batch = a.rank == 3 ? a.dims[0] : 1;
-  const std::int64_t m = to.dims[to.rank - 2U], n = to.dims[to.rank - 1U], k = a.dims[a.rank - 1U];
-  if (op.code == OpCode::dot) {
-    out_.line("dot({}, {}, {}, {}, {}, {}, {});", buffer(op.operands[0]), buffer(op.operands[1]), c, batch, m, n, k);
-  } else {
-    out_.line("dot_scaled({}, {}, {}, {}, {}, {}, {}, {}, {});", buffer(op.operands[0]), buffer(op.operands[1]),
-              buffer(op.operands[2]), buffer(op.operands[3]), c, m, n, k, op.integer("block"));
-  }
-}
-
 // Reduce and scan of tuples: one after the other, the region written out in the loop.
 void Emitter::emit_fold_with_region(const Op& op) {
   const Axis along(type(op.operands[0]), static_cast<std::size_t>(op.integer("axis")));

@@ -106,7 +106,8 @@ class Emitter {
   void emit_loop(const Space& space, const std::vector<const Op*>& ops);  // serial_loop.cpp
   void emit_copy(ValueId value, const std::string& target);               // of a tile, to a place of its type
   void emit_call(const Op& op);                                           // serial_call.cpp
-  void emit_product(const Op& op);
+  void emit_product(const Op& op);                                        // serial_product.cpp
+  std::string factor(ValueId value, const std::string& batch);
   void emit_fold_with_region(const Op& op);
   std::string scalar_atomic(const Op& op, const std::string& pointer, const std::vector<std::string>& values) const;
 

@@ -195,9 +195,17 @@ void Plan::materialise(ValueId value) {
 void Plan::demand(const Block& block) {
   for (const Op& op : block.ops) {
     const bool reshapes = op.code == OpCode::reshape && !keeps_space(type(op.operands[0]), type(op.results[0]));
-    if (reshapes || work(op) == Work::call || op.code == OpCode::assert_ || op.code == OpCode::print)
-      for (const ValueId operand : op.operands)
-        if (type(operand).is_tile()) materialise(operand);
+    if (reshapes || work(op) == Work::call || op.code == OpCode::assert_ || op.code == OpCode::print) {
+      for (std::size_t i = 0; i < op.operands.size(); ++i) {
+        if (!type(op.operands[i]).is_tile()) continue;
+        const auto source = op.code == OpCode::dot && i < 2 ? source_of(op.operands[i]) : std::nullopt;
+        if (!source) {
+          materialise(op.operands[i]);
+        } else if (source->load == nullptr) {
+          needs_buffer_[source->value] = true;
+        }
+      }
+    }
     if (work(op) == Work::call)
       for (const ValueId result : op.results)
         if (type(result).is_tile()) needs_buffer_[result] = true;

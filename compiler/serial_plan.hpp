@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -58,6 +59,15 @@ class Plan {
   void visit(ValueId value, const IndexMap& map, const Leaf& leaf) const;
   // The same for all that an operation reads when it is done over its whole space.
   void visit_leaves(const Op& op, const Leaf& leaf) const;
+
+  // Where a factor of a product is read from; nothing where it must have a place of its own. The map has variable 0 for
+  // rows and 1 for columns.
+  struct Source {
+    ValueId value;   // a tile with a place, or what `load` gives
+    const Op* load;  // else NULL
+    IndexMap map;
+  };
+  std::optional<Source> source_of(ValueId value) const;
 
   // The argument that a view is made of, and whether what is behind two of them may be the same memory.
   ValueId root(ValueId view) const;
