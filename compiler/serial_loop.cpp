@@ -39,11 +39,14 @@ class Loop {
   bool varies(const IndexMap& map) const {
     return extent() == 1 || std::any_of(map.begin(), map.end(), [&](const Index& i) { return i.variable == last(); });
   }
-  std::string variable(int i) const { return fmt::format("i{}", i); }
+  std::string variable(int i) const {
+    return i == last() && copy_ != 0 ? fmt::format("(i{} + {})", i, copy_ * lanes_) : fmt::format("i{}", i);
+  }
   std::string fresh(std::string_view prefix) { return emitter_.fresh(prefix); }
   Plan& plan() { return emitter_.plan(); }
   const Type& type(ValueId value) const { return emitter_.type(value); }
 
+  int copies_of() const;
   void run(const std::function<void()>& body);
   std::string evaluate(ValueId value, const IndexMap& map);      // as a vector
   std::string evaluate_one(ValueId value, const IndexMap& map);  // as a scalar: it is one for the whole row
@@ -70,8 +73,10 @@ class Loop {
   std::vector<const Op*> ops_;
   int lanes_ = 0;
   bool edge_ = false;
+  int copy_ = 0;  // of the body, in a loop that takes several vectors at once
+  int copies_ = 1;
   bool has_edge_ = false;  // a view is touched: where its rows end is known only then
-  Writer before_, before_rows_, body_, after_, after_rows_;
+  Writer before_, before_rows_, body_, joined_, after_, after_rows_;
   std::map<std::string, std::string> row_names_;   // of what is one for a row
   std::map<std::string, std::string> lane_names_;  // of vectors
   std::map<std::string, Access> accesses_;
@@ -81,6 +86,12 @@ class Loop {
 // The nest: rows, the inside of a row, its rest.
 void Loop::run(const std::function<void()>& body) {
   Writer& out = emitter_.out();
+  std::string several;
+  for (copy_ = copies_ - 1; copy_ > 0; --copy_) {
+    body();
+    several = body_.take() + several;
+    lane_names_.clear();
+  }
   body();
   const std::string inside = body_.take();
   lane_names_.clear();
@@ -98,6 +109,12 @@ void Loop::run(const std::function<void()>& body) {
     if (!found.range.empty()) out.line("limit = inside(limit, {}, {});", found.range, lanes_);
   const std::string i = variable(last());
   out.line("i64 {} = 0;", i);
+  if (!several.empty()) {
+    out.open(fmt::format("for (; {0} + {1} <= limit; {0} += {1}) {{", i, copies_ * lanes_));
+    out.append(inside + several);
+    out.close();
+    out.append(joined_.text());
+  }
   if (whole != 0) {
     out.open(fmt::format("for (; {0} < limit; {0} += {1}) {{", i, lanes_));
     out.append(inside);
@@ -116,15 +133,33 @@ void Loop::run(const std::function<void()>& body) {
 }
 
 void Loop::emit() {
-  for (Writer* writer : {&before_, &before_rows_, &body_, &after_, &after_rows_})
+  for (Writer* writer : {&before_, &before_rows_, &body_, &joined_, &after_, &after_rows_})
     writer->set_depth(emitter_.out().depth() + 2);
   before_rows_.set_depth(emitter_.out().depth());
   for (const Op* op : ops_)
     for (const ValueId result : op->results)
       if (type(result).is_tile() && plan().needs_buffer(result)) emitter_.declare_buffer(result);
+  copies_ = copies_of();
   run([&] {
     for (const Op* op : ops_) emit_op(*op);
   });
+}
+
+// A row that is folded waits for one sum after the other: several sums go side by side, where the rest is short.
+int Loop::copies_of() const {
+  constexpr std::int64_t few = 6;
+  const auto folds = [&](const Op* op) {
+    return op->code == OpCode::reduce &&
+           identity_map(type(op->operands[0]))[static_cast<std::size_t>(op->integer("axis"))].variable == last();
+  };
+  const auto is_long = [](const Op* op) {
+    return (op->code >= OpCode::exp && op->code <= OpCode::pow && op->code != OpCode::sqrt) ||
+           op->code == OpCode::gather || op->code == OpCode::scatter || op->code == OpCode::atomic_rmw ||
+           op->code == OpCode::atomic_cas || op->code == OpCode::philox;
+  };
+  if (static_cast<std::int64_t>(ops_.size()) > few || extent() < 8 * lanes_) return 1;
+  if (std::none_of(ops_.begin(), ops_.end(), folds) || std::any_of(ops_.begin(), ops_.end(), is_long)) return 1;
+  return 4;
 }
 
 void Loop::emit_copy(ValueId value, const std::string& target) {
@@ -397,18 +432,33 @@ void Loop::emit_reduce(const Op& op) {
   const bool scalar = !type(result).is_tile();
   const std::string sum = fmt::format("sum{}", result);
   if (variable_of_axis == last() || (variable_of_axis < 0 && scalar)) {
+    // The least and the greatest are folded as integers, which have no NaN and no two zeros.
+    const bool ranks = is_float(held) && (how == "min" || how == "max");
+    const DType folded = !ranks ? held : held == DType::f64 ? DType::i64 : DType::i32;
+    const std::string first = ranks ? gnu_cxx::identity(how, nan, folded) : neutral;
+    if (ranks) {
+      const std::string kept = fresh("x");
+      body_.line("const auto {} = rank_of<{}, {}>({});", kept, nan == "ignore", how == "min", lanes);
+      lanes = kept;
+    }
     if (edge_) {
       const std::string kept = fresh("x");
       body_.line("const auto {} = {}(first<{}>(k), {}, all<{}>({}));", kept, held == DType::i1 ? "choose" : "select",
-                 lanes_, lanes, lanes_, neutral);
+                 lanes_, lanes, lanes_, first);
       lanes = kept;
     }
-    body_.line("{} = {};", sum, gnu_cxx::combine(how, nan, held, sum, lanes));
+    const std::string mine = copy_ == 0 ? sum : fmt::format("{}_{}", sum, copy_);
+    body_.line("{} = {};", mine, gnu_cxx::combine(how, nan, folded, mine, lanes));
     if (!begun_.insert(&op).second) return;
-    before_.line("auto {} = all<{}>({});", sum, lanes_, neutral);
-    const std::string combined = gnu_cxx::combine(how, nan, held, "x", "y");
+    for (int copy = 1; copy < copies_; ++copy) {
+      before_.line("auto {}_{} = all<{}>({});", sum, copy, lanes_, first);
+      joined_.line("{} = {};", sum, gnu_cxx::combine(how, nan, folded, sum, fmt::format("{}_{}", sum, copy)));
+    }
+    before_.line("auto {} = all<{}>({});", sum, lanes_, first);
+    const std::string combined = gnu_cxx::combine(how, nan, folded, "x", "y");
     std::string whole = fmt::format("fold({}, [](auto x, auto y) {{ return {}; }})", sum, combined);
     if (held == DType::i1) whole += " != 0";
+    if (ranks) whole = fmt::format("unranked<{}>({})", gnu_cxx::memory_type(held), whole);
     whole = rounded(whole);
     if (scalar) {
       emitter_.set_name(result, fmt::format("s{}", result));

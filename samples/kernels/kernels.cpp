@@ -35,7 +35,7 @@ void softmax(tile::Module& module, DType dtype, int block) {
         k.load(k.view(x, {rows, columns}, {columns, 1}), {row, 0}, {1, block}, -kInfinity), f32);
     const auto e = exp(in - expand(reduce_max(in, 1), 1));
     k.store(k.view(y, {rows, columns}, {columns, 1}), {row, 0},
-            cast(e / expand(sum(e, 1), 1), dtype));
+            cast(e * expand(1.0 / sum(e, 1), 1), dtype));
   });
 }
 
