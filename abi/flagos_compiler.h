@@ -316,7 +316,7 @@ typedef struct flagos_tile_source_info_t {
   const char* text;      /* NUL-terminated */
   uint64_t size_bytes;   /* of the text, without the NUL */
   const char* target;    /* the whole of it, with every default that was taken */
-  const char* options;   /* for the plugin's compile, such as "optimize=2"; "" when there are none */
+  const char* options;   /* for the plugin's compile, such as "optimize=2 isa=x86-64-v3"; "" when there are none */
 } flagos_tile_source_info_t;
 
 /**

@@ -28,13 +28,14 @@ bool has_op(const Block& block, OpCode code) {
   });
 }
 
-// Explicit vectors need little of an optimiser, but for the loops of a dot.
+// Explicit vectors need little of an optimiser, but for the loops of a dot. The compiler may have more instructions than
+// the target.
 std::string options_for(const Module& module, const Target& target) {
   if (target.dialect != Dialect::gnu_cxx) return {};
   const bool dot = std::any_of(module.kernels.begin(), module.kernels.end(), [](const Kernel& kernel) {
     return has_op(kernel.body, OpCode::dot) || has_op(kernel.body, OpCode::dot_scaled);
   });
-  return dot ? "optimize=2" : "optimize=1";
+  return fmt::format("optimize={}{}{}", dot ? 2 : 1, target.isa.empty() ? "" : " isa=", target.isa);
 }
 
 std::shared_ptr<const Source> lower_to(const Loaded& loaded, std::string_view target_text) {
