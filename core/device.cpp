@@ -12,13 +12,20 @@
 #include "core/runtime.hpp"
 #include "core/soft_queue.hpp"
 #include "core/stream.hpp"
+#include "core/tile_program.hpp"
 #include "core/timeline.hpp"
 
 namespace flagos::core {
 
 Device::Device(Runtime& runtime, Plugin& plugin, std::uint32_t ordinal, const flagos_device_info_t& info,
                const flagos_native_t* native, std::uint64_t flags)
-    : Object(Tag::device), runtime_(runtime), plugin_(plugin), tables_(plugin.tables()), info_(info), releases_(*this) {
+    : Object(Tag::device),
+      runtime_(runtime),
+      plugin_(plugin),
+      tables_(plugin.tables()),
+      info_(info),
+      releases_(*this),
+      tiles_(std::make_unique<TileTable>(*this)) {
   if (native == nullptr) {
     expect(tables_.device.open(plugin.instance(), ordinal, &native_), "device.open");
   } else {
@@ -42,6 +49,7 @@ Device::~Device() {
   plugin_.detach(native_);
   releases_.flush();
   idle_ports_.clear();
+  tiles_.reset();
   while (const std::optional<Allocation> left = addresses_.first()) {
     addresses_.erase(left->base, [](const Allocation&) { return true; });
   }

@@ -23,6 +23,7 @@ class Marker;
 class Profiler;
 class Runtime;
 class Stream;
+class TileTable;
 class TransferPort;
 
 class Device : public Object {
@@ -87,6 +88,9 @@ class Device : public Object {
   // Waits for the work of all streams; TIMEOUT or OK, else the first bad status.
   flagos_status_t synchronize(std::uint64_t timeout_ns);
 
+  // ---- portable kernels; see tile_program.hpp ----
+  TileTable& tiles() { return *tiles_; }
+
   std::atomic<Profiler*> profiler{nullptr};
   std::mutex profiler_mutex;
 
@@ -111,6 +115,7 @@ class Device : public Object {
   std::vector<std::shared_ptr<Marker>> holds_;             // under streams_mutex_
   std::vector<std::unique_ptr<TransferPort>> idle_ports_;  // under streams_mutex_
   ReleaseQueue releases_;
+  std::unique_ptr<TileTable> tiles_;
 };
 
 // What belongs to a device: counted there while its handle is live, keeps the device itself alive.

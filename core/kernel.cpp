@@ -4,12 +4,13 @@
 #include "core/entry.hpp"
 #include "core/module.hpp"
 #include "core/stream.hpp"
+#include "core/tile_binary.hpp"
 #include "core/validation.hpp"
 
 namespace flagos::core {
 
-Kernel::Kernel(Module& module, flagos_plugin_kernel_t* native)
-    : Child(Tag::kernel, module.device()), module_(&module), native_(native) {
+Kernel::Kernel(Module& module, flagos_plugin_kernel_t* native, const TileRecord* record)
+    : Child(Tag::kernel, module.device()), module_(&module), native_(native), record_(record) {
   info_.struct_size = sizeof(info_);
   expect(tables().kernel.get_info(native_, &info_), "kernel.get_info");
   info_.struct_size = sizeof(info_);
@@ -25,6 +26,27 @@ Kernel::Kernel(Module& module, flagos_plugin_kernel_t* native)
       throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "parameter {} of kernel '{}' ends past its argument block", i,
                   info_.name);
   }
+  plain_block_threads_ = plugin_block_threads_ = info_.max_block_threads;
+  if (record_ != nullptr) take_record();
+}
+
+// What the caller sees is the portable kernel: its parameters, and blocks of one program.
+void Kernel::take_record() {
+  const auto same = [](const flagos_parameter_t& a, const flagos_parameter_t& b) {
+    return a.size_bytes == b.size_bytes && a.offset_bytes == b.offset_bytes;
+  };
+  const bool fits = !has_signature() || std::equal(parameters_.begin(), parameters_.end(), record_->parameters.begin(),
+                                                   record_->parameters.end(), same);
+  if (!fits || record_->threads == 0 || record_->threads > info_.max_block_threads)
+    throw_error(FLAGOS_STATUS_INVALID_IMAGE,
+                "kernel '{}' has {} parameters and {} threads at most, its launch record {} and {}", info_.name,
+                parameters_.size(), info_.max_block_threads, record_->parameters.size(), record_->threads);
+  if (!has_signature()) info_.argument_bytes = record_->argument_bytes;
+  parameters_ = record_->parameters;
+  info_.parameter_count = static_cast<std::uint32_t>(parameters_.size());
+  info_.flags |= FLAGOS_KERNEL_FLAG_SIGNATURE;
+  info_.max_block_threads = 1;
+  plain_block_threads_ = record_->threads == 1 && record_->shared_bytes == 0 ? 1 : 0;
 }
 
 bool is_empty_launch(const flagos_launch_desc_t& desc) {
@@ -45,15 +67,28 @@ namespace {
               info.max_block[2], kernel.info().max_block_threads, info.max_shared_bytes);
 }
 
-void check_dimensions(const Kernel& kernel, const flagos_launch_desc_t& desc) {
+bool fits_device(const Kernel& kernel, const flagos_launch_desc_t& desc, std::uint32_t block_threads) {
   const flagos_device_info_t& info = kernel.device().info();
   bool fits = true;
   for (int i = 0; i < 3; ++i) fits = fits && desc.grid[i] <= info.max_grid[i] && desc.block[i] <= info.max_block[i];
   // Each factor is bounded by now, so the product cannot wrap.
-  fits = fits && desc.shared_bytes <= info.max_shared_bytes &&
-         std::uint64_t{desc.block[0]} * desc.block[1] * desc.block[2] <= kernel.info().max_block_threads;
-  if (!fits) [[unlikely]]
-    throw_dimension(kernel, desc);
+  return fits && desc.shared_bytes <= info.max_shared_bytes &&
+         std::uint64_t{desc.block[0]} * desc.block[1] * desc.block[2] <= block_threads;
+}
+
+// What a launch of a portable kernel says: programs. What its plugin is told: threads and shared memory of its record.
+// Throws for a launch that does not fit.
+[[gnu::noinline]] void refit(const Kernel& kernel, flagos_launch_desc_t& desc) {
+  const TileRecord* record = kernel.record();
+  if (record == nullptr) throw_dimension(kernel, desc);
+  if (desc.block[0] != 1 || desc.block[1] != 1 || desc.block[2] != 1 || desc.shared_bytes != 0)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "kernel '{}' is a portable one: its grid is in programs, its block 1x1x1 and its shared bytes 0; given "
+                "were {}x{}x{} and {}",
+                kernel.info().name, desc.block[0], desc.block[1], desc.block[2], desc.shared_bytes);
+  desc.block[0] = record->threads;
+  desc.shared_bytes = record->shared_bytes;
+  if (!fits_device(kernel, desc, kernel.plugin_block_threads())) throw_dimension(kernel, desc);
 }
 
 [[noreturn]] void throw_argument_bytes(const Kernel& kernel, const flagos_launch_desc_t& desc) {
@@ -72,6 +107,11 @@ void check_block(const Kernel& kernel, const flagos_launch_desc_t& desc) {
                                            : bytes <= kernel.device().info().max_argument_bytes;
   if (!fits || (desc.argument_block == nullptr && bytes != 0)) [[unlikely]]
     throw_argument_bytes(kernel, desc);
+}
+
+void validate(const Kernel& kernel, const flagos_launch_desc_t& desc) {
+  if (process_state.load(std::memory_order_relaxed) & process_validating) [[unlikely]]
+    validate_launch(kernel, desc);
 }
 
 std::uint32_t size_of(const flagos_argument_t& argument, std::uint32_t index) {
@@ -153,7 +193,10 @@ class Packed {
     desc_.struct_size = sizeof(desc_);
     desc_.next = nullptr;
     if (desc.arguments != nullptr) pack(kernel, desc);
-    check_launch(kernel, desc_);
+    if (!fits_device(kernel, desc_, kernel.plain_block_threads())) [[unlikely]]
+      refit(kernel, desc_);
+    check_block(kernel, desc_);
+    validate(kernel, desc_);
   }
   const flagos_launch_desc_t& desc() const { return desc_; }
 
@@ -195,13 +238,6 @@ LaunchCommand make_packed(Kernel& kernel, const flagos_launch_desc_t& desc) {
 }
 
 }  // namespace
-
-void check_launch(const Kernel& kernel, const flagos_launch_desc_t& desc) {
-  check_dimensions(kernel, desc);
-  check_block(kernel, desc);
-  if (process_state.load(std::memory_order_relaxed) & process_validating) [[unlikely]]
-    validate_launch(kernel, desc);
-}
 
 LaunchCommand make_launch(Kernel& kernel, const flagos_launch_desc_t& desc) {
   check_desc(&desc, "flagos_launch_desc_t");
@@ -254,6 +290,21 @@ flagos_status_t flagos_kernel_get_parameter(flagos_kernel_t* kernel, uint32_t in
   });
 }
 
+namespace {
+
+flagos_status_t launch_copy(Stream& target, Kernel& kernel, const flagos_launch_desc_t& given) {
+  const Packed packed(kernel, given);
+  return target.submit([&] { return target.tables().kernel.launch(target.native(), kernel.native(), &packed.desc()); },
+                       [&] { return make_packed(kernel, packed.desc()); }, "kernel.launch");
+}
+
+// A portable kernel whose block core puts in, or a launch that does not fit.
+[[gnu::noinline]] flagos_status_t launch_refitted(Stream& target, Kernel& kernel, const flagos_launch_desc_t& given) {
+  return launch_copy(target, kernel, given);
+}
+
+}  // namespace
+
 flagos_status_t flagos_kernel_launch(flagos_stream_t* stream, flagos_kernel_t* kernel,
                                      const flagos_launch_desc_t* desc) {
   return entry(__func__, [&]() -> flagos_status_t {
@@ -267,14 +318,14 @@ flagos_status_t flagos_kernel_launch(flagos_stream_t* stream, flagos_kernel_t* k
       return FLAGOS_STATUS_OK;
     // The common case: packed already, of this version's size, nothing chained.
     if (given.arguments == nullptr && given.struct_size == sizeof(given) && given.next == nullptr) [[likely]] {
-      check_launch(object, given);
+      if (!fits_device(object, given, object.plain_block_threads())) [[unlikely]]
+        return launch_refitted(target, object, given);
+      check_block(object, given);
+      validate(object, given);
       return target.submit([&] { return target.tables().kernel.launch(target.native(), object.native(), &given); },
                            [&] { return make_packed(object, given); }, "kernel.launch");
     }
-    const Packed packed(object, given);
-    return target.submit(
-        [&] { return target.tables().kernel.launch(target.native(), object.native(), &packed.desc()); },
-        [&] { return make_packed(object, packed.desc()); }, "kernel.launch");
+    return launch_copy(target, object, given);
   });
 }
 
@@ -300,7 +351,9 @@ flagos_status_t flagos_kernel_get_occupancy(flagos_kernel_t* kernel, uint32_t bl
     check_block_threads(object, block_threads, shared_bytes);
     std::uint32_t blocks = 1;  // what any kernel reaches that can be launched at all
     if (object.tables().has.occupancy)
-      expect(object.tables().kernel.get_occupancy(object.native(), block_threads, shared_bytes, &blocks),
+      expect(object.tables().kernel.get_occupancy(
+                 object.native(), object.record() != nullptr ? object.record()->threads : block_threads,
+                 object.record() != nullptr ? object.record()->shared_bytes : shared_bytes, &blocks),
              "kernel.get_occupancy");
     *out_blocks = blocks;
   });
@@ -314,7 +367,7 @@ flagos_status_t flagos_kernel_suggest_block(flagos_kernel_t* kernel, uint32_t sh
     require(out_block_threads, "out_block_threads");
     check_block_threads(object, 1, shared_bytes);
     std::uint32_t threads = std::min<std::uint32_t>(object.info().max_block_threads, 256);
-    if (object.tables().has.suggest_block)
+    if (object.record() == nullptr && object.tables().has.suggest_block)
       expect(object.tables().kernel.suggest_block(object.native(), shared_bytes, &threads), "kernel.suggest_block");
     *out_block_threads = threads;
   });

@@ -2,7 +2,6 @@
 #include "core/loader.hpp"
 
 #include <dlfcn.h>
-#include <openssl/evp.h>
 #include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,6 +19,7 @@
 #include "base/dynamic_library.hpp"
 #include "base/elf.hpp"
 #include "base/error.hpp"
+#include "core/digest.hpp"
 #include "core/log.hpp"
 
 namespace flagos::core {
@@ -50,16 +50,6 @@ std::vector<std::byte> read_library(const std::string& path) {
   return bytes;
 }
 
-std::string sha256_of(std::span<const std::byte> bytes) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  if (EVP_Digest(bytes.data(), bytes.size(), digest, &size, EVP_sha256(), nullptr) != 1)
-    throw_error(FLAGOS_STATUS_INTERNAL, "SHA-256 is not available");
-  std::string text;
-  for (unsigned int i = 0; i < size; ++i) text += fmt::format("{:02x}", digest[i]);
-  return text;
-}
-
 std::optional<Manifest> judge_manifest(const std::string& path, std::span<const std::byte> bytes,
                                        const LoadContext& context) {
   std::optional<Manifest> manifest;
@@ -78,7 +68,7 @@ std::optional<Manifest> judge_manifest(const std::string& path, std::span<const 
            fmt::format("by its manifest it implements ABI {} to {}, this flagos offers {} to {}",
                        text(manifest->abi_version_min), text(manifest->abi_version_max),
                        text(FLAGOS_MAKE_VERSION(FLAGOS_ABI_MAJOR, 0)), text(FLAGOS_ABI_VERSION)));
-  if (!manifest->sha256.empty() && manifest->sha256 != sha256_of(bytes))
+  if (!manifest->sha256.empty() && manifest->sha256 != hex(sha256(bytes)))
     refuse(FLAGOS_VERDICT_MANIFEST, "its SHA-256 is not the one in its manifest");
   if (context.has_name(manifest->name))
     refuse(FLAGOS_VERDICT_DUPLICATE, fmt::format("a plugin named '{}' is loaded already", escape(manifest->name)));

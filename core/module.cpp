@@ -8,8 +8,13 @@
 #include <cstring>
 
 #include "core/entry.hpp"
+#include "core/tile_program.hpp"
+#include "core/tile_road.hpp"
 
 namespace flagos::core {
+
+Module::Module(Device& device, std::shared_ptr<TileProgram> program)
+    : Child(Tag::module, device), program_(std::move(program)), native_(program_->native()) {}
 
 void Module::on_destroy() {
   std::lock_guard lock(mutex_);
@@ -21,7 +26,7 @@ void Module::on_destroy() {
 }
 
 void Module::release() {
-  tables().module.unload(native_);
+  if (!program_) tables().module.unload(native_);
   delete this;
 }
 
@@ -75,25 +80,6 @@ std::string join_names(const std::vector<std::string>& names) {
   return text;
 }
 
-std::vector<flagos_format_info_t> formats_of(Device& device) {
-  constexpr std::uint32_t most = 256;
-  std::vector<flagos_format_info_t> formats;
-  for (std::uint32_t i = 0; i < most; ++i) {
-    flagos_format_info_t info{};
-    info.struct_size = sizeof(info);
-    const flagos_status_t status = device.tables().module.get_format(device.native(), i, &info);
-    if (status == FLAGOS_STATUS_NOT_FOUND) return formats;
-    expect(status, "module.get_format");
-    info.struct_size = sizeof(info);
-    for (auto [text, size] : {std::pair<char*, std::size_t>{info.name, sizeof(info.name)},
-                              {info.version, sizeof(info.version)},
-                              {info.target, sizeof(info.target)}})
-      text[size - 1] = '\0';
-    formats.push_back(info);
-  }
-  throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin reports more than {} formats", most);
-}
-
 // The desc that the plugin gets; throws unless the device takes the format in that way.
 flagos_module_desc_t check_module_desc(Device& device, const flagos_module_desc_t* given, std::uint32_t flag,
                                        const char* verb) {
@@ -106,7 +92,7 @@ flagos_module_desc_t check_module_desc(Device& device, const flagos_module_desc_
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "give either path or data; {} given",
                 desc.path != nullptr ? "both were" : "neither was");
   std::string known;
-  for (const flagos_format_info_t& format : formats_of(device)) {
+  for (const flagos_format_info_t& format : all_formats(device)) {
     if ((format.flags & flag) == 0) continue;
     known += fmt::format("{}{}", known.empty() ? "" : ", ", format.name);
     if (std::strncmp(desc.format, format.name, sizeof(format.name)) != 0) continue;
@@ -128,10 +114,63 @@ void check_image(const flagos_module_desc_t& desc) {
     throw_error(FLAGOS_STATUS_NOT_FOUND, "{}: {}", desc.path, std::strerror(errno));
 }
 
+bool is_format(const flagos_module_desc_t& desc, const char* format) { return std::strcmp(desc.format, format) == 0; }
+
+bool plugin_has(Device& device, const char* name) {
+  const auto formats = plugin_formats(device);
+  return std::any_of(formats.begin(), formats.end(), [&](const auto& f) { return std::strcmp(f.name, name) == 0; });
+}
+
+std::string_view text_of(const flagos_module_desc_t& desc) {
+  return {static_cast<const char*>(desc.data), desc.size_bytes};
+}
+
+const char* options_of(const flagos_module_desc_t& desc) { return desc.options == nullptr ? "" : desc.options; }
+
+// A portable module through core's own roads; nullptr when the plugin is to have the desc as it is.
+std::shared_ptr<TileProgram> load_tile(Device& device, const flagos_module_desc_t& desc) {
+  if (is_format(desc, tile_binary_format) && !plugin_has(device, tile_binary_format)) {
+    TileBinary binary = read_tile_binary(std::as_bytes(std::span(text_of(desc))));
+    TileRoads(device).check_target(binary);
+    return std::make_shared<TileProgram>(device, std::move(binary));
+  }
+  if (!is_format(desc, tile_format)) return nullptr;
+  if (!plugin_has(device, tile_format)) return device.tiles().load(text_of(desc), options_of(desc));
+  // A plugin that takes the form itself: what was made for it before is better still.
+  try {
+    if (auto binary = TileRoads(device).find_in_packs(text_of(desc)))
+      return std::make_shared<TileProgram>(device, std::move(*binary));
+  } catch (const Error&) {
+    // Then it is for the plugin to say what is wrong.
+  }
+  return nullptr;
+}
+
+// The same text once more: the one path that has to be fast.
+std::shared_ptr<TileProgram> find_tile(Device& device, const flagos_module_desc_t* desc) {
+  const flagos_module_desc_t& given = check_desc(desc, "flagos_module_desc_t");
+  if (given.format == nullptr || given.data == nullptr || given.path != nullptr || given.flags != 0 ||
+      !is_format(given, tile_format))
+    return nullptr;
+  device.throw_if_lost();
+  return device.tiles().find(text_of(given), options_of(given));
+}
+
+// Compilers take their time: meanwhile nobody has to wait for this thread's read section.
+template <typename Body>
+auto paused(Body&& body) {
+  Pause pause;
+  return body();
+}
+
 }  // namespace
 
 std::vector<std::string> Module::kernel_names() const {
   std::vector<std::string> names;
+  if (program_) {
+    for (const TileRecord& record : program_->binary().kernels) names.push_back(record.name);
+    return names;
+  }
   if (!tables().has.kernel_names) return names;
   constexpr std::uint32_t most = 1u << 20;
   for (std::uint32_t i = 0; i < most; ++i) {
@@ -144,6 +183,27 @@ std::vector<std::string> Module::kernel_names() const {
   return names;
 }
 
+// A portable kernel brings its signature: plugins without reflection have it from there.
+flagos_plugin_kernel_t* Module::find_native(const flagos_kernel_desc_t& desc) {
+  flagos_kernel_desc_t used = desc;
+  const TileRecord* record = program_ ? program_->binary().find(desc.name) : nullptr;
+  if (record != nullptr && !record->parameters.empty()) {
+    used.parameters = record->parameters.data();
+    used.parameter_count = static_cast<std::uint32_t>(record->parameters.size());
+  }
+  flagos_plugin_kernel_t* native = nullptr;
+  const flagos_status_t status =
+      program_ && record == nullptr ? FLAGOS_STATUS_NOT_FOUND : tables().module.get_kernel(native_, &used, &native);
+  if (status == FLAGOS_STATUS_NOT_FOUND) {
+    const std::string names = join_names(kernel_names());
+    throw_error(status, "no kernel '{}' in the module{}{}", desc.name, names.empty() ? "" : "; there are: ", names);
+  }
+  expect(status, "module.get_kernel");
+  if (native == nullptr)
+    throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from module.get_kernel");
+  return native;
+}
+
 Kernel& Module::kernel(const flagos_kernel_desc_t& desc) {
   check_signature(desc, device().info().max_argument_bytes);
   const std::string signature(reinterpret_cast<const char*>(desc.parameters),
@@ -153,16 +213,8 @@ Kernel& Module::kernel(const flagos_kernel_desc_t& desc) {
   const auto key = std::make_pair(std::string(desc.name), signature);
   if (const auto found = kernels_.find(key); found != kernels_.end()) return *found->second;
 
-  flagos_plugin_kernel_t* native = nullptr;
-  const flagos_status_t status = tables().module.get_kernel(native_, &desc, &native);
-  if (status == FLAGOS_STATUS_NOT_FOUND) {
-    const std::string names = join_names(kernel_names());
-    throw_error(status, "no kernel '{}' in the module{}{}", key.first, names.empty() ? "" : "; there are: ", names);
-  }
-  expect(status, "module.get_kernel");
-  if (native == nullptr)
-    throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from module.get_kernel");
-  auto kernel = Ref<Kernel>::adopt(new Kernel(*this, native));
+  flagos_plugin_kernel_t* native = find_native(desc);
+  auto kernel = Ref<Kernel>::adopt(new Kernel(*this, native, program_ ? program_->binary().find(desc.name) : nullptr));
   check_same_signature(*kernel, desc);
   const auto place = kernels_.emplace(key, kernel.get()).first;
   try {
@@ -183,14 +235,14 @@ flagos_status_t flagos_module_get_format_count(flagos_device_t* device, uint32_t
   clear_out(out_count);
   return entry(__func__, [&] {
     Device& object = resolve<Device>(device, "device");
-    require(out_count, "out_count") = static_cast<std::uint32_t>(formats_of(object).size());
+    require(out_count, "out_count") = static_cast<std::uint32_t>(all_formats(object).size());
   });
 }
 
 flagos_status_t flagos_module_get_format(flagos_device_t* device, uint32_t index, flagos_format_info_t* out_info) {
   return entry(__func__, [&] {
     begin_out(out_info, "out_info");
-    const auto formats = formats_of(resolve<Device>(device, "device"));
+    const auto formats = all_formats(resolve<Device>(device, "device"));
     if (index >= formats.size()) throw_error(FLAGOS_STATUS_NOT_FOUND, "format {} of {}", index, formats.size());
     finish_out(out_info, formats[index]);
   });
@@ -202,9 +254,18 @@ flagos_status_t flagos_module_load(flagos_device_t* device, const flagos_module_
   return entry(__func__, [&] {
     Device& object = resolve<Device>(device, "device");
     require(out_module, "out_module");
+    if (auto known = find_tile(object, desc)) {
+      *out_module = publish<flagos_module_t>(Ref<Module>::adopt(new Module(object, std::move(known))));
+      return;
+    }
     const flagos_module_desc_t used = check_module_desc(object, desc, FLAGOS_FORMAT_FLAG_LOAD, "load");
     check_image(used);
     object.throw_if_lost();
+    Ref<Device> keep(&object);
+    if (auto program = paused([&] { return load_tile(object, used); })) {
+      *out_module = publish<flagos_module_t>(Ref<Module>::adopt(new Module(object, std::move(program))));
+      return;
+    }
     flagos_plugin_module_t* native = nullptr;
     expect(object.tables().module.load(object.native(), &used, &native), "module.load");
     if (native == nullptr)
@@ -225,7 +286,10 @@ flagos_status_t flagos_module_get_log(flagos_module_t* module, uint64_t capacity
     Module& object = resolve<Module>(module, "module");
     require(out_size_bytes, "out_size_bytes");
     const char* log = "";
-    if (object.tables().has.log) expect(object.tables().module.get_log(object.native(), &log), "module.get_log");
+    if (object.program() != nullptr && !object.program()->binary().log.empty())
+      log = object.program()->binary().log.c_str();
+    else if (object.tables().has.log)
+      expect(object.tables().module.get_log(object.native(), &log), "module.get_log");
     if (log == nullptr) log = "";
     give_out(log, std::strlen(log) + 1, capacity_bytes, text, out_size_bytes, "text");
   });
@@ -263,6 +327,12 @@ flagos_status_t flagos_module_get_kernel_name(flagos_module_t* module, uint32_t 
     Module& object = resolve<Module>(module, "module");
     require(out_name, "out_name");
     const char* name = nullptr;
+    if (object.program() != nullptr) {
+      const auto& kernels = object.program()->binary().kernels;
+      if (index >= kernels.size()) throw_error(FLAGOS_STATUS_NOT_FOUND, "the module has no kernel number {}", index);
+      *out_name = kernels[index].name.c_str();
+      return;
+    }
     const flagos_status_t status = object.tables().has.kernel_names
                                        ? object.tables().module.get_kernel_name(object.native(), index, &name)
                                        : FLAGOS_STATUS_NOT_FOUND;
@@ -298,6 +368,11 @@ flagos_status_t flagos_module_get_binary(flagos_module_t* module, uint64_t capac
   return entry(__func__, [&] {
     Module& object = resolve<Module>(module, "module");
     require(out_size_bytes, "out_size_bytes");
+    if (object.program() != nullptr) {
+      const std::vector<std::byte> whole = write_tile_binary(object.program()->binary());
+      give_out(whole.data(), whole.size(), capacity_bytes, static_cast<std::byte*>(data), out_size_bytes, "data");
+      return;
+    }
     if (!object.tables().has.binary)
       throw_error(FLAGOS_STATUS_UNSUPPORTED, "device {} does not keep the images of modules",
                   object.device().info().id);
@@ -311,6 +386,25 @@ flagos_status_t flagos_module_get_binary(flagos_module_t* module, uint64_t capac
 
 // ---- compiled blobs ------------------------------------------------------------------------------------------------
 
+namespace {
+
+// The blob is also given when the compiler refused: then with its messages alone, before the error.
+flagos_blob_t* compile_tile(Device& device, const flagos_module_desc_t& desc, Ref<Blob> blob, flagos_blob_t** out) {
+  try {
+    const TileBinary binary = paused([&] { return TileRoads(device).make(text_of(desc), options_of(desc)); });
+    blob->log = binary.log;
+    blob->data = write_tile_binary(binary);
+    blob->format = tile_binary_format;
+  } catch (const TileCompileError& error) {
+    blob->log = error.log();
+    *out = publish<flagos_blob_t>(std::move(blob));
+    throw;
+  }
+  return publish<flagos_blob_t>(std::move(blob));
+}
+
+}  // namespace
+
 flagos_status_t flagos_module_compile(flagos_device_t* device, const flagos_module_desc_t* desc,
                                       flagos_blob_t** out_blob) {
   clear_out(out_blob);
@@ -321,6 +415,10 @@ flagos_status_t flagos_module_compile(flagos_device_t* device, const flagos_modu
     check_image(used);
     object.throw_if_lost();
     auto blob = Ref<Blob>::adopt(new Blob(object));
+    if (is_format(used, tile_format) && !plugin_has(object, tile_format)) {
+      *out_blob = compile_tile(object, used, std::move(blob), out_blob);
+      return;
+    }
     flagos_compiled_t compiled{};
     compiled.struct_size = sizeof(compiled);
     const flagos_status_t status = object.tables().module.compile(object.native(), &used, &compiled);

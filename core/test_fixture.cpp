@@ -11,7 +11,8 @@ Fake::Fake(const FakeOptions& options, int plugins) {
   flagos_runtime_desc_t desc{};
   desc.struct_size = sizeof(desc);
   desc.abi_version = FLAGOS_ABI_VERSION;
-  desc.flags = FLAGOS_RUNTIME_FLAG_NO_SEARCH | FLAGOS_RUNTIME_FLAG_NO_ENVIRONMENT;
+  desc.flags = FLAGOS_RUNTIME_FLAG_NO_SEARCH;
+  if (!options.environment) desc.flags |= FLAGOS_RUNTIME_FLAG_NO_ENVIRONMENT;
   REQUIRE(flagos_runtime_create(&desc, &runtime_) == FLAGOS_STATUS_OK);
   for (int i = 0; i < plugins; ++i) {
     FakeOptions used = options;
@@ -30,6 +31,7 @@ Fake::~Fake() {
   CHECK(fake().live_events == 0);
   CHECK(fake().live_streams == 0);
   CHECK(fake().registered == 0);
+  CHECK(fake().live_modules == 0);
   fake().reset();
 }
 

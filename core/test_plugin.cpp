@@ -87,6 +87,7 @@ namespace {
 struct Instance {
   const flagos_host_t* host;
   FakeOptions options;
+  std::map<const void*, std::string*> images;  // of compile
   std::mutex mutex;
   std::condition_variable work, progress;
   std::set<flagos_plugin_stream_t*> streams;
@@ -324,6 +325,8 @@ flagos_status_t run_kernel(const std::string& name, const std::vector<std::byte>
 flagos_status_t launch(flagos_plugin_stream_t* stream, flagos_plugin_kernel_t* kernel,
                        const flagos_launch_desc_t* desc) {
   ++fake().launches;
+  fake().block = desc->block[0];
+  fake().shared = desc->shared_bytes;
   const auto* bytes = static_cast<const std::byte*>(desc->argument_block);
   Operation operation;
   operation.run = [name = kernel->name, block = std::vector<std::byte>(bytes, bytes + desc->argument_bytes)](
@@ -336,6 +339,10 @@ void add_kernel(flagos_plugin_module_t& module, const char* name, std::vector<fl
 }
 
 flagos_status_t load(flagos_plugin_device_t* device, const flagos_module_desc_t*, flagos_plugin_module_t** out) {
+  if (const flagos_status_t status = fake().load.exchange(0); status != FLAGOS_STATUS_OK)
+    return refused(*device->instance, status, "the image is not taken");
+  ++fake().loads;
+  ++fake().live_modules;
   auto* module = new flagos_plugin_module_t{device, {}};
   const flagos_parameter_t number{FLAGOS_DTYPE_UINT32, 4, 4, 0};
   add_kernel(*module, "noop", {});
@@ -369,15 +376,43 @@ flagos_status_t get_kernel_info(flagos_plugin_kernel_t* kernel, flagos_kernel_in
   return FLAGOS_STATUS_OK;
 }
 
-flagos_status_t get_format(flagos_plugin_device_t*, std::uint32_t index, flagos_format_info_t* out) {
-  if (index > 0) return FLAGOS_STATUS_NOT_FOUND;
+flagos_status_t get_format(flagos_plugin_device_t* device, std::uint32_t index, flagos_format_info_t* out) {
+  const char* target = device->instance->options.target;
+  if (index > (target != nullptr ? 1 : 0)) return FLAGOS_STATUS_NOT_FOUND;
   flagos_format_info_t info{};
   info.struct_size = sizeof(info);
   info.flags = FLAGOS_FORMAT_FLAG_LOAD | FLAGOS_FORMAT_FLAG_REFLECTION;
   std::strcpy(info.name, "fake");
   std::strcpy(info.version, "1.0");
+  if (index == 1) {
+    info.flags = FLAGOS_FORMAT_FLAG_COMPILE;
+    std::memset(info.name, 0, sizeof(info.name));
+    std::memcpy(info.name, target, std::strcspn(target, ";"));
+    std::strcpy(info.target, target);
+    info.schedule_class = FLAGOS_SCHEDULE_CLASS_SERIAL;
+  }
   *out = info;
   return FLAGOS_STATUS_OK;
+}
+
+flagos_status_t compile(flagos_plugin_device_t* device, const flagos_module_desc_t* desc, flagos_compiled_t* out) {
+  ++fake().compiles;
+  const flagos_status_t status = fake().compile;
+  out->log = "the compiler's words";
+  if (status != FLAGOS_STATUS_OK) return refused(*device->instance, status, "it does not compile");
+  auto* image = new std::string(static_cast<const char*>(desc->data), desc->size_bytes);
+  out->data = image->data();
+  out->size_bytes = image->size();
+  out->format = "fake";
+  const std::lock_guard lock(device->instance->mutex);
+  device->instance->images[out->data] = image;
+  return status;
+}
+
+void free_compiled(flagos_plugin_device_t* device, flagos_compiled_t* compiled) {
+  const std::lock_guard lock(device->instance->mutex);
+  delete device->instance->images[compiled->data];
+  device->instance->images.erase(compiled->data);
 }
 
 flagos_status_t create_stream(flagos_plugin_device_t* device, const flagos_stream_desc_t*,
@@ -587,8 +622,19 @@ void fill_tables(Instance& instance) {
   auto& module = begin(instance.module_table);
   module.get_format = get_format;
   module.load = load;
-  module.unload = [](flagos_plugin_module_t* handle) { delete handle; };
+  module.unload = [](flagos_plugin_module_t* handle) {
+    --fake().live_modules;
+    delete handle;
+  };
   module.get_kernel = get_kernel;
+  if (instance.options.target != nullptr) {
+    module.compile = compile;
+    module.free_compiled = free_compiled;
+    module.get_compiler = [](flagos_plugin_device_t*, const char*, const char** out) {
+      *out = fake().compiler;
+      return flagos_status_t{FLAGOS_STATUS_OK};
+    };
+  }
   auto& kernel = begin(instance.kernel_table);
   kernel.get_info = get_kernel_info;
   kernel.get_parameter = [](flagos_plugin_kernel_t* handle, std::uint32_t index, flagos_parameter_t* out) {
@@ -653,6 +699,9 @@ void FakeControls::reset() {
   for (auto* count : {&copies, &fills, &launches, &records, &waits, &allocs, &frees, &events}) *count = 0;
   slow_free = false;
   frees_begun = 0;
+  compiles = loads = 0;
+  compile = load = 0;
+  compiler = "fake compiler 1";
   submit = execute = 0;
   execute_after = 0;
   const std::lock_guard lock(trail_mutex);

@@ -23,6 +23,8 @@ struct FakeOptions {
   bool host_register = false;
   bool native = false;  // shows and wraps: a type "fake_<kind>" and the address of the object
   const char* name = "fake";
+  const char* target = nullptr;  // a format that it compiles, such as "gnu-c++;isa=x86-64-v3"
+  bool environment = false;      // the runtime reads variables
 };
 
 // Of the whole process; reset by Fake.
@@ -38,6 +40,12 @@ struct FakeControls {
   std::atomic<std::uint64_t> execute_after{0};  // that many operations later
   std::atomic<std::uint64_t> copies{0}, fills{0}, launches{0}, records{0}, waits{0}, allocs{0}, frees{0}, events{0},
       registered{0};
+  // Compilations, and what the next ones return; modules; block and shared bytes of the last launch.
+  std::atomic<std::uint64_t> compiles{0}, loads{0};
+  std::atomic<flagos_status_t> compile{0}, load{0};
+  std::atomic<std::int64_t> live_modules{0};
+  std::atomic<std::uint32_t> block{0}, shared{0};
+  const char* compiler = "fake compiler 1";
   std::atomic<std::int64_t> live_allocations{0}, live_events{0}, live_streams{0}, open_devices{0};
   void reset();
   std::vector<std::uint32_t> trail();  // what the kernel "append" was given, in order
