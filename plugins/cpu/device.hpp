@@ -39,6 +39,8 @@ class Instance {
   ThreadPool::Options pool_options(std::uint32_t index) const;
   MemoryAccount& memory(std::uint32_t index) noexcept { return accounts_[index]; }
   ChildCompiler& compiler() noexcept { return compiler_; }
+  // True once.
+  bool first_interpreted() noexcept { return !has_interpreted_.exchange(true); }
 
   ParkLot lot;
   RecordPool records{lot};
@@ -49,6 +51,7 @@ class Instance {
  private:
   const Host host_;
   ChildCompiler compiler_{host_};
+  std::atomic<bool> has_interpreted_{false};
   std::uint32_t device_count_;
   std::uint32_t thread_limit_;
   std::vector<int> processors_;

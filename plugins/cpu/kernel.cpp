@@ -7,6 +7,7 @@
 
 #include "plugins/cpu/device.hpp"
 #include "plugins/cpu/handles.hpp"
+#include "plugins/cpu/interpreter.hpp"
 #include "plugins/cpu/module.hpp"
 #include "plugins/cpu/stream.hpp"
 #include "plugins/cpu/thread_pool.hpp"
@@ -238,6 +239,15 @@ Kernel::Kernel(Module& module, std::string name, void* function,
                 static_cast<int>(status));
 }
 
+Kernel::Kernel(Module& module, const Interpreter& interpreter, std::uint32_t index)
+    : module_(module),
+      name_(interpreter.kernels()[index].name),
+      parameters_(interpreter.kernels()[index].parameters),
+      argument_bytes_(interpreter.kernels()[index].argument_bytes),
+      block_thread_limit_(1),
+      interpreter_(&interpreter),
+      interpreted_(index) {}
+
 void Kernel::fill_info(flagos_kernel_info_t& info) const noexcept {
   info.flags = FLAGOS_KERNEL_FLAG_SIGNATURE;
   std::strncpy(info.name, name_.c_str(), sizeof(info.name) - 1);
@@ -269,6 +279,7 @@ void Kernel::check(const flagos_launch_desc_t& desc) const {
 
 Failure Kernel::run(const LaunchShape& shape, const void* arguments,
                     Worker& worker) const noexcept {
+  if (interpreter_ != nullptr) return interpreter_->run(interpreted_, shape, arguments);
   return plain_ ? run_plain(arguments) : run_native(shape, arguments, worker);
 }
 

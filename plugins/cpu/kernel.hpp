@@ -16,6 +16,7 @@
 
 namespace flagos::cpu {
 
+class Interpreter;
 class Module;
 class Stream;
 class Worker;
@@ -49,6 +50,9 @@ class Kernel {
   Kernel(Module& module, std::string name, void* function,
          std::span<const flagos_parameter_t> parameters);
 
+  // One that the interpreter runs, by its index there.
+  Kernel(Module& module, const Interpreter& interpreter, std::uint32_t index);
+
   Module& module() const noexcept { return module_; }
   const std::string& name() const noexcept { return name_; }
   std::span<const flagos_parameter_t> parameters() const noexcept { return parameters_; }
@@ -73,6 +77,8 @@ class Kernel {
   std::uint32_t block_thread_limit_ = max_block_threads;
   flagos_cpu_function_t native_ = nullptr;
   std::unique_ptr<Call, CallDelete> plain_;
+  const Interpreter* interpreter_ = nullptr;
+  std::uint32_t interpreted_ = 0;
   // What a block took lately, in picoseconds: whether other threads are worth waking for the next
   // launch.
   mutable std::atomic<std::uint64_t> block_ps_{0};

@@ -192,10 +192,20 @@ Module::Module(const Host& host, Image image)
     : host_(host),
       image_(std::move(image)),
       symbols_(read_elf_library(image_)),
-      object_(image_),
+      object_(std::in_place, image_),
       names_(list_kernels(symbols_)) {
   log_ = fmt::format("{}: {} kernels and functions in {} bytes", module_format, names_.size(),
                      image_.size());
+}
+
+Module::Module(const Host& host, const CompilerLibrary& library, Image text)
+    : host_(host),
+      image_(std::move(text)),
+      interpreter_(std::make_unique<const Interpreter>(
+          host, library,
+          std::string_view(reinterpret_cast<const char*>(image_.data()), image_.size()))) {
+  for (const TileKernel& kernel : interpreter_->kernels()) names_.push_back(kernel.name);
+  log_ = fmt::format("{}: {} kernels, for the interpreter", tile_format, names_.size());
 }
 
 const ElfSymbol* Module::find_symbol(const std::string& name) const noexcept {
@@ -208,7 +218,7 @@ const flagos_cpu_kernel_t* Module::find_descriptor(const std::string& name) cons
   const std::string symbol_name = std::string(descriptor_prefix) + name;
   const ElfSymbol* symbol = find_symbol(symbol_name);
   if (symbol == nullptr || symbol->function) return nullptr;
-  const auto* descriptor = static_cast<const flagos_cpu_kernel_t*>(object_.find(symbol_name));
+  const auto* descriptor = static_cast<const flagos_cpu_kernel_t*>(object_->find(symbol_name));
   if (descriptor == nullptr || symbol->size < sizeof(flagos_cpu_kernel_t))
     throw_error(FLAGOS_STATUS_INVALID_IMAGE, "'{}' has {} bytes and is no descriptor of a kernel",
                 symbol_name, symbol->size);
@@ -216,7 +226,26 @@ const flagos_cpu_kernel_t* Module::find_descriptor(const std::string& name) cons
   return descriptor;
 }
 
+std::unique_ptr<Kernel> Module::make_interpreted(const flagos_kernel_desc_t& desc) {
+  const auto found = std::find(names_.begin(), names_.end(), desc.name);
+  if (found == names_.end())
+    throw_error(FLAGOS_STATUS_NOT_FOUND, "no kernel '{}'; there are: {}", desc.name,
+                fmt::join(names_, ", "));
+  auto kernel = std::make_unique<Kernel>(*this, *interpreter_,
+                                         static_cast<std::uint32_t>(found - names_.begin()));
+  if (desc.parameters != nullptr && !same_signature(signature_of(desc), kernel->parameters()))
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "the signature given for '{}' is not the kernel's own, which has {} parameters",
+                desc.name, kernel->parameters().size());
+  return kernel;
+}
+
+bool Module::has_own_signature(const std::string& name) const noexcept {
+  return interpreter_ || find_symbol(std::string(descriptor_prefix) + name) != nullptr;
+}
+
 std::unique_ptr<Kernel> Module::make_kernel(const flagos_kernel_desc_t& desc) {
+  if (interpreter_) return make_interpreted(desc);
   const std::string name = desc.name;
   const std::span<const flagos_parameter_t> signature = signature_of(desc);
   if (const flagos_cpu_kernel_t* descriptor = find_descriptor(name)) {
@@ -237,7 +266,7 @@ std::unique_ptr<Kernel> Module::make_kernel(const flagos_kernel_desc_t& desc) {
                 name);
   for (std::uint32_t i = 0; i < signature.size(); ++i)
     check_parameter(name, i, signature[i], max_argument_bytes, FLAGOS_STATUS_INVALID_ARGUMENT);
-  return std::make_unique<Kernel>(*this, name, object_.find(name), signature);
+  return std::make_unique<Kernel>(*this, name, object_->find(name), signature);
 }
 
 Kernel& Module::get_kernel(const flagos_kernel_desc_t& desc) {
@@ -246,8 +275,7 @@ Kernel& Module::get_kernel(const flagos_kernel_desc_t& desc) {
   for (auto found = first; found != last; ++found) {
     Kernel& kernel = *found->second;
     // A native kernel is one whether its signature was given or not.
-    const bool native = find_symbol(std::string(descriptor_prefix) + desc.name) != nullptr;
-    if ((native && desc.parameters == nullptr) ||
+    if ((has_own_signature(desc.name) && desc.parameters == nullptr) ||
         (desc.parameters != nullptr && same_signature(signature_of(desc), kernel.parameters())))
       return kernel;
   }
@@ -256,7 +284,7 @@ Kernel& Module::get_kernel(const flagos_kernel_desc_t& desc) {
 
 std::span<std::byte> Module::get_global(const std::string& name) const {
   const ElfSymbol* symbol = find_symbol(name);
-  void* address = symbol != nullptr && !symbol->function ? object_.find(name) : nullptr;
+  void* address = symbol != nullptr && !symbol->function ? object_->find(name) : nullptr;
   if (address == nullptr) throw_error(FLAGOS_STATUS_NOT_FOUND, "no global variable '{}'", name);
   return {static_cast<std::byte*>(address), symbol->size};
 }

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "base/elf.hpp"
 #include "plugins/cpu/child_compiler.hpp"
 #include "plugins/cpu/host.hpp"
+#include "plugins/cpu/interpreter.hpp"
 #include "plugins/cpu/kernel.hpp"
 
 namespace flagos::cpu {
@@ -45,6 +47,8 @@ class SharedObject {
 class Module {
  public:
   Module(const Host& host, Image image);
+  // Portable kernels for the interpreter; `text` is kept as the image.
+  Module(const Host& host, const CompilerLibrary& library, Image text);
 
   const Host& host() const noexcept { return host_; }
   Kernel& get_kernel(const flagos_kernel_desc_t& desc);
@@ -62,11 +66,14 @@ class Module {
   const ElfSymbol* find_symbol(const std::string& name) const noexcept;
   const flagos_cpu_kernel_t* find_descriptor(const std::string& name) const;
   std::unique_ptr<Kernel> make_kernel(const flagos_kernel_desc_t& desc);
+  std::unique_ptr<Kernel> make_interpreted(const flagos_kernel_desc_t& desc);
+  bool has_own_signature(const std::string& name) const noexcept;
 
   const Host& host_;
   const Image image_;
   const ElfLibrary symbols_;
-  const SharedObject object_;
+  const std::optional<SharedObject> object_;
+  const std::unique_ptr<const Interpreter> interpreter_;
   std::vector<std::string> names_;
   std::string log_;
   std::mutex mutex_;

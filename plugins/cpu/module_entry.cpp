@@ -66,11 +66,33 @@ void describe_object(flagos_format_info_t& info) {
 
 // What portable kernels are lowered for.
 void describe_source(ChildCompiler& compiler, flagos_format_info_t& info) {
-  info.flags = FLAGOS_FORMAT_FLAG_LOAD | FLAGOS_FORMAT_FLAG_COMPILE | FLAGOS_FORMAT_FLAG_REFLECTION;
+  info.flags = FLAGOS_FORMAT_FLAG_REFLECTION;
+  // Without a compiler it is only what finished binaries may be made for.
+  if (compiler.is_there()) info.flags |= FLAGOS_FORMAT_FLAG_LOAD | FLAGOS_FORMAT_FLAG_COMPILE;
   std::strncpy(info.name, source_format, sizeof(info.name) - 1);
   const std::string target = fmt::format("{};isa={}", source_format, compiler.isa());
   std::strncpy(info.target, target.c_str(), sizeof(info.target) - 1);
   info.priority = -10;
+}
+
+// Only where nothing better is there.
+void describe_tile(flagos_format_info_t& info) {
+  info.flags = FLAGOS_FORMAT_FLAG_LOAD | FLAGOS_FORMAT_FLAG_REFLECTION;
+  std::strncpy(info.name, tile_format, sizeof(info.name) - 1);
+  info.priority = -20;
+}
+
+std::unique_ptr<Module> load_tile(Device& device, const flagos_module_desc_t& desc) {
+  check_options(desc);
+  const CompilerLibrary* library = find_interpreter();
+  if (library == nullptr)
+    throw_error(FLAGOS_STATUS_UNSUPPORTED, "the interpreter of portable kernels cannot be opened");
+  auto module = std::make_unique<Module>(device.host(), *library, read_image(desc));
+  if (device.instance().first_interpreted())
+    device.host().log(FLAGOS_LOG_LEVEL_WARNING,
+                      "there is no C++ compiler on this machine (clang 14 or g++ 12, or later; "
+                      "FLAGOS_CC names another): portable kernels are interpreted, which is slow");
+  return module;
 }
 
 }  // namespace
@@ -80,13 +102,16 @@ flagos_status_t module_get_format(flagos_plugin_device_t* device, std::uint32_t 
   Device& self = from_c(device);
   return entry(self.host(), [&]() -> flagos_status_t {
     ChildCompiler& compiler = self.instance().compiler();
-    if (index >= (compiler.is_there() ? 2u : 1u)) return FLAGOS_STATUS_NOT_FOUND;
+    const bool interprets = !compiler.is_there() && find_interpreter() != nullptr;
+    if (index >= (interprets ? 3u : 2u)) return FLAGOS_STATUS_NOT_FOUND;
     std::strncpy(out_info->version, "1.0", sizeof(out_info->version) - 1);
     out_info->schedule_class = FLAGOS_SCHEDULE_CLASS_SERIAL;
     if (index == 0)
       describe_object(*out_info);
-    else
+    else if (index == 1)
       describe_source(compiler, *out_info);
+    else
+      describe_tile(*out_info);
     return FLAGOS_STATUS_OK;
   });
 }
@@ -100,6 +125,10 @@ flagos_status_t module_load(flagos_plugin_device_t* device, const flagos_module_
       auto module = std::make_unique<Module>(self.host(), std::move(compiled.image));
       module->add_log(compiled.log);
       *out_module = to_c(module.release());
+      return;
+    }
+    if (std::strcmp(desc->format, tile_format) == 0) {
+      *out_module = to_c(load_tile(self, *desc).release());
       return;
     }
     check_options(*desc);
