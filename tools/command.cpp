@@ -43,6 +43,7 @@ const std::vector<Command>& commands() {
       {"info", "shows the plugins that load, the devices, and what each can do", run_info},
       {"doctor", "probes every plugin in a process of its own; says what is missing", run_doctor},
       {"certify", "runs the conformance suite on a plugin and writes a report", run_certify},
+      {"kernel", "prints, verifies, compiles, runs and measures portable kernels", run_kernel},
       {"trace", "runs a program and records its flagos calls for Perfetto", run_trace},
       {"bench", "measures: `flagos bench dispatch`", run_bench},
       {"version", "prints the versions of the product and of the ABI", run_version}};

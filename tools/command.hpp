@@ -48,6 +48,7 @@ int run_bench(const Arguments& arguments);
 int run_certify(const Arguments& arguments);
 int run_doctor(const Arguments& arguments);
 int run_info(const Arguments& arguments);
+int run_kernel(const Arguments& arguments);
 int run_trace(const Arguments& arguments);
 int run_version(const Arguments& arguments);
 
