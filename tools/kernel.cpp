@@ -297,7 +297,7 @@ DeviceOwner::DeviceOwner(const std::string& name) : runtime_(0) {
   for (std::uint32_t i = 0; i < count; ++i) {
     info_ = {};
     info_.struct_size = sizeof(info_);
-    check(flagos_device_get_info(runtime_, i, &info_), "asking for devices");
+    check(flagos_device_describe(runtime_, i, &info_), "asking for devices");
     const std::string id = info_.id;
     if (id == name || id.substr(0, id.find(':')) == name) {
       check(flagos_device_open(runtime_, i, &device_), id);

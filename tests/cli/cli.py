@@ -2,8 +2,8 @@
 """Runs every subcommand of `flagos` with good and bad input.
 
 usage: cli.py PART --flagos PROGRAM --plugin FILE --sample PROGRAM
-       [--driver-plugins FILE...]
-PART is usage, info, doctor, no_device, certify, trace or bench. FILE is the skeleton plugin, PROGRAM a sample that runs
+       [--cpu-plugin FILE] [--driver-plugins FILE...]
+PART is usage, info, doctor, no_device, certify, trace, bench or kernel. FILE is the skeleton plugin, PROGRAM a sample that runs
 on it. The driver plugins drive devices through a vendor-neutral loader: OpenCL, Vulkan.
 """
 import argparse
@@ -11,6 +11,8 @@ import json
 import os
 import pathlib
 import re
+import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -19,7 +21,7 @@ import tempfile
 class Shell:
     def __init__(self, arguments, folder):
         self.flagos, self.plugin, self.sample = arguments.flagos, arguments.plugin, arguments.sample
-        self.driver_plugins = arguments.driver_plugins
+        self.driver_plugins, self.cpu_plugin = arguments.driver_plugins, arguments.cpu_plugin
         self.folder = folder
         self.failures = []
         self.checks = 0
@@ -179,13 +181,108 @@ def test_bench(shell):
         shell.bad(1, "-DFLAGOS_BUILD_BENCH=ON", "bench", "dispatch")
 
 
+SCALE = """flagos.tile 1.0
+
+kernel @scale(%x: ptr<f32> {readonly}, %y: ptr<f32>, %n: i32, %a: f32) {
+  %0 = view %x, %n {shape=[?], strides=[1]} : view<f32, 1>
+  %1 = program_id {axis=0} : i32
+  %2 = const {value=64} : i32
+  %3 = mul %1, %2 : i32
+  %4 = load %0, %3 : tile<64xf32>
+  %5 = full %a : tile<64xf32>
+  %6 = mul %4, %5 : tile<64xf32>
+  %7 = view %y, %n {shape=[?], strides=[1]} : view<f32, 1>
+  store %7, %3, %6
+}
+"""
+
+
+def write_npy(path, values):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({len(values)},), }}".ljust(117) + "\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() +
+                     struct.pack(f"<{len(values)}f", *values))
+
+
+def read_npy(path):
+    data = path.read_bytes()
+    (size,) = struct.unpack("<H", data[8:10])
+    return list(struct.unpack(f"<{(len(data) - 10 - size) // 4}f", data[10 + size:]))
+
+
+def test_kernel(shell):
+    file, x, y = shell.folder / "scale.tile", shell.folder / "x.npy", shell.folder / "y.npy"
+    file.write_text(SCALE)
+    write_npy(x, [float(i) for i in range(100)])
+    cpu = {"FLAGOS_PLUGIN_FILES": shell.cpu_plugin, "FLAGOS_KERNEL_CACHE": str(shell.folder / "cache")}
+
+    shell.expect(shell.good("kernel", "print", file).stdout == SCALE, "print is not the canonical text")
+    shell.expect("kernel scale of 4 arguments" in shell.good("kernel", "verify", file).stdout, "verify names no kernel")
+    wrong = shell.folder / "wrong.tile"
+    wrong.write_text(SCALE.replace("mul %4, %5", "mul %4, %1"))
+    done = shell.run("kernel", "verify", wrong)
+    shell.expect(done.returncode == 1 and f"{wrong}:10:" in done.stderr and "one fault found" in done.stderr,
+                 f"verify of a wrong module: {done.stderr}")
+    wrong.write_bytes(bytes(range(256)) * 4096)
+    shell.expect(shell.run("kernel", "verify", wrong).returncode == 1, "garbage was taken for a module")
+
+    set_arguments = ["--grid", "2", "--set", f"x={x}", "--set", "y=zeros:f32[100]", "--set", "n=100", "--set", "a=2.5"]
+    expected = [2.5 * i for i in range(100)]
+    for how in [["--device", "cpu"], ["--device", "cpu:0"], ["--interpret"]]:
+        y.unlink(missing_ok=True)
+        shell.good("kernel", "run", file, *how, *set_arguments, "-o", f"y={y}", **cpu)
+        shell.expect(y.exists() and read_npy(y) == expected, f"run {how}: wrong result")
+    y.unlink()
+    shell.good("kernel", "run", file, *set_arguments, "-o", f"y={y}", **cpu, FLAGOS_CC="none")  # the interpreter
+    shell.expect(read_npy(y) == expected, "run without a compiler: wrong result")
+    bench = shell.good("kernel", "bench", file, *set_arguments, "--seconds", "0.05", **cpu).stdout
+    shell.expect("load from memory" in bench and "launch and wait" in bench, f"bench: {bench}")
+
+    source = shell.folder / "scale.cc"
+    shell.good("kernel", "compile", file, "--target", "cpu", "--emit", "source", "-o", source, **cpu)
+    shell.expect("scale" in source.read_text(), "the source has no kernel")
+    blob = shell.folder / "scale.blob"
+    if shutil.which("clang") or shutil.which("g++"):
+        shell.good("kernel", "compile", file, "--target", "cpu", "-o", blob, **cpu)
+        shell.expect(blob.read_bytes().startswith(b"FLTILEB"), "the blob does not begin as one")
+        pack = shell.folder / "pack"
+        shell.good("kernel", "compile", file, "--target", "cpu", "--pack", pack, **cpu)
+        shell.expect(len(list(pack.iterdir())) == 1, "the pack has not one file")
+        y.unlink()
+        # With the pack it runs without a compiler, and says nothing of the interpreter.
+        done = shell.good("kernel", "run", file, *set_arguments, "-o", f"y={y}", **cpu, FLAGOS_CC="none",
+                          FLAGOS_KERNEL_PACKS=str(pack), FLAGOS_LOG_LEVEL="warning")
+        shell.expect(read_npy(y) == expected and done.stderr == "", f"run from a pack: {done.stderr}")
+
+    shell.bad(2, "kernel needs a command", "kernel")
+    shell.bad(2, "kernel has no command 'prin'", "kernel", "prin")
+    shell.bad(2, "kernel print needs a file", "kernel", "print")
+    shell.bad(1, "cannot be read", "kernel", "print", shell.folder / "none-such")
+    shell.bad(1, "is a folder", "kernel", "print", shell.folder)
+    shell.bad(2, "needs a --target", "kernel", "compile", file, "-o", blob, **cpu)
+    shell.bad(2, "either --output or --pack", "kernel", "compile", file, "--target", "cpu", **cpu)
+    shell.bad(2, "not source or blob", "kernel", "compile", file, "--target", "cpu", "--emit", "x", "-o", blob, **cpu)
+    shell.bad(1, "there is no device 'gpu'; there are: cpu:0", "kernel", "compile", file, "--target", "gpu", "-o", blob, **cpu)
+    shell.bad(2, "only --emit source", "kernel", "compile", file, "--target", "cuda-sm_90", "-o", blob, **cpu)
+    shell.bad(1, "x86-64-v9", "kernel", "compile", file, "--target", "cpu", "--isa", "x86-64-v9", "-o", blob, **cpu)
+    shell.bad(2, "argument 'x' is missing", "kernel", "run", file, **cpu)
+    shell.bad(2, "no argument 'z'", "kernel", "run", file, *set_arguments, "--set", "z=1", **cpu)
+    shell.bad(2, "gives 'a' twice", "kernel", "run", file, *set_arguments, "--set", "a=1", **cpu)
+    shell.bad(2, "is no value of its type", "kernel", "run", file, *set_arguments[:-1], "a=two", **cpu)
+    shell.bad(2, "is no number", "kernel", "run", file, "--grid", "x", *set_arguments[2:], **cpu)
+    shell.bad(2, "has no array 'a'", "kernel", "run", file, *set_arguments, "-o", f"a={y}", **cpu)
+    shell.bad(1, "there is no kernel 'other'; there are: scale", "kernel", "run", file, "--kernel", "other", *set_arguments, **cpu)
+    x.write_bytes(b"garbage")
+    shell.bad(1, "no .npy file", "kernel", "run", file, *set_arguments, **cpu)
+
+
 def main():
     tests = {"usage": test_usage, "info": test_info, "doctor": test_doctor, "no_device": test_no_device, "certify": test_certify,
-             "trace": test_trace, "bench": test_bench}
+             "trace": test_trace, "bench": test_bench, "kernel": test_kernel}
     parser = argparse.ArgumentParser()
     parser.add_argument("part", choices=tests)
     for name in ["flagos", "plugin", "sample"]:
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--cpu-plugin")
     parser.add_argument("--driver-plugins", nargs="*", default=[])
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
