@@ -388,17 +388,25 @@ flagos_status_t flagos_module_get_binary(flagos_module_t* module, uint64_t capac
 
 namespace {
 
-// The blob is also given when the compiler refused: then with its messages alone, before the error.
+// What is wrong with the text or with what it asks of the device is, to a caller of compile, a failed compilation.
+bool is_compile_failure(flagos_status_t status) {
+  return status == FLAGOS_STATUS_COMPILE_FAILED || status == FLAGOS_STATUS_INVALID_IMAGE ||
+         status == FLAGOS_STATUS_UNSUPPORTED_VERSION || status == FLAGOS_STATUS_UNSUPPORTED;
+}
+
+// The blob is also given when that failed: then with the messages alone, before the error.
 flagos_blob_t* compile_tile(Device& device, const flagos_module_desc_t& desc, Ref<Blob> blob, flagos_blob_t** out) {
   try {
     const TileBinary binary = paused([&] { return TileRoads(device).make(text_of(desc), options_of(desc)); });
     blob->log = binary.log;
     blob->data = write_tile_binary(binary);
     blob->format = tile_binary_format;
-  } catch (const TileCompileError& error) {
-    blob->log = error.log();
+  } catch (const Error& error) {
+    if (!is_compile_failure(error.status())) throw;
+    const auto* refused = dynamic_cast<const TileCompileError*>(&error);
+    blob->log = refused != nullptr ? refused->log() : error.what();
     *out = publish<flagos_blob_t>(std::move(blob));
-    throw;
+    throw_error(FLAGOS_STATUS_COMPILE_FAILED, "{}", error.what());
   }
   return publish<flagos_blob_t>(std::move(blob));
 }

@@ -190,6 +190,12 @@ TEST_CASE("tile: modules that are wrong, compilers that refuse") {
   CHECK(flagos_blob_get_log(blob, &log) == FLAGOS_STATUS_OK);
   CHECK(std::string(log) == "the compiler's words");
   CHECK(flagos_blob_destroy(blob) == FLAGOS_STATUS_OK);
+  const std::string garbage = "garbage";
+  const flagos_module_desc_t wrong = desc_of(garbage);
+  CHECK(flagos_module_compile(fake_runtime.device(), &wrong, &blob) == FLAGOS_STATUS_COMPILE_FAILED);
+  CHECK(flagos_blob_get_log(blob, &log) == FLAGOS_STATUS_OK);
+  CHECK(std::string(log).find("the first line") != std::string::npos);
+  CHECK(flagos_blob_destroy(blob) == FLAGOS_STATUS_OK);
   fake().compile = FLAGOS_STATUS_OUT_OF_RESOURCES;
   CHECK(Loaded(fake_runtime.device(), other_text).status == FLAGOS_STATUS_OUT_OF_RESOURCES);
   fake().compile = 0;

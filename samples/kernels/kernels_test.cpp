@@ -1,4 +1,5 @@
-// Runs every kernel of this folder in the interpreter, and compares with plain C++ in double precision.
+// Runs every kernel of this folder, and compares with plain C++ in double precision: in the interpreter, or on the device
+// that FLAGOS_SAMPLE_DEVICE names.
 #include "kernels.hpp"
 
 #include <doctest/doctest.h>
@@ -6,12 +7,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <numeric>
 #include <random>
 #include <string>
+
+#include "device_run.hpp"
 
 using namespace flagos;
 using tile::DType;
@@ -86,7 +90,8 @@ class Call {
   explicit Call(const std::function<void(tile::Module&)>& build) {
     tile::Module made;
     build(made);
-    const std::string text = made.text();
+    text_ = made.text();
+    const std::string& text = text_;
     flagos_tile_module_desc_t desc{};
     desc.struct_size = sizeof desc;
     desc.text = text.data();
@@ -106,10 +111,12 @@ class Call {
   Call& on(Memory& memory) {
     arguments_.push_back(
         {reinterpret_cast<std::uintptr_t>(memory.bytes.data()), memory.bytes.size()});
+    on_device_.push_back({memory.bytes.data(), memory.bytes.size(), 0});
     return *this;
   }
   Call& on(std::int64_t value) {
     arguments_.push_back({static_cast<std::uint64_t>(value), 0});
+    on_device_.push_back({nullptr, 0, static_cast<std::uint64_t>(value)});
     return *this;
   }
   Call& on(double number) {
@@ -117,9 +124,19 @@ class Call {
     std::uint32_t bits = 0;
     std::memcpy(&bits, &value, 4);
     arguments_.push_back({bits, 0});
+    on_device_.push_back({nullptr, 0, bits});
     return *this;
   }
   void run(std::uint32_t x, std::uint32_t y = 1) {
+    const std::string device = samples::sample_device();
+    if (!device.empty() && !samples::has_device(device)) {
+      std::printf("skipped: there is no device %s\n", device.c_str());
+      std::exit(77);
+    }
+    if (!device.empty()) {
+      REQUIRE_NOTHROW(samples::run_on_device(device, text_, on_device_, x, y));
+      return;
+    }
     flagos_tile_interpret_desc_t desc{};
     desc.struct_size = sizeof desc;
     desc.grid[0] = x;
@@ -136,6 +153,8 @@ class Call {
  private:
   flagos_tile_module_t* module_ = nullptr;
   std::vector<flagos_tile_argument_t> arguments_;
+  std::string text_;
+  std::vector<samples::DeviceArgument> on_device_;
 };
 
 double unit(DType dtype) { return dtype == DType::bf16 ? 0x1p-8 : 0x1p-24; }
