@@ -65,3 +65,50 @@ TEST_CASE("targets and handles that are wrong") {
   CHECK(flagos_tile_source_destroy(nullptr) == FLAGOS_STATUS_OK);
   CHECK(flagos_tile_source_destroy(reinterpret_cast<flagos_tile_source_t*>(8)) == FLAGOS_STATUS_INVALID_HANDLE);
 }
+
+TEST_CASE("a source, its launch records and its end") {
+  constexpr const char* text =
+      "flagos.tile 1.0\n\nkernel @none() {\n}\n\nkernel @product(%x: ptr<f32>) {\n  %0 = view %x {shape=[8, 8], "
+      "strides=[8, 1]} : view<f32, 2>\n  %1 = const {value=0} : i32\n  %2 = load %0, %1, %1 : tile<8x8xf32>\n  %3 = "
+      "dot %2, "
+      "%2, %2 : tile<8x8xf32>\n  store %0, %1, %1, %3\n}\n";
+  flagos_tile_module_desc_t desc{};
+  desc.struct_size = sizeof desc;
+  desc.text = text;
+  desc.size_bytes = std::strlen(text);
+  flagos_tile_module_t* module = nullptr;
+  REQUIRE(flagos_tile_module_create(&desc, &module) == FLAGOS_STATUS_OK);
+  flagos_tile_source_t* source = nullptr;
+  REQUIRE(flagos_tile_module_lower(module, "gnu-c++;isa=x86-64-v3", &source) == FLAGOS_STATUS_OK);
+  CHECK(flagos_tile_module_destroy(module) == FLAGOS_STATUS_OK);  // the source stands for itself
+
+  struct Larger {
+    flagos_tile_source_info_t info;
+    unsigned char tail[8];
+  } larger{};
+  std::memset(&larger, 0xff, sizeof larger);
+  larger.info.struct_size = sizeof larger;
+  REQUIRE(flagos_tile_source_get_info(source, &larger.info) == FLAGOS_STATUS_OK);
+  CHECK(larger.info.struct_size == sizeof larger);
+  CHECK(larger.tail[7] == 0);
+  CHECK(larger.info.kernel_count == 2);
+  CHECK(larger.info.size_bytes == std::strlen(larger.info.text));
+  CHECK(std::string(larger.info.text).find("product") != std::string::npos);
+  CHECK(std::string(larger.info.target) == "gnu-c++;isa=x86-64-v3");
+  CHECK(std::string(larger.info.options) == "optimize=2 isa=x86-64-v3");
+  flagos_tile_launch_info_t launch{};
+  launch.struct_size = sizeof launch;
+  REQUIRE(flagos_tile_source_get_launch_info(source, 1, &launch) == FLAGOS_STATUS_OK);
+  CHECK(std::string(launch.name) == "product");
+  CHECK(launch.threads == 1);
+  CHECK(launch.shared_bytes == 0);
+  CHECK(launch.flags == 0);
+  CHECK(flagos_tile_source_get_launch_info(source, 2, &launch) == FLAGOS_STATUS_NOT_FOUND);
+  CHECK(launch.name == nullptr);
+  launch.struct_size = 8;
+  CHECK(flagos_tile_source_get_launch_info(source, 0, &launch) == FLAGOS_STATUS_INVALID_STRUCT_SIZE);
+  CHECK(flagos_tile_source_get_info(source, nullptr) == FLAGOS_STATUS_INVALID_ARGUMENT);
+  CHECK(flagos_tile_source_destroy(source) == FLAGOS_STATUS_OK);
+  CHECK(flagos_tile_source_destroy(source) == FLAGOS_STATUS_INVALID_HANDLE);
+  CHECK(flagos_tile_source_get_info(source, &larger.info) == FLAGOS_STATUS_INVALID_HANDLE);
+}

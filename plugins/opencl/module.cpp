@@ -29,6 +29,23 @@ std::string version_in(const std::string& text) {
   return text.substr(first, text.find_first_not_of("0123456789.", first) - first);
 }
 
+// What portable kernels are lowered for.
+std::string source_target(const Device& device) {
+  constexpr std::uint32_t usual_threads = 128;
+  const flagos_device_info_t& info = device.description().info;
+  const auto lacks = [&](const char* extension) {
+    return device.description().extensions.find(extension) == std::string::npos;
+  };
+  std::string without;
+  if (lacks("cl_khr_fp64")) without += ",f64";
+  if (lacks("cl_khr_int64_base_atomics") || lacks("cl_khr_int64_extended_atomics"))
+    without += ",atomic64";
+  if (!without.empty()) without.replace(0, 1, ";no=");
+  return fmt::format("{};threads={};local={}{}", source_format,
+                     std::min({usual_threads, info.max_block_threads, info.max_block[0]}),
+                     info.max_shared_bytes, without);
+}
+
 std::vector<flagos_format_info_t> formats_of(Device& device) {
   std::vector<flagos_format_info_t> formats;
   const auto add = [&](const char* name, const std::string& version, const std::string& target,
@@ -44,8 +61,8 @@ std::vector<flagos_format_info_t> formats_of(Device& device) {
   };
   const Driver& driver = device.driver();
   if (driver.device_value(device.id(), CL_DEVICE_COMPILER_AVAILABLE, cl_bool{CL_TRUE}) != CL_FALSE)
-    add(source_format, version_in(driver.device_text(device.id(), CL_DEVICE_OPENCL_C_VERSION)), "",
-        100);
+    add(source_format, version_in(driver.device_text(device.id(), CL_DEVICE_OPENCL_C_VERSION)),
+        source_target(device), 100);
   if (!device.description().il_version.empty())
     add(il_format, version_in(device.description().il_version), "", 90);
   add(binary_format, "1", device.description().info.name, 10);

@@ -7,6 +7,7 @@ PART is usage, info, doctor, no_device, certify, trace, bench or kernel. FILE is
 on it. The driver plugins drive devices through a vendor-neutral loader: OpenCL, Vulkan.
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -252,6 +253,29 @@ def test_kernel(shell):
         done = shell.good("kernel", "run", file, *set_arguments, "-o", f"y={y}", **cpu, FLAGOS_CC="none",
                           FLAGOS_KERNEL_PACKS=str(pack), FLAGOS_LOG_LEVEL="warning")
         shell.expect(read_npy(y) == expected and done.stderr == "", f"run from a pack: {done.stderr}")
+
+    x_values = [float(i) for i in range(100)]
+    write_npy(x, x_values)
+    # Compilers that do not do their work; a disk that takes nothing.
+    for name, body, words in [("hangs", "sleep 600", "did not end in 1 s"), ("fails", "echo no >&2; exit 7", "exited with code 7"),
+                              ("garbage", "for last; do :; done; while [ \"$1\" != -o ]; do shift; done; echo x > \"$2\"",
+                               "that are no object")]:
+        script = shell.folder / name
+        script.write_text(f"#!/bin/sh\n{body}\n")
+        script.chmod(0o700)
+        shell.bad(1, words, "kernel", "run", file, *set_arguments, **cpu, FLAGOS_CC=str(script), FLAGOS_CPU_COMPILE_SECONDS="1")
+    shell.bad(1, "cannot be started", "kernel", "run", file, *set_arguments, **cpu, FLAGOS_CC=str(shell.folder / "none-such"))
+    no_disk = cpu | {"FLAGOS_KERNEL_CACHE": "/dev/null/cache", "FLAGOS_LOG_LEVEL": "warning"}
+    done = shell.good("kernel", "run", file, *set_arguments, "-o", f"y={y}", **no_disk)
+    shell.expect(done.stderr.count("\n") == 1 and "are not kept" in done.stderr, f"a disk that takes nothing: {done.stderr}")
+    # Several processes that compile the same kernel at once, twice.
+    fresh = cpu | {"FLAGOS_KERNEL_CACHE": str(shell.folder / "fresh")}
+    outputs = [shell.folder / f"y{i}.npy" for i in range(4)]
+    for _ in range(2):
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            list(pool.map(lambda out: shell.good("kernel", "run", file, *set_arguments, "-o", f"y={out}", **fresh), outputs))
+        shell.expect(all(read_npy(out) == expected for out in outputs), "processes at once: wrong result")
+    shell.expect(len(list((shell.folder / "fresh").iterdir())) == 1, "processes at once: not one entry")
 
     shell.bad(2, "kernel needs a command", "kernel")
     shell.bad(2, "kernel has no command 'prin'", "kernel", "prin")
