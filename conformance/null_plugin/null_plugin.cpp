@@ -234,6 +234,10 @@ const flagos_module_table_t module_table = {
       return ok();
     },
     [](flagos_plugin_device_t*, flagos_compiled_t*) {},
+    [](flagos_plugin_device_t*, const char*, const char** out_identity) {
+      *out_identity = "nothing";
+      return ok();
+    },
 };
 
 const flagos_kernel_table_t kernel_table = {
