@@ -43,11 +43,6 @@ Instance::Instance(const flagos_host_t& host) : host_(host) {
     accounts_[i].total_bytes = devices_[i].info.memory_bytes;
 }
 
-Instance::~Instance() {
-  for (const DeviceDescription& device : devices_)
-    if (device.is_sub_device) driver_->clReleaseDevice(device.id);
-}
-
 const Driver* Instance::open_driver() {
   const std::string named(host_.get_config("FLAGOS_OPENCL_DRIVER"));
   const Driver* driver = nullptr;

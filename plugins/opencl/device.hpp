@@ -25,7 +25,6 @@ class ProgramCache;
 class Instance {
  public:
   explicit Instance(const flagos_host_t& host);
-  ~Instance();
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
 

@@ -40,7 +40,7 @@ void set_uuid(const Driver& driver, DeviceDescription& device, std::size_t numbe
   struct Uuid {
     std::uint8_t bytes[16];
   };
-  if (has_extension(device, "cl_khr_device_uuid") && !device.is_sub_device) {
+  if (has_extension(device, "cl_khr_device_uuid") && !device.sub_device) {
     const Uuid own = driver.device_value(device.id, CL_DEVICE_UUID_KHR, Uuid{});
     std::memcpy(device.info.uuid, own.bytes, sizeof(own.bytes));
     if (std::any_of(own.bytes, own.bytes + 16, [](std::uint8_t b) { return b != 0; })) return;
@@ -131,15 +131,23 @@ DeviceDescription describe(const Driver& driver, cl_platform_id platform, cl_dev
   return device;
 }
 
-// The compute units one by one; the device itself where the driver cannot split it.
-std::vector<cl_device_id> split(const Driver& driver, cl_device_id device, const Host& host) {
+// The compute units one by one; none where the driver cannot split it.
+std::vector<std::shared_ptr<void>> split(const Driver& driver, cl_device_id device,
+                                         const Host& host) {
   const cl_device_partition_property properties[] = {CL_DEVICE_PARTITION_EQUALLY, 1, 0};
   cl_uint count = 0;
   cl_int code = driver.clCreateSubDevices(device, properties, 0, nullptr, &count);
   std::vector<cl_device_id> parts(count);
   if (code == CL_SUCCESS && count > 1)
     code = driver.clCreateSubDevices(device, properties, count, parts.data(), nullptr);
-  if (code == CL_SUCCESS && count > 1) return parts;
+  if (code == CL_SUCCESS && count > 1) {
+    const auto release = [&driver](void* part) {
+      driver.clReleaseDevice(static_cast<cl_device_id>(part));
+    };
+    std::vector<std::shared_ptr<void>> owned;
+    for (cl_device_id part : parts) owned.emplace_back(part, release);
+    return owned;
+  }
   host.log(FLAGOS_LOG_LEVEL_INFO,
            fmt::format("FLAGOS_OPENCL_SUBDEVICES: '{}' is not split: clCreateSubDevices: {}",
                        driver.device_text(device, CL_DEVICE_NAME), code_text(code)));
@@ -156,15 +164,15 @@ void add_device(const Driver& driver, const Host& host, cl_platform_id platform,
                          driver.device_text(id, CL_DEVICE_NAME)));
     return;
   }
-  std::vector<cl_device_id> parts;
+  std::vector<std::shared_ptr<void>> parts;
   if (sub_devices) parts = split(driver, id, host);
   if (parts.empty()) {
     devices.push_back(describe(driver, platform, id));
     return;
   }
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    DeviceDescription part = describe(driver, platform, parts[i]);
-    part.is_sub_device = true;
+    DeviceDescription part = describe(driver, platform, static_cast<cl_device_id>(parts[i].get()));
+    part.sub_device = parts[i];
     const std::string name = fmt::format("{} (part {} of {})", part.info.name, i + 1, parts.size());
     copy_text(part.info.name, name);
     devices.push_back(std::move(part));

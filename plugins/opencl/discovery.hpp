@@ -4,6 +4,7 @@
 
 #include <flagos_plugin.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,7 @@ namespace flagos::opencl {
 struct DeviceDescription {
   cl_platform_id platform = nullptr;
   cl_device_id id = nullptr;
-  bool is_sub_device = false;  // to be released
+  std::shared_ptr<void> sub_device;  // releases it; NULL for a whole device
   std::string platform_name;
   std::string extensions;
   cl_device_svm_capabilities svm = 0;

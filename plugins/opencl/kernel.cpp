@@ -69,10 +69,35 @@ cl_int KernelObject::launch_again(cl_command_queue queue, const std::size_t (&gl
 }
 
 cl_int KernelObject::enqueue(cl_command_queue queue, const std::size_t (&global)[3],
-                             const std::size_t (&local)[3], cl_event* out_event) const {
+                             const std::size_t (&local)[3], cl_event* out_event) {
+  set_reach();
   const cl_uint dimensions = local[2] != 1 || global[2] != 1 ? 3 : global[1] != 1 ? 2 : 1;
   return driver_.clEnqueueNDRangeKernel(queue, kernel_, dimensions, nullptr, global, local, 0,
                                         nullptr, out_event);
+}
+
+// A kernel may follow pointers that it finds in memory: the driver is told what they may lead to, in mode svm all
+// allocations, in mode usm their kinds.
+void KernelObject::set_reach() {
+  const std::uint64_t allocated = memory_.allocated();
+  if (reached_ == allocated || driver_.clSetKernelExecInfo == nullptr || !memory_.is_native())
+      [[likely]]
+    return;
+  if (memory_.mode() == MemoryMode::svm) {
+    const std::vector<void*> pointers = memory_.svm_pointers();
+    if (!pointers.empty())
+      Driver::check(driver_.clSetKernelExecInfo(kernel_, CL_KERNEL_EXEC_INFO_SVM_PTRS,
+                                                pointers.size() * sizeof(void*), pointers.data()),
+                    "clSetKernelExecInfo", "{} allocations", pointers.size());
+  } else if (reached_ == 0) {
+    const cl_bool yes = CL_TRUE;
+    for (const cl_kernel_exec_info kind : {CL_KERNEL_EXEC_INFO_INDIRECT_HOST_ACCESS_INTEL,
+                                           CL_KERNEL_EXEC_INFO_INDIRECT_DEVICE_ACCESS_INTEL,
+                                           CL_KERNEL_EXEC_INFO_INDIRECT_SHARED_ACCESS_INTEL})
+      Driver::check(driver_.clSetKernelExecInfo(kernel_, kind, sizeof(yes), &yes),
+                    "clSetKernelExecInfo");
+  }
+  reached_ = allocated;
 }
 
 bool KernelObject::is_set(const void* block, std::uint32_t shared_bytes) const noexcept {

@@ -44,9 +44,10 @@ class KernelObject {
   void set_part_of_buffer(const Argument& argument, cl_uint index, const Allocation& allocation,
                           std::uint64_t offset);
   void release_parts() noexcept;
+  void set_reach();
   void check(cl_int code, const char* call, const Argument& argument) const;
   cl_int enqueue(cl_command_queue queue, const std::size_t (&global)[3],
-                 const std::size_t (&local)[3], cl_event* out_event) const;
+                 const std::size_t (&local)[3], cl_event* out_event);
 
   const Driver& driver_;
   const Memory& memory_;
@@ -60,6 +61,7 @@ class KernelObject {
   std::uint32_t shared_bytes_ = 0;
   bool has_block_ = false;
   std::uint64_t generation_ = 0;  // of the memory, at that time
+  std::uint64_t reached_ = 0;     // allocations that the driver knows of
   std::vector<cl_mem> parts_;     // sub-buffers of the last launch
 };
 

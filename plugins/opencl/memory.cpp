@@ -111,14 +111,22 @@ flagos_address_t Memory::alloc(const flagos_memory_desc_t& desc) {
     const std::lock_guard lock(mutex_);
     allocations_[address] = std::move(allocation);
   } catch (const Error& error) {
-    if (address != 0) ranges_.release(address);
-    const std::unique_ptr<Allocation> undone = std::move(allocation);
-    if (undone) release(*undone);
+    undo(std::move(allocation), address);
     const bool no_memory = FLAGOS_STATUS_CLASS(error.status()) == FLAGOS_STATUS_CLASS_RESOURCE;
     if (no_memory) out_of_memory(desc, account_, error.what());
     throw;
+  } catch (...) {
+    undo(std::move(allocation), address);
+    throw;
   }
+  allocated_.fetch_add(1, std::memory_order_release);
   return address;
+}
+
+// What an allocation that failed had come to. `address` is 0 where it had none yet.
+void Memory::undo(std::unique_ptr<Allocation> allocation, flagos_address_t address) noexcept {
+  if (address != 0) ranges_.release(address);
+  if (allocation) release(*allocation);
 }
 
 // The driver's address, moved up to the alignment.
@@ -301,6 +309,15 @@ void Memory::free_native(void* pointer) noexcept {
   } else {
     driver_.clSVMFree(context_, pointer);
   }
+}
+
+std::vector<void*> Memory::svm_pointers() const {
+  std::vector<void*> pointers;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [address, allocation] : allocations_)
+    if (allocation->buffer == nullptr && allocation->pointer != nullptr)
+      pointers.push_back(allocation->pointer);
+  return pointers;
 }
 
 const Allocation* Memory::find(flagos_address_t address, std::uint64_t* out_offset) const noexcept {

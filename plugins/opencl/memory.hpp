@@ -10,6 +10,7 @@
 #include <mutex>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "base/address_ranges.hpp"
 #include "plugins/opencl/discovery.hpp"
@@ -79,6 +80,10 @@ class Memory {
 
   // The allocation that contains `address`; NULL: ordinary host memory, or nobody's.
   const Allocation* find(flagos_address_t address, std::uint64_t* out_offset) const noexcept;
+  // What a kernel may reach through pointers that it finds in memory, in mode svm.
+  std::vector<void*> svm_pointers() const;
+  // Changes with every allocation.
+  std::uint64_t allocated() const noexcept { return allocated_.load(std::memory_order_acquire); }
   // Changes whenever an address may have got another meaning.
   std::uint64_t generation() const noexcept { return generation_.load(std::memory_order_acquire); }
 
@@ -95,6 +100,7 @@ class Memory {
   void* map_buffer(Allocation& allocation, std::uint64_t size_bytes);
   void zero(const Allocation& allocation, flagos_address_t address, std::uint64_t size_bytes);
   void release(Allocation& allocation) noexcept;
+  void undo(std::unique_ptr<Allocation> allocation, flagos_address_t address) noexcept;
   void load_usm(cl_platform_id platform);
   bool has_fine_grain() const noexcept {
     return (device_.svm & CL_DEVICE_SVM_FINE_GRAIN_BUFFER) != 0;
@@ -113,8 +119,9 @@ class Memory {
   clMemFreeINTEL_fn usm_free_ = nullptr;
   AddressRanges ranges_;
   std::atomic<std::uint64_t> generation_{1};
+  std::atomic<std::uint64_t> allocated_{0};
   std::atomic<std::uint32_t> registered_{0};
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::unordered_map<flagos_address_t, std::unique_ptr<Allocation>> allocations_;
 };
 

@@ -31,6 +31,79 @@ TEST_CASE("memory: bytes go to the device, through it and back") {
   CHECK(device.read(stream, b + 16, 1000) == sent);
 }
 
+// A rectangle of numbers in a picture whose rows are `pitch_bytes` apart, and where it begins.
+struct Picture {
+  std::uint64_t address;
+  std::uint64_t pitch_bytes;
+};
+
+TEST_CASE("memory: rectangles are copied between all kinds of memory, wherever they begin") {
+  if (!has_device()) return;
+  constexpr std::uint64_t width_bytes = 12, height = 5;
+  for (const char* mode : {"", "buffer"}) {
+    CAPTURE(mode);
+    TestDevice device(Config{{"FLAGOS_OPENCL_MEMORY", mode}});
+    flagos_plugin_stream_t* stream = device.stream();
+    const auto copy = [&](const Picture& target, const Picture& source) {
+      flagos_copy_2d_desc_t desc{};
+      desc.struct_size = sizeof(desc);
+      desc.target = target.address;
+      desc.target_pitch_bytes = target.pitch_bytes;
+      desc.source = source.address;
+      desc.source_pitch_bytes = source.pitch_bytes;
+      desc.width_bytes = width_bytes;
+      desc.height = height;
+      CHECK(device.api.memory->copy_2d(stream, &desc) == FLAGOS_STATUS_OK);
+    };
+    std::vector<std::uint32_t> sent(64), got(64, 99);
+    std::iota(sent.begin(), sent.end(), 1u);
+    const std::uint64_t first = device.alloc(512), second = device.alloc(512);
+    // The second one runs over the end of its pitch: no rectangle to the driver.
+    for (const std::uint64_t begin : {std::uint64_t{68}, std::uint64_t{56}}) {
+      CAPTURE(begin);
+      std::fill(got.begin(), got.end(), 99);
+      copy({first + begin, 32}, {address_of(sent.data() + 1), 20});
+      copy({second + 4, 16}, {first + begin, 32});
+      copy({first + 256 + 8, 16}, {second + 4, 16});
+      copy({second + 256, 12}, {first + 264, 16});
+      copy({address_of(got.data() + 2), 28}, {second + 256, 12});
+      CHECK(device.api.stream->synchronize(stream, forever) == FLAGOS_STATUS_OK);
+      std::vector<std::uint32_t> expected(64, 99);
+      for (std::size_t row = 0; row < height; ++row)
+        for (std::size_t i = 0; i < 3; ++i) expected[2 + row * 7 + i] = sent[1 + row * 5 + i];
+      CHECK(got == expected);
+      // Nothing beside the rectangle was written.
+      std::vector<std::uint32_t> around = device.read(stream, second, 32);
+      for (std::size_t row = 0; row < height; ++row) CHECK(around[row * 4] == 0);
+    }
+  }
+}
+
+bool can_open(const char* mode) {
+  TestInstance instance(Config{{"FLAGOS_OPENCL_MEMORY", mode}});
+  flagos_plugin_device_t* device = nullptr;
+  const flagos_status_t status = instance.api.device->open(instance.api.instance, 0, &device);
+  if (status == FLAGOS_STATUS_OK) instance.api.device->close(device);
+  return status == FLAGOS_STATUS_OK;
+}
+
+TEST_CASE("memory: a kernel follows pointers that it finds in memory, where addresses are native") {
+  if (!has_device()) return;
+  for (const char* mode : {"svm", "usm"}) {
+    CAPTURE(mode);
+    if (!can_open(mode)) continue;
+    TestDevice device(Config{{"FLAGOS_OPENCL_MEMORY", mode}});
+    flagos_plugin_stream_t* stream = device.stream();
+    const std::uint64_t table = device.alloc(8);
+    for (std::uint32_t value = 1; value < 4; ++value) {
+      const std::uint64_t target = device.alloc(4);
+      CHECK(device.api.memory->copy(stream, table, address_of(&target), 8) == FLAGOS_STATUS_OK);
+      CHECK(device.launch(stream, "test_follow", AddArguments{table, value}) == FLAGOS_STATUS_OK);
+      CHECK(device.read(stream, target, 1)[0] == value);
+    }
+  }
+}
+
 TEST_CASE("memory: a kernel takes an address inside an allocation") {
   if (!has_device()) return;
   TestDevice device;
