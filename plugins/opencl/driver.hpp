@@ -46,11 +46,16 @@ struct Driver {
     const bool known = clGetDeviceInfo(device, what, sizeof(value), &value, nullptr) == CL_SUCCESS;
     return known ? value : fallback;
   }
-  cl_int event_status(cl_event event) const noexcept {
-    cl_int status = CL_OUT_OF_RESOURCES;
+  // CL_COMPLETE, a failure below it, or a state above it. Where the driver does not tell, the event counts as not ended,
+  // and `out_error` says why: a command that may still run must not lose its memory.
+  cl_int event_status(cl_event event, cl_int* out_error = nullptr) const noexcept {
+    cl_int status = CL_QUEUED;
     const cl_int code =
         clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(status), &status, nullptr);
-    return code == CL_SUCCESS ? status : code;
+    if (code == CL_SUCCESS) [[likely]]
+      return status;
+    if (out_error != nullptr) *out_error = code;
+    return CL_QUEUED;
   }
 
 #define SYMBOL(name) decltype(&::name) name = nullptr;

@@ -52,14 +52,23 @@ void Record::drop() noexcept {
 bool Record::wait(const Deadline& deadline) {
   if (is_done()) return true;
   if (deadline.is_poll()) return false;
-  if (poll_briefly([this] { return is_done(); }, deadline)) return true;
-  notify_when_done(nullptr);
-  return signal_.wait([this] { return is_done(); }, deadline);
+  cl_int error = CL_SUCCESS;
+  const auto is_over = [&] { return is_done(&error) || error != CL_SUCCESS; };
+  bool over = poll_briefly(is_over, deadline);
+  if (!over) {
+    notify_when_done(nullptr);
+    over = signal_.wait(is_over, deadline);
+  }
+  Driver::check(error, "clGetEventInfo");
+  return over;
 }
 
-Failure Record::failure() const noexcept {
+Failure Record::failure() const {
   if (state() != State::issued) return state() == State::dropped ? health_->failure() : nullptr;
-  const cl_int status = driver_.event_status(event_);
+  cl_int error = CL_SUCCESS;
+  const cl_int status = driver_.event_status(event_, &error);
+  if (error != CL_SUCCESS)
+    return make_failure(status_of(error), ("clGetEventInfo: " + code_text(error)).c_str());
   if (status >= CL_COMPLETE) return nullptr;
   Failure failure = health_->failure();
   if (failure) return failure;

@@ -54,13 +54,15 @@ class Record : public std::enable_shared_from_this<Record> {
   void drop() noexcept;
 
   bool is_held() const noexcept { return state() == State::held; }
-  bool is_done() const noexcept {
+  // False where the driver does not tell; `out_error` says why.
+  bool is_done(cl_int* out_error = nullptr) const noexcept {
     const State now = state();
-    return now == State::dropped || (now == State::issued && driver_.event_status(event_) <= 0);
+    return now == State::dropped ||
+           (now == State::issued && driver_.event_status(event_, out_error) <= CL_COMPLETE);
   }
   bool wait(const Deadline& deadline);
   // Why the work before it did not run; NULL when it did, or is not done.
-  Failure failure() const noexcept;
+  Failure failure() const;
   // On the device's clock; only when done. False where the driver does not tell.
   bool get_time(std::uint64_t* out_ns) const noexcept;
 

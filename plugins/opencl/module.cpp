@@ -146,6 +146,7 @@ Kernel& Module::get_kernel(const flagos_kernel_desc_t& desc) {
     for (const Signature& known : all) names += (names.empty() ? "" : ", ") + known.name;
     throw_error(FLAGOS_STATUS_NOT_FOUND, "no kernel '{}'; the module has: {}", desc.name, names);
   }
+  if (signature->has_unknown_type() && signature->unusable.empty()) program_.measure();
   check_given(*signature, desc);
   std::unique_ptr<Kernel>& kernel = kernels_[desc.name];
   if (!kernel) kernel = std::make_unique<Kernel>(*this, *signature);
@@ -217,7 +218,8 @@ flagos_status_t module_compile(flagos_plugin_device_t* device, const flagos_modu
     auto compiled = std::make_unique<Compiled>();
     flagos_status_t status = FLAGOS_STATUS_OK;
     try {
-      const Program program = build_program(self, *desc);
+      Program program = build_program(self, *desc);
+      program.measure();
       compiled->log = program.log();
       compiled->data = write_image(
           {target_of(self), program.is_wrapped(), program.signatures(), program.binary()});

@@ -32,7 +32,7 @@ class Module {
 
  private:
   Device& device_;
-  const Program program_;
+  Program program_;  // its signatures stay where they are
   const std::vector<std::byte> image_;
   std::mutex mutex_;
   std::unordered_map<std::string, std::unique_ptr<Kernel>> kernels_;

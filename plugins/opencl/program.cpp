@@ -55,6 +55,8 @@ Program::Program(const Program& other)
     : device_(other.device_),
       log_(other.log_),
       signatures_(other.signatures_),
+      source_(other.source_),
+      options_(other.options_),
       is_wrapped_(other.is_wrapped_) {
   Driver::check(device_->driver().clRetainProgram(other.program_), "clRetainProgram");
   program_ = other.program_;
@@ -65,6 +67,8 @@ Program::Program(Program&& other) noexcept
       program_(std::exchange(other.program_, nullptr)),
       log_(std::move(other.log_)),
       signatures_(std::move(other.signatures_)),
+      source_(std::move(other.source_)),
+      options_(std::move(other.options_)),
       is_wrapped_(other.is_wrapped_) {}
 
 Program::~Program() {
@@ -180,8 +184,11 @@ void Program::reflect(const std::string& source, const std::string& options) {
     if (end != 0) signatures_.push_back(reflect_kernel(names.substr(0, end)));
     names.erase(0, end + 1);
   }
-  measure(source, options);
-  for (Signature& signature : signatures_) lay_out(signature);
+  for (Signature& signature : signatures_)
+    if (!signature.has_unknown_type()) lay_out(signature);
+  if (unknown_types().empty()) return;
+  source_ = source;
+  options_ = options;
 }
 
 Signature Program::reflect_kernel(const std::string& name) const {
@@ -252,15 +259,20 @@ Argument Program::reflect_argument(cl_kernel kernel, cl_uint index) const {
   return argument;
 }
 
-// The sizes of types that the source makes itself: a kernel beside it tells them, run once.
-void Program::measure(const std::string& source, const std::string& options) {
+// Each with a number.
+std::map<std::string, std::size_t> Program::unknown_types() const {
   std::map<std::string, std::size_t> types;
   for (const Signature& signature : signatures_) {
     if (!signature.unusable.empty()) continue;
     for (const Argument& argument : signature.arguments)
-      if (argument.kind == ArgumentKind::value && argument.size_bytes == 0)
-        types.emplace(argument.type, types.size());
+      if (argument.has_unknown_type()) types.emplace(argument.type, types.size());
   }
+  return types;
+}
+
+// A kernel beside those of the source tells the sizes; it runs once.
+void Program::measure() {
+  const std::map<std::string, std::size_t> types = unknown_types();
   if (types.empty()) return;
   std::string probe = "\n__kernel void flagos_measure(__global ulong* out) {\n";
   for (const auto& [type, index] : types) {
@@ -269,19 +281,20 @@ void Program::measure(const std::string& source, const std::string& options) {
                          2 * index + 1, type, type);
   }
   Program measuring(*device_);
-  measuring.create_from_source(source + probe + "}\n");
-  measuring.build(options);
+  measuring.create_from_source(source_ + probe + "}\n");
+  measuring.build(options_);
   const std::vector<cl_ulong> sizes = measuring.run_measure(types.size() * 2);
   for (Signature& signature : signatures_) {
+    if (!signature.has_unknown_type() || !signature.unusable.empty()) continue;
     for (Argument& argument : signature.arguments) {
-      const auto found = types.find(argument.type);
-      if (argument.kind != ArgumentKind::value || argument.size_bytes != 0 || found == types.end())
-        continue;
+      if (!argument.has_unknown_type()) continue;
+      const std::size_t index = types.at(argument.type);
       argument.dtype = FLAGOS_DTYPE_BYTES;
-      argument.size_bytes = static_cast<std::uint32_t>(sizes[2 * found->second]);
+      argument.size_bytes = static_cast<std::uint32_t>(sizes[2 * index]);
       argument.alignment_bytes =
-          static_cast<std::uint32_t>(std::clamp<cl_ulong>(sizes[2 * found->second + 1], 1, 64));
+          static_cast<std::uint32_t>(std::clamp<cl_ulong>(sizes[2 * index + 1], 1, 64));
     }
+    lay_out(signature);
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <deque>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -49,6 +50,9 @@ class Program {
   bool is_wrapped() const noexcept { return is_wrapped_; }
   std::string driver_name(const Signature& signature) const;
   std::vector<std::byte> binary() const;
+  // Finds the sizes of arguments whose types the source makes itself: a build of its own, so it is done when such a
+  // kernel is asked for.
+  void measure();
 
  private:
   explicit Program(Device& device) : device_(&device) {}
@@ -58,9 +62,9 @@ class Program {
   void build(const std::string& options);
   std::string read_log() const;
   void reflect(const std::string& source, const std::string& options);
+  std::map<std::string, std::size_t> unknown_types() const;
   Signature reflect_kernel(const std::string& name) const;
   Argument reflect_argument(cl_kernel kernel, cl_uint index) const;
-  void measure(const std::string& source, const std::string& options);
   std::vector<cl_ulong> run_measure(std::size_t count) const;
   void wrap(const std::string& source, const std::string& options);
 
@@ -68,6 +72,7 @@ class Program {
   cl_program program_ = nullptr;
   std::string log_;
   std::vector<Signature> signatures_;
+  std::string source_, options_;  // for measure; "" where nothing is unknown
   bool is_wrapped_ = false;
 };
 

@@ -4,6 +4,7 @@
 
 #include <flagos_plugin.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -15,7 +16,7 @@ enum class ArgumentKind : std::uint8_t {
   value,
   address,  // a __global or __constant pointer
   local,    // a __local pointer: gets the launch's shared bytes, stands not in the block
-  failure   // flagos_failure, see failure_gate.hpp: stands not in the block
+  failure   // flagos_failure, see held_work.hpp: stands not in the block
 };
 
 struct Argument {
@@ -31,6 +32,8 @@ struct Argument {
   bool is_in_block() const noexcept {
     return kind == ArgumentKind::value || kind == ArgumentKind::address;
   }
+  // A type that the source makes itself, see Program::measure.
+  bool has_unknown_type() const noexcept { return kind == ArgumentKind::value && size_bytes == 0; }
 };
 
 struct Signature {
@@ -39,6 +42,11 @@ struct Signature {
   std::uint32_t argument_bytes = 0;
   std::uint32_t fixed_block[3] = {0, 0, 0};  // reqd_work_group_size; 0: none
   std::string unusable;                      // why it cannot be launched; "" when it can
+
+  bool has_unknown_type() const noexcept {
+    return std::any_of(arguments.begin(), arguments.end(),
+                       [](const Argument& argument) { return argument.has_unknown_type(); });
+  }
 };
 
 // Fills dtype, size and alignment of a value from its type's name; false for a type that is not

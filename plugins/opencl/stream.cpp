@@ -75,16 +75,18 @@ cl_event Stream::newest() const noexcept {
   return count_ == 0 ? nullptr : ring_[(head_ + count_ - 1) & (ring_.size() - 1)].event;
 }
 
-void Stream::retire(std::size_t limit) noexcept {
+cl_int Stream::retire(std::size_t limit) noexcept {
+  cl_int error = CL_SUCCESS;
   for (; count_ != 0 && limit != 0; --limit) {
     const Pending& pending = ring_[head_ & (ring_.size() - 1)];
-    const cl_int status = driver_.event_status(pending.event);
-    if (status > 0) return;
+    const cl_int status = driver_.event_status(pending.event, &error);
+    if (status > CL_COMPLETE) break;
     finish(pending, status);
     driver_.clReleaseEvent(pending.event);
     ++head_;
     --count_;
   }
+  return error;
 }
 
 void Stream::finish(const Pending& pending, cl_int status) noexcept {
@@ -147,7 +149,7 @@ flagos_status_t Stream::synchronize(std::uint64_t timeout_ns) {
   if (held_.is_holding() || count_ != 0) {
     if (deadline.is_poll()) return FLAGOS_STATUS_TIMEOUT;
     if (!wait_held(lock, deadline) || !wait_newest(lock, deadline)) return FLAGOS_STATUS_TIMEOUT;
-    retire(no_limit);
+    Driver::check(retire(no_limit), "clGetEventInfo");
   }
   health_->throw_if_poisoned();
   return FLAGOS_STATUS_OK;
@@ -173,18 +175,22 @@ bool Stream::wait_newest(std::unique_lock<std::mutex>& lock, const Deadline& dea
   const cl_event event = newest();
   if (event == nullptr) return true;
   Driver::check(driver_.clRetainEvent(event), "clRetainEvent");
-  const auto is_done = [&] { return driver_.event_status(event) <= 0; };
+  cl_int error = CL_SUCCESS;
+  const auto is_over = [&] {
+    return driver_.event_status(event, &error) <= CL_COMPLETE || error != CL_SUCCESS;
+  };
   lock.unlock();
-  bool done = poll_briefly(is_done, deadline);
-  if (!done) {
+  bool over = poll_briefly(is_over, deadline);
+  if (!over) {
     lock.lock();
     guard([&] { arm(event); }, [](flagos_status_t, const char*) {});
     lock.unlock();
-    done = signal_->wait(is_done, deadline);
+    over = signal_->wait(is_over, deadline);
   }
   driver_.clReleaseEvent(event);
   lock.lock();
-  return done;
+  Driver::check(error, "clGetEventInfo");
+  return over;
 }
 
 RecordRef Stream::record() {

@@ -104,8 +104,8 @@ class Stream {
   void submit_now(const Operation& operation, const char* call, const Enqueue& enqueue);
   void make_room();
   void push(cl_event event, const Operation& operation) noexcept;
-  // Takes what has ended out of the front; at most `limit`.
-  void retire(std::size_t limit) noexcept;
+  // Takes what has ended out of the front; at most `limit`. Gives the code of a driver that does not tell.
+  cl_int retire(std::size_t limit) noexcept;
   void finish(const Pending& pending, cl_int status) noexcept;
   void emit(const Pending& pending) const noexcept;
   cl_event newest() const noexcept;
