@@ -54,7 +54,7 @@ bool Record::wait(const Deadline& deadline) {
   if (deadline.is_poll()) return false;
   cl_int error = CL_SUCCESS;
   const auto is_over = [&] { return is_done(&error) || error != CL_SUCCESS; };
-  bool over = poll_briefly(is_over, deadline);
+  bool over = poll_briefly(is_over, deadline, std::chrono::microseconds(5));
   if (!over) {
     notify_when_done(nullptr);
     over = signal_.wait(is_over, deadline);

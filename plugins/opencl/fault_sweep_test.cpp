@@ -52,6 +52,10 @@ class Scenario {
       instance_.api.stream->synchronize(stream_, patience_ns);
       instance_.api.stream->destroy(stream_);
     }
+    if (second_ != nullptr) {
+      instance_.api.stream->synchronize(second_, patience_ns);
+      instance_.api.stream->destroy(second_);
+    }
     if (event_ != nullptr) instance_.api.event->destroy(event_);
     if (data_ != 0) instance_.api.memory->free(device_, data_);
     if (module_ != nullptr) instance_.api.module->unload(module_);
@@ -79,9 +83,11 @@ class Scenario {
     add.name = "add";
     may_fail.name = "may_fail";
     flagos_plugin_kernel_t* kernels[2] = {};
+    const std::uint32_t pattern = 0x01020304;
     step([&] { return api.device->open(api.instance, 0, &device_); });
     step([&] { return api.memory->alloc(device_, &memory, &data_); });
     step([&] { return api.stream->create(device_, &stream, &stream_); });
+    step([&] { return api.stream->create(device_, &stream, &second_); });
     step([&] { return api.event->create(device_, &event, &event_); });
     step([&] { return api.module->load(device_, &module, &module_); });
     step([&] { return api.module->get_kernel(module_, &add, &kernels[0]); });
@@ -95,7 +101,12 @@ class Scenario {
                                               launch_desc(&arguments, 8)};
     step([&] { return api.kernel->launch(stream_, kernels[0], &launches[0]); });
     step([&] { return api.kernel->launch(stream_, kernels[1], &launches[1]); });
+    // Of two commands each: memory that overlaps, and a wide pattern into host memory.
+    step([&] { return api.memory->copy(stream_, data_ + 36, data_ + 32, 24); });
+    step([&] { return api.memory->fill(stream_, address_of(filled_.data()), &pattern, 4, 64); });
     step([&] { return api.event->record(event_, stream_); });
+    step([&] { return api.stream->wait_event(second_, event_); });
+    step([&] { return api.stream->synchronize(second_, patience_ns); });
     step([&] { return api.event->synchronize(event_, patience_ns); });
     step([&] { return api.memory->copy(stream_, address_of(read_.data()), data_, 64); });
     step([&] { return api.stream->synchronize(stream_, patience_ns); });
@@ -105,7 +116,7 @@ class Scenario {
     std::vector<std::uint32_t> expected = sent_;
     expected[2] += 5;
     expected[3] = 9;
-    return read_ == expected;
+    return read_ == expected && filled_ == std::vector<std::uint32_t>(16, 0x01020304);
   }
   std::string text() { return instance_.host.last_error(); }
   std::string log() { return instance_.host.log(); }
@@ -118,10 +129,12 @@ class Scenario {
 
   std::vector<std::uint32_t> sent_ = std::vector<std::uint32_t>(16, 3);
   std::vector<std::uint32_t> read_ = std::vector<std::uint32_t>(16, 0);
+  std::vector<std::uint32_t> filled_ = std::vector<std::uint32_t>(16, 0);
   TestInstance instance_;
   flagos_status_t status_ = FLAGOS_STATUS_OK;
   flagos_plugin_device_t* device_ = nullptr;
   flagos_plugin_stream_t* stream_ = nullptr;
+  flagos_plugin_stream_t* second_ = nullptr;
   flagos_plugin_event_t* event_ = nullptr;
   flagos_plugin_module_t* module_ = nullptr;
   std::uint64_t data_ = 0;

@@ -213,8 +213,7 @@ void* Memory::map_buffer(Allocation& allocation, std::uint64_t size_bytes) {
   return pointer;
 }
 
-void Memory::zero(const Allocation& allocation, flagos_address_t address,
-                  std::uint64_t size_bytes) {
+void Memory::zero(Allocation& allocation, flagos_address_t address, std::uint64_t size_bytes) {
   if (allocation.kind != FLAGOS_MEMORY_KIND_DEVICE) {
     std::memset(reinterpret_cast<void*>(address), 0, size_bytes);
     return;
@@ -229,7 +228,11 @@ void Memory::zero(const Allocation& allocation, flagos_address_t address,
                                nullptr, nullptr),
                   "clEnqueueSVMMemFill", "{} bytes to be zero", size_bytes);
   }
-  Driver::check(driver_.clFinish(queue_), "clFinish");
+  const cl_int code = driver_.clFinish(queue_);
+  if (code == CL_SUCCESS) return;
+  // The memory must not be freed under a fill that may still run.
+  allocation.is_in_use = driver_.clFinish(queue_) != CL_SUCCESS;
+  Driver::fail(code, "clFinish", {});
 }
 
 void Memory::free(flagos_address_t address) noexcept {
@@ -290,7 +293,9 @@ void Memory::unregister_host(void* pointer) {
 }
 
 void Memory::release(Allocation& allocation) noexcept {
-  if (allocation.buffer != nullptr) {
+  if (allocation.is_in_use) {
+    // Lost: nobody can tell when it could be freed.
+  } else if (allocation.buffer != nullptr) {
     if (allocation.pointer != nullptr) {
       driver_.clEnqueueUnmapMemObject(queue_, allocation.buffer, allocation.pointer, 0, nullptr,
                                       nullptr);

@@ -43,6 +43,7 @@ struct Allocation {
   std::uint64_t lead_bytes = 0;  // from the driver's first byte to ours
   std::uint64_t charged_bytes = 0;
   flagos_memory_kind_t kind = FLAGOS_MEMORY_KIND_DEVICE;
+  bool is_in_use = false;  // by a command whose end the driver does not tell
 };
 
 // The functions on native addresses, which SVM and USM have with the same parameters.
@@ -98,7 +99,7 @@ class Memory {
   void create_buffer(Allocation& allocation, std::uint64_t size_bytes, cl_mem_flags flags,
                      void* host_pointer = nullptr);
   void* map_buffer(Allocation& allocation, std::uint64_t size_bytes);
-  void zero(const Allocation& allocation, flagos_address_t address, std::uint64_t size_bytes);
+  void zero(Allocation& allocation, flagos_address_t address, std::uint64_t size_bytes);
   void release(Allocation& allocation) noexcept;
   void undo(std::unique_ptr<Allocation> allocation, flagos_address_t address) noexcept;
   void load_usm(cl_platform_id platform);

@@ -126,7 +126,19 @@ void Stream::emit(const Pending& pending) const noexcept {
   device_.host().emit_record(to_c(&device_), record);
 }
 
+// What was made of several commands may be under way in part, with memory that is about to be given up.
+void Stream::track_rest() noexcept {
+  cl_event marker = nullptr;
+  if (driver_.clEnqueueMarkerWithWaitList(queue_, 0, nullptr, &marker) == CL_SUCCESS) {
+    push(marker, {FLAGOS_RECORD_KIND_OTHER, "rest", 0, true});
+    driver_.clFlush(queue_);
+  } else {
+    driver_.clFinish(queue_);
+  }
+}
+
 void Stream::refuse(cl_int code, const char* call) {
+  track_rest();
   if (code == CL_DEVICE_NOT_AVAILABLE) device_.report_lost(code_text(code).c_str());
   Driver::fail(code, call, {});
 }
@@ -165,7 +177,7 @@ bool Stream::wait_held(std::unique_lock<std::mutex>& lock, const Deadline& deadl
     return held_.passed() >= ticket;
   };
   lock.unlock();
-  const bool passed = poll_briefly(has_passed, deadline) || signal_->wait(has_passed, deadline);
+  const bool passed = signal_->wait(has_passed, deadline);
   lock.lock();
   return passed;
 }
@@ -179,16 +191,18 @@ bool Stream::wait_newest(std::unique_lock<std::mutex>& lock, const Deadline& dea
   const auto is_over = [&] {
     return driver_.event_status(event, &error) <= CL_COMPLETE || error != CL_SUCCESS;
   };
+  const std::chrono::nanoseconds patience = patience_.get();
   lock.unlock();
-  bool over = poll_briefly(is_over, deadline);
+  bool over = poll_briefly(is_over, deadline, patience);
+  lock.lock();
+  patience_.learn(over);
   if (!over) {
-    lock.lock();
     guard([&] { arm(event); }, [](flagos_status_t, const char*) {});
     lock.unlock();
     over = signal_->wait(is_over, deadline);
+    lock.lock();
   }
   driver_.clReleaseEvent(event);
-  lock.lock();
   Driver::check(error, "clGetEventInfo");
   return over;
 }

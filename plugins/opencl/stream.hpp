@@ -109,6 +109,7 @@ class Stream {
   void finish(const Pending& pending, cl_int status) noexcept;
   void emit(const Pending& pending) const noexcept;
   cl_event newest() const noexcept;
+  void track_rest() noexcept;
   [[noreturn]] void refuse(cl_int code, const char* call);
   // Has the signal given when `event` ends.
   void arm(cl_event event);
@@ -149,6 +150,7 @@ class Stream {
   std::uint64_t launch_ = 0;  // the correlation of all that is submitted now; 0: each its own
   std::uint64_t armed_ = 0;   // the number of the operation that has our callback
   std::uint64_t armed_callback_ = 0;
+  Patience patience_;
   flagos_address_t scratch_ = 0;
 
   HeldQueue held_;
@@ -164,7 +166,8 @@ class Stream {
 template <typename Enqueue>
 void Stream::submit_now(const Operation& operation, const char* call, const Enqueue& enqueue) {
   health_->throw_if_poisoned();
-  retire(2);
+  // Asking for the state of an event costs as much as a good part of a launch: not at every one.
+  if (count_ >= 64 && count_ % 32 == 0) retire(64);
   make_room();
   cl_event event = nullptr;
   const cl_int code = enqueue(queue_, &event, word_);

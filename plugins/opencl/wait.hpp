@@ -1,8 +1,6 @@
 // Host waits: a moment to give up at, and a signal that callbacks of the driver give.
 #pragma once
 
-#include <sched.h>
-
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -29,21 +27,43 @@ class Deadline {
   Clock::time_point at_;
 };
 
+inline void pause_processor() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
 // How long a condition goes unnoticed at most: not every driver calls back for a command that failed.
 constexpr std::chrono::milliseconds look_again(5);
 
-// Short work ends sooner than a callback of the driver would wake anybody. The processor is offered to others all the
-// time, the driver's threads among them.
+// Short work ends sooner than a callback of the driver would wake anybody. Yielding instead would give the processor
+// away for milliseconds on a machine that is busy.
 template <typename Ready>
-bool poll_briefly(const Ready& ready, const Deadline& deadline) {
-  const auto until =
-      std::min(deadline.at(), Deadline::Clock::now() + std::chrono::microseconds(50));
+bool poll_briefly(const Ready& ready, const Deadline& deadline, std::chrono::nanoseconds patience) {
+  const auto until = std::min(deadline.at(), Deadline::Clock::now() + patience);
   do {
     if (ready()) return true;
-    sched_yield();
+    for (int i = 0; i < 16; ++i) pause_processor();
   } while (Deadline::Clock::now() < until);
-  return ready();
+  return false;
 }
+
+// How long to poll, by how it went: where it does not help, it only keeps a processor from those who work.
+class Patience {
+ public:
+  std::chrono::nanoseconds get() const noexcept { return now_; }
+  void learn(bool helped) noexcept {
+    now_ = helped ? std::min<std::chrono::nanoseconds>(most, now_ * 2)
+                  : std::max<std::chrono::nanoseconds>(least, now_ / 2);
+  }
+
+ private:
+  static constexpr std::chrono::microseconds most{40};
+  static constexpr std::chrono::microseconds least{1};
+  std::chrono::nanoseconds now_ = most;
+};
 
 class Signal {
  public:
