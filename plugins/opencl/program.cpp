@@ -14,6 +14,10 @@ std::string trimmed(std::string text) {
   return text;
 }
 
+std::string with_reflection(const std::string& options) {
+  return options + (options.empty() ? "" : " ") + "-cl-kernel-arg-info";
+}
+
 // "__global" of the address qualifiers; "" for a value.
 const char* address_space(const Argument& argument) {
   return argument.is_constant ? "__constant" : "__global";
@@ -77,11 +81,7 @@ Program::~Program() {
 
 Program Program::from_source(Device& device, const std::string& source,
                              const std::string& options) {
-  // From OpenCL C 2.0 on a program may have variables of its own, which two modules must not share.
-  const bool can_share = options.find("-cl-std=CL2") == std::string::npos &&
-                         options.find("-cl-std=CL3") == std::string::npos &&
-                         options.find("-cl-std=CLC++") == std::string::npos;
-  if (!can_share) return build_source(device, source, options);
+  if (!can_share(options)) return build_source(device, source, options);
   if (std::optional<Program> known = device.programs().find(source, options))
     return std::move(*known);
   Program program = build_source(device, source, options);
@@ -89,13 +89,20 @@ Program Program::from_source(Device& device, const std::string& source,
   return program;
 }
 
+// From OpenCL C 2.0 on a program may have variables of its own, which two modules must not share.
+bool Program::can_share(const std::string& options) {
+  return options.find("-cl-std=CL2") == std::string::npos &&
+         options.find("-cl-std=CL3") == std::string::npos &&
+         options.find("-cl-std=CLC++") == std::string::npos;
+}
+
 Program Program::build_source(Device& device, const std::string& source,
                               const std::string& options) {
   Program program(device);
-  const std::string all_options = options + (options.empty() ? "" : " ") + "-cl-kernel-arg-info";
+  const std::string all_options = with_reflection(options);
   program.create_from_source(source);
   program.build(all_options);
-  program.reflect(source, all_options);
+  program.reflect(source, options);
   if (!device.memory().is_native()) program.wrap(source, all_options);
   return program;
 }
@@ -282,7 +289,7 @@ void Program::measure() {
   }
   Program measuring(*device_);
   measuring.create_from_source(source_ + probe + "}\n");
-  measuring.build(options_);
+  measuring.build(with_reflection(options_));
   const std::vector<cl_ulong> sizes = measuring.run_measure(types.size() * 2);
   for (Signature& signature : signatures_) {
     if (!signature.has_unknown_type() || !signature.unusable.empty()) continue;
@@ -296,6 +303,7 @@ void Program::measure() {
     }
     lay_out(signature);
   }
+  if (can_share(options_)) device_->programs().add(source_, options_, *this);
 }
 
 std::vector<cl_ulong> Program::run_measure(std::size_t count) const {
@@ -355,6 +363,8 @@ std::optional<Program> ProgramCache::find(const std::string& source, const std::
 void ProgramCache::add(const std::string& source, const std::string& options,
                        const Program& program) {
   const std::lock_guard lock(mutex_);
+  entries_.remove_if(
+      [&](const Entry& entry) { return entry.options == options && entry.source == source; });
   if (entries_.size() == most) entries_.pop_front();
   entries_.push_back({source, options, program});
 }

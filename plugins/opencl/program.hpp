@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstddef>
-#include <deque>
+#include <list>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -58,6 +58,7 @@ class Program {
   explicit Program(Device& device) : device_(&device) {}
   static Program build_source(Device& device, const std::string& source,
                               const std::string& options);
+  static bool can_share(const std::string& options);
   void create_from_source(const std::string& source);
   void build(const std::string& options);
   std::string read_log() const;
@@ -72,7 +73,7 @@ class Program {
   cl_program program_ = nullptr;
   std::string log_;
   std::vector<Signature> signatures_;
-  std::string source_, options_;  // for measure; "" where nothing is unknown
+  std::string source_, options_;  // as given, for measure; "" where nothing is unknown
   bool is_wrapped_ = false;
 };
 
@@ -81,6 +82,7 @@ class Program {
 class ProgramCache {
  public:
   std::optional<Program> find(const std::string& source, const std::string& options);
+  // Takes the place of the one that find gives.
   void add(const std::string& source, const std::string& options, const Program& program);
 
  private:
@@ -92,7 +94,7 @@ class ProgramCache {
   static constexpr std::size_t most = 8;
 
   std::mutex mutex_;
-  std::deque<Entry> entries_;  // the oldest first
+  std::list<Entry> entries_;  // the oldest first
 };
 
 }  // namespace flagos::opencl
