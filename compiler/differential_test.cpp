@@ -207,7 +207,7 @@ void run_batch(const std::vector<Case>& cases, const Target& target, Counts& cou
   for (const Case& test : cases) all.kernels.push_back(test.module.kernels[0]);
   for (std::size_t i = 0; i < cases.size(); ++i) all.kernels[i].name = fmt::format("random_{}", cases[i].seed);
   // Contraction is left to the functions that want it, so that the rest is exact.
-  const ChildLibrary library(lower(all, target), {"-O1", "-ffp-contract=off"});
+  const ChildLibrary library(lower(all, target), {std::getenv("FLAGOS_TEST_OPTIMIZE") ? std::getenv("FLAGOS_TEST_OPTIMIZE") : "-O1", "-ffp-contract=off"});
   for (const Case& test : cases) {
     Memory memory = make_memory(test.made, test.seed);
     const std::string failure = library.run(fmt::format("random_{}", test.seed), {2, 1, 1}, all, arguments_of(memory));
