@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "compiler/diagnostic.hpp"
+#include "compiler/simplify.hpp"
 #include "compiler/simt_emitter.hpp"
 #include "compiler/simt_helpers.hpp"
 
@@ -160,12 +161,14 @@ void SimtEmitter::emit_block(const Block& block) {
 }
 
 void SimtEmitter::emit_op(const Op& op) {
+  current_ = &op;
   check_types(op);
   if (!emit_control_op(op) && !emit_value_op(op) && !emit_memory_op(op) && !emit_collective_op(op))
     throw_error(FLAGOS_STATUS_INTERNAL, "the SIMT lowering does not know {}", info(op.code).name);
 }
 
-Lowered lower_simt(const Module& module, const Target& target) {
+Lowered lower_simt(const Module& given, const Target& target) {
+  const Module module = simplify(given);
   const std::unique_ptr<SimtDialect> dialect = [&] {
     switch (target.dialect) {
       case Dialect::glsl:

@@ -119,7 +119,8 @@ void SimtEmitter::emit_dot(const Op& op) {
   const Type& left = operand_type(op, 0);
   const Type& to = result_type(op);
   const std::int64_t columns = to.dims[to.rank - 1U], rows = to.dims[to.rank - 2U], depth = left.dims[left.rank - 1U];
-  if (op.has("strict")) needs_.strict = true;
+  const bool strict = op.has("strict") && is_float(to.dtype);
+  if (strict) needs_.strict = true;
   LocalRange a{}, b{};
   if (scaled) {
     const std::int64_t block = op.integer("block");
@@ -154,7 +155,9 @@ void SimtEmitter::emit_dot(const Op& op) {
   const bool one = is_uniform(op.results[0]);
   const std::string e = one ? "0u" : "e", kind = register_type(to.dtype), sum = fmt::format("v{}", root(op.results[0]));
   const bool whole = to.dtype == DType::i32;
-  const std::string product = whole ? "to_i32(to_u32({0}) + to_u32({1}) * to_u32({2}))" : "{0} + {1} * {2}";
+  const std::string product = whole    ? "to_i32(to_u32({0}) + to_u32({1}) * to_u32({2}))"
+                              : strict ? fmt::format("strict_add_{0}({{0}}, strict_mul_{0}({{1}}, {{2}}))", kind)
+                                       : "{0} + {1} * {2}";
   line("{} {} = {};", kind, sum, own(op, third));
   const std::string row = index_name(fmt::format("({} / {}u * {}u)", e, columns, depth));
   const std::string column =

@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "compiler/simt_emitter.hpp"
+#include "compiler/simt_helpers.hpp"
 
 namespace flagos::compiler {
 namespace {
@@ -121,8 +122,11 @@ std::string SimtEmitter::expression(const Op& op, const std::vector<std::string>
   if (op.code == OpCode::cast)
     return cast(dtype, to, in[0], op.word("rounding") == "toward_zero" ? Rounding::toward_zero : Rounding::nearest_even,
                 op.has("saturate"));
-  if (op.has("strict")) needs_.strict = true;
-  return arithmetic(op.code, dtype, info(op.code).find("mode") ? op.word("mode") : op.word("nan"), in);
+  strict_ = op.has("strict");
+  const std::string text =
+      arithmetic(op.code, dtype, info(op.code).find("mode") ? op.word("mode") : op.word("nan"), in);
+  strict_ = false;
+  return text;
 }
 
 std::string SimtEmitter::arithmetic(OpCode code, DType dtype, std::string_view word,
@@ -215,6 +219,9 @@ std::string SimtEmitter::floating(OpCode code, DType dtype, std::string_view wor
     case OpCode::add:
     case OpCode::sub:
     case OpCode::mul:
+      if (!strict_) return infix(in[0], code, in[1]);
+      needs_.strict = true;
+      return fmt::format("strict_{}_{}({}, {})", info(code).name, info(dtype).name, in[0], in[1]);
     case OpCode::div:
       return infix(in[0], code, in[1]);
     case OpCode::neg:
@@ -240,7 +247,12 @@ std::string SimtEmitter::floating(OpCode code, DType dtype, std::string_view wor
 
 std::string SimtEmitter::function(OpCode code, DType dtype, const std::vector<std::string>& in) {
   std::string name = dialect_.function(code, dtype);
-  if (name.empty()) name = helper(std::string(info(code).name), dtype);
+  if (name.empty()) {
+    name = fmt::format("fl_{}_{}", info(code).name, info(dtype).name);
+    if (!has_simt_helper(name))
+      fail(*current_, fmt::format("the dialect has no {} of {}", info(code).name, info(dtype).name));
+    call(name);
+  }
   std::string text = name + "(";
   for (std::size_t i = 0; i < in.size(); ++i) text += (i == 0 ? "" : ", ") + in[i];
   return text + ")";

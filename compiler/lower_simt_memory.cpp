@@ -58,6 +58,7 @@ void SimtEmitter::emit_view(const Op& op) {
 void SimtEmitter::before_read(const View& view) {
   if (view.readonly) return;
   if (global_written_) {
+    needs_.shared_memory = true;
     close();
     line("GLOBAL_BARRIER;");
     touched_.clear();

@@ -25,6 +25,9 @@ typedef float f32;
 #define U64(high, low) (((u64)(u32)(high) << 32) | (u32)(low))
 #define group_id(axis) get_group_id(axis)
 #define group_count(axis) get_num_groups(axis)
+#define strict_add_f32(a, b) ((a) + (b))
+#define strict_sub_f32(a, b) ((a) - (b))
+#define strict_mul_f32(a, b) ((a) * (b))
 #define LOCAL_BARRIER barrier(CLK_LOCAL_MEM_FENCE)
 #define GLOBAL_BARRIER barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
 #define LOCAL_ADD(i, x) atomic_add((volatile __local u32*)&L[i], x)
@@ -66,6 +69,9 @@ typedef double f64;
 #define to_f64(x) ((f64)(x))
 #define bits_f64(x) as_ulong((f64)(x))
 #define f64_bits(x) as_double((u64)(x))
+#define strict_add_f64(a, b) ((a) + (b))
+#define strict_sub_f64(a, b) ((a) - (b))
+#define strict_mul_f64(a, b) ((a) * (b))
 )";
 
 constexpr std::string_view kAtomic = R"(#define FENCE mem_fence(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)

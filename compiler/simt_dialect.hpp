@@ -23,9 +23,10 @@ struct SimtKernel {
 // What a text uses that not every device has.
 struct SimtNeeds {
   bool f64 = false;
-  bool atomic = false;    // any
-  bool atomic64 = false;  // of 64 bits
-  bool strict = false;    // an operation that must not be contracted
+  bool atomic = false;         // any
+  bool atomic64 = false;       // of 64 bits
+  bool strict = false;         // an operation that must not be contracted
+  bool shared_memory = false;  // threads read what others of their group wrote to global memory
 };
 
 class SimtDialect {

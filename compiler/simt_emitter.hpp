@@ -199,8 +199,10 @@ class SimtEmitter {
   std::string text_;
   std::optional<Loop> loop_;
   unsigned next_ = 0;
+  const Op* current_ = nullptr;
   const Op* located_ = nullptr;
   bool outside_ = false;
+  bool strict_ = false;  // of the operation whose expression is written: no contraction
 
   std::vector<LocalRange> live_;
   std::vector<LocalRange> touched_;  // since the last barrier

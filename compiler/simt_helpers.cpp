@@ -292,6 +292,7 @@ FN f32 fl_scale_f32(u32 x) {
   return f32_bits(x == 255u ? 0x7fc00000u : x == 0u ? 0x00400000u : x << 23);
 }
 )"},
+#include "compiler/simt_math.inc"
 };
 
 const std::map<std::string, std::string>& helpers() {
@@ -329,6 +330,8 @@ void print_one(const std::string& name, std::set<std::string>& done, std::string
 }
 
 }  // namespace
+
+bool has_simt_helper(const std::string& name) { return helpers().count(name) != 0; }
 
 std::string print_simt_helpers(const std::set<std::string>& names) {
   std::set<std::string> done;

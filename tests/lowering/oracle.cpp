@@ -48,9 +48,11 @@ class Shake {
     const DType dtype = run.type(op.results[0]).dtype;
     if (!is_float(dtype)) return;
     const bool function = info(op.code).is_elementwise() && info(op.code).find("fast") &&
-                          info(op.code).domain == Domain::floating && op.code != OpCode::sqrt && op.code != OpCode::rcp;
+                          info(op.code).domain == Domain::floating && op.code != OpCode::sqrt &&
+                          op.code != OpCode::rcp;
     if (function) return relative(run, op, tolerance_.ulps);
-    const std::string_view fold = op.code == OpCode::reduce || op.code == OpCode::scan ? op.word("op") : "";
+    const std::string_view fold =
+        op.code == OpCode::reduce || op.code == OpCode::scan ? op.word("op") : "";
     const auto extent = fold.empty() ? 1.0 : static_cast<double>(run.operand(op, 0).size());
     if (fold == "mul") return relative(run, op, 2 * extent);
     if (fold == "add") return absolute(run, op, 2 * extent * largest(run, op, 0));
@@ -58,7 +60,8 @@ class Shake {
     if (op.code == OpCode::dot) {
       const Type& a = run.operand_type(op, 0);
       const double depth = a.dims[a.rank - 1U];
-      absolute(run, op, 2 * depth * (largest(run, op, 0) * largest(run, op, 1) + largest(run, op, 2)));
+      absolute(run, op,
+               2 * depth * (largest(run, op, 0) * largest(run, op, 1) + largest(run, op, 2)));
     }
     if (op.code == OpCode::dot_scaled) relative(run, op, 64);
   }
@@ -98,8 +101,9 @@ class Shake {
   }
   void absolute(Interpreter& run, const Op& op, double scale) {
     each(run, op, [&](double value, DType dtype) {
-      const double held =
-          info(dtype).bits < 32 ? std::fabs(value) * 2 * unit_of(dtype) + scale * 0x1p-24 : scale * unit_of(dtype);
+      const double held = info(dtype).bits < 32
+                              ? std::fabs(value) * 2 * unit_of(dtype) + scale * 0x1p-24
+                              : scale * unit_of(dtype);
       return value + part() * held;
     });
   }
@@ -144,7 +148,8 @@ Module load_case(const Case& made) {
 }
 
 // One element against what the runs gave. 0: the same bits, 1: close, 2: anything is right, 3: wrong.
-int judge(DType dtype, std::uint64_t got, const std::vector<std::uint64_t>& runs, const Tolerance& tolerance) {
+int judge(DType dtype, std::uint64_t got, const std::vector<std::uint64_t>& runs,
+          const Tolerance& tolerance) {
   if (!is_float(dtype)) {
     for (const std::uint64_t run : runs)
       if (run != runs[0]) return 2;
@@ -155,7 +160,8 @@ int judge(DType dtype, std::uint64_t got, const std::vector<std::uint64_t>& runs
   bool moved = false;
   for (const std::uint64_t run : runs) {
     const double other = decode_float(dtype, run);
-    if (std::isfinite(other) != std::isfinite(base) || std::isnan(other) != std::isnan(base)) return 2;
+    if (std::isfinite(other) != std::isfinite(base) || std::isnan(other) != std::isnan(base))
+      return 2;
     if (std::isinf(other) && other != base) return 2;
     if (std::isfinite(other)) spread = std::max(spread, std::fabs(other - base));
     moved |= run != runs[0];
@@ -163,7 +169,9 @@ int judge(DType dtype, std::uint64_t got, const std::vector<std::uint64_t>& runs
   if (std::isnan(base)) return std::isnan(value) ? 0 : 3;
   if (got == runs[0]) return moved ? 1 : 0;
   if (!std::isfinite(base)) return value == base ? 0 : 3;
-  if (tolerance.flushes && dtype != DType::f64 && std::fabs(base) < 0x1p-120 && std::fabs(value) < 0x1p-120) return 1;
+  if (tolerance.flushes && dtype != DType::f64 && std::fabs(base) < 0x1p-120 &&
+      std::fabs(value) < 0x1p-120)
+    return 1;
   if (!moved) return 3;
   return std::fabs(value - base) <= 4 * spread ? 1 : 3;
 }
@@ -176,8 +184,10 @@ std::vector<std::byte> random_memory(DType dtype, std::size_t count, std::uint64
   std::vector<std::byte> memory(count * bytes);
   for (std::size_t i = 0; i < count; ++i) {
     const double number = std::ldexp(static_cast<double>(random() % 2048) - 1024, -6);
-    std::uint64_t word = is_float(dtype) ? encode_float(dtype, number) : encode_int(dtype, random());
-    if (is_int(dtype) && random() % 2 == 0) word = encode_int(dtype, random() % 41 - (is_signed(dtype) ? 20 : 0));
+    std::uint64_t word =
+        is_float(dtype) ? encode_float(dtype, number) : encode_int(dtype, random());
+    if (is_int(dtype) && random() % 2 == 0)
+      word = encode_int(dtype, random() % 41 - (is_signed(dtype) ? 20 : 0));
     if (dtype == DType::i1) word = random() % 2;
     std::memcpy(&memory[i * bytes], &word, bytes);
   }
@@ -201,8 +211,8 @@ std::vector<std::vector<std::byte>> interpret_case(const Case& made) {
   return interpret_once(load_case(made), made, nullptr);
 }
 
-std::string compare(const Case& made, const std::vector<std::vector<std::byte>>& results, const Tolerance& tolerance,
-                    Counted& counted) {
+std::string compare(const Case& made, const std::vector<std::vector<std::byte>>& results,
+                    const Tolerance& tolerance, Counted& counted) {
   const Module module = load_case(made);
   std::vector<Memory> runs{interpret_once(module, made, nullptr)};
   for (std::uint64_t seed = 1; seed < 5 && !made.exact; ++seed)
@@ -218,8 +228,9 @@ std::string compare(const Case& made, const std::vector<std::vector<std::byte>>&
       const int verdict = judge(dtype, got, words, tolerance);
       ++(verdict == 0 ? counted.exact : verdict == 1 ? counted.close : counted.open);
       if (verdict == 3)
-        return fmt::format("{}: argument {}, element {} is {} ({:#x}), not {} ({:#x})", made.name, k, i,
-                           print_literal(dtype, got), got, print_literal(dtype, words[0]), words[0]);
+        return fmt::format("{}: argument {}, element {} is {} ({:#x}), not {} ({:#x})", made.name,
+                           k, i, print_literal(dtype, got), got, print_literal(dtype, words[0]),
+                           words[0]);
     }
   }
   return "";

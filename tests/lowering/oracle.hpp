@@ -40,8 +40,8 @@ struct Tolerance {
 struct Counted {
   std::size_t exact = 0, close = 0, open = 0;
 };
-std::string compare(const Case& made, const std::vector<std::vector<std::byte>>& results, const Tolerance& tolerance,
-                    Counted& counted);
+std::string compare(const Case& made, const std::vector<std::vector<std::byte>>& results,
+                    const Tolerance& tolerance, Counted& counted);
 // Runs it in the interpreter alone.
 std::vector<std::vector<std::byte>> interpret_case(const Case& made);
 
