@@ -92,8 +92,9 @@ void SimtEmitter::close() {
     loop.body += fmt::format("{}[j] = {};\n", array, name);
   }
   if (rounds > 1) {
-    text_ +=
-        fmt::format("UNROLL({0}) for (u32 j = 0u; j < {0}u; ++j) {{\nconst u32 e = t + j * {1}u;\n", rounds, threads_);
+    const bool few = rounds <= static_cast<std::int64_t>(target_.unroll);
+    text_ += fmt::format("{2}for (u32 j = 0u; j < {0}u; ++j) {{\nconst u32 e = t + j * {1}u;\n", rounds, threads_,
+                         few ? fmt::format("UNROLL({}) ", rounds) : "");
   } else {
     text_ += "{\nconst u32 j = 0u, e = t;\n";
   }

@@ -51,7 +51,13 @@ std::vector<std::vector<std::byte>> Device::run(flagos_module_t* module, const L
   flagos_kernel_t* kernel = nullptr;
   check(flagos_module_get_kernel(module, &kernel_desc, &kernel), "finding the kernel");
   std::vector<flagos_argument_t> arguments;
-  std::vector<flagos_address_t> addresses;
+  struct Addresses : std::vector<flagos_address_t> {
+    flagos_device_t* device = nullptr;
+    ~Addresses() {
+      for (const flagos_address_t address : *this) flagos_memory_free(device, address);
+    }
+  } addresses;
+  addresses.device = device_;
   for (const Case::Argument& argument : made.arguments) {
     flagos_argument_t value{};
     if (argument.pointer) {
@@ -94,7 +100,6 @@ std::vector<std::vector<std::byte>> Device::run(flagos_module_t* module, const L
   }
   const flagos_status_t status = flagos_stream_synchronize(stream_, FLAGOS_TIMEOUT_INFINITE);
   const std::string reason = status == FLAGOS_STATUS_OK ? "" : flagos_last_error();
-  for (const flagos_address_t address : addresses) flagos_memory_free(device_, address);
   if (status != FLAGOS_STATUS_OK) throw_error(status, "running {}: {}", made.name, reason);
   return results;
 }
