@@ -8,6 +8,7 @@
 #include "core/reaper.hpp"
 #include "core/runtime.hpp"
 #include "core/stream.hpp"
+#include "core/tile_program.hpp"
 
 using namespace flagos;
 using namespace flagos::core;
@@ -157,6 +158,7 @@ flagos_status_t flagos_device_recover(flagos_device_t* device) {
     object.require_feature(FLAGOS_FEATURE_RECOVER, "recover; close it and open it again");
     if (object.lost() == FLAGOS_STATUS_OK) return;
     expect(object.tables().device.recover(object.native()), "device.recover");
+    object.tiles().clear();
     object.clear_lost();
   });
 }

@@ -63,6 +63,14 @@ TileTable::SlotPtr TileTable::slot(const std::string& key) {
   return made;
 }
 
+void TileTable::clear() {
+  std::list<SlotPtr> gone;
+  std::lock_guard lock(mutex_);
+  by_key_.clear();
+  key_bytes_ = 0;
+  gone.swap(slots_);
+}
+
 void TileTable::make_room() {
   for (auto at = slots_.end(); at != slots_.begin() && (slots_.size() >= most_slots || key_bytes_ > most_key_bytes);) {
     --at;

@@ -41,6 +41,8 @@ class TileTable {
   // Makes what is not there yet. Two threads that load the same text make it once. A text that the plugin's compiler
   // refused is refused again without asking.
   std::shared_ptr<TileProgram> load(std::string_view text, const std::string& options);
+  // What was loaded before is not given any more: the device has lost it.
+  void clear();
 
  private:
   struct Slot {

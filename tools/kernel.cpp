@@ -154,9 +154,9 @@ int emit_blob(const DeviceOwner& device, const TileModule& module, const std::st
   const flagos_status_t status = flagos_module_compile(device, &desc, &blob.handle);
   const std::string error = status == FLAGOS_STATUS_OK ? "" : flagos_last_error();
   const char* log = "";
-  if (blob.handle != nullptr && flagos_blob_get_log(blob.handle, &log) == FLAGOS_STATUS_OK &&
-      *log != '\0')
-    fmt::print(stderr, "{}\n", log);
+  if (blob.handle != nullptr) check(flagos_blob_get_log(blob.handle, &log), "the compiler's log");
+  // The error has the beginning of the log.
+  if (*log != '\0' && error.find(log) == std::string::npos) fmt::print(stderr, "{}\n", log);
   if (status != FLAGOS_STATUS_OK) throw CommandError(error);
   const void* data = nullptr;
   std::uint64_t size = 0;

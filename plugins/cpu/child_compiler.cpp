@@ -117,6 +117,10 @@ bool is_full_disk(std::string_view log) {
   return log.find("No space left on device") != std::string_view::npos;
 }
 
+std::string_view trimmed(std::string_view text) {
+  return text.substr(0, text.find_last_not_of(" \n") + 1);
+}
+
 [[noreturn]] void refuse(const std::string& path, const ChildEnding& ending,
                          std::chrono::seconds limit) {
   if (ending.start_error != 0)
@@ -134,7 +138,7 @@ bool is_full_disk(std::string_view log) {
     throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES,
                 "the compiler '{}' found no room on the disk: {:.600}", path, ending.output);
   throw CompileError(fmt::format("the compiler '{}' exited with code {}: {:.600}", path,
-                                 ending.exit_code, ending.output),
+                                 ending.exit_code, trimmed(ending.output)),
                      ending.output);
 }
 
