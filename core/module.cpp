@@ -92,7 +92,9 @@ flagos_module_desc_t check_module_desc(Device& device, const flagos_module_desc_
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "give either path or data; {} given",
                 desc.path != nullptr ? "both were" : "neither was");
   std::string known;
-  for (const flagos_format_info_t& format : all_formats(device)) {
+  // The compiler of portable kernels is opened for those alone.
+  const bool portable = std::strncmp(desc.format, tile_format, std::strlen(tile_format)) == 0;
+  for (const flagos_format_info_t& format : portable ? all_formats(device) : plugin_formats(device)) {
     if ((format.flags & flag) == 0) continue;
     known += fmt::format("{}{}", known.empty() ? "" : ", ", format.name);
     if (std::strncmp(desc.format, format.name, sizeof(format.name)) != 0) continue;

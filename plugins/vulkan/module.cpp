@@ -68,6 +68,21 @@ CompiledKernels compile(const Device& device, const flagos_module_desc_t& desc) 
                       device.physical().properties().apiVersion, device.physical().has_addresses());
 }
 
+// What portable kernels are lowered for.
+std::string source_target(const PhysicalDevice& device) {
+  const Features& features = device.features();
+  std::string without;
+  if (features.base.features.shaderFloat64 == VK_FALSE) without += ",f64";
+  if (features.base.features.shaderInt64 == VK_FALSE) without += ",i64";
+  if (features.vulkan12.shaderBufferInt64Atomics == VK_FALSE) without += ",atomic64";
+  if (!without.empty()) without.replace(0, 1, ";no=");
+  constexpr std::uint32_t usual_threads = 128;
+  return fmt::format("{};threads={};local={}{}", glsl_format,
+                     std::min({usual_threads, device.limits().maxComputeWorkGroupInvocations,
+                               device.limits().maxComputeWorkGroupSize[0]}),
+                     device.limits().maxComputeSharedMemorySize, without);
+}
+
 // What flagos_compiled_t points to.
 struct Compiled {
   std::vector<std::byte> image;
@@ -143,23 +158,28 @@ Kernel& Module::kernel(const std::string& name) const {
 
 flagos_status_t module_get_format(flagos_plugin_device_t* device, std::uint32_t index,
                                   flagos_format_info_t* out_info) noexcept {
-  const std::uint32_t count = has_compiler() ? 2 : 1;
-  if (index >= count) return FLAGOS_STATUS_NOT_FOUND;
-  const bool is_newest = from_c(device).physical().properties().apiVersion >= VK_API_VERSION_1_3;
-  out_info->flags = FLAGOS_FORMAT_FLAG_LOAD | FLAGOS_FORMAT_FLAG_REFLECTION;
-  out_info->schedule_class = FLAGOS_SCHEDULE_CLASS_SIMT;
-  if (index == 0) {
-    std::strcpy(out_info->name, spirv_format);
-    std::strcpy(out_info->version, is_newest ? "1.6" : "1.5");
-    std::strcpy(out_info->target, "vulkan");
-    out_info->priority = 20;
-  } else {
-    out_info->flags |= FLAGOS_FORMAT_FLAG_COMPILE;
-    std::strcpy(out_info->name, glsl_format);
-    std::strcpy(out_info->version, "4.60");
-    out_info->priority = 10;
-  }
-  return FLAGOS_STATUS_OK;
+  const Device& self = from_c(device);
+  return entry(self.host(), [&]() -> flagos_status_t {
+    const std::uint32_t count = has_compiler() ? 2 : 1;
+    if (index >= count) return FLAGOS_STATUS_NOT_FOUND;
+    const bool is_newest = self.physical().properties().apiVersion >= VK_API_VERSION_1_3;
+    out_info->flags = FLAGOS_FORMAT_FLAG_LOAD | FLAGOS_FORMAT_FLAG_REFLECTION;
+    out_info->schedule_class = FLAGOS_SCHEDULE_CLASS_SIMT;
+    if (index == 0) {
+      std::strcpy(out_info->name, spirv_format);
+      std::strcpy(out_info->version, is_newest ? "1.6" : "1.5");
+      std::strcpy(out_info->target, "vulkan");
+      out_info->priority = 20;
+    } else {
+      out_info->flags |= FLAGOS_FORMAT_FLAG_COMPILE;
+      std::strcpy(out_info->name, glsl_format);
+      std::strcpy(out_info->version, "4.60");
+      const std::string target = source_target(self.physical());
+      std::strncpy(out_info->target, target.c_str(), sizeof(out_info->target) - 1);
+      out_info->priority = 10;
+    }
+    return FLAGOS_STATUS_OK;
+  });
 }
 
 flagos_status_t module_load(flagos_plugin_device_t* device, const flagos_module_desc_t* desc,
