@@ -292,7 +292,8 @@ flagos_status_t flagos_kernel_get_parameter(flagos_kernel_t* kernel, uint32_t in
 
 namespace {
 
-flagos_status_t launch_copy(Stream& target, Kernel& kernel, const flagos_launch_desc_t& given) {
+[[gnu::always_inline]] inline flagos_status_t launch_copy(Stream& target, Kernel& kernel,
+                                                          const flagos_launch_desc_t& given) {
   const Packed packed(kernel, given);
   return target.submit([&] { return target.tables().kernel.launch(target.native(), kernel.native(), &packed.desc()); },
                        [&] { return make_packed(kernel, packed.desc()); }, "kernel.launch");
