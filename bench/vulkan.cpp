@@ -1,4 +1,5 @@
-// The vulkan plugin through core, each beside the same work given to the driver directly.
+// The vulkan plugin through core, in turns with the same work given to the driver directly. `ratio` is the median of
+// ours over the driver's.
 #include <benchmark/benchmark.h>
 #include <flagos.h>
 
@@ -6,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "compare.hpp"
 #include "vulkan_direct.hpp"
 
 namespace flagos::bench {
@@ -90,70 +92,58 @@ std::vector<char>& ordinary_memory() {
 }
 
 // Recording is part of ours; the direct one submits what it recorded once.
-void launches_ours(benchmark::State& state) {
-  for (auto _ : state) {
-    for (int i = 0; i < state.range(0); ++i) ours().launch();
-    ours().wait();
-  }
-}
-void launches_direct(benchmark::State& state) {
+void launch(benchmark::State& state) {
   const int count = static_cast<int>(state.range(0));
   const int batch = std::min(count, 50);
   const VkCommandBuffer commands = direct().record_dispatches(batch);
-  for (auto _ : state) {
-    for (int i = 0; i < count; i += batch) direct().submit(commands);
-    direct().wait();
-  }
+  compare(
+      state, count,
+      [&] {
+        for (int i = 0; i < count; ++i) ours().launch();
+        ours().wait();
+      },
+      [&] {
+        for (int i = 0; i < count; i += batch) direct().submit(commands);
+        direct().wait();
+      });
 }
-BENCHMARK(launches_direct)->Arg(1)->Arg(1000)->UseRealTime();
-BENCHMARK(launches_ours)->Arg(1)->Arg(1000)->UseRealTime();
+BENCHMARK(launch)->Arg(1)->Arg(1000)->UseManualTime();
 
-void to_device_ours(benchmark::State& state) {
-  const auto bytes = static_cast<std::uint64_t>(state.range(0));
-  const auto host = reinterpret_cast<flagos_address_t>(ordinary_memory().data());
-  for (auto _ : state) ours().copy(ours().buffers[0], host, bytes);
-  state.SetBytesProcessed(state.iterations() * state.range(0));
+// The driver's way from and to ordinary memory is a memcpy to memory that is mapped.
+void to_device(benchmark::State& state) {
+  const auto bytes = static_cast<std::uint64_t>(state.range(0)) << 20;
+  char* const host = ordinary_memory().data();
+  compare(
+      state, 1,
+      [&] { ours().copy(ours().buffers[0], reinterpret_cast<flagos_address_t>(host), bytes); },
+      [&] { std::memcpy(direct().host(0), host, bytes); });
 }
-void to_device_direct(benchmark::State& state) {
-  const auto bytes = static_cast<std::size_t>(state.range(0));
-  for (auto _ : state) std::memcpy(direct().host(0), ordinary_memory().data(), bytes);
-  state.SetBytesProcessed(state.iterations() * state.range(0));
+void to_host(benchmark::State& state) {
+  const auto bytes = static_cast<std::uint64_t>(state.range(0)) << 20;
+  char* const host = ordinary_memory().data();
+  compare(
+      state, 1,
+      [&] { ours().copy(reinterpret_cast<flagos_address_t>(host), ours().buffers[0], bytes); },
+      [&] { std::memcpy(host, direct().host(0), bytes); });
 }
-void to_host_ours(benchmark::State& state) {
-  const auto bytes = static_cast<std::uint64_t>(state.range(0));
-  const auto host = reinterpret_cast<flagos_address_t>(ordinary_memory().data());
-  for (auto _ : state) ours().copy(host, ours().buffers[0], bytes);
-  state.SetBytesProcessed(state.iterations() * state.range(0));
-}
-void to_host_direct(benchmark::State& state) {
-  const auto bytes = static_cast<std::size_t>(state.range(0));
-  for (auto _ : state) std::memcpy(ordinary_memory().data(), direct().host(0), bytes);
-  state.SetBytesProcessed(state.iterations() * state.range(0));
-}
-void on_device_ours(benchmark::State& state) {
-  const auto bytes = static_cast<std::uint64_t>(state.range(0));
-  for (auto _ : state) ours().copy(ours().buffers[1], ours().buffers[0], bytes);
-  state.SetBytesProcessed(state.iterations() * state.range(0));
-}
-void on_device_direct(benchmark::State& state) {
-  const VkCommandBuffer commands = direct().record_copy(static_cast<std::uint64_t>(state.range(0)));
-  for (auto _ : state) {
-    direct().submit(commands);
-    direct().wait();
-  }
-  state.SetBytesProcessed(state.iterations() * state.range(0));
+void on_device(benchmark::State& state) {
+  const auto bytes = static_cast<std::uint64_t>(state.range(0)) << 20;
+  const VkCommandBuffer commands = direct().record_copy(bytes);
+  compare(
+      state, 1, [&] { ours().copy(ours().buffers[1], ours().buffers[0], bytes); },
+      [&] {
+        direct().submit(commands);
+        direct().wait();
+      });
 }
 
 void sizes(benchmark::internal::Benchmark* benchmark) {
-  for (const int mebibytes : {1, 16, 256}) benchmark->Arg(std::int64_t{mebibytes} << 20);
-  benchmark->UseRealTime();
+  for (const int mebibytes : {1, 16, 256}) benchmark->Arg(mebibytes);
+  benchmark->UseManualTime();
 }
-BENCHMARK(to_device_direct)->Apply(sizes);
-BENCHMARK(to_device_ours)->Apply(sizes);
-BENCHMARK(to_host_direct)->Apply(sizes);
-BENCHMARK(to_host_ours)->Apply(sizes);
-BENCHMARK(on_device_direct)->Apply(sizes);
-BENCHMARK(on_device_ours)->Apply(sizes);
+BENCHMARK(to_device)->Apply(sizes);
+BENCHMARK(to_host)->Apply(sizes);
+BENCHMARK(on_device)->Apply(sizes);
 
 }  // namespace
 }  // namespace flagos::bench
