@@ -124,7 +124,7 @@ Program build_program(Device& device, const flagos_module_desc_t& desc) {
 
 // What free_compiled frees.
 struct Compiled {
-  std::vector<std::byte> data;
+  std::shared_ptr<const std::vector<std::byte>> data;
   std::string log;
 };
 
@@ -221,15 +221,17 @@ flagos_status_t module_compile(flagos_plugin_device_t* device, const flagos_modu
       Program program = build_program(self, *desc);
       program.measure();
       compiled->log = program.log();
-      compiled->data = write_image(
-          {target_of(self), program.is_wrapped(), program.signatures(), program.binary()});
+      if (!program.image())
+        program.set_image(std::make_shared<const std::vector<std::byte>>(write_image(
+            {target_of(self), program.is_wrapped(), program.signatures(), program.binary()})));
+      compiled->data = program.image();
     } catch (const BuildError& error) {
       compiled->log = error.log();
       status = error.status();
       self.host().set_error(status, error.what());
     }
-    out_compiled->data = status == FLAGOS_STATUS_OK ? compiled->data.data() : nullptr;
-    out_compiled->size_bytes = compiled->data.size();
+    out_compiled->data = compiled->data ? compiled->data->data() : nullptr;
+    out_compiled->size_bytes = compiled->data ? compiled->data->size() : 0;
     out_compiled->format = binary_format;
     out_compiled->log = compiled->log.c_str();
     const std::lock_guard lock(self.compiled_mutex);

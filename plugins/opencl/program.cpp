@@ -61,6 +61,7 @@ Program::Program(const Program& other)
       signatures_(other.signatures_),
       source_(other.source_),
       options_(other.options_),
+      image_(other.image_),
       is_wrapped_(other.is_wrapped_) {
   Driver::check(device_->driver().clRetainProgram(other.program_), "clRetainProgram");
   program_ = other.program_;
@@ -73,6 +74,7 @@ Program::Program(Program&& other) noexcept
       signatures_(std::move(other.signatures_)),
       source_(std::move(other.source_)),
       options_(std::move(other.options_)),
+      image_(std::move(other.image_)),
       is_wrapped_(other.is_wrapped_) {}
 
 Program::~Program() {
@@ -193,7 +195,6 @@ void Program::reflect(const std::string& source, const std::string& options) {
   }
   for (Signature& signature : signatures_)
     if (!signature.has_unknown_type()) lay_out(signature);
-  if (unknown_types().empty()) return;
   source_ = source;
   options_ = options;
 }
@@ -303,7 +304,16 @@ void Program::measure() {
     }
     lay_out(signature);
   }
-  if (can_share(options_)) device_->programs().add(source_, options_, *this);
+  refresh_cache();
+}
+
+void Program::set_image(std::shared_ptr<const std::vector<std::byte>> image) {
+  image_ = std::move(image);
+  refresh_cache();
+}
+
+void Program::refresh_cache() {
+  if (!source_.empty() && can_share(options_)) device_->programs().add(source_, options_, *this);
 }
 
 std::vector<cl_ulong> Program::run_measure(std::size_t count) const {

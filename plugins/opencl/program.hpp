@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <list>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -53,12 +54,16 @@ class Program {
   // Finds the sizes of arguments whose types the source makes itself: a build of its own, so it is done when such a
   // kernel is asked for.
   void measure();
+  // What compile made of it; NULL at first. Kept with the cached program: drivers put a binary together anew each time.
+  const std::shared_ptr<const std::vector<std::byte>>& image() const noexcept { return image_; }
+  void set_image(std::shared_ptr<const std::vector<std::byte>> image);
 
  private:
   explicit Program(Device& device) : device_(&device) {}
   static Program build_source(Device& device, const std::string& source,
                               const std::string& options);
   static bool can_share(const std::string& options);
+  void refresh_cache();
   void create_from_source(const std::string& source);
   void build(const std::string& options);
   std::string read_log() const;
@@ -73,7 +78,8 @@ class Program {
   cl_program program_ = nullptr;
   std::string log_;
   std::vector<Signature> signatures_;
-  std::string source_, options_;  // as given, for measure; "" where nothing is unknown
+  std::string source_, options_;  // as given; "" where there is no source
+  std::shared_ptr<const std::vector<std::byte>> image_;
   bool is_wrapped_ = false;
 };
 
