@@ -209,7 +209,8 @@ Request read_request(const cxxopts::ParseResult& parsed, const char* command) {
 // A module, stream and memory on a device; all end with it.
 class Session {
  public:
-  Session(const DeviceOwner& device, Request& request) : device_(device), request_(request) {
+  // Delegates, so that what is there already is given back when the rest fails.
+  Session(const DeviceOwner& device, Request& request) : Session(request, device) {
     check(flagos_stream_create(device_, nullptr, &stream_), "a stream");
     const Clock::time_point start = Clock::now();
     load();
@@ -268,6 +269,7 @@ class Session {
   }
 
  private:
+  Session(Request& request, const DeviceOwner& device) : device_(device), request_(request) {}
   void upload(Value& value) {
     flagos_memory_desc_t desc{};
     desc.struct_size = sizeof(desc);

@@ -241,6 +241,25 @@ def test_kernel(shell):
     source = shell.folder / "scale.cc"
     shell.good("kernel", "compile", file, "--target", "cpu", "--emit", "source", "-o", source, **cpu)
     shell.expect("scale" in source.read_text(), "the source has no kernel")
+    for target, words in [("cuda-sm_90", "__global__"), ("opencl-c;threads=64", "__kernel"), ("glsl", "void main"),
+                          ("gnu-c++;isa=x86-64-v2", "flagos_cpu_kernel_scale")]:
+        shell.good("kernel", "compile", file, "--target", target, "--emit", "source", "-o", source)
+        shell.expect(words in source.read_text(), f"{target}: no '{words}' in the source")
+    # An assertion that does not hold fails the run, and its words reach the log.
+    failing = shell.folder / "failing.tile"
+    failing.write_text("""flagos.tile 1.0
+
+kernel @check(%n: i32) {
+  %0 = const {value=3} : i32
+  %1 = lt %n, %0 : i1
+  assert %1 {message="n is below three"}
+}
+""")
+    shell.good("kernel", "run", failing, "--set", "n=2", **cpu)
+    for compiler in [{}, {"FLAGOS_CC": "none"}]:
+        done = shell.run("kernel", "run", failing, "--set", "n=3", **cpu, **compiler, FLAGOS_LOG_LEVEL="info")
+        shell.expect(done.returncode == 1 and "EXECUTION_FAILED" in done.stderr and "n is below three" in done.stderr,
+                     f"a failed assertion: {done.stderr}")
     blob = shell.folder / "scale.blob"
     if shutil.which("clang") or shutil.which("g++"):
         shell.good("kernel", "compile", file, "--target", "cpu", "-o", blob, **cpu)
