@@ -124,12 +124,13 @@ class Scenario {
   void step(const Action& action) {
     if (status_ == FLAGOS_STATUS_OK) status_ = action();
   }
-  void alloc(int index, flagos_memory_kind_t kind, std::uint64_t size_bytes) {
+  void alloc(int index, flagos_memory_kind_t kind, std::uint64_t size_bytes,
+             std::uint32_t flags = FLAGOS_MEMORY_FLAG_ZERO) {
     auto desc = desc_of<flagos_memory_desc_t>();
     desc.kind = kind;
     desc.size_bytes = size_bytes;
     desc.alignment_bytes = 256;
-    desc.flags = FLAGOS_MEMORY_FLAG_ZERO;
+    desc.flags = flags;
     step([&] { return api_.memory->alloc(device_, &desc, &memory_[index]); });
   }
   void make_objects() {
@@ -139,8 +140,8 @@ class Scenario {
     alloc(1, FLAGOS_MEMORY_KIND_DEVICE, 8 << 20);  // not carved out of a larger block
     alloc(2, FLAGOS_MEMORY_KIND_PINNED, 320);
     step([&] { return api_.stream->create(device_, &stream, &stream_); });
-    for (flagos_plugin_event_t*& made : events_)
-      step([&] { return api_.event->create(device_, &event, &made); });
+    for (int i = 0; i < 2; ++i)
+      step([&] { return api_.event->create(device_, &event, &events_[i]); });
     step([&] { return api_.timeline->create(device_, 0, &timeline_); });
   }
   void load_modules() {
@@ -214,18 +215,35 @@ class Scenario {
       return status;
     });
     copy(address_of(registered_.data()), memory_[1] + 4100, 64);
+    share();
     step([&] { return api_.stream->synchronize(stream_, patience_ns); });
     registered_back_ = registered_;
+  }
+
+  // The last event by its semaphore, and memory by a descriptor.
+  void share() {
+    auto native = desc_of<flagos_native_t>();
+    step([&] { return api_.interop->get_native_event(events_[1], &native); });
+    step([&] { return api_.interop->wrap_native_event(device_, &native, 0, &events_[2]); });
+    step([&] { return api_.event->synchronize(events_[2], patience_ns); });
+    if (api_.interop == nullptr || api_.interop->export_memory == nullptr) return;
+    flagos_plugin_external_t external{};
+    external.fd = -1;
+    alloc(3, FLAGOS_MEMORY_KIND_DEVICE, 4096, FLAGOS_MEMORY_FLAG_EXPORTABLE);
+    step([&] { return api_.interop->export_memory(device_, memory_[3], &external); });
+    external.size_bytes = 4096;
+    step([&] { return api_.interop->import_memory(device_, &external, &memory_[4]); });
+    if (external.fd >= 0) ::close(external.fd);
   }
 
   flagos_plugin_t api_{};
   flagos_status_t status_ = FLAGOS_STATUS_OK;
   flagos_plugin_device_t* device_ = nullptr;
   flagos_plugin_stream_t* stream_ = nullptr;
-  flagos_plugin_event_t* events_[2] = {};
+  flagos_plugin_event_t* events_[3] = {};  // the last one is wrapped
   flagos_plugin_timeline_t* timeline_ = nullptr;
   flagos_plugin_module_t* modules_[2] = {};
-  flagos_address_t memory_[3] = {};
+  flagos_address_t memory_[5] = {};
   bool is_registered_ = false;
   std::int64_t elapsed_ns_ = -1;
   std::vector<std::uint32_t> sent_ = std::vector<std::uint32_t>(word_count);

@@ -33,7 +33,7 @@ void SemaphoreWatch::remove(Event& event) noexcept {
   device_.instance().notify();
   kick();
   const std::uint64_t wanted = kicks_;
-  while (seen_kicks_ < wanted && !has_lost_) seen_.wait(lock.raw());
+  while (seen_kicks_ < wanted) seen_.wait(lock.raw());
 }
 
 // With the lock held.

@@ -41,7 +41,6 @@ class SemaphoreWatch {
   std::uint64_t kicks_ = 0;
   std::uint64_t seen_kicks_ = 0;  // by the thread, outside of any wait
   bool stopping_ = false;
-  bool has_lost_ = false;  // the driver answers no more
   std::vector<Followed> followed_;
   std::condition_variable seen_;
   std::thread thread_;
