@@ -1,5 +1,8 @@
 #include "compiler/child_compiler.hpp"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include <dlfcn.h>
 #include <flagos_cpu_kernel.h>
 #include <fmt/format.h>
@@ -47,8 +50,10 @@ bool has_child_compiler() { return !compiler().empty(); }
 
 std::string host_target() {
 #if defined(__x86_64__)
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  const bool amx = __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx >> 22 & 1) != 0 && (edx >> 24 & 1) != 0;
   if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"))
-    return "gnu-c++;isa=x86-64-v4";
+    return amx ? "gnu-c++;isa=x86-64-v4+amx" : "gnu-c++;isa=x86-64-v4";
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "gnu-c++;isa=x86-64-v3";
 #endif
   return "gnu-c++";

@@ -104,7 +104,7 @@ Lowered lower_serial(const Module& given, const Target& target) {
   const Module module = simplify(given);
   Lowered lowered;
   std::string kernels, descriptors;
-  bool fails = false, has_dot = false;
+  bool fails = false, has_dot = false, has_amx = false;
   for (std::size_t i = 0; i < module.kernels.size(); ++i) {
     const Kernel& kernel = module.kernels[i];
     serial::Emitter emitter(module, kernel, target);
@@ -125,12 +125,14 @@ Lowered lower_serial(const Module& given, const Target& target) {
     lowered.kernels.push_back({kernel.name, 1, 0, on_stack ? 0 : scratch, emitter.fails()});
     fails |= emitter.fails();
     has_dot |= emitter.has_dot();
+    has_amx |= emitter.has_amx();
   }
   lowered.source = gnu_cxx::declarations();
   lowered.source +=
       fmt::format("namespace flagos_tile {{\nnamespace {{\nconstexpr int VECTOR_BYTES = {};\n", target.vector_bits / 8);
   lowered.source += gnu_cxx::prelude();
   if (has_dot) lowered.source += gnu_cxx::micro_kernel(target.vector_bits) + std::string(gnu_cxx::products());
+  if (has_amx) lowered.source += gnu_cxx::products_by_amx();
   if (fails)
     lowered.source +=
         fmt::format("constexpr i32 EXECUTION_FAILED = {};\n", static_cast<int>(FLAGOS_STATUS_EXECUTION_FAILED)) +

@@ -196,6 +196,12 @@ std::string_view products() {
       ;
 }
 
+std::string_view products_by_amx() {
+  return
+#include "compiler/gnu_cxx/amx.inc"
+      ;
+}
+
 std::string_view fail() {
   return
 #include "compiler/gnu_cxx/fail.inc"

@@ -34,6 +34,7 @@ std::string_view prelude();
 int rows_at_once(std::uint32_t vector_bits);
 std::string micro_kernel(std::uint32_t vector_bits);
 std::string_view products();
+std::string_view products_by_amx();
 // What kernels with an assert use beside.
 std::string_view fail();
 

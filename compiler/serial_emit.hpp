@@ -77,6 +77,7 @@ class Emitter {
   std::size_t scratch_bytes() const { return arena_.peak(); }
   bool fails() const { return fails_; }
   bool has_dot() const { return has_dot_; }
+  bool has_amx() const { return has_amx_; }
 
   // ---- shared by the parts ----
   const Type& type(ValueId value) const { return kernel_.values[value]; }
@@ -144,6 +145,7 @@ class Emitter {
   unsigned next_ = 0;
   bool fails_ = false;
   bool has_dot_ = false;
+  bool has_amx_ = false;
 };
 
 }  // namespace flagos::compiler::serial

@@ -1,4 +1,5 @@
 // dot and dot_scaled. Factors are packed from where they are: a tile, or straight from memory through a view.
+#include <algorithm>
 #include <optional>
 
 #include "compiler/print_gnu_cxx.hpp"
@@ -9,6 +10,12 @@ namespace flagos::compiler::serial {
 using gnu_cxx::memory_type;
 
 namespace {
+
+// Products of bf16 that are worth setting up the registers of AMX, on targets that have them.
+bool takes_amx(const Target& target, const Op& op, DType dtype, std::int64_t depth) {
+  return target.isa.ends_with("+amx") && op.code == OpCode::dot && dtype == DType::bf16 && !op.has("strict") &&
+         depth >= 16 && target.vector_bits == 512;
+}
 
 bool is_small(DType dtype) { return is_float(dtype) && info(dtype).bits < 32; }
 
@@ -101,9 +108,13 @@ void Emitter::emit_product(const Op& op) {
   const std::int64_t lanes = target_.vector_bits / 8 / static_cast<std::uint32_t>(bytes) * 2;
   const std::int64_t space =
       (m + rows - 1) / rows * rows * ((k + 15) / 16 * 16 + 16) + (n + lanes - 1) / lanes * lanes * k;
+  const bool amx = takes_amx(target_, op, a.dtype, k);
+  has_amx_ |= amx;
+  const auto up_to_32 = [](std::int64_t count) { return (count + 31) / 32 * 32; };
+  const std::int64_t amx_space = (up_to_32(m) * (up_to_32(k) + 32) + up_to_32(n) * up_to_32(k)) / 2;
   const std::size_t mark = arena_.mark();
   out_.open("{");
-  declare("space", item, space, bytes);
+  declare("space", item, amx ? std::max(space, amx_space) : space, bytes);
   std::string left, right;
   if (op.code == OpCode::dot_scaled) {
     declare("left", "f32", m * k, 4);
@@ -119,7 +130,7 @@ void Emitter::emit_product(const Op& op) {
     right = factor(op.operands[1], batch == 1 ? "" : fmt::format(" + l * {}", k * n));
   }
   if (batch != 1) out_.put(fmt::format("for (i64 l = 0; l < {}; ++l)", batch));
-  out_.line("dot<{}>({}, {}, {}{}, {}, {}, space);", k, left, right, c,
+  out_.line("{}<{}>({}, {}, {}{}, {}, {}, space);", amx ? "dot_bf16" : "dot", k, left, right, c,
             batch == 1 ? "" : fmt::format(" + l * {}", m * n), m, n);
   out_.close();
   arena_.release(mark);
