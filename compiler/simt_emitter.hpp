@@ -44,7 +44,7 @@ class SimtEmitter {
   };
   // The loop over the elements of a tile that is being written.
   struct Loop {
-    std::int64_t count = 0;
+    std::int64_t count;
     std::string body;
     std::map<ValueId, std::string> names;  // of the values that it made
     std::map<std::pair<ValueId, std::string>, std::string> formulas;
