@@ -1103,7 +1103,7 @@ enum {
 typedef struct flagos_format_info_t {
   uint32_t struct_size;
   uint32_t flags;
-  char name[32];    /* such as "elf-so", "spirv", "opencl-c" */
+  char name[32];    /* such as "elf-so", "spirv", "flagos.tile" */
   char version[16]; /* the newest version taken, such as "1.0" */
   char target[64];  /* what binaries are made for, such as "x86_64"; "" for portable text */
   int32_t priority; /* a larger one is preferred */
@@ -1281,8 +1281,8 @@ typedef struct flagos_launch_desc_t {
   uint32_t struct_size;
   uint32_t flags; /* 0 */
   const flagos_extension_t* next;
-  uint32_t grid[3];  /* blocks */
-  uint32_t block[3]; /* threads of a block */
+  uint32_t grid[3];  /* blocks; programs of a kernel of flagos.tile */
+  uint32_t block[3]; /* threads of a block; 1, 1, 1 for a kernel of flagos.tile, whose shared_bytes are 0 */
   uint32_t shared_bytes;
   uint32_t argument_count;
   const void* argument_block;         /* packed as the parameters say; NULL when `arguments` is given or none */

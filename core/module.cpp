@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "core/entry.hpp"
+#include "core/log.hpp"
 #include "core/tile_program.hpp"
 #include "core/tile_road.hpp"
 
@@ -118,9 +119,11 @@ void check_image(const flagos_module_desc_t& desc) {
 
 bool is_format(const flagos_module_desc_t& desc, const char* format) { return std::strcmp(desc.format, format) == 0; }
 
-bool plugin_has(Device& device, const char* name) {
+// Whether the plugin itself takes a format in that way.
+bool plugin_has(Device& device, const char* name, std::uint32_t flag) {
   const auto formats = plugin_formats(device);
-  return std::any_of(formats.begin(), formats.end(), [&](const auto& f) { return std::strcmp(f.name, name) == 0; });
+  return std::any_of(formats.begin(), formats.end(),
+                     [&](const auto& f) { return std::strcmp(f.name, name) == 0 && (f.flags & flag) != 0; });
 }
 
 std::string_view text_of(const flagos_module_desc_t& desc) {
@@ -129,23 +132,34 @@ std::string_view text_of(const flagos_module_desc_t& desc) {
 
 const char* options_of(const flagos_module_desc_t& desc) { return desc.options == nullptr ? "" : desc.options; }
 
+// A text that the plugin takes itself: what was made for it before is better still, and so is what core makes, where that
+// format has the higher priority. nullptr when the plugin is to have it.
+std::shared_ptr<TileProgram> load_before_plugin(Device& device, const flagos_module_desc_t& desc) {
+  try {
+    TileRoads roads(device);
+    if (roads.goes_first()) return device.tiles().load(text_of(desc), options_of(desc));
+    if (auto binary = roads.find_in_packs(text_of(desc)))
+      return std::make_shared<TileProgram>(device, std::move(*binary));
+  } catch (const Error& error) {
+    // What the lowerings cannot do the plugin may; the rest is for it to say as well.
+    const bool asks = error.status() == FLAGOS_STATUS_UNSUPPORTED || error.status() == FLAGOS_STATUS_INVALID_IMAGE ||
+                      error.status() == FLAGOS_STATUS_UNSUPPORTED_VERSION;
+    if (!asks) throw;
+    log(FLAGOS_LOG_LEVEL_DEBUG, "device {} takes a portable module as it is: {}", device.info().id, error.what());
+  }
+  return nullptr;
+}
+
 // A portable module through core's own roads; nullptr when the plugin is to have the desc as it is.
 std::shared_ptr<TileProgram> load_tile(Device& device, const flagos_module_desc_t& desc) {
-  if (is_format(desc, tile_binary_format) && !plugin_has(device, tile_binary_format)) {
+  if (is_format(desc, tile_binary_format) && !plugin_has(device, tile_binary_format, FLAGOS_FORMAT_FLAG_LOAD)) {
     TileBinary binary = read_tile_binary(std::as_bytes(std::span(text_of(desc))));
     TileRoads(device).check_target(binary);
     return std::make_shared<TileProgram>(device, std::move(binary));
   }
   if (!is_format(desc, tile_format)) return nullptr;
-  if (!plugin_has(device, tile_format)) return device.tiles().load(text_of(desc), options_of(desc));
-  // A plugin that takes the form itself: what was made for it before is better still.
-  try {
-    if (auto binary = TileRoads(device).find_in_packs(text_of(desc)))
-      return std::make_shared<TileProgram>(device, std::move(*binary));
-  } catch (const Error&) {
-    // Then it is for the plugin to say what is wrong.
-  }
-  return nullptr;
+  if (plugin_has(device, tile_format, FLAGOS_FORMAT_FLAG_LOAD)) return load_before_plugin(device, desc);
+  return device.tiles().load(text_of(desc), options_of(desc));
 }
 
 // The same text once more: the one path that has to be fast.
@@ -425,7 +439,7 @@ flagos_status_t flagos_module_compile(flagos_device_t* device, const flagos_modu
     check_image(used);
     object.throw_if_lost();
     auto blob = Ref<Blob>::adopt(new Blob(object));
-    if (is_format(used, tile_format) && !plugin_has(object, tile_format)) {
+    if (is_format(used, tile_format) && !plugin_has(object, tile_format, FLAGOS_FORMAT_FLAG_COMPILE)) {
       *out_blob = compile_tile(object, used, std::move(blob), out_blob);
       return;
     }

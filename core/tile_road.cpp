@@ -91,7 +91,9 @@ std::vector<flagos_format_info_t> all_formats(Device& device) {
   const auto has = [&](const char* name) {
     return std::any_of(formats.begin(), formats.end(), [&](const auto& f) { return std::strcmp(f.name, name) == 0; });
   };
-  const bool plugin_has_tile = has(tile_format);
+  const auto own = std::find_if(formats.begin(), formats.end(),
+                                [&](const auto& f) { return std::strcmp(f.name, tile_format) == 0; });
+  const bool plugin_has_tile = own != formats.end();
   std::vector<std::string> dialects;
   try {
     dialects = dialects_of(compiler_beside_us());
@@ -104,6 +106,7 @@ std::vector<flagos_format_info_t> all_formats(Device& device) {
   if (road == formats.end()) return formats;
   const flagos_schedule_class_t schedule = road->schedule_class;
   const bool makes = (road->flags & (FLAGOS_FORMAT_FLAG_LOAD | FLAGOS_FORMAT_FLAG_COMPILE)) != 0;
+  if (plugin_has_tile && makes) own->flags |= FLAGOS_FORMAT_FLAG_COMPILE;
   const auto add = [&](const char* name, std::uint32_t flags) {
     flagos_format_info_t info{};
     info.struct_size = sizeof(info);
@@ -121,13 +124,18 @@ std::vector<flagos_format_info_t> all_formats(Device& device) {
 
 TileRoads::TileRoads(Device& device) try : device_(device), library_(compiler_beside_us()) {
   const std::vector<std::string> dialects = dialects_of(library_);
+  std::int32_t plugin_priority = INT32_MIN;
   for (const flagos_format_info_t& format : plugin_formats(device)) {
-    plugin_takes_tile_ |= std::strcmp(format.name, tile_format) == 0;
+    if (std::strcmp(format.name, tile_format) == 0) plugin_priority = format.priority;
     if (std::find(dialects.begin(), dialects.end(), format.name) != dialects.end())
       roads_.push_back({format, target_of(device, format), compiler_of(device, format)});
   }
   std::stable_sort(roads_.begin(), roads_.end(),
                    [](const TileRoad& a, const TileRoad& b) { return a.format.priority > b.format.priority; });
+  goes_first_ = std::any_of(roads_.begin(), roads_.end(), [&](const TileRoad& road) {
+    const bool makes = (road.format.flags & (FLAGOS_FORMAT_FLAG_LOAD | FLAGOS_FORMAT_FLAG_COMPILE)) != 0;
+    return makes && road.format.priority > plugin_priority;
+  });
 } catch (const Error& error) {
   if (error.status() != FLAGOS_STATUS_NOT_FOUND) throw;
   throw_error(FLAGOS_STATUS_UNSUPPORTED, "device {} takes no '{}': {}", device.info().id, tile_format, error.what());

@@ -46,9 +46,8 @@ class TileRoads {
   // Throws UNSUPPORTED, with the reason, when the compiler of portable kernels cannot be opened.
   explicit TileRoads(Device& device);
 
-  // A plugin that takes the portable form itself.
-  bool plugin_takes_tile() const { return plugin_takes_tile_; }
-  bool empty() const { return roads_.empty(); }
+  // Whether what core makes goes before what the plugin itself makes of the portable form.
+  bool goes_first() const { return goes_first_; }
 
   // What was made before for this device, or is made now, in the order of the formats' priorities. Throws
   // TileCompileError, and what the module or the lowerings are refused with. `options` are for the plugin's compiler, but
@@ -75,7 +74,7 @@ class TileRoads {
   Device& device_;
   const CompilerLibrary& library_;
   std::vector<TileRoad> roads_;
-  bool plugin_takes_tile_ = false;
+  bool goes_first_ = false;
 };
 
 // Targets whose kernels run where those of `target` run, itself first: "...;isa=x86-64-v4" runs x86-64-v3, too.

@@ -213,7 +213,7 @@ TEST_CASE("gnu-c++: a compiler that is missing, fails, hangs or writes garbage")
                    {"FLAGOS_CC", row.compiler},
                    {"FLAGOS_CPU_COMPILE_SECONDS", contains(row.text, "1 s") ? "1" : "30"},
                    {"TMPDIR", (folder.path / "tmp").string()}});
-    CHECK(opened.formats() == std::vector<std::string>{"elf-so", "gnu-c++"});
+    CHECK(opened.formats() == std::vector<std::string>{"elf-so", "gnu-c++", "flagos.tile"});
     CHECK(opened.compile(source_text()) == row.status);
     CHECK_MESSAGE(contains(opened.host.last_error(), row.text), opened.host.last_error());
     CHECK(opened.log.size() <= 64 * 1024);

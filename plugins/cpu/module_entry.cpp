@@ -75,7 +75,7 @@ void describe_source(ChildCompiler& compiler, flagos_format_info_t& info) {
   info.priority = -10;
 }
 
-// Only where nothing better is there.
+// Behind gnu-c++: for what has no compiler, and what cannot be lowered.
 void describe_tile(flagos_format_info_t& info) {
   info.flags = FLAGOS_FORMAT_FLAG_LOAD | FLAGOS_FORMAT_FLAG_REFLECTION;
   std::strncpy(info.name, tile_format, sizeof(info.name) - 1);
@@ -89,9 +89,12 @@ std::unique_ptr<Module> load_tile(Device& device, const flagos_module_desc_t& de
     throw_error(FLAGOS_STATUS_UNSUPPORTED, "the interpreter of portable kernels cannot be opened");
   auto module = std::make_unique<Module>(device.host(), *library, read_image(desc));
   if (device.instance().first_interpreted())
-    device.host().log(FLAGOS_LOG_LEVEL_WARNING,
-                      "there is no C++ compiler on this machine (clang 14 or g++ 12, or later; "
-                      "FLAGOS_CC names another): portable kernels are interpreted, which is slow");
+    device.host().log(
+        FLAGOS_LOG_LEVEL_WARNING,
+        device.instance().compiler().is_there()
+            ? "a portable kernel that cannot be lowered is interpreted, which is slow"
+            : "there is no C++ compiler on this machine (clang 14 or g++ 12, or later; FLAGOS_CC "
+              "names another): portable kernels are interpreted, which is slow");
   return module;
 }
 
@@ -102,7 +105,8 @@ flagos_status_t module_get_format(flagos_plugin_device_t* device, std::uint32_t 
   Device& self = from_c(device);
   return entry(self.host(), [&]() -> flagos_status_t {
     ChildCompiler& compiler = self.instance().compiler();
-    const bool interprets = !compiler.is_there() && find_interpreter() != nullptr;
+    // With a compiler the interpreter is for what cannot be lowered; then nothing is opened to ask.
+    const bool interprets = compiler.is_there() || find_interpreter() != nullptr;
     if (index >= (interprets ? 3u : 2u)) return FLAGOS_STATUS_NOT_FOUND;
     std::strncpy(out_info->version, "1.0", sizeof(out_info->version) - 1);
     out_info->schedule_class = FLAGOS_SCHEDULE_CLASS_SERIAL;

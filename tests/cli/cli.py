@@ -245,6 +245,16 @@ def test_kernel(shell):
                           ("gnu-c++;isa=x86-64-v2", "flagos_cpu_kernel_scale")]:
         shell.good("kernel", "compile", file, "--target", target, "--emit", "source", "-o", source)
         shell.expect(words in source.read_text(), f"{target}: no '{words}' in the source")
+    # What a kernel prints reaches the log, through the interpreter where the lowering cannot print.
+    printing = shell.folder / "printing.tile"
+    printing.write_text("""flagos.tile 1.0
+
+kernel @say(%n: i32) {
+  print %n {message="n is"}
+}
+""")
+    done = shell.good("kernel", "run", printing, "--set", "n=41", **cpu, FLAGOS_LOG_LEVEL="info")
+    shell.expect("n is" in done.stderr and "41" in done.stderr, f"print: {done.stderr}")
     # An assertion that does not hold fails the run, and its words reach the log.
     failing = shell.folder / "failing.tile"
     failing.write_text("""flagos.tile 1.0
