@@ -64,12 +64,7 @@ bool is_readonly(const Kernel& kernel, ValueId argument) {
 
 SimtEmitter::SimtEmitter(const Module& module, const Kernel& kernel, const Target& target, const SimtDialect& dialect,
                          std::set<std::string>& helpers, SimtNeeds& needs)
-    : module_(module),
-      kernel_(kernel),
-      target_(target),
-      dialect_(dialect),
-      helpers_(helpers),
-      needs_(needs),
+    : ElementPrinter(module, kernel, target, dialect, helpers, needs),
       threads_(threads_of(kernel, target)),
       alias_(kernel.values.size()),
       values_(kernel.values.size()) {
@@ -116,15 +111,6 @@ SimtKernel SimtEmitter::run() {
   emit_block(kernel_.body);
   close();
   return {&kernel_, threads_, static_cast<std::uint32_t>(local_words_), fails_, std::move(text_)};
-}
-
-void SimtEmitter::fail(const Op& op, const std::string& reason) const {
-  Diagnostic where{op.line, op.column, "", 0, fmt::format("{}: {}", info(op.code).name, reason)};
-  if (op.file >= 0) {
-    where.file = module_.files[static_cast<std::size_t>(op.file)];
-    where.file_line = op.file_line;
-  }
-  throw Error(FLAGOS_STATUS_UNSUPPORTED, print(where));
 }
 
 void SimtEmitter::check_types(const Op& op) {

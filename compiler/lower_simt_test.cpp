@@ -48,6 +48,15 @@ TEST_CASE("simt: what a target lacks is said with its place") {
         "line 6, column 1: atomic_rmw: the target has no atomics of 64 bits");
 }
 
+TEST_CASE("simt: GLSL has no functions of f64, and CUDA C++ does not contract what is strict") {
+  const std::string body =
+      "%v = view %x {shape=[8], strides=[1]} : view<f64, 1>\n%z = const {value=0} : i32\n%a = load %v, %z : "
+      "tile<8xf64>\n%e = "
+      "exp %a : tile<8xf64>\n%m = mul %e, %a {strict} : tile<8xf64>\nstore %v, %z, %m\n";
+  CHECK(refused(body, "glsl", "%x: ptr<f64>") == "line 6, column 1: exp: the dialect has no exp of f64");
+  CHECK(lowered(body, "cuda-c", "%x: ptr<f64>").source.find("= strict_mul_f64(") != std::string::npos);
+}
+
 TEST_CASE("simt: the launch record") {
   const auto text = [](const std::string& hints) {
     return fmt::format(

@@ -16,13 +16,6 @@ bool overlaps(const std::vector<LocalRange>& ranges, const LocalRange& range) {
 
 }  // namespace
 
-std::string register_type(DType dtype) {
-  if (dtype == DType::i1) return "bool";
-  if (is_narrow(dtype)) return "u32";
-  if (is_float(dtype)) return dtype == DType::f64 ? "f64" : "f32";
-  return std::string(is_signed(dtype) ? "i" : "u") + (is_wide(dtype) ? "64" : "32");
-}
-
 AxisText split_index(const Type& type, const std::string& index) {
   AxisText axes(type.rank);
   std::int64_t inner = 1;
@@ -199,15 +192,6 @@ void SimtEmitter::assign(const std::vector<ValueId>& targets, const std::vector<
     line(stores);
     close();
   }
-}
-
-std::string SimtEmitter::call(const std::string& name) {
-  helpers_.insert(name);
-  return name;
-}
-
-std::string SimtEmitter::helper(const std::string& name, DType dtype) {
-  return call(fmt::format("fl_{}_{}", name, is_narrow(dtype) ? "f32" : register_type(dtype)));
 }
 
 LocalRange SimtEmitter::allocate(const Op& op, std::uint64_t words) {

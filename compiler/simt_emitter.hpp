@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "compiler/simt_dialect.hpp"
+#include "compiler/element_printer.hpp"
 
 namespace flagos::compiler {
 
@@ -22,7 +22,7 @@ struct LocalRange {
 // A number per axis, as text.
 using AxisText = std::vector<std::string>;
 
-class SimtEmitter {
+class SimtEmitter : private ElementPrinter {
  public:
   SimtEmitter(const Module& module, const Kernel& kernel, const Target& target, const SimtDialect& dialect,
               std::set<std::string>& helpers, SimtNeeds& needs);
@@ -56,15 +56,10 @@ class SimtEmitter {
   void count_uses(const Block& block);
   void emit_block(const Block& block);
   void emit_op(const Op& op);
-  [[noreturn]] void fail(const Op& op, const std::string& reason) const;
   void check_types(const Op& op);
 
   // simt_emitter.cpp: values, loops, local memory
   ValueId root(ValueId value) const;
-  const Type& type(ValueId value) const { return kernel_.values[value]; }
-  const Type& operand_type(const Op& op, std::size_t i) const { return type(op.operands[i]); }
-  const Type& result_type(const Op& op, std::size_t i = 0) const { return type(op.results[i]); }
-  bool is_uniform(ValueId value) const { return type(value).elements() == 1; }
   bool in_loop() const { return loop_.has_value() && !outside_; }
   void line(const std::string& text);  // into the loop, or between loops
   template <typename First, typename... Rest>
@@ -99,8 +94,6 @@ class SimtEmitter {
   // Registers, or a variable, that outlive loops.
   void declare(ValueId value, const std::string& name);
   void assign(const std::vector<ValueId>& targets, const std::vector<ValueId>& sources);
-  std::string call(const std::string& helper);  // a function that all dialects share
-  std::string helper(const std::string& name, DType dtype);
   std::uint32_t threads() const { return threads_; }
 
   LocalRange allocate(const Op& op, std::uint64_t words);
@@ -116,22 +109,6 @@ class SimtEmitter {
   // Into local memory, seen by all; as another element type where `held` says so.
   LocalRange put(const Op& op, ValueId value);
   LocalRange put_as(const Op& op, ValueId value, DType held);
-
-  // simt_elementwise.cpp: expressions of one element
-  std::string expression(const Op& op, const std::vector<std::string>& in);
-  std::string arithmetic(OpCode code, DType dtype, std::string_view word, const std::vector<std::string>& in);
-  std::string integer(OpCode code, DType dtype, const std::vector<std::string>& in, bool floored);
-  std::string floating(OpCode code, DType dtype, std::string_view word, const std::vector<std::string>& in);
-  std::string function(OpCode code, DType dtype, const std::vector<std::string>& in);
-  std::string compare(OpCode code, DType dtype, const std::vector<std::string>& in);
-  std::string combine(std::string_view op, DType dtype, std::string_view nan, const std::string& a,
-                      const std::string& b);
-  std::string cast(DType from, DType to, const std::string& x, Rounding rounding, bool saturate);
-  std::string narrow(DType from, DType to, const std::string& x, Rounding rounding, bool saturate);
-  std::string bitcast(DType from, DType to, const std::string& x);
-  std::string literal(DType dtype, std::uint64_t bits) const;
-  std::string widen(DType dtype, const std::string& x);     // a narrow float as f32
-  std::string round_to(DType dtype, const std::string& x);  // f32 as a narrow float
 
   // lower_simt_value.cpp
   bool emit_value_op(const Op& op);
@@ -185,12 +162,6 @@ class SimtEmitter {
   void emit_dot(const Op& op);
   void emit_philox(const Op& op);
 
-  const Module& module_;
-  const Kernel& kernel_;
-  const Target& target_;
-  const SimtDialect& dialect_;
-  std::set<std::string>& helpers_;
-  SimtNeeds& needs_;
   std::uint32_t threads_;
 
   std::vector<ValueId> alias_;
@@ -199,10 +170,8 @@ class SimtEmitter {
   std::string text_;
   std::optional<Loop> loop_;
   unsigned next_ = 0;
-  const Op* current_ = nullptr;
   const Op* located_ = nullptr;
   bool outside_ = false;
-  bool strict_ = false;  // of the operation whose expression is written: no contraction
 
   std::vector<LocalRange> live_;
   std::vector<LocalRange> touched_;  // since the last barrier
@@ -212,11 +181,6 @@ class SimtEmitter {
   bool fails_ = false;
 };
 
-// The register that holds an element: "f32", "u32" for a narrow float, "i32" for a small integer.
-std::string register_type(DType dtype);
-// "bits" as f32: the type in which a narrow float is computed.
-inline bool is_narrow(DType dtype) { return is_float(dtype) && info(dtype).bits < 32; }
-inline bool is_wide(DType dtype) { return info(dtype).bits == 64; }
 // Nothing behind the pointer is written.
 bool is_readonly(const Kernel& kernel, ValueId argument);
 // The index of an axis, out of the row-major index of an element.

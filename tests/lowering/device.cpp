@@ -31,7 +31,7 @@ Device::~Device() {
   flagos_runtime_destroy(runtime_);
 }
 
-flagos_module_t* Device::load(const std::string& format, const std::string& source) {
+Device::Loaded Device::load(const std::string& format, const std::string& source) {
   flagos_module_desc_t desc{};
   desc.struct_size = sizeof desc;
   desc.format = format.c_str();
@@ -43,13 +43,14 @@ flagos_module_t* Device::load(const std::string& format, const std::string& sour
   return module;
 }
 
-std::vector<std::vector<std::byte>> Device::run(flagos_module_t* module, const LaunchRecord& record,
+std::vector<std::vector<std::byte>> Device::run(Loaded module, const LaunchRecord& record,
                                                 const Case& made) {
   flagos_kernel_desc_t kernel_desc{};
   kernel_desc.struct_size = sizeof kernel_desc;
   kernel_desc.name = record.kernel.c_str();
   flagos_kernel_t* kernel = nullptr;
-  check(flagos_module_get_kernel(module, &kernel_desc, &kernel), "finding the kernel");
+  check(flagos_module_get_kernel(static_cast<flagos_module_t*>(module), &kernel_desc, &kernel),
+        "finding the kernel");
   std::vector<flagos_argument_t> arguments;
   struct Addresses : std::vector<flagos_address_t> {
     flagos_device_t* device = nullptr;

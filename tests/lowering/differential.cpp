@@ -29,6 +29,13 @@ struct Options {
   bool print = false;
 };
 
+// A plugin's device; "twin:FOLDER" is the twin, whose header is in FOLDER.
+std::unique_ptr<Runner> open_runner(const Options& options) {
+  if (options.plugin.rfind("twin:", 0) == 0)
+    return std::make_unique<Twin>(options.plugin.substr(5));
+  return std::make_unique<Device>(options.plugin);
+}
+
 struct Totals {
   Counted counted;
   std::size_t kernels = 0, failed = 0, refused = 0;
@@ -42,7 +49,7 @@ void shift_files(Block& block, std::int32_t by) {
 }
 
 // One text for many kernels, since compilers start slowly.
-void run_batch(Device& device, const Options& options, const std::vector<Case>& cases,
+void run_batch(Runner& device, const Options& options, const std::vector<Case>& cases,
                Totals& totals) {
   const Target target = parse_target(options.target);
   Module all;
@@ -67,7 +74,7 @@ void run_batch(Device& device, const Options& options, const std::vector<Case>& 
   if (taken.empty()) return;
   const Lowered lowered = lower(all, target);
   if (options.print) fmt::print("{}", lowered.source);
-  flagos_module_t* module = device.load(options.format, lowered.source);
+  Runner::Loaded module = device.load(options.format, lowered.source);
   for (std::size_t i = 0; i < taken.size(); ++i) {
     const auto results = device.run(module, lowered.kernels[i], *taken[i]);
     Tolerance tolerance;
@@ -103,11 +110,11 @@ bool check_assertions(const Options& options) {
     Module module = parse(made.text);
     verify(module);
     const Lowered lowered = lower(module, parse_target(options.target));
-    Device device(options.plugin);
+    const std::unique_ptr<Runner> device = open_runner(options);
     flagos_status_t status = FLAGOS_STATUS_OK;
     try {
       const auto results =
-          device.run(device.load(options.format, lowered.source), lowered.kernels[0], made);
+          device->run(device->load(options.format, lowered.source), lowered.kernels[0], made);
       std::int32_t second = 0;
       std::memcpy(&second, &results[0][4], 4);
       if (second != limit) status = FLAGOS_STATUS_INTERNAL;
@@ -137,7 +144,7 @@ int run(const Options& options) {
     std::erase_if(cases, [&](const Case& made) {
       return made.name.find(options.cases) == std::string::npos;
     });
-  Device device(options.plugin);
+  const std::unique_ptr<Runner> device = open_runner(options);
   Totals totals;
   const auto start = std::chrono::steady_clock::now();
   for (std::size_t first = 0; first < cases.size(); first += options.batch) {
@@ -146,7 +153,7 @@ int run(const Options& options) {
     std::vector<Case> batch(std::make_move_iterator(cases.begin() + static_cast<long>(first)),
                             std::make_move_iterator(cases.begin() + static_cast<long>(last)));
     try {
-      run_batch(device, options, batch, totals);
+      run_batch(*device, options, batch, totals);
     } catch (const Error& error) {
       ++totals.failed;
       fmt::print("FAILED {} to {}: {}\n", batch.front().name, batch.back().name, error.what());
@@ -157,7 +164,7 @@ int run(const Options& options) {
   fmt::print(
       "{} kernels on {} in {:.1f} s, {} refused; {} elements equal to the bit, {} close, {} open; "
       "{} failed\n",
-      totals.kernels, device.info().id, time.count(), totals.refused, counted.exact, counted.close,
+      totals.kernels, device->name(), time.count(), totals.refused, counted.exact, counted.close,
       counted.open, totals.failed);
   // A test that compares nothing must not pass.
   if (totals.kernels == 0 || counted.exact < counted.open) {
@@ -199,7 +206,7 @@ int main(int argc, char** argv) {
     number = std::strtoull(value, nullptr, 10);
   }
   try {
-    Device probe(options.plugin);
+    open_runner(options);
   } catch (const Error& error) {
     fmt::print("skipped: no device of {}: {}\n", options.plugin, error.what());
     return 77;

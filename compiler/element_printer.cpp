@@ -4,7 +4,8 @@
 #include <cmath>
 
 #include "base/error.hpp"
-#include "compiler/simt_emitter.hpp"
+#include "compiler/diagnostic.hpp"
+#include "compiler/element_printer.hpp"
 #include "compiler/simt_helpers.hpp"
 
 namespace flagos::compiler {
@@ -85,15 +86,40 @@ std::string infix(const std::string& a, OpCode code, const std::string& b) {
 
 }  // namespace
 
-std::string SimtEmitter::widen(DType dtype, const std::string& x) {
+std::string register_type(DType dtype) {
+  if (dtype == DType::i1) return "bool";
+  if (is_narrow(dtype)) return "u32";
+  if (is_float(dtype)) return dtype == DType::f64 ? "f64" : "f32";
+  return std::string(is_signed(dtype) ? "i" : "u") + (is_wide(dtype) ? "64" : "32");
+}
+
+void ElementPrinter::fail(const Op& op, const std::string& reason) const {
+  Diagnostic where{op.line, op.column, "", 0, fmt::format("{}: {}", info(op.code).name, reason)};
+  if (op.file >= 0) {
+    where.file = module_.files[static_cast<std::size_t>(op.file)];
+    where.file_line = op.file_line;
+  }
+  throw Error(FLAGOS_STATUS_UNSUPPORTED, print(where));
+}
+
+std::string ElementPrinter::call(const std::string& name) {
+  helpers_.insert(name);
+  return name;
+}
+
+std::string ElementPrinter::helper(const std::string& name, DType dtype) {
+  return call(fmt::format("fl_{}_{}", name, is_narrow(dtype) ? "f32" : register_type(dtype)));
+}
+
+std::string ElementPrinter::widen(DType dtype, const std::string& x) {
   return fmt::format("{}({})", call(fmt::format("fl_load_{}", info(dtype).name)), x);
 }
 
-std::string SimtEmitter::round_to(DType dtype, const std::string& x) {
+std::string ElementPrinter::round_to(DType dtype, const std::string& x) {
   return fmt::format("{}({})", call(fmt::format("fl_store_{}", info(dtype).name)), x);
 }
 
-std::string SimtEmitter::literal(DType dtype, std::uint64_t bits) const {
+std::string ElementPrinter::literal(DType dtype, std::uint64_t bits) const {
   if (dtype == DType::i1) return bits != 0 ? "true" : "false";
   if (is_narrow(dtype)) return fmt::format("{:#x}u", bits);
   if (dtype == DType::f64) return fmt::format("f64_bits({})", u64_text(bits));
@@ -114,7 +140,7 @@ std::string SimtEmitter::literal(DType dtype, std::uint64_t bits) const {
   return fits ? value < 0 ? text : std::to_string(value) : fmt::format("to_i32({})", text);
 }
 
-std::string SimtEmitter::expression(const Op& op, const std::vector<std::string>& in) {
+std::string ElementPrinter::expression(const Op& op, const std::vector<std::string>& in) {
   const DType dtype = operand_type(op, 0).dtype;
   const DType to = result_type(op).dtype;
   if (op.code == OpCode::select) return fmt::format("({} ? {} : {})", in[0], in[1], in[2]);
@@ -129,8 +155,8 @@ std::string SimtEmitter::expression(const Op& op, const std::vector<std::string>
   return text;
 }
 
-std::string SimtEmitter::arithmetic(OpCode code, DType dtype, std::string_view word,
-                                    const std::vector<std::string>& in) {
+std::string ElementPrinter::arithmetic(OpCode code, DType dtype, std::string_view word,
+                                       const std::vector<std::string>& in) {
   switch (code) {
     case OpCode::eq:
     case OpCode::ne:
@@ -155,12 +181,12 @@ std::string SimtEmitter::arithmetic(OpCode code, DType dtype, std::string_view w
   return fmt::format("({} {} {})", in[0], code == OpCode::and_ ? "&&" : "||", in[1]);
 }
 
-std::string SimtEmitter::compare(OpCode code, DType dtype, const std::vector<std::string>& in) {
+std::string ElementPrinter::compare(OpCode code, DType dtype, const std::vector<std::string>& in) {
   if (is_narrow(dtype)) return infix(widen(dtype, in[0]), code, widen(dtype, in[1]));
   return infix(in[0], code, in[1]);
 }
 
-std::string SimtEmitter::integer(OpCode code, DType dtype, const std::vector<std::string>& in, bool floored) {
+std::string ElementPrinter::integer(OpCode code, DType dtype, const std::vector<std::string>& in, bool floored) {
   const auto u = [&](std::size_t i) { return as_unsigned(dtype, in[i]); };
   const std::string zero = fmt::format("to_{}(0)", register_type(dtype));
   const int bits = info(dtype).bits;
@@ -204,7 +230,8 @@ std::string SimtEmitter::integer(OpCode code, DType dtype, const std::vector<std
   }
 }
 
-std::string SimtEmitter::floating(OpCode code, DType dtype, std::string_view word, const std::vector<std::string>& in) {
+std::string ElementPrinter::floating(OpCode code, DType dtype, std::string_view word,
+                                     const std::vector<std::string>& in) {
   if (is_narrow(dtype)) {
     const std::uint32_t sign = 1U << (info(dtype).bits - 1);
     if (code == OpCode::neg) return fmt::format("({} ^ {:#x}u)", in[0], sign);
@@ -245,7 +272,7 @@ std::string SimtEmitter::floating(OpCode code, DType dtype, std::string_view wor
   }
 }
 
-std::string SimtEmitter::function(OpCode code, DType dtype, const std::vector<std::string>& in) {
+std::string ElementPrinter::function(OpCode code, DType dtype, const std::vector<std::string>& in) {
   std::string name = dialect_.function(code, dtype);
   if (name.empty()) {
     name = fmt::format("fl_{}_{}", info(code).name, info(dtype).name);
@@ -258,12 +285,12 @@ std::string SimtEmitter::function(OpCode code, DType dtype, const std::vector<st
   return text + ")";
 }
 
-std::string SimtEmitter::combine(std::string_view op, DType dtype, std::string_view nan, const std::string& a,
-                                 const std::string& b) {
+std::string ElementPrinter::combine(std::string_view op, DType dtype, std::string_view nan, const std::string& a,
+                                    const std::string& b) {
   return arithmetic(*find_op(op), dtype, nan, {a, b});
 }
 
-std::string SimtEmitter::bitcast(DType from, DType to, const std::string& x) {
+std::string ElementPrinter::bitcast(DType from, DType to, const std::string& x) {
   if (from == to || from == DType::i1) return x;
   std::string bits = as_unsigned(from, x);
   if (from == DType::f32) bits = fmt::format("bits_f32({})", x);
@@ -275,7 +302,7 @@ std::string SimtEmitter::bitcast(DType from, DType to, const std::string& x) {
 }
 
 // A number in a format of at most 32 bits, by integers alone.
-std::string SimtEmitter::narrow(DType from, DType to, const std::string& x, Rounding rounding, bool saturate) {
+std::string ElementPrinter::narrow(DType from, DType to, const std::string& x, Rounding rounding, bool saturate) {
   const Format format = format_of(to);
   std::string source = x, name = "fl_narrow_f32";
   if (is_float(from)) {
@@ -294,7 +321,7 @@ std::string SimtEmitter::narrow(DType from, DType to, const std::string& x, Roun
   return to == DType::f32 ? fmt::format("f32_bits({})", text) : text;
 }
 
-std::string SimtEmitter::cast(DType from, DType to, const std::string& x, Rounding rounding, bool saturate) {
+std::string ElementPrinter::cast(DType from, DType to, const std::string& x, Rounding rounding, bool saturate) {
   if (from == to && !saturate) return x;
   const std::string target = register_type(to);
   if (from == DType::i1) {
