@@ -142,7 +142,7 @@ void Event::bind(RecordRef record) {
 
 void Event::record(Stream& stream) {
   try {
-    bind(stream.record());
+    bind(stream.record(has_timing()));
   } catch (const Error&) {
     // Waiting for this event must tell of the stream's failure too.
     if (stream.failure()) bind(stream.failed_record());

@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "plugins/opencl/callback.hpp"
 #include "plugins/opencl/device.hpp"
@@ -20,10 +21,33 @@ Stream::Stream(Device& device)
     : device_(device),
       driver_(device.driver()),
       id_(device.instance().next_stream_id.fetch_add(1)) {
+  queue_ = make_queue(0);
+}
+
+cl_command_queue Stream::make_queue(cl_command_queue_properties properties) const {
   cl_int code = CL_SUCCESS;
-  queue_ =
-      driver_.clCreateCommandQueue(device.context(), device.id(), CL_QUEUE_PROFILING_ENABLE, &code);
+  cl_command_queue queue =
+      driver_.clCreateCommandQueue(device_.context(), device_.id(), properties, &code);
   Driver::check(code, "clCreateCommandQueue");
+  return queue;
+}
+
+// A queue that takes times makes every command dearer, so a stream gets one when somebody asks for a time: behind what
+// is in the first one, for good.
+void Stream::use_timed_queue() {
+  if (untimed_queue_ != nullptr) return;
+  make_room();
+  cl_command_queue timed = make_queue(CL_QUEUE_PROFILING_ENABLE);
+  cl_event barrier = nullptr;
+  if (const cl_event last = newest()) {
+    const cl_int code = driver_.clEnqueueBarrierWithWaitList(timed, 1, &last, &barrier);
+    if (code != CL_SUCCESS) {
+      driver_.clReleaseCommandQueue(timed);
+      Driver::fail(code, "clEnqueueBarrierWithWaitList", {});
+    }
+    push(barrier, {FLAGOS_RECORD_KIND_OTHER, "timed", 0, true});
+  }
+  untimed_queue_ = std::exchange(queue_, timed);
 }
 
 Stream::~Stream() {
@@ -36,6 +60,7 @@ Stream::~Stream() {
   if (count_ != 0 && report_) new std::shared_ptr(report_);
   for (; count_ != 0; --count_, ++head_)
     driver_.clReleaseEvent(ring_[head_ & (ring_.size() - 1)].event);
+  if (untimed_queue_ != nullptr) driver_.clReleaseCommandQueue(untimed_queue_);
   driver_.clReleaseCommandQueue(queue_);
   if (scratch_ != 0) device_.memory().free(scratch_);
   if (word_ != 0) device_.memory().free(word_);
@@ -55,7 +80,8 @@ void Stream::make_room() {
 void Stream::push(cl_event event, const Operation& operation) noexcept {
   ++submitted_;
   const std::uint64_t correlation = launch_ != 0 ? launch_ : submitted_;
-  const bool is_profiled = device_.is_profiling() && !operation.is_internal;
+  const bool is_profiled =
+      device_.is_profiling() && untimed_queue_ != nullptr && !operation.is_internal;
   ring_[(head_ + count_) & (ring_.size() - 1)] = {event, operation, is_profiled ? correlation : 0};
   ++count_;
 }
@@ -191,35 +217,37 @@ bool Stream::wait_newest(std::unique_lock<std::mutex>& lock, const Deadline& dea
   const auto is_over = [&] {
     return driver_.event_status(event, &error) <= CL_COMPLETE || error != CL_SUCCESS;
   };
+  const auto start = Deadline::Clock::now();
   const std::chrono::nanoseconds patience = patience_.get();
   lock.unlock();
   bool over = poll_briefly(is_over, deadline, patience);
   lock.lock();
-  patience_.learn(over);
   if (!over) {
     guard([&] { arm(event); }, [](flagos_status_t, const char*) {});
     lock.unlock();
     over = signal_->wait(is_over, deadline);
     lock.lock();
   }
+  patience_.learn(Deadline::Clock::now() - start);
   driver_.clReleaseEvent(event);
   Driver::check(error, "clGetEventInfo");
   return over;
 }
 
-RecordRef Stream::record() {
+RecordRef Stream::record(bool is_timed) {
   const std::lock_guard lock(mutex_);
   health_->throw_if_poisoned();
   auto record = std::make_shared<Record>(driver_, device_.context(), health_, Record::State::held);
   if (holds_back()) {
-    held_.push({[this, record] { issue_record(*record); }, record});
+    held_.push({[this, record, is_timed] { issue_record(*record, is_timed); }, record});
   } else {
-    issue_record(*record);
+    issue_record(*record, is_timed);
   }
   return record;
 }
 
-void Stream::issue_record(Record& record) {
+void Stream::issue_record(Record& record, bool is_timed) {
+  if (is_timed) use_timed_queue();
   cl_event event = nullptr;
   submit_now({FLAGOS_RECORD_KIND_OTHER, "record", 0}, "clEnqueueMarkerWithWaitList",
              [&](cl_command_queue queue, cl_event* out_event, flagos_address_t) {

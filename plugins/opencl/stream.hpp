@@ -11,6 +11,7 @@
 #include <mutex>
 #include <vector>
 
+#include "plugins/opencl/device.hpp"
 #include "plugins/opencl/driver.hpp"
 #include "plugins/opencl/event.hpp"
 #include "plugins/opencl/held_work.hpp"
@@ -19,8 +20,6 @@
 #include "plugins/opencl/wait.hpp"
 
 namespace flagos::opencl {
-
-class Device;
 
 // What a profiler shows of an operation. `name` outlives it: static, or a kernel's.
 struct Operation {
@@ -76,7 +75,7 @@ class Stream {
     }
   }
 
-  RecordRef record();
+  RecordRef record(bool is_timed);
   RecordRef failed_record() const;
   void wait_record(const RecordRef& record);
   flagos_status_t synchronize(std::uint64_t timeout_ns);
@@ -102,6 +101,8 @@ class Stream {
   // All of these with the lock held.
   template <typename Enqueue>
   void submit_now(const Operation& operation, const char* call, const Enqueue& enqueue);
+  cl_command_queue make_queue(cl_command_queue_properties properties) const;
+  void use_timed_queue();
   void make_room();
   void push(cl_event event, const Operation& operation) noexcept;
   // Takes what has ended out of the front; at most `limit`. Gives the code of a driver that does not tell.
@@ -113,7 +114,7 @@ class Stream {
   [[noreturn]] void refuse(cl_int code, const char* call);
   // Has the signal given when `event` ends.
   void arm(cl_event event);
-  void issue_record(Record& record);
+  void issue_record(Record& record, bool is_timed);
   void issue_wait(const Record& record);
   bool wait_held(std::unique_lock<std::mutex>& lock, const Deadline& deadline);
   bool wait_newest(std::unique_lock<std::mutex>& lock, const Deadline& deadline);
@@ -139,6 +140,7 @@ class Stream {
   Device& device_;
   const Driver& driver_;
   cl_command_queue queue_ = nullptr;
+  cl_command_queue untimed_queue_ = nullptr;  // the first one, once there is a timed one
   const std::uint64_t id_;
 
   std::mutex mutex_;
@@ -168,6 +170,8 @@ void Stream::submit_now(const Operation& operation, const char* call, const Enqu
   health_->throw_if_poisoned();
   // Asking for the state of an event costs as much as a good part of a launch: not at every one.
   if (count_ >= 64 && count_ % 32 == 0) retire(64);
+  if (device_.is_profiling()) [[unlikely]]
+    use_timed_queue();
   make_room();
   cl_event event = nullptr;
   const cl_int code = enqueue(queue_, &event, word_);

@@ -50,18 +50,17 @@ bool poll_briefly(const Ready& ready, const Deadline& deadline, std::chrono::nan
   return false;
 }
 
-// How long to poll, by how it went: where it does not help, it only keeps a processor from those who work.
+// How long to poll, by how long it took: where that is longer, polling only keeps a processor from those who work.
 class Patience {
  public:
   std::chrono::nanoseconds get() const noexcept { return now_; }
-  void learn(bool helped) noexcept {
-    now_ = helped ? std::min<std::chrono::nanoseconds>(most, now_ * 2)
-                  : std::max<std::chrono::nanoseconds>(least, now_ / 2);
+  void learn(std::chrono::nanoseconds taken) noexcept {
+    now_ = taken <= most ? most : std::max<std::chrono::nanoseconds>(least, now_ / 2);
   }
 
  private:
-  static constexpr std::chrono::microseconds most{40};
-  static constexpr std::chrono::microseconds least{1};
+  static constexpr std::chrono::nanoseconds most{40'000};
+  static constexpr std::chrono::nanoseconds least{1'000};
   std::chrono::nanoseconds now_ = most;
 };
 
