@@ -256,6 +256,16 @@ TEST_CASE("tile: a blob for another target or plugin is refused, one for less is
   CHECK(status_of(made) == FLAGOS_STATUS_UNSUPPORTED);
 }
 
+TEST_CASE("tile: which targets a target runs") {
+  using List = std::vector<std::string>;
+  CHECK(accepted_targets("gnu-c++;isa=x86-64-v4+amx;vector=256") ==
+        List{"gnu-c++;isa=x86-64-v4+amx;vector=256", "gnu-c++;isa=x86-64-v4;vector=256",
+             "gnu-c++;isa=x86-64-v3;vector=256", "gnu-c++;isa=x86-64-v2;vector=256"});
+  CHECK(accepted_targets("gnu-c++;isa=x86-64-v2") == List{"gnu-c++;isa=x86-64-v2"});
+  for (const char* other : {"gnu-c++", "gnu-c++;isa=aarch64", "gnu-c++;isa=x86-64-v", "cuda-c;isa=sm_90"})
+    CHECK(accepted_targets(other) == List{other});
+}
+
 TEST_CASE("tile: core puts the block of the launch record in") {
   Fake fake_runtime(options());
   const Loaded loaded(fake_runtime.device(), as_text(write_tile_binary(binary(64, 128))), tile_binary_format);

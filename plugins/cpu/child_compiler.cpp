@@ -236,7 +236,7 @@ std::vector<std::string> ChildCompiler::command(std::string_view options) const 
     if (option.starts_with("optimize=") && option.size() == 10 && option[9] >= '0' &&
         option[9] <= '3')
       optimize = fmt::format("-O{}", option[9]);
-    else if (option.starts_with("isa=") && runs_on(option.substr(4), "x86-64-v4"))
+    else if (option.starts_with("isa=") && !march_of(option.substr(4)).empty())
       isa = option.substr(4);
     else if (option == "debug")
       debug = true;
@@ -269,7 +269,7 @@ std::vector<std::string> ChildCompiler::command(std::string_view options) const 
                                     "-Wno-psabi",
                                     "-Wl,-z,now",
                                     "-Wl,--build-id=none"};
-  words.push_back("-march=" + (isa == "aarch64" ? std::string("armv8-a") : isa));
+  words.push_back("-march=" + march_of(isa));
   if (debug) words.push_back("-g");
   words.insert(words.end(), {"-o", object_name, source_name});
   return words;

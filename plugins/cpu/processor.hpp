@@ -6,11 +6,11 @@
 
 namespace flagos::cpu {
 
-// "x86-64-v4", "-v3", "-v2", "x86-64" or "aarch64": what the compiler's -march and a target's isa are
-// called. "" on a machine that we know no name for.
+// "x86-64-v4+amx", "x86-64-v4", "-v3", "-v2", "x86-64" or "aarch64": what a target's isa is called. Behind + stands
+// what the machine has beside the level. "" on a machine that we know no name for.
 std::string probe_isa();
 
-// True if code made for `isa` runs on a machine of `own`.
-bool runs_on(std::string_view isa, std::string_view own);
+// What the compiler's -march is called for it; "" when the isa is not known.
+std::string march_of(std::string_view isa);
 
 }  // namespace flagos::cpu
