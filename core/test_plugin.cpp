@@ -378,7 +378,8 @@ flagos_status_t get_kernel_info(flagos_plugin_kernel_t* kernel, flagos_kernel_in
 
 flagos_status_t get_format(flagos_plugin_device_t* device, std::uint32_t index, flagos_format_info_t* out) {
   const char* target = device->instance->options.target;
-  if (index > (target != nullptr ? 1 : 0)) return FLAGOS_STATUS_NOT_FOUND;
+  const bool takes_tile = device->instance->options.takes_tile;
+  if (index > (takes_tile ? 2 : target != nullptr ? 1 : 0)) return FLAGOS_STATUS_NOT_FOUND;
   flagos_format_info_t info{};
   info.struct_size = sizeof(info);
   info.flags = FLAGOS_FORMAT_FLAG_LOAD | FLAGOS_FORMAT_FLAG_REFLECTION;
@@ -390,6 +391,10 @@ flagos_status_t get_format(flagos_plugin_device_t* device, std::uint32_t index, 
     std::memcpy(info.name, target, std::strcspn(target, ";"));
     std::strcpy(info.target, target);
     info.schedule_class = FLAGOS_SCHEDULE_CLASS_SERIAL;
+  }
+  if (index == 2) {
+    std::strcpy(info.name, "flagos.tile");
+    info.priority = -1;
   }
   *out = info;
   return FLAGOS_STATUS_OK;

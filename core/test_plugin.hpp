@@ -24,6 +24,7 @@ struct FakeOptions {
   bool native = false;  // shows and wraps: a type "fake_<kind>" and the address of the object
   const char* name = "fake";
   const char* target = nullptr;  // a format that it compiles, such as "gnu-c++;isa=x86-64-v3"
+  bool takes_tile = false;       // beside it, with a lower priority
   bool environment = false;      // the runtime reads variables
 };
 

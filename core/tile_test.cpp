@@ -256,13 +256,35 @@ TEST_CASE("tile: a blob for another target or plugin is refused, one for less is
   CHECK(status_of(made) == FLAGOS_STATUS_UNSUPPORTED);
 }
 
+TEST_CASE("tile: a plugin that takes the form itself gets what core cannot lower") {
+  FakeOptions wanted = options();
+  wanted.target = "glsl;no=f64";
+  wanted.takes_tile = true;
+  Fake fake_runtime(wanted);
+  CHECK(Loaded(fake_runtime.device(), text).status == FLAGOS_STATUS_OK);
+  CHECK(fake().compiles == 1);
+  const std::string wide =
+      "flagos.tile 1.0\n\nkernel @noop(%x: ptr<f64>) {\n  %0 = view %x {shape=[1], strides=[1]} : view<f64, 1>\n  %1 = "
+      "const {value=0} : i32\n  %2 = load %0, %1 : f64\n  store %0, %1, %2\n}\n";
+  const Loaded loaded(fake_runtime.device(), wide);
+  CHECK_MESSAGE(loaded.status == FLAGOS_STATUS_OK, flagos_last_error());
+  CHECK(fake().compiles == 1);
+  CHECK(fake().loads == 2);
+  loaded.kernel("noop");
+  flagos_blob_t* blob = nullptr;
+  const flagos_module_desc_t desc = desc_of(wide);  // a blob is core's to make, and it cannot
+  CHECK(flagos_module_compile(fake_runtime.device(), &desc, &blob) == FLAGOS_STATUS_COMPILE_FAILED);
+  CHECK(said("f64"));
+  CHECK(flagos_blob_destroy(blob) == FLAGOS_STATUS_OK);
+}
+
 TEST_CASE("tile: which targets a target runs") {
   using List = std::vector<std::string>;
   CHECK(accepted_targets("gnu-c++;isa=x86-64-v4+amx;vector=256") ==
         List{"gnu-c++;isa=x86-64-v4+amx;vector=256", "gnu-c++;isa=x86-64-v4;vector=256",
              "gnu-c++;isa=x86-64-v3;vector=256", "gnu-c++;isa=x86-64-v2;vector=256"});
   CHECK(accepted_targets("gnu-c++;isa=x86-64-v2") == List{"gnu-c++;isa=x86-64-v2"});
-  for (const char* other : {"gnu-c++", "gnu-c++;isa=aarch64", "gnu-c++;isa=x86-64-v", "cuda-c;isa=sm_90"})
+  for (const char* other : {"gnu-c++", "gnu-c++;isa=aarch64", "gnu-c++;isa=x86-64-v", "glsl;threads=64"})
     CHECK(accepted_targets(other) == List{other});
 }
 
