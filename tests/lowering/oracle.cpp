@@ -54,7 +54,8 @@ class Shake {
     const std::string_view fold =
         op.code == OpCode::reduce || op.code == OpCode::scan ? op.word("op") : "";
     const auto extent = fold.empty() ? 1.0 : static_cast<double>(run.operand(op, 0).size());
-    if (fold == "mul") return relative(run, op, 2 * extent);
+    if (fold == "mul")
+      return order_matters(run, op) ? anything(run, op) : relative(run, op, 2 * extent);
     if (fold == "add") return absolute(run, op, 2 * extent * largest(run, op, 0));
     if (fold == "region") return absolute(run, op, 4 * extent * largest(run, op, 0));
     if (op.code == OpCode::dot) {
@@ -74,6 +75,26 @@ class Shake {
       if (std::isfinite(value)) most = std::max(most, value);
     }
     return most;
+  }
+  // A product of all may leave the range on one way and not on another.
+  static bool order_matters(Interpreter& run, const Op& op) {
+    const DType dtype = run.operand_type(op, 0).dtype;
+    double up = 0, down = 0;
+    for (const std::uint64_t word : run.operand(op, 0)) {
+      const double value = std::fabs(decode_float(dtype, word));
+      if (value == 0 || !std::isfinite(value)) continue;
+      const double digits = std::log2(value);
+      (digits > 0 ? up : down) += std::fabs(digits);
+    }
+    const double range = dtype == DType::f64 ? 1000 : 120;
+    return up > range || down > range;
+  }
+  void anything(Interpreter& run, const Op& op) {
+    const DType dtype = run.type(op.results[0]).dtype;
+    for (std::uint64_t& word : run.words(op.results[0]))
+      word = encode_float(dtype, random_() % 3 == 0   ? std::nan("")
+                                 : random_() % 2 == 0 ? 0.0
+                                                      : HUGE_VAL);
   }
   // From -1 to 1, the ends most often.
   double part() {
