@@ -279,6 +279,7 @@ flagos_status_t flagos_module_load(flagos_device_t* device, const flagos_module_
     object.throw_if_lost();
     Ref<Device> keep(&object);
     if (auto program = paused([&] { return load_tile(object, used); })) {
+      resolve<Device>(device, "device");  // it may be closed by now
       *out_module = publish<flagos_module_t>(Ref<Module>::adopt(new Module(object, std::move(program))));
       return;
     }
@@ -411,9 +412,12 @@ bool is_compile_failure(flagos_status_t status) {
 }
 
 // The blob is also given when that failed: then with the messages alone, before the error.
-flagos_blob_t* compile_tile(Device& device, const flagos_module_desc_t& desc, Ref<Blob> blob, flagos_blob_t** out) {
+flagos_blob_t* compile_tile(flagos_device_t* handle, const flagos_module_desc_t& desc, Ref<Blob> blob,
+                            flagos_blob_t** out) {
+  Device& device = blob->device();
   try {
     const TileBinary binary = paused([&] { return TileRoads(device).make(text_of(desc), options_of(desc)); });
+    resolve<Device>(handle, "device");  // it may be closed by now
     blob->log = binary.log;
     blob->data = write_tile_binary(binary);
     blob->format = tile_binary_format;
@@ -440,7 +444,7 @@ flagos_status_t flagos_module_compile(flagos_device_t* device, const flagos_modu
     object.throw_if_lost();
     auto blob = Ref<Blob>::adopt(new Blob(object));
     if (is_format(used, tile_format) && !plugin_has(object, tile_format, FLAGOS_FORMAT_FLAG_COMPILE)) {
-      *out_blob = compile_tile(object, used, std::move(blob), out_blob);
+      *out_blob = compile_tile(device, used, std::move(blob), out_blob);
       return;
     }
     flagos_compiled_t compiled{};
