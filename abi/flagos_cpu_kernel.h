@@ -38,6 +38,14 @@
 extern "C" {
 #endif
 
+/* A value that a kernel prints: the first elements of an array, or a scalar. */
+typedef struct flagos_cpu_value_t {
+  flagos_dtype_t dtype; /* of `data`: FLAGOS_DTYPE_BOOL, INT64, UINT64, FLOAT32 or FLOAT64 */
+  uint32_t shown;       /* elements behind `data` */
+  uint64_t count;       /* of the array; 0: a scalar */
+  const void* data;
+} flagos_cpu_value_t;
+
 /* What a native kernel is told about the block it is to run. Members are only ever appended. */
 typedef struct flagos_cpu_block_t {
   uint32_t struct_size;
@@ -51,6 +59,9 @@ typedef struct flagos_cpu_block_t {
      skipped. `text` is copied. Call it and return. */
   void (*fail)(const struct flagos_cpu_block_t* block, flagos_status_t status, const char* text);
   void* context; /* of the plugin */
+  /* Writes `text` and values to the host's log. There if struct_size says so, and not NULL. */
+  void (*report)(const struct flagos_cpu_block_t* block, const char* text, const flagos_cpu_value_t* values,
+                 uint32_t value_count);
 } flagos_cpu_block_t;
 
 typedef void (*flagos_cpu_function_t)(const flagos_cpu_block_t* block, const void* arguments);

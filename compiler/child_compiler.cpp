@@ -32,6 +32,33 @@ std::string read(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
+// As the interpreter prints.
+std::string print(const flagos_cpu_value_t& value) {
+  std::string text = value.count == 0 ? " " : " [";
+  for (std::uint32_t i = 0; i < value.shown; ++i) {
+    const auto at = [&]<typename T>(T) { return static_cast<const T*>(value.data)[i]; };
+    text += i == 0 ? "" : ", ";
+    switch (value.dtype) {
+      case FLAGOS_DTYPE_BOOL:
+        text += at(std::uint8_t{}) != 0 ? "true" : "false";
+        break;
+      case FLAGOS_DTYPE_INT64:
+        text += std::to_string(at(std::int64_t{}));
+        break;
+      case FLAGOS_DTYPE_UINT64:
+        text += std::to_string(at(std::uint64_t{}));
+        break;
+      case FLAGOS_DTYPE_FLOAT32:
+        text += print_literal(DType::f32, encode_float(DType::f32, at(float{})));
+        break;
+      default:
+        text += print_literal(DType::f64, encode_float(DType::f64, at(double{})));
+    }
+  }
+  if (value.count > value.shown) text += ", ...";
+  return text + (value.count == 0 ? "" : "]");
+}
+
 std::vector<std::byte> pack(const Kernel& kernel, const std::vector<ArgumentValue>& arguments) {
   std::vector<std::byte> packed;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
@@ -86,14 +113,18 @@ ChildLibrary::~ChildLibrary() {
 void* ChildLibrary::find(const std::string& symbol) const { return dlsym(handle_, symbol.c_str()); }
 
 std::string ChildLibrary::run(std::string_view kernel, std::array<std::uint32_t, 3> grid, const Module& module,
-                              const std::vector<ArgumentValue>& arguments) const {
+                              const std::vector<ArgumentValue>& arguments, std::string* printed) const {
   const auto* descriptor =
       static_cast<const flagos_cpu_kernel_t*>(find(fmt::format("{}{}", FLAGOS_CPU_KERNEL_SYMBOL_PREFIX, kernel)));
   if (descriptor == nullptr) return fmt::format("there is no kernel '{}'", kernel);
   std::vector<std::byte> packed;
   for (const Kernel& candidate : module.kernels)
     if (candidate.name == kernel) packed = pack(candidate, arguments);
-  std::string failure;
+  struct Context {
+    std::string failure;
+    std::string* printed;
+  } context{"", printed};
+  std::string& failure = context.failure;
   flagos_cpu_block_t block{};
   block.struct_size = sizeof block;
   for (std::size_t i = 0; i < 3; ++i) {
@@ -106,9 +137,17 @@ std::string ChildLibrary::run(std::string_view kernel, std::array<std::uint32_t,
   // What a program reads before it writes is seen.
   if (scratch != nullptr) std::memset(scratch, 0xAB, block.shared_bytes);
   block.shared = scratch;
-  block.context = &failure;
+  block.context = &context;
+  block.report = [](const flagos_cpu_block_t* printing, const char* text, const flagos_cpu_value_t* values,
+                    std::uint32_t value_count) {
+    std::string* out = static_cast<Context*>(printing->context)->printed;
+    if (out == nullptr) return;
+    *out += text;
+    for (std::uint32_t v = 0; v < value_count; ++v) *out += print(values[v]);
+    *out += '\n';
+  };
   block.fail = [](const flagos_cpu_block_t* failing, flagos_status_t, const char* text) {
-    *static_cast<std::string*>(failing->context) = text;
+    static_cast<Context*>(failing->context)->failure = text;
   };
   for (std::uint32_t z = 0; z < grid[2]; ++z)
     for (std::uint32_t y = 0; y < grid[1]; ++y)

@@ -19,9 +19,10 @@ class ChildLibrary {
   ChildLibrary(const ChildLibrary&) = delete;
   ChildLibrary& operator=(const ChildLibrary&) = delete;
 
-  // Runs a kernel as the cpu plugin does, one program after the other; the text of a failure, "" when all went well.
+  // Runs a kernel as the cpu plugin does, one program after the other; the text of a failure, "" when all went well. What it
+  // prints is appended to `printed`.
   std::string run(std::string_view kernel, std::array<std::uint32_t, 3> grid, const Module& module,
-                  const std::vector<ArgumentValue>& arguments) const;
+                  const std::vector<ArgumentValue>& arguments, std::string* printed = nullptr) const;
   void* find(const std::string& symbol) const;
 
  private:

@@ -109,16 +109,16 @@ class Perturb {
   }
   static double size_of(Interpreter& run, const Op& op, bool) {
     double size = 0;
-    for (const double x : numbers_of(run.operand_type(op, 0).dtype, run.operand(op, 0))) size += std::fabs(x);
-    return std::isfinite(size) ? size : 0;
+    for (const double x : numbers_of(run.operand_type(op, 0).dtype, run.operand(op, 0)))
+      if (std::isfinite(x)) size += std::fabs(x);
+    return size;
   }
   static double product_of(Interpreter& run, const Op& op) {
-    double a = 0, b = 0, c = 0;
-    for (const double x : numbers_of(run.operand_type(op, 0).dtype, run.operand(op, 0))) a = std::max(a, std::fabs(x));
-    for (const double x : numbers_of(run.operand_type(op, 1).dtype, run.operand(op, 1))) b = std::max(b, std::fabs(x));
-    for (const double x : numbers_of(run.operand_type(op, 2).dtype, run.operand(op, 2))) c = std::max(c, std::fabs(x));
-    const double size = a * b * 64 + c * 8;
-    return std::isfinite(size) ? size : 0;
+    std::array<double, 3> most{};
+    for (std::size_t i = 0; i < 3; ++i)
+      for (const double x : numbers_of(run.operand_type(op, i).dtype, run.operand(op, i)))
+        if (std::isfinite(x)) most[i] = std::max(most[i], std::fabs(x));
+    return most[0] * most[1] * 64 + most[2] * 8;
   }
   std::mt19937_64 random_;
 };
@@ -207,7 +207,9 @@ void run_batch(const std::vector<Case>& cases, const Target& target, Counts& cou
   for (const Case& test : cases) all.kernels.push_back(test.module.kernels[0]);
   for (std::size_t i = 0; i < cases.size(); ++i) all.kernels[i].name = fmt::format("random_{}", cases[i].seed);
   // Contraction is left to the functions that want it, so that the rest is exact.
-  const ChildLibrary library(lower(all, target), {std::getenv("FLAGOS_TEST_OPTIMIZE") ? std::getenv("FLAGOS_TEST_OPTIMIZE") : "-O1", "-ffp-contract=off"});
+  const ChildLibrary library(
+      lower(all, target),
+      {std::getenv("FLAGOS_TEST_OPTIMIZE") ? std::getenv("FLAGOS_TEST_OPTIMIZE") : "-O1", "-ffp-contract=off"});
   for (const Case& test : cases) {
     Memory memory = make_memory(test.made, test.seed);
     const std::string failure = library.run(fmt::format("random_{}", test.seed), {2, 1, 1}, all, arguments_of(memory));

@@ -366,6 +366,38 @@ void Emitter::emit_assert(const Op& op) {
   }
 }
 
-void Emitter::emit_print(const Op& op) { refuse(op, "a kernel on the cpu cannot print yet"); }
+// The first elements of each value, in the widest type of their kind, for the plugin to write out.
+void Emitter::emit_print(const Op& op) {
+  constexpr std::int64_t most = 32;
+  std::string where;
+  if (op.file >= 0) where = fmt::format("{}:{}: ", module_.files[static_cast<std::size_t>(op.file)], op.file_line);
+  out_.open("if (block->struct_size >= sizeof(flagos_cpu_block_t) && block->report != 0) {");
+  std::string values;
+  for (const ValueId operand : op.operands) {
+    const Type& of = type(operand);
+    const DType lane = gnu_cxx::lane_dtype(of.dtype);
+    const DType wide = is_float(lane)      ? lane
+                       : lane == DType::i1 ? DType::i1
+                       : is_signed(lane)   ? DType::i64
+                                           : DType::u64;
+    const std::string item = wide == DType::i1 ? "u8" : gnu_cxx::memory_type(wide), data = fresh("d");
+    const std::int64_t shown = std::min(of.elements(), most);
+    out_.line("{} {}[{}];", item, data, shown);
+    if (of.is_tile()) {
+      out_.line("for (i64 j = 0; j < {}; ++j) {}[j] = ({})get({} + j);", shown, data, item, buffer(operand));
+    } else {
+      out_.line("{}[0] = ({}){};", data, item, name(operand));
+    }
+    values += fmt::format("{{{:#x}, {}, {}, {}}}, ", info(wide).abi, shown, of.is_tile() ? of.elements() : 0, data);
+  }
+  const std::string text = gnu_cxx::quote(where + op.find("message")->text);
+  if (op.operands.empty()) {
+    out_.line("block->report(block, {}, 0, 0);", text);
+  } else {
+    out_.line("const flagos_cpu_value_t values[] = {{{}}};", values);
+    out_.line("block->report(block, {}, values, {});", text, op.operands.size());
+  }
+  out_.close();
+}
 
 }  // namespace flagos::compiler::serial

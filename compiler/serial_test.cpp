@@ -1,12 +1,15 @@
 // What random modules do not have: each operation on memory and across a tile, regions, control flow and failures,
 // lowered to C++, compiled and compared with the interpreter bit for bit.
 #include <doctest/doctest.h>
+#include <flagos_cpu_kernel.h>
 
 #include <cmath>
+#include <cstddef>
 #include <cstring>
-#include <optional>
+#include <utility>
 
 #include "compiler/child_compiler.hpp"
+#include "compiler/print_gnu_cxx.hpp"
 #include "compiler/test_support.hpp"
 
 using namespace flagos;
@@ -409,6 +412,36 @@ store %w, %z, %z, %d)",
   return all;
 }
 
+// Floats around the ends of the integers.
+std::vector<Example> cast_examples() {
+  std::vector<Example> all;
+  std::vector<double> numbers = {0.5,      -0.5,      1e19,         -1e19, 1.8e19, 1e30,  -1e30,
+                                 HUGE_VAL, -HUGE_VAL, std::nan(""), 194,   243,    200.75};
+  for (const int bits : {7, 8, 15, 16, 31, 32, 63, 64})
+    for (const double factor : {1.0, 0.99, 1.01, -1.0, -0.99, -1.01}) numbers.push_back(std::ldexp(factor, bits));
+  while (numbers.size() % 16 != 0) numbers.push_back(3);
+  for (const char* from : {"f32", "f64", "bf16", "f16"})
+    for (const char* to : {"i1", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64"}) {
+      const std::size_t n = numbers.size();
+      all.push_back({fmt::format("cast_{}_{}", from, to),
+                     fmt::format("%x: ptr<{}> {{readonly}}, %y: ptr<{}>", from, to),
+                     fmt::format(R"(%v = view %x {{shape=[{0}], strides=[1]}} : view<{1}, 1>
+%w = view %y {{shape=[{0}], strides=[1]}} : view<{2}, 1>
+%z = const {{value=0}} : i32
+%t = load %v, %z : tile<{0}x{1}>
+%c = cast %t : tile<{0}x{2}>
+store %w, %z, %c
+%one = const {{value=1}} : i32
+%s = load %v, %one : {1}
+%d = cast %s : {2}
+store %w, %one, %d)",
+                                 n, from, to),
+                     {{*find_dtype(from), numbers}, {*find_dtype(to), zeros(n)}},
+                     {}});
+    }
+  return all;
+}
+
 // Small whole numbers, so that every order of adding gives the same.
 std::vector<Example> product_examples() {
   std::vector<Example> all;
@@ -549,7 +582,84 @@ TEST_CASE("each operation in C++ does what the interpreter does") {
     check_all(tile_examples(), target);
     check_all(control_examples(), target);
     check_all(product_examples(), target);
+    check_all(cast_examples(), target);
   }
+}
+
+TEST_CASE("a kernel in C++ prints what the interpreter prints") {
+  if (!has_child_compiler()) return;
+  const Module module = load(R"(flagos.tile 1.0
+kernel @talks(%n: i32, %f: f32) {
+%p = program_id {axis=0} : i32
+%r = range {start=-2} : tile<40xi8>
+%h = const {value=1.5} : tile<2x2xbf16>
+%m = const {value=true} : i1
+%d = cast %f : f64
+print {message="begins"}
+print %p, %n, %f, %d, %m {message="numbers:"}
+print %r, %h {message="tiles"}
+%u = cast %r : tile<40xu64>
+print %u {message="wide"}
+}
+)");
+  std::string wanted, printed;
+  const std::vector<ArgumentValue> arguments = {{7, 0}, {0x3dcccccd, 0}};
+  Launch launch;
+  launch.grid = {2, 1, 1};
+  launch.arguments = arguments;
+  launch.report = [&](const Report& report) { wanted += report.text + "\n"; };
+  interpret(module, module.kernels[0], launch);
+  const ChildLibrary library(lower(module, parse_target("gnu-c++")));
+  CHECK(library.run("talks", {2, 1, 1}, module, arguments, &printed) == "");
+  CHECK(printed == wanted);
+  CHECK(wanted.find("numbers: 1 7 0.1 ") != std::string::npos);
+}
+
+// The printed text repeats these structs itself.
+TEST_CASE("the kernel's structs are those of flagos_cpu_kernel.h") {
+  if (!has_child_compiler()) return;
+  Lowered text;
+  text.options = {"-std=gnu++17", "-fPIC", "-shared", "-nostdlib"};
+  text.source = std::string(gnu_cxx::declarations());
+  const auto same = [&](std::string_view type, std::string_view member, std::size_t offset, std::size_t size) {
+    text.source += fmt::format("static_assert(__builtin_offsetof({0}, {1}) == {2} && sizeof((({0}*)0)->{1}) == {3});\n",
+                               type, member, offset, size);
+  };
+  const auto whole = [&](std::string_view type, std::size_t size) {
+    text.source += fmt::format("static_assert(sizeof({}) == {});\n", type, size);
+  };
+#define SAME(type, member) same(#type, #member, offsetof(type, member), sizeof(std::declval<type&>().member))
+  SAME(flagos_parameter_t, dtype);
+  SAME(flagos_parameter_t, size_bytes);
+  SAME(flagos_parameter_t, alignment_bytes);
+  SAME(flagos_parameter_t, offset_bytes);
+  whole("flagos_parameter_t", sizeof(flagos_parameter_t));
+  SAME(flagos_cpu_value_t, dtype);
+  SAME(flagos_cpu_value_t, shown);
+  SAME(flagos_cpu_value_t, count);
+  SAME(flagos_cpu_value_t, data);
+  whole("flagos_cpu_value_t", sizeof(flagos_cpu_value_t));
+  SAME(flagos_cpu_block_t, struct_size);
+  SAME(flagos_cpu_block_t, grid);
+  SAME(flagos_cpu_block_t, block);
+  SAME(flagos_cpu_block_t, block_index);
+  SAME(flagos_cpu_block_t, shared_bytes);
+  SAME(flagos_cpu_block_t, shared);
+  SAME(flagos_cpu_block_t, fail);
+  SAME(flagos_cpu_block_t, context);
+  SAME(flagos_cpu_block_t, report);
+  whole("flagos_cpu_block_t", sizeof(flagos_cpu_block_t));
+  SAME(flagos_cpu_kernel_t, struct_size);
+  SAME(flagos_cpu_kernel_t, abi_version);
+  SAME(flagos_cpu_kernel_t, function);
+  SAME(flagos_cpu_kernel_t, parameters);
+  SAME(flagos_cpu_kernel_t, parameter_count);
+  SAME(flagos_cpu_kernel_t, argument_bytes);
+  SAME(flagos_cpu_kernel_t, static_shared_bytes);
+  SAME(flagos_cpu_kernel_t, max_block_threads);
+  whole("flagos_cpu_kernel_t", sizeof(flagos_cpu_kernel_t));
+#undef SAME
+  CHECK_NOTHROW(ChildLibrary{text});
 }
 
 TEST_CASE("an assert ends a kernel in C++ with the author's place") {

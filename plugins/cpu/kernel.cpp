@@ -67,6 +67,7 @@ ffi_type* scalar_type(flagos_dtype_t dtype) noexcept {
 
 // The first failure of a launch, told by any of its blocks.
 struct FailureSlot {
+  const Host* host = nullptr;  // takes what is printed
   std::atomic<bool> is_set{false};
   flagos_status_t status = FLAGOS_STATUS_OK;
   char text[1024];
@@ -92,6 +93,54 @@ void fail_block(const flagos_cpu_block_t* block, flagos_status_t status, const c
   static_cast<FailureSlot*>(block->context)->set(status, text);
 }
 
+void write_element(std::string& text, const flagos_cpu_value_t& value, std::uint32_t i) {
+  const auto at = [&]<typename T>(T) { return static_cast<const T*>(value.data)[i]; };
+  switch (value.dtype) {
+    case FLAGOS_DTYPE_BOOL:
+      text += at(std::uint8_t{}) != 0 ? "true" : "false";
+      break;
+    case FLAGOS_DTYPE_INT64:
+      text += fmt::format("{}", at(std::int64_t{}));
+      break;
+    case FLAGOS_DTYPE_UINT64:
+      text += fmt::format("{}", at(std::uint64_t{}));
+      break;
+    case FLAGOS_DTYPE_FLOAT32:
+      text += fmt::format("{}", at(float{}));
+      break;
+    case FLAGOS_DTYPE_FLOAT64:
+      text += fmt::format("{}", at(double{}));
+      break;
+    default:
+      text += "?";
+  }
+}
+
+// A kernel's word to its author.
+void report_block(const flagos_cpu_block_t* block, const char* message,
+                  const flagos_cpu_value_t* values, std::uint32_t value_count) {
+  const Host* host = static_cast<FailureSlot*>(block->context)->host;
+  if (host == nullptr) return;
+  guard(
+      [&] {
+        const std::uint32_t* index = block->block_index;
+        std::string text =
+            fmt::format("block ({}, {}, {}): {}", index[0], index[1], index[2], message);
+        for (std::uint32_t v = 0; v < value_count; ++v) {
+          const flagos_cpu_value_t& value = values[v];
+          text += value.count == 0 ? " " : " [";
+          for (std::uint32_t i = 0; i < value.shown; ++i) {
+            if (i != 0) text += ", ";
+            write_element(text, value, i);
+          }
+          if (value.count > value.shown) text += ", ...";
+          if (value.count != 0) text += "]";
+        }
+        host->log(FLAGOS_LOG_LEVEL_INFO, text);
+      },
+      [](flagos_status_t, const char*) {});
+}
+
 // One launch of a native kernel, shared by the threads that run its blocks.
 struct NativeLaunch {
   flagos_cpu_function_t function;
@@ -102,7 +151,7 @@ struct NativeLaunch {
   FailureSlot failure;
 
   NativeLaunch(flagos_cpu_function_t native, const void* block_arguments, const LaunchShape& shape,
-               std::uint32_t shared_bytes) noexcept
+               std::uint32_t shared_bytes, const Host* host) noexcept
       : function(native),
         arguments(block_arguments),
         blocks(std::uint64_t{shape.grid[0]} * shape.grid[1] * shape.grid[2]),
@@ -113,6 +162,8 @@ struct NativeLaunch {
     block.shared_bytes = shared_bytes;
     block.fail = fail_block;
     block.context = &failure;
+    block.report = report_block;
+    failure.host = host;
   }
 
   // Whether `mine` has the shared memory that it needs.
@@ -285,7 +336,8 @@ Failure Kernel::run(const LaunchShape& shape, const void* arguments,
 
 Failure Kernel::run_native(const LaunchShape& shape, const void* arguments,
                            Worker& worker) const noexcept {
-  NativeLaunch launch(native_, arguments, shape, shape.shared_bytes + static_shared_bytes_);
+  NativeLaunch launch(native_, arguments, shape, shape.shared_bytes + static_shared_bytes_,
+                      &module_.host());
   const std::uint64_t blocks = launch.blocks;
   if (blocks == 1) {
     launch.run_single(worker);
