@@ -151,6 +151,12 @@ void SimtEmitter::emit_dot(const Op& op) {
     b = put_as(op, op.operands[1], to.dtype);
   }
   barrier();
+  if (threads_ == 1 && !is_uniform(op.results[0]) && to.rank == 2 && is_float(to.dtype) && !strict) {
+    emit_product_rows(op, a, b, op.operands[third]);
+    release(a);
+    release(b);
+    return;
+  }
   open_for(op.results[0]);
   const bool one = is_uniform(op.results[0]);
   const std::string e = one ? "0u" : "e", kind = register_type(to.dtype), sum = fmt::format("v{}", root(op.results[0]));
@@ -172,6 +178,24 @@ void SimtEmitter::emit_dot(const Op& op) {
   touch(b);
   release(a);
   release(b);
+}
+
+// One thread has all elements: row by row, so that its compiler makes vectors of the columns.
+void SimtEmitter::emit_product_rows(const Op& op, const LocalRange& a, const LocalRange& b, ValueId start) {
+  const Type& to = result_type(op);
+  const std::int64_t depth = operand_type(op, 0).dims[1], rows = to.dims[0], columns = to.dims[1];
+  const std::string sum = fmt::format("r{}", op.results[0]);
+  declare(op.results[0], sum);
+  open_for(op.results[0]);
+  line("{}[j] = {};", sum, own(start));
+  used(start);
+  close();
+  line("for (u32 i = 0u; i < {}u; ++i) for (u32 k = 0u; k < {}u; ++k) {{", rows, depth);
+  line("const {} x = {};", register_type(to.dtype), read_local(to.dtype, a, fmt::format("i * {}u + k", depth)));
+  line("for (u32 n = 0u; n < {0}u; ++n) {1}[i * {0}u + n] = {1}[i * {0}u + n] + x * {2};\n}}", columns, sum,
+       read_local(to.dtype, b, fmt::format("k * {}u + n", columns)));
+  touch(a);
+  touch(b);
 }
 
 void SimtEmitter::emit_philox(const Op& op) {

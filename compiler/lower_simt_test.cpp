@@ -92,6 +92,13 @@ TEST_CASE("simt: the text names the author's lines, and loads no memory for cons
   CHECK(source.find("LOCAL_BARRIER", source.find("__kernel")) == std::string::npos);
 }
 
+TEST_CASE("simt: OpenCL C of the serial schedule is a group of one, without barriers") {
+  const Lowered serial = lowered(kMatrix, "opencl-c;schedule=serial", "%x: ptr<f32>");
+  CHECK(serial.kernels[0].threads == 1);
+  CHECK(serial.source.find("reqd_work_group_size(1, 1, 1)") != std::string::npos);
+  CHECK(serial.source.find("LOCAL_BARRIER;", serial.source.find("__kernel")) == std::string::npos);
+}
+
 TEST_CASE("simt: the same module gives the same text") {
   CHECK(lowered(kMatrix, "opencl-c", "%x: ptr<f32>").source == lowered(kMatrix, "opencl-c", "%x: ptr<f32>").source);
 }

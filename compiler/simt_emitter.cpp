@@ -226,13 +226,13 @@ void SimtEmitter::settle(const LocalRange& range) {
     open(count);
   }
   if (!overlaps(touched_, range)) return;
-  text_ += "LOCAL_BARRIER;\n";
+  if (threads_ > 1) text_ += "LOCAL_BARRIER;\n";
   touched_.clear();
 }
 
 void SimtEmitter::barrier() {
   close();
-  text_ += "LOCAL_BARRIER;\n";
+  if (threads_ > 1) text_ += "LOCAL_BARRIER;\n";
   touched_.clear();
 }
 

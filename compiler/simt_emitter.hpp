@@ -160,6 +160,7 @@ class SimtEmitter : private ElementPrinter {
   void emit_sort(const Op& op);
   void emit_histogram(const Op& op);
   void emit_dot(const Op& op);
+  void emit_product_rows(const Op& op, const LocalRange& a, const LocalRange& b, ValueId start);
   void emit_philox(const Op& op);
 
   std::uint32_t threads_;
