@@ -17,9 +17,9 @@ void need(Function& function, PFN_vkVoidFunction found, const char* name) {
 }
 
 std::unique_ptr<Loader> load(const std::string& path) {
-  // Never closed, see Loader.
-  auto* library = new DynamicLibrary(path);
   auto loader = std::make_unique<Loader>();
+  loader->library = std::make_unique<DynamicLibrary>(path);
+  const DynamicLibrary* const library = loader->library.get();
   loader->vkGetInstanceProcAddr =
       reinterpret_cast<PFN_vkGetInstanceProcAddr>(library->symbol("vkGetInstanceProcAddr"));
   try {

@@ -4,8 +4,10 @@
 #define VK_NO_PROTOTYPES
 #include <vulkan/vulkan.h>
 
+#include <memory>
 #include <string>
 
+#include "base/dynamic_library.hpp"
 #include "base/error.hpp"
 #include "plugins/vulkan/host.hpp"
 
@@ -46,6 +48,7 @@ struct Loader {
   // Throws Error (NOT_FOUND) with the dynamic linker's words.
   static const Loader& open(const std::string& path);
 
+  std::unique_ptr<DynamicLibrary> library;
   PFN_vkGetInstanceProcAddr vkGetInstanceProcAddr = nullptr;
 #define FLAGOS_VULKAN_GLOBAL(name) PFN_##name name = nullptr;
 #define FLAGOS_VULKAN_INSTANCE(name)

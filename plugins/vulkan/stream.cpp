@@ -14,9 +14,14 @@ namespace {
 constexpr std::uint32_t in_flight_target = 2;
 constexpr std::uint32_t in_flight_limit = 32;
 constexpr std::uint32_t batch_commands = 64;
-// A thread that waits for the stream runs copies of ordinary memory up to a size that does not
-// stretch its timeout much.
-constexpr std::uint64_t stolen_copy_bytes = 16 << 20;
+// A thread that waits for the stream runs copies of ordinary memory which, at so many bytes in a
+// nanosecond, take no longer than it waits.
+constexpr std::uint64_t copied_bytes_per_ns = 6;
+
+std::uint64_t copied_within(const Deadline& deadline) {
+  const std::uint64_t left = deadline.left_ns();
+  return left > UINT64_MAX / copied_bytes_per_ns ? UINT64_MAX : left * copied_bytes_per_ns;
+}
 
 }  // namespace
 
@@ -138,10 +143,20 @@ bool Stream::is_idle_or_parked() const noexcept {
   return in_flight_ == 0 && hold_ != Hold::host_queued;
 }
 
+void Stream::begin_wait(std::uint64_t copied_bytes) noexcept {
+  ++waiters_;
+  waiter_bytes_ = std::max(waiter_bytes_, copied_bytes);
+}
+
+void Stream::end_wait() noexcept {
+  if (--waiters_ == 0) waiter_bytes_ = 0;
+  settle();
+}
+
 // Whether a thread that waits for the stream will run what is the host's.
 bool Stream::may_be_stolen() noexcept {
   return waiters_ != 0 && pending_.front().type != Command::Type::host &&
-         pending_.front().bytes <= stolen_copy_bytes;
+         pending_.front().bytes <= waiter_bytes_;
 }
 
 bool Stream::drain() noexcept {
@@ -311,12 +326,14 @@ void Stream::run_ready(Instance& instance) noexcept {
 bool Stream::wait_for(std::uint64_t sequence, const Deadline& deadline,
                       std::unique_lock<std::mutex>& lock) noexcept {
   Instance& instance = device_.instance();
-  ++waiters_;
+  const std::uint64_t own_bytes = copied_within(deadline);
+  begin_wait(own_bytes);
   for (;;) {
     queue_.reap();
     run_ready(instance);
     if (is_complete(sequence)) break;
-    if (hold_ == Hold::host_queued && !deadline.is_poll() && may_be_stolen()) {
+    if (hold_ == Hold::host_queued && !deadline.is_poll() && may_be_stolen() &&
+        pending_.front().bytes <= own_bytes) {
       device_.pool().remove(*this);
       run_host(lock);
       continue;
@@ -338,8 +355,7 @@ bool Stream::wait_for(std::uint64_t sequence, const Deadline& deadline,
     deadline.wait(instance.changed, lock);
     --instance.sleepers;
   }
-  --waiters_;
-  settle();
+  end_wait();
   run_ready(instance);
   return is_complete(sequence);
 }

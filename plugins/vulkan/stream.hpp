@@ -89,6 +89,8 @@ class Stream {
   void settle() noexcept;
   bool needs_service() const noexcept;
   bool is_idle_or_parked() const noexcept;
+  void begin_wait(std::uint64_t copied_bytes) noexcept;
+  void end_wait() noexcept;
   bool may_be_stolen() noexcept;
   bool drain() noexcept;
   void mark_ready() noexcept;
@@ -128,6 +130,7 @@ class Stream {
   std::shared_ptr<Timeline> parked_timeline_;
   bool is_ready_ = false;  // stands in the list of run_ready
   std::uint32_t waiters_ = 0;
+  std::uint64_t waiter_bytes_ = 0;  // how much the most patient of them copies itself
   std::uint64_t submitted_ = 0;
   std::uint64_t executed_ = 0;
   std::uint64_t completed_ = 0;

@@ -31,17 +31,15 @@ void Stream::copy(std::uint64_t target, std::uint64_t source, std::uint64_t byte
     return;
   }
   // Counts as one who waits, so that the copy, if it is the host's, is left to this thread.
-  ++waiters_;
+  begin_wait(inline_copy_bytes);
   try {
     submit(std::move(command));
   } catch (...) {
-    --waiters_;
-    settle();
+    end_wait();
     throw;
   }
   if (hold_ == Hold::host_queued && pending_.size() == 1 && may_be_stolen()) run_host(lock.raw());
-  --waiters_;
-  settle();
+  end_wait();
 }
 
 void Stream::fill(std::uint64_t target, const void* pattern, std::uint32_t pattern_bytes,
