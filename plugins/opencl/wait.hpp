@@ -55,12 +55,12 @@ class Patience {
  public:
   std::chrono::nanoseconds get() const noexcept { return now_; }
   void learn(std::chrono::nanoseconds taken) noexcept {
-    now_ = taken <= most ? most : std::max<std::chrono::nanoseconds>(least, now_ / 2);
+    now_ = taken <= most ? most : std::max<std::chrono::nanoseconds>(least, now_ / 4);
   }
 
  private:
-  static constexpr std::chrono::nanoseconds most{40'000};
-  static constexpr std::chrono::nanoseconds least{1'000};
+  static constexpr std::chrono::nanoseconds most{20'000};
+  static constexpr std::chrono::nanoseconds least{500};
   std::chrono::nanoseconds now_ = most;
 };
 
