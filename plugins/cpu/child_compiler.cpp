@@ -24,6 +24,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* usual_path = "/usr/local/bin:/usr/bin:/bin";
 constexpr const char* source_name = "kernels.cc";
+constexpr const char* unit_name = "kernels.o";
 constexpr const char* object_name = "kernels.so";
 constexpr std::uintmax_t largest_object = std::uintmax_t{256} << 20;
 
@@ -209,7 +210,9 @@ void ChildCompiler::find() {
   }
   for (const std::string_view candidate : candidates) {
     const std::string path = find_in(search_, candidate);
-    if (!path.empty() && use(path, false)) return;
+    if (path.empty() || !use(path, false)) continue;
+    linker_ = find_in(search_, "ld");
+    return;
   }
 }
 
@@ -228,7 +231,7 @@ const std::string& ChildCompiler::isa() {
   return isa_;
 }
 
-std::vector<std::string> ChildCompiler::command(std::string_view options) const {
+std::vector<std::string> ChildCompiler::command(std::string_view options, bool links) const {
   std::string optimize = "-O1";
   std::string isa = isa_;
   bool debug = false;
@@ -259,20 +262,35 @@ std::vector<std::string> ChildCompiler::command(std::string_view options) const 
                                     "-fno-strict-aliasing",
                                     "-fwrapv",
                                     "-fPIC",
-                                    "-shared",
-                                    "-nostdlib",
                                     "-fno-exceptions",
                                     "-fno-rtti",
                                     "-fno-stack-protector",
                                     "-fno-asynchronous-unwind-tables",
                                     "-fvisibility=hidden",
-                                    "-Wno-psabi",
-                                    "-Wl,-z,now",
-                                    "-Wl,--build-id=none"};
+                                    "-Wno-psabi"};
   words.push_back("-march=" + march_of(isa));
   if (debug) words.push_back("-g");
-  words.insert(words.end(), {"-o", object_name, source_name});
+  if (links)
+    words.insert(words.end(), {"-shared", "-nostdlib", "-Wl,-z,now", "-Wl,--build-id=none"});
+  else
+    words.push_back("-c");
+  words.insert(words.end(), {"-o", links ? object_name : unit_name, source_name});
   return words;
+}
+
+ChildEnding ChildCompiler::run(const std::vector<std::string>& words,
+                               const std::string& folder) const {
+  return run_child(words, {"PATH=" + search_, "LC_ALL=C", "TMPDIR=" + folder, "HOME=" + folder},
+                   folder, limit_);
+}
+
+bool ChildCompiler::compile_and_link(std::string_view options, const std::string& folder,
+                                     ChildEnding& ending) const {
+  ending = run(command(options, false), folder);
+  if (!ending.succeeded()) return true;  // what is wrong with the source is said once
+  return run({linker_, "-shared", "-z", "now", "--build-id=none", "-o", object_name, unit_name},
+             folder)
+      .succeeded();
 }
 
 Compiled ChildCompiler::compile(std::string_view source, std::string_view options) {
@@ -281,12 +299,11 @@ Compiled ChildCompiler::compile(std::string_view source, std::string_view option
   if (!has_text(source))
     throw_error(FLAGOS_STATUS_INVALID_IMAGE, "{} is text: the image has control characters",
                 source_format);
-  const std::vector<std::string> words = command(options);
   const PrivateFolder folder(text_of("TMPDIR", "/tmp"));
   write_source(folder.path() + "/" + source_name, source);
-  const ChildEnding ending = run_child(
-      words, {"PATH=" + search_, "LC_ALL=C", "TMPDIR=" + folder.path(), "HOME=" + folder.path()},
-      folder.path(), limit_);
+  ChildEnding ending;
+  if (linker_.empty() || !compile_and_link(options, folder.path(), ending))
+    ending = run(command(options, true), folder.path());
   if (!ending.succeeded()) refuse(path_, ending, limit_);
   Compiled compiled;
   compiled.log = ending.output;
