@@ -205,7 +205,8 @@ TEST_CASE("functions in C++ are within their bounds") {
       CHECK(f32 <= function.bound32);
       const double f64 = worst<double>(function, library, module, seed, where);
       CHECK(f64 <= function.bound64);
-      if (std::getenv("FLAGOS_TEST_PRINT") != nullptr) MESSAGE(std::string(function.name), " ", f32, " ", f64, " ", where);
+      if (std::getenv("FLAGOS_TEST_PRINT") != nullptr)
+        MESSAGE(std::string(function.name), " ", f32, " ", f64, " ", where);
     }
   }
 }

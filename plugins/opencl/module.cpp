@@ -43,7 +43,8 @@ std::string source_target(const Device& device) {
   if (!without.empty()) without.replace(0, 1, ";no=");
   // A processor runs a program with one thread: groups of them cost it barriers, and give it no vectors.
   if (info.type == FLAGOS_DEVICE_TYPE_CPU)
-    return fmt::format("{};schedule=serial;local={}{}", source_format, info.max_shared_bytes, without);
+    return fmt::format("{};schedule=serial;local={}{}", source_format, info.max_shared_bytes,
+                       without);
   return fmt::format("{};threads={};local={}{}", source_format,
                      std::min({usual_threads, info.max_block_threads, info.max_block[0]}),
                      info.max_shared_bytes, without);

@@ -57,7 +57,9 @@ inline f32 f32_bits(u32 x) { return tk_bits<f32>(x); }
 inline u64 bits_f64(f64 x) { return tk_bits<u64>(x); }
 inline f64 f64_bits(u64 x) { return tk_bits<f64>(x); }
 template <class T>
-inline T strict_add(T a, T b) { return a + b; }
+inline T strict_add(T a, T b) {
+  return a + b;
+}
 #define strict_add_f32 strict_add<f32>
 #define strict_add_f64 strict_add<f64>
 #define strict_sub_f32(a, b) strict_add<f32>(a, -(b))
@@ -79,10 +81,14 @@ struct tk_narrow {
   static constexpr int exponent = E, mantissa = M;
   static constexpr bool infinity = I;
 };
-template <> struct tk_format<f16> : tk_narrow<5, 10, true> {};
-template <> struct tk_format<bf16> : tk_narrow<8, 7, true> {};
-template <> struct tk_format<f8e4m3> : tk_narrow<4, 3, false> {};
-template <> struct tk_format<f8e5m2> : tk_narrow<5, 2, true> {};
+template <>
+struct tk_format<f16> : tk_narrow<5, 10, true> {};
+template <>
+struct tk_format<bf16> : tk_narrow<8, 7, true> {};
+template <>
+struct tk_format<f8e4m3> : tk_narrow<4, 3, false> {};
+template <>
+struct tk_format<f8e5m2> : tk_narrow<5, 2, true> {};
 template <class T>
 constexpr bool tk_is_narrow = tk_format<T>::narrow;
 template <class T>
@@ -131,28 +137,42 @@ f32 tk_decode(u32 bits) {
 /* An element as what it is computed in, and back. */
 template <class T>
 auto tk_value(T x) {
-  if constexpr (tk_is_narrow<T>) return tk_decode<T>(static_cast<u32>(x));
-  else return x;
+  if constexpr (tk_is_narrow<T>)
+    return tk_decode<T>(static_cast<u32>(x));
+  else
+    return x;
 }
 template <class T, class V>
 T tk_put(V value) {
-  if constexpr (tk_is_narrow<T>) return static_cast<T>(tk_encode<T>(value));
-  else return static_cast<T>(value);
+  if constexpr (tk_is_narrow<T>)
+    return static_cast<T>(tk_encode<T>(value));
+  else
+    return static_cast<T>(value);
 }
 /* An element as the scalar code around the calls holds it: small ones in 32 bits, narrow ones as their bits. */
 template <class T>
 auto tk_register(T x) {
-  if constexpr (tk_is_narrow<T>) return static_cast<u32>(x);
-  else if constexpr (std::is_same<T, bool>::value || tk_is_float<T> || sizeof(T) == 8) return x;
-  else if constexpr (std::is_signed<T>::value) return static_cast<i32>(x);
-  else return static_cast<u32>(x);
+  if constexpr (tk_is_narrow<T>)
+    return static_cast<u32>(x);
+  else if constexpr (std::is_same<T, bool>::value || tk_is_float<T> || sizeof(T) == 8)
+    return x;
+  else if constexpr (std::is_signed<T>::value)
+    return static_cast<i32>(x);
+  else
+    return static_cast<u32>(x);
 }
 template <class T, class R>
-T tk_element(R x) { return static_cast<T>(x); }
+T tk_element(R x) {
+  return static_cast<T>(x);
+}
 template <class T>
-auto tk_get(const T* from, i64 i) { return tk_register(from[i]); }
+auto tk_get(const T* from, i64 i) {
+  return tk_register(from[i]);
+}
 template <class T, class R>
-void tk_set(T* to, i64 i, R x) { to[i] = tk_element<T>(x); }
+void tk_set(T* to, i64 i, R x) {
+  to[i] = tk_element<T>(x);
+}
 
 /* ---- programs, memory of the chip ---- */
 
@@ -166,12 +186,16 @@ inline tk_state_t& tk_state() {
 }
 #define tk_program(axis) tk_state().program[axis]
 #define tk_programs(axis) tk_state().programs[axis]
-#define TK_FAIL do { tk_state().failed = 0x04000002; return; } while (false)
+#define TK_FAIL                     \
+  do {                              \
+    tk_state().failed = 0x04000002; \
+    return;                         \
+  } while (false)
 #define TK_KERNEL(name, parameters) static void tk_kernel_##name parameters
 #define TK_POINTER(type) type*
 #define TK_BUFFERS(count) /* how many of a load may be under way: one here */
-#define TK_ONCHIP(bytes)                                 \
-  std::vector<u64> tk_memory((bytes) / 8 + 9);           \
+#define TK_ONCHIP(bytes)                       \
+  std::vector<u64> tk_memory((bytes) / 8 + 9); \
   unsigned char* const tk_onchip = tk_align(tk_memory.data())
 inline unsigned char* tk_align(void* memory) {
   return reinterpret_cast<unsigned char*>((reinterpret_cast<std::uintptr_t>(memory) + 63) / 64 * 64);
@@ -190,19 +214,19 @@ T tk_argument(u64 bits) {
   return value;
 }
 #define TK_ARGUMENT(index, type) tk_argument<type>(tk_arguments[index])
-#define TK_ENTRY(name, values)                                                                                 \
-  extern "C" __attribute__((visibility("default"))) int flagos_tile_run_##name(const u32* grid,                \
-                                                                               const u64* tk_arguments) {      \
-    (void)tk_arguments;                                                                                        \
-    tk_state() = {};                                                                                           \
-    std::copy(grid, grid + 3, tk_state().programs);                                                            \
-    for (u32 z = 0; z < grid[2]; ++z)                                                                          \
-      for (u32 y = 0; y < grid[1]; ++y)                                                                        \
-        for (u32 x = 0; x < grid[0]; ++x) {                                                                    \
-          tk_state().program[0] = x, tk_state().program[1] = y, tk_state().program[2] = z;                     \
-          tk_kernel_##name values;                                                                             \
-        }                                                                                                      \
-    return tk_state().failed;                                                                                  \
+#define TK_ENTRY(name, values)                                                                                      \
+  extern "C"                                                                                                        \
+      __attribute__((visibility("default"))) int flagos_tile_run_##name(const u32* grid, const u64* tk_arguments) { \
+    (void)tk_arguments;                                                                                             \
+    tk_state() = {};                                                                                                \
+    std::copy(grid, grid + 3, tk_state().programs);                                                                 \
+    for (u32 z = 0; z < grid[2]; ++z)                                                                               \
+      for (u32 y = 0; y < grid[1]; ++y)                                                                             \
+        for (u32 x = 0; x < grid[0]; ++x) {                                                                         \
+          tk_state().program[0] = x, tk_state().program[1] = y, tk_state().program[2] = z;                          \
+          tk_kernel_##name values;                                                                                  \
+        }                                                                                                           \
+    return tk_state().failed;                                                                                       \
   }
 
 /* ---- elementwise ---- */
@@ -213,31 +237,45 @@ void tk_map(F f, i64 n, O* out, const A*... in) {
 }
 template <class T>
 constexpr bool tk_is_whole = std::is_integral<T>::value;
-#define TK_WRAP(name, sign)                                                                       \
-  struct tk_op_##name {                                                                           \
-    template <class T> T operator()(T a, T b) const {                                             \
-      if constexpr (tk_is_whole<T>) return static_cast<T>(static_cast<u64>(a) sign static_cast<u64>(b)); \
-      else return a sign b;                                                                       \
-    }                                                                                             \
+#define TK_WRAP(name, sign)                                                  \
+  struct tk_op_##name {                                                      \
+    template <class T>                                                       \
+    T operator()(T a, T b) const {                                           \
+      if constexpr (tk_is_whole<T>)                                          \
+        return static_cast<T>(static_cast<u64>(a) sign static_cast<u64>(b)); \
+      else                                                                   \
+        return a sign b;                                                     \
+    }                                                                        \
   };
-TK_WRAP(add, +) TK_WRAP(sub, -) TK_WRAP(mul, *)
-#define TK_BITS(name, sign)                                                              \
-  struct tk_op_##name {                                                                  \
-    template <class T> T operator()(T a, T b) const { return static_cast<T>(a sign b); } \
+TK_WRAP(add, +)
+TK_WRAP(sub, -)
+TK_WRAP(mul, *)
+#define TK_BITS(name, sign)            \
+  struct tk_op_##name {                \
+    template <class T>                 \
+    T operator()(T a, T b) const {     \
+      return static_cast<T>(a sign b); \
+    }                                  \
   };
-TK_BITS(and, &) TK_BITS(or, |) TK_BITS(xor, ^)
-#define TK_CHOOSE(name, less, ignore)                                   \
-  struct tk_op_##name {                                                 \
-    template <class T> T operator()(T a, T b) const {                   \
-      if constexpr (!tk_is_whole<T>) {                                  \
-        if (std::isnan(a)) return ignore ? b : a;                       \
-        if (std::isnan(b)) return ignore ? a : b;                       \
-        if (a == b) return std::signbit(a) == (1 less 2) ? a : b;       \
-      }                                                                 \
-      return a less b ? a : b;                                          \
-    }                                                                   \
+TK_BITS(and, &)
+TK_BITS(or, |)
+TK_BITS(xor, ^)
+#define TK_CHOOSE(name, less, ignore)                             \
+  struct tk_op_##name {                                           \
+    template <class T>                                            \
+    T operator()(T a, T b) const {                                \
+      if constexpr (!tk_is_whole<T>) {                            \
+        if (std::isnan(a)) return ignore ? b : a;                 \
+        if (std::isnan(b)) return ignore ? a : b;                 \
+        if (a == b) return std::signbit(a) == (1 less 2) ? a : b; \
+      }                                                           \
+      return a less b ? a : b;                                    \
+    }                                                             \
   };
-TK_CHOOSE(min, <, false) TK_CHOOSE(max, >, false) TK_CHOOSE(min_ignore, <, true) TK_CHOOSE(max_ignore, >, true)
+TK_CHOOSE(min, <, false)
+TK_CHOOSE(max, >, false)
+TK_CHOOSE(min_ignore, <, true)
+TK_CHOOSE(max_ignore, >, true)
 
 template <bool FLOOR, class T>
 T tk_divide(T a, T b) {
@@ -271,69 +309,127 @@ T tk_rest(T a, T b) {
     }
   }
 }
-struct tk_op_div { template <class T> T operator()(T a, T b) const { return tk_divide<false>(a, b); } };
-struct tk_op_floor_div { template <class T> T operator()(T a, T b) const { return tk_divide<true>(a, b); } };
-struct tk_op_rem { template <class T> T operator()(T a, T b) const { return tk_rest<false>(a, b); } };
-struct tk_op_floor_rem { template <class T> T operator()(T a, T b) const { return tk_rest<true>(a, b); } };
+struct tk_op_div {
+  template <class T>
+  T operator()(T a, T b) const {
+    return tk_divide<false>(a, b);
+  }
+};
+struct tk_op_floor_div {
+  template <class T>
+  T operator()(T a, T b) const {
+    return tk_divide<true>(a, b);
+  }
+};
+struct tk_op_rem {
+  template <class T>
+  T operator()(T a, T b) const {
+    return tk_rest<false>(a, b);
+  }
+};
+struct tk_op_floor_rem {
+  template <class T>
+  T operator()(T a, T b) const {
+    return tk_rest<true>(a, b);
+  }
+};
 struct tk_op_shl {
-  template <class T> T operator()(T a, T b) const {
+  template <class T>
+  T operator()(T a, T b) const {
     return static_cast<u64>(b) >= sizeof(T) * 8 ? T{0} : static_cast<T>(static_cast<u64>(a) << static_cast<u64>(b));
   }
 };
 struct tk_op_shr {
-  template <class T> T operator()(T a, T b) const {
+  template <class T>
+  T operator()(T a, T b) const {
     if (static_cast<u64>(b) >= sizeof(T) * 8) return a < T{0} ? static_cast<T>(-1) : T{0};
     return static_cast<T>(a >> b);
   }
 };
 struct tk_op_mulhi {
-  template <class T> T operator()(T a, T b) const {
+  template <class T>
+  T operator()(T a, T b) const {
     __extension__ typedef std::conditional_t<std::is_signed<T>::value, __int128, unsigned __int128> wide;
     return static_cast<T>(static_cast<wide>(a) * static_cast<wide>(b) >> (sizeof(T) * 8));
   }
 };
-#define TK_BINARY(name)                                          \
-  template <class T>                                             \
-  void tk_##name(T* out, const T* a, const T* b, i64 n) {        \
-    tk_map(tk_op_##name{}, n, out, a, b);                        \
+#define TK_BINARY(name)                                   \
+  template <class T>                                      \
+  void tk_##name(T* out, const T* a, const T* b, i64 n) { \
+    tk_map(tk_op_##name{}, n, out, a, b);                 \
   }
-TK_BINARY(add) TK_BINARY(sub) TK_BINARY(mul) TK_BINARY(div) TK_BINARY(floor_div) TK_BINARY(rem) TK_BINARY(floor_rem)
-TK_BINARY(min) TK_BINARY(max) TK_BINARY(min_ignore) TK_BINARY(max_ignore) TK_BINARY(and) TK_BINARY(or) TK_BINARY(xor)
-TK_BINARY(shl) TK_BINARY(shr) TK_BINARY(mulhi)
-#define TK_COMPARE(name, sign)                                              \
-  template <class T>                                                        \
-  void tk_##name(bool* out, const T* a, const T* b, i64 n) {                \
-    tk_map([](auto x, auto y) { return x sign y; }, n, out, a, b);          \
+TK_BINARY(add)
+TK_BINARY(sub)
+TK_BINARY(mul)
+TK_BINARY(div)
+TK_BINARY(floor_div)
+TK_BINARY(rem)
+TK_BINARY(floor_rem)
+TK_BINARY(min)
+TK_BINARY(max)
+TK_BINARY(min_ignore)
+TK_BINARY(max_ignore)
+TK_BINARY(and)
+TK_BINARY(or)
+TK_BINARY(xor)
+TK_BINARY(shl)
+TK_BINARY(shr)
+TK_BINARY(mulhi)
+#define TK_COMPARE(name, sign)                                     \
+  template <class T>                                               \
+  void tk_##name(bool* out, const T* a, const T* b, i64 n) {       \
+    tk_map([](auto x, auto y) { return x sign y; }, n, out, a, b); \
   }
-TK_COMPARE(eq, ==) TK_COMPARE(ne, !=) TK_COMPARE(lt, <) TK_COMPARE(le, <=) TK_COMPARE(gt, >) TK_COMPARE(ge, >=)
+TK_COMPARE(eq, ==)
+TK_COMPARE(ne, !=)
+TK_COMPARE(lt, <)
+TK_COMPARE(le, <=)
+TK_COMPARE(gt, >)
+TK_COMPARE(ge, >=)
 template <class T>
 void tk_neg(T* out, const T* a, i64 n) {
-  tk_map([](auto x) {
-    if constexpr (tk_is_whole<decltype(x)>) return static_cast<decltype(x)>(0 - static_cast<u64>(x));
-    else return -x;
-  }, n, out, a);
+  tk_map(
+      [](auto x) {
+        if constexpr (tk_is_whole<decltype(x)>)
+          return static_cast<decltype(x)>(0 - static_cast<u64>(x));
+        else
+          return -x;
+      },
+      n, out, a);
 }
 template <class T>
 void tk_abs(T* out, const T* a, i64 n) {
-  tk_map([](auto x) {
-    if constexpr (tk_is_whole<decltype(x)>) return static_cast<decltype(x)>(x < 0 ? 0 - static_cast<u64>(x) : static_cast<u64>(x));
-    else return std::fabs(x);
-  }, n, out, a);
+  tk_map(
+      [](auto x) {
+        if constexpr (tk_is_whole<decltype(x)>)
+          return static_cast<decltype(x)>(x < 0 ? 0 - static_cast<u64>(x) : static_cast<u64>(x));
+        else
+          return std::fabs(x);
+      },
+      n, out, a);
 }
 template <class T>
 void tk_not(T* out, const T* a, i64 n) {
-  tk_map([](auto x) {
-    if constexpr (std::is_same<decltype(x), bool>::value) return !x;
-    else return static_cast<decltype(x)>(~x);
-  }, n, out, a);
+  tk_map(
+      [](auto x) {
+        if constexpr (std::is_same<decltype(x), bool>::value)
+          return !x;
+        else
+          return static_cast<decltype(x)>(~x);
+      },
+      n, out, a);
 }
 template <class T>
 void tk_fma(T* out, const T* a, const T* b, const T* c, i64 n) {
-  tk_map([](auto x, auto y, auto z) {
-    typedef decltype(x) V;
-    if constexpr (tk_is_whole<V>) return static_cast<V>(static_cast<u64>(x) * static_cast<u64>(y) + static_cast<u64>(z));
-    else return std::fma(x, y, z);
-  }, n, out, a, b, c);
+  tk_map(
+      [](auto x, auto y, auto z) {
+        typedef decltype(x) V;
+        if constexpr (tk_is_whole<V>)
+          return static_cast<V>(static_cast<u64>(x) * static_cast<u64>(y) + static_cast<u64>(z));
+        else
+          return std::fma(x, y, z);
+      },
+      n, out, a, b, c);
 }
 template <class T>
 void tk_clamp(T* out, const T* a, const T* b, const T* c, i64 n) {
@@ -343,43 +439,96 @@ template <class T>
 void tk_clamp_ignore(T* out, const T* a, const T* b, const T* c, i64 n) {
   tk_map([](auto x, auto y, auto z) { return tk_op_min_ignore{}(tk_op_max_ignore{}(x, y), z); }, n, out, a, b, c);
 }
-#define TK_FUNCTION(name, text)                                                      \
-  template <class T> T tk_scalar_##name(T x) { return static_cast<T>(text); }        \
-  template <class T> void tk_##name(T* out, const T* a, i64 n) {                     \
-    tk_map([](auto x) { return tk_scalar_##name(x); }, n, out, a);                   \
+#define TK_FUNCTION(name, text)                                    \
+  template <class T>                                               \
+  T tk_scalar_##name(T x) {                                        \
+    return static_cast<T>(text);                                   \
+  }                                                                \
+  template <class T>                                               \
+  void tk_##name(T* out, const T* a, i64 n) {                      \
+    tk_map([](auto x) { return tk_scalar_##name(x); }, n, out, a); \
   }
-TK_FUNCTION(exp, std::exp(x)) TK_FUNCTION(exp2, std::exp2(x)) TK_FUNCTION(log, std::log(x))
-TK_FUNCTION(log2, std::log2(x)) TK_FUNCTION(log1p, std::log1p(x)) TK_FUNCTION(expm1, std::expm1(x))
-TK_FUNCTION(sqrt, std::sqrt(x)) TK_FUNCTION(rsqrt, 1 / std::sqrt(x)) TK_FUNCTION(rcp, 1 / x)
-TK_FUNCTION(sin, std::sin(x)) TK_FUNCTION(cos, std::cos(x)) TK_FUNCTION(tan, std::tan(x))
-TK_FUNCTION(asin, std::asin(x)) TK_FUNCTION(acos, std::acos(x)) TK_FUNCTION(atan, std::atan(x))
-TK_FUNCTION(sinh, std::sinh(x)) TK_FUNCTION(cosh, std::cosh(x)) TK_FUNCTION(tanh, std::tanh(x))
-TK_FUNCTION(erf, std::erf(x)) TK_FUNCTION(floor, std::floor(x)) TK_FUNCTION(ceil, std::ceil(x))
-TK_FUNCTION(trunc, std::trunc(x)) TK_FUNCTION(rint, std::nearbyint(x))
-template <class T> T tk_scalar_pow(T x, T y) { return std::pow(x, y); }
-template <class T> T tk_scalar_atan2(T y, T x) { return std::atan2(y, x); }
-template <class T> T tk_scalar_rem(T x, T y) { return std::fmod(x, y); }
-template <class T> T tk_scalar_fma(T x, T y, T z) { return std::fma(x, y, z); }
-template <class T> void tk_pow(T* out, const T* a, const T* b, i64 n) {
+TK_FUNCTION(exp, std::exp(x))
+TK_FUNCTION(exp2, std::exp2(x))
+TK_FUNCTION(log, std::log(x))
+TK_FUNCTION(log2, std::log2(x))
+TK_FUNCTION(log1p, std::log1p(x))
+TK_FUNCTION(expm1, std::expm1(x))
+TK_FUNCTION(sqrt, std::sqrt(x))
+TK_FUNCTION(rsqrt, 1 / std::sqrt(x))
+TK_FUNCTION(rcp, 1 / x)
+TK_FUNCTION(sin, std::sin(x))
+TK_FUNCTION(cos, std::cos(x))
+TK_FUNCTION(tan, std::tan(x))
+TK_FUNCTION(asin, std::asin(x))
+TK_FUNCTION(acos, std::acos(x))
+TK_FUNCTION(atan, std::atan(x))
+TK_FUNCTION(sinh, std::sinh(x))
+TK_FUNCTION(cosh, std::cosh(x))
+TK_FUNCTION(tanh, std::tanh(x))
+TK_FUNCTION(erf, std::erf(x))
+TK_FUNCTION(floor, std::floor(x))
+TK_FUNCTION(ceil, std::ceil(x))
+TK_FUNCTION(trunc, std::trunc(x))
+TK_FUNCTION(rint, std::nearbyint(x))
+template <class T>
+T tk_scalar_pow(T x, T y) {
+  return std::pow(x, y);
+}
+template <class T>
+T tk_scalar_atan2(T y, T x) {
+  return std::atan2(y, x);
+}
+template <class T>
+T tk_scalar_rem(T x, T y) {
+  return std::fmod(x, y);
+}
+template <class T>
+T tk_scalar_fma(T x, T y, T z) {
+  return std::fma(x, y, z);
+}
+template <class T>
+void tk_pow(T* out, const T* a, const T* b, i64 n) {
   tk_map([](auto x, auto y) { return std::pow(x, y); }, n, out, a, b);
 }
-template <class T> void tk_atan2(T* out, const T* a, const T* b, i64 n) {
+template <class T>
+void tk_atan2(T* out, const T* a, const T* b, i64 n) {
   tk_map([](auto x, auto y) { return std::atan2(x, y); }, n, out, a, b);
 }
-template <class T> void tk_isnan(bool* out, const T* a, i64 n) { tk_map([](auto x) { return std::isnan(x); }, n, out, a); }
-template <class T> void tk_isinf(bool* out, const T* a, i64 n) { tk_map([](auto x) { return std::isinf(x); }, n, out, a); }
+template <class T>
+void tk_isnan(bool* out, const T* a, i64 n) {
+  tk_map([](auto x) { return std::isnan(x); }, n, out, a);
+}
+template <class T>
+void tk_isinf(bool* out, const T* a, i64 n) {
+  tk_map([](auto x) { return std::isinf(x); }, n, out, a);
+}
 
-template <class T, class R> void tk_full(T* out, R x, i64 n) { std::fill(out, out + n, tk_element<T>(x)); }
-template <class T> void tk_range(T* out, u64 start, i64 n) {
+template <class T, class R>
+void tk_full(T* out, R x, i64 n) {
+  std::fill(out, out + n, tk_element<T>(x));
+}
+template <class T>
+void tk_range(T* out, u64 start, i64 n) {
   for (i64 i = 0; i < n; ++i) out[i] = static_cast<T>(start + static_cast<u64>(i));
 }
-template <class T> void tk_copy(T* out, const T* in, i64 n) { std::copy(in, in + n, out); }
-template <class T> void tk_select(T* out, const bool* c, const T* a, const T* b, i64 n) {
+template <class T>
+void tk_copy(T* out, const T* in, i64 n) {
+  std::copy(in, in + n, out);
+}
+template <class T>
+void tk_select(T* out, const bool* c, const T* a, const T* b, i64 n) {
   for (i64 i = 0; i < n; ++i) out[i] = c[i] ? a[i] : b[i];
 }
-template <class T> void tk_select(T* out, bool c, const T* a, const T* b, i64 n) { std::copy(c ? a : b, (c ? a : b) + n, out); }
-inline bool tk_all(const bool* a, i64 n) { return std::all_of(a, a + n, [](bool x) { return x; }); }
-template <class O, class A> void tk_bitcast(O* out, const A* in, i64 n) {
+template <class T>
+void tk_select(T* out, bool c, const T* a, const T* b, i64 n) {
+  std::copy(c ? a : b, (c ? a : b) + n, out);
+}
+inline bool tk_all(const bool* a, i64 n) {
+  return std::all_of(a, a + n, [](bool x) { return x; });
+}
+template <class O, class A>
+void tk_bitcast(O* out, const A* in, i64 n) {
   static_assert(sizeof(O) == sizeof(A), "of one size");
   std::memcpy(out, in, static_cast<std::size_t>(n) * sizeof(O));
 }
@@ -396,9 +545,12 @@ O tk_convert(A element, bool chop, bool saturate) {
       if (!saturate) return element;
     }
     const u64 bits = tk_encode<O>(static_cast<long double>(x), chop, saturate && !std::is_same<O, f64>::value);
-    if constexpr (sizeof(O) == 8) return tk_bits<O>(bits);
-    else if constexpr (sizeof(O) == 4) return tk_bits<O>(static_cast<u32>(bits));
-    else return static_cast<O>(bits);
+    if constexpr (sizeof(O) == 8)
+      return tk_bits<O>(bits);
+    else if constexpr (sizeof(O) == 4)
+      return tk_bits<O>(static_cast<u32>(bits));
+    else
+      return static_cast<O>(bits);
   } else if constexpr (tk_is_whole<std::remove_const_t<X>>) {
     return static_cast<O>(x);
   } else {
@@ -409,11 +561,14 @@ O tk_convert(A element, bool chop, bool saturate) {
     return static_cast<O>(whole);
   }
 }
-#define TK_CAST(name, chop, saturate)                                                        \
-  template <class O, class A> void tk_##name(O* out, const A* in, i64 n) {                   \
-    for (i64 i = 0; i < n; ++i) out[i] = tk_convert<O>(in[i], chop, saturate);               \
+#define TK_CAST(name, chop, saturate)                                          \
+  template <class O, class A>                                                  \
+  void tk_##name(O* out, const A* in, i64 n) {                                 \
+    for (i64 i = 0; i < n; ++i) out[i] = tk_convert<O>(in[i], chop, saturate); \
   }
-TK_CAST(cast, false, false) TK_CAST(cast_toward_zero, true, false) TK_CAST(cast_saturate, false, true)
+TK_CAST(cast, false, false)
+TK_CAST(cast_toward_zero, true, false)
+TK_CAST(cast_saturate, false, true)
 TK_CAST(cast_toward_zero_saturate, true, true)
 
 /* ---- shapes ---- */
@@ -434,10 +589,12 @@ void tk_walk(tk_list dims, const i64* strides, i64 start, F f) {
     }
   }
 }
-template <class T> void tk_strided(T* out, const T* in, tk_list dims, tk_list strides, i64 start) {
+template <class T>
+void tk_strided(T* out, const T* in, tk_list dims, tk_list strides, i64 start) {
   tk_walk(dims, strides.begin(), start, [&](i64 i, i64 at, const i64*) { out[i] = in[at]; });
 }
-template <class T> void tk_place(T* out, const T* in, i64 step, i64 start, i64 n) {
+template <class T>
+void tk_place(T* out, const T* in, i64 step, i64 start, i64 n) {
   for (i64 i = 0; i < n; ++i) out[start + i * step] = in[i];
 }
 
@@ -447,7 +604,8 @@ struct tk_view {
   int rank;
   i64 extents[6], strides[6];
 };
-template <class T, class P> T* tk_find(P* pointer, const tk_view& view, const i64* index) {
+template <class T, class P>
+T* tk_find(P* pointer, const tk_view& view, const i64* index) {
   u64 offset = 0;
   for (int axis = 0; axis < view.rank; ++axis) {
     if (index[axis] < 0 || index[axis] >= view.extents[axis]) return nullptr;
@@ -455,9 +613,12 @@ template <class T, class P> T* tk_find(P* pointer, const tk_view& view, const i6
   }
   return reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(pointer) + offset * sizeof(T));
 }
-template <class T> T tk_read(const T* at) {
-  if constexpr (std::is_same<T, bool>::value) return *reinterpret_cast<const unsigned char*>(at) != 0;
-  else return *at;
+template <class T>
+T tk_read(const T* at) {
+  if constexpr (std::is_same<T, bool>::value)
+    return *reinterpret_cast<const unsigned char*>(at) != 0;
+  else
+    return *at;
 }
 template <class T, class F>
 void tk_block(T* pointer, const tk_view& view, tk_list corner, tk_list dims, F f) {
@@ -475,10 +636,14 @@ void tk_load(T* out, const T* pointer, const tk_view& view, tk_list corner, tk_l
 }
 template <class T>
 void tk_store(T* pointer, const tk_view& view, tk_list corner, const T* in, tk_list dims) {
-  tk_block(pointer, view, corner, dims, [&](i64 i, T* at) { if (at) *at = in[i]; });
+  tk_block(pointer, view, corner, dims, [&](i64 i, T* at) {
+    if (at) *at = in[i];
+  });
 }
 template <class I, class... Others>
-std::array<const I*, 1 + sizeof...(Others)> tk_indices(const I* first, const Others*... others) { return {{first, others...}}; }
+std::array<const I*, 1 + sizeof...(Others)> tk_indices(const I* first, const Others*... others) {
+  return {{first, others...}};
+}
 template <class T, class Is, class F>
 void tk_indexed(T* pointer, const tk_view& view, const Is& indices, const bool* mask, i64 n, F f) {
   for (i64 i = 0; i < n; ++i) {
@@ -489,11 +654,14 @@ void tk_indexed(T* pointer, const tk_view& view, const Is& indices, const bool* 
 }
 template <class T, class Is, class R>
 void tk_gather(T* out, const T* pointer, const tk_view& view, const Is& indices, R pad, const bool* mask, i64 n) {
-  tk_indexed(pointer, view, indices, mask, n, [&](i64 i, const T* at) { out[i] = at ? tk_read(at) : tk_element<T>(pad); });
+  tk_indexed(pointer, view, indices, mask, n,
+             [&](i64 i, const T* at) { out[i] = at ? tk_read(at) : tk_element<T>(pad); });
 }
 template <class T, class Is>
 void tk_scatter(T* pointer, const tk_view& view, const Is& indices, const T* in, const bool* mask, i64 n) {
-  tk_indexed(pointer, view, indices, mask, n, [&](i64 i, T* at) { if (at) *at = in[i]; });
+  tk_indexed(pointer, view, indices, mask, n, [&](i64 i, T* at) {
+    if (at) *at = in[i];
+  });
 }
 template <class T, class R>
 auto tk_load_one(const T* pointer, const tk_view& view, tk_list index, R pad, bool mask) {
@@ -513,7 +681,12 @@ T tk_update(T* at, T value) {
   *at = tk_put<T>(Op{}(tk_value(old), tk_value(value)));
   return old;
 }
-struct tk_op_exchange { template <class T> T operator()(T, T b) const { return b; } };
+struct tk_op_exchange {
+  template <class T>
+  T operator()(T, T b) const {
+    return b;
+  }
+};
 template <class T>
 T tk_swap(T* at, T expected, T next) {
   if (!at) return T{};
@@ -523,7 +696,8 @@ T tk_swap(T* at, T expected, T next) {
 }
 #define TK_ATOMIC(name)                                                                                              \
   template <class T, class Is>                                                                                       \
-  void tk_atomic_##name(T* out, T* pointer, const tk_view& view, const Is& indices, const T* in, const bool* mask, i64 n) { \
+  void tk_atomic_##name(T* out, T* pointer, const tk_view& view, const Is& indices, const T* in, const bool* mask,   \
+                        i64 n) {                                                                                     \
     tk_indexed(pointer, view, indices, mask, n, [&](i64 i, T* at) { out[i] = tk_update<tk_op_##name>(at, in[i]); }); \
   }                                                                                                                  \
   template <class T, class R>                                                                                        \
@@ -531,10 +705,16 @@ T tk_swap(T* at, T expected, T next) {
     T* at = mask ? tk_find<T>(pointer, view, index.begin()) : nullptr;                                               \
     return tk_register(tk_update<tk_op_##name>(at, tk_element<T>(value)));                                           \
   }
-TK_ATOMIC(add) TK_ATOMIC(min) TK_ATOMIC(max) TK_ATOMIC(and) TK_ATOMIC(or) TK_ATOMIC(xor) TK_ATOMIC(exchange)
+TK_ATOMIC(add)
+TK_ATOMIC(min)
+TK_ATOMIC(max)
+TK_ATOMIC(and)
+TK_ATOMIC(or)
+TK_ATOMIC(xor)
+TK_ATOMIC(exchange)
 template <class T, class Is>
-void tk_cas(T* out, T* pointer, const tk_view& view, const Is& indices, const T* expected, const T* next, const bool* mask,
-            i64 n) {
+void tk_cas(T* out, T* pointer, const tk_view& view, const Is& indices, const T* expected, const T* next,
+            const bool* mask, i64 n) {
   tk_indexed(pointer, view, indices, mask, n, [&](i64 i, T* at) { out[i] = tk_swap(at, expected[i], next[i]); });
 }
 template <class T, class R>
@@ -560,23 +740,38 @@ void tk_fold(bool scan, bool reverse, T* out, const T* in, i64 outer, i64 extent
     }
   }
 }
-#define TK_FOLD(name)                                                                       \
-  template <class T> void tk_reduce_##name(T* out, const T* in, i64 outer, i64 extent, i64 inner) { \
-    tk_fold<tk_op_##name>(false, false, out, in, outer, extent, inner);                     \
-  }                                                                                         \
-  template <class T> void tk_scan_##name(T* out, const T* in, i64 outer, i64 extent, i64 inner, bool reverse) { \
-    tk_fold<tk_op_##name>(true, reverse, out, in, outer, extent, inner);                    \
+#define TK_FOLD(name)                                                                        \
+  template <class T>                                                                         \
+  void tk_reduce_##name(T* out, const T* in, i64 outer, i64 extent, i64 inner) {             \
+    tk_fold<tk_op_##name>(false, false, out, in, outer, extent, inner);                      \
+  }                                                                                          \
+  template <class T>                                                                         \
+  void tk_scan_##name(T* out, const T* in, i64 outer, i64 extent, i64 inner, bool reverse) { \
+    tk_fold<tk_op_##name>(true, reverse, out, in, outer, extent, inner);                     \
   }
-TK_FOLD(add) TK_FOLD(mul) TK_FOLD(min) TK_FOLD(max) TK_FOLD(min_ignore) TK_FOLD(max_ignore) TK_FOLD(and) TK_FOLD(or)
+TK_FOLD(add)
+TK_FOLD(mul)
+TK_FOLD(min)
+TK_FOLD(max)
+TK_FOLD(min_ignore)
+TK_FOLD(max_ignore)
+TK_FOLD(and)
+TK_FOLD(or)
 TK_FOLD(xor)
-template <class T> bool tk_less(T a, T b) {
+template <class T>
+bool tk_less(T a, T b) {
   const auto x = tk_value(a), y = tk_value(b);
-  if constexpr (tk_is_float<T>) return std::isnan(y) ? !std::isnan(x) : x < y;
-  else return x < y;
+  if constexpr (tk_is_float<T>)
+    return std::isnan(y) ? !std::isnan(x) : x < y;
+  else
+    return x < y;
 }
-template <class T> bool tk_no_number(T a) {
-  if constexpr (tk_is_float<T>) return std::isnan(tk_value(a));
-  else return (void)a, false;
+template <class T>
+bool tk_no_number(T a) {
+  if constexpr (tk_is_float<T>)
+    return std::isnan(tk_value(a));
+  else
+    return (void)a, false;
 }
 template <class T>
 void tk_best(bool least, T* values, i32* indices, const T* in, i64 outer, i64 extent, i64 inner) {
@@ -592,10 +787,12 @@ void tk_best(bool least, T* values, i32* indices, const T* in, i64 outer, i64 ex
     }
   }
 }
-template <class T> void tk_argreduce_min(T* values, i32* indices, const T* in, i64 outer, i64 extent, i64 inner) {
+template <class T>
+void tk_argreduce_min(T* values, i32* indices, const T* in, i64 outer, i64 extent, i64 inner) {
   tk_best(true, values, indices, in, outer, extent, inner);
 }
-template <class T> void tk_argreduce_max(T* values, i32* indices, const T* in, i64 outer, i64 extent, i64 inner) {
+template <class T>
+void tk_argreduce_max(T* values, i32* indices, const T* in, i64 outer, i64 extent, i64 inner) {
   tk_best(false, values, indices, in, outer, extent, inner);
 }
 inline void tk_permute(const std::vector<i64>&, i64, i64, i64) {}
@@ -619,7 +816,8 @@ void tk_sort(i64 outer, i64 extent, i64 inner, bool descending, T* out, const T*
     }
   }
 }
-template <class T> void tk_histogram(i32* out, i64 bins, const T* in, const bool* mask, i64 n) {
+template <class T>
+void tk_histogram(i32* out, i64 bins, const T* in, const bool* mask, i64 n) {
   std::fill(out, out + bins, 0);
   for (i64 i = 0; i < n; ++i)
     if ((!mask || mask[i]) && static_cast<u64>(in[i]) < static_cast<u64>(bins)) ++out[static_cast<i64>(in[i])];
@@ -653,9 +851,14 @@ void tk_dot_scaled(f32* out, const A* a, const u8* as, const B* b, const u8* bs,
     }
   }
 }
-template <class T> u64 tk_number(const T* x, i64 i) { return static_cast<u64>(static_cast<i64>(x[i])); }
+template <class T>
+u64 tk_number(const T* x, i64 i) {
+  return static_cast<u64>(static_cast<i64>(x[i]));
+}
 template <class T, class = std::enable_if_t<std::is_integral<T>::value>>
-u64 tk_number(T x, i64) { return static_cast<u64>(static_cast<i64>(x)); }
+u64 tk_number(T x, i64) {
+  return static_cast<u64>(static_cast<i64>(x));
+}
 template <class S, class O, class T>
 void tk_philox(i64 n, S seed, O offset, T stream, u32* a, u32* b, u32* c, u32* d) {
   for (i64 i = 0; i < n; ++i) {
