@@ -1,16 +1,17 @@
 // The opencl plugin through core, beside the same work written against OpenCL directly. Both take turns, so that what
-// else the machine does hits both; `ratio` is that of the medians.
+// else the machine does hits both.
 #define CL_TARGET_OPENCL_VERSION 120
 #include <CL/cl.h>
 #include <benchmark/benchmark.h>
 
-#include <algorithm>
-#include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
 #include "base/dynamic_library.hpp"
 #include "bench_device.hpp"
+#include "compare.hpp"
 
 namespace flagos::bench {
 namespace {
@@ -85,36 +86,6 @@ Direct& direct() {
 
 void synchronize() {
   must(flagos_stream_synchronize(ours().stream, FLAGOS_TIMEOUT_INFINITE), "synchronize");
-}
-
-double median(std::vector<double>& times) {
-  std::nth_element(times.begin(), times.begin() + times.size() / 2, times.end());
-  return times[times.size() / 2];
-}
-
-// Runs both in turns; the benchmark's time is that of ours.
-template <typename Ours, typename Peer>
-void compare(benchmark::State& state, double work, const Ours& own_work, const Peer& peer_work) {
-  using Clock = std::chrono::steady_clock;
-  std::vector<double> own, peer;
-  const auto timed = [](const auto& action) {
-    const auto start = Clock::now();
-    action();
-    return std::chrono::duration<double>(Clock::now() - start).count();
-  };
-  own_work();
-  peer_work();
-  for (auto _ : state) {
-    const bool own_first = own.size() % 2 == 0;
-    if (!own_first) peer.push_back(timed(peer_work));
-    own.push_back(timed(own_work));
-    if (own_first) peer.push_back(timed(peer_work));
-    state.SetIterationTime(own.back());
-  }
-  const double own_median = median(own), peer_median = median(peer);
-  state.counters["ours_us"] = own_median * 1e6 / work;
-  state.counters["direct_us"] = peer_median * 1e6 / work;
-  state.counters["ratio"] = own_median / peer_median;
 }
 
 void launch_back_to_back(benchmark::State& state) {
