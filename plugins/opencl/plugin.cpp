@@ -1,10 +1,9 @@
 // The one exported symbol and the function tables: a table of contents.
 #include <flagos_plugin.h>
 
-#include <algorithm>
-#include <cstring>
 #include <memory>
 
+#include "base/plugin_open.hpp"
 #include "plugins/opencl/device.hpp"
 #include "plugins/opencl/event.hpp"
 #include "plugins/opencl/handles.hpp"
@@ -120,21 +119,8 @@ extern "C" flagos_status_t flagos_plugin_open(const flagos_host_t* host,
   using namespace flagos::opencl;
   const flagos::opencl::Host services(*host);
   return entry(services, [&] {
-    flagos_plugin_t table = make_table();
-    table.struct_size =
-        std::min(out_plugin->struct_size, static_cast<std::uint32_t>(sizeof(table)));
-    const bool agreed =
-        host->abi_version_min <= own_version && own_version <= host->abi_version_max;
-    if (agreed) {
-      table.abi_version = own_version;
+    flagos::answer_open(*host, *out_plugin, make_table(), [&](flagos_plugin_t& table) {
       table.instance = to_c(std::make_unique<Instance>(*host).release());
-    }
-    std::memcpy(out_plugin, &table, table.struct_size);
-    if (!agreed)
-      flagos::throw_error(
-          FLAGOS_STATUS_UNSUPPORTED_VERSION,
-          "the opencl plugin implements ABI 1.0, asked for {}.{} to {}.{}",
-          FLAGOS_VERSION_MAJOR(host->abi_version_min), FLAGOS_VERSION_MINOR(host->abi_version_min),
-          FLAGOS_VERSION_MAJOR(host->abi_version_max), FLAGOS_VERSION_MINOR(host->abi_version_max));
+    });
   });
 }

@@ -1,10 +1,9 @@
 // The one exported symbol and the function tables: a table of contents.
 #include <flagos_plugin.h>
 
-#include <algorithm>
-#include <cstring>
 #include <memory>
 
+#include "base/plugin_open.hpp"
 #include "plugins/vulkan/device.hpp"
 #include "plugins/vulkan/event.hpp"
 #include "plugins/vulkan/external.hpp"
@@ -152,23 +151,10 @@ extern "C" flagos_status_t flagos_plugin_open(const flagos_host_t* host,
   using namespace flagos::vulkan;
   const flagos::vulkan::Host services(*host);
   return entry(services, [&] {
-    flagos_plugin_t table = make_table();
-    table.struct_size =
-        std::min(out_plugin->struct_size, static_cast<std::uint32_t>(sizeof(table)));
-    const bool agreed =
-        host->abi_version_min <= own_version && own_version <= host->abi_version_max;
-    if (agreed) {
-      table.abi_version = own_version;
+    flagos::answer_open(*host, *out_plugin, make_table(), [&](flagos_plugin_t& table) {
       auto instance = std::make_unique<Instance>(*host);
       if (!instance->shares_memory()) table.interop = &interop_table_without_export;
       table.instance = to_c(instance.release());
-    }
-    std::memcpy(out_plugin, &table, table.struct_size);
-    if (!agreed)
-      flagos::throw_error(
-          FLAGOS_STATUS_UNSUPPORTED_VERSION,
-          "the vulkan plugin implements ABI 1.0, asked for {}.{} to {}.{}",
-          FLAGOS_VERSION_MAJOR(host->abi_version_min), FLAGOS_VERSION_MINOR(host->abi_version_min),
-          FLAGOS_VERSION_MAJOR(host->abi_version_max), FLAGOS_VERSION_MINOR(host->abi_version_max));
+    });
   });
 }

@@ -342,14 +342,14 @@ class Reader {
     if (version_ >= interface_lists_all) return {entry.interface.begin(), entry.interface.end()};
     std::set<std::uint32_t> used;
     std::set<std::uint32_t> seen{entry.function};
-    std::vector<std::uint32_t> todo{entry.function};
-    while (!todo.empty()) {
-      const auto found = functions_.find(todo.back());
-      todo.pop_back();
+    std::vector<std::uint32_t> pending{entry.function};
+    while (!pending.empty()) {
+      const auto found = functions_.find(pending.back());
+      pending.pop_back();
       if (found == functions_.end()) continue;
       for (const std::uint32_t id : found->second.uses) {
         if (variables_.count(id) != 0) used.insert(id);
-        if (functions_.count(id) != 0 && seen.insert(id).second) todo.push_back(id);
+        if (functions_.count(id) != 0 && seen.insert(id).second) pending.push_back(id);
       }
     }
     return used;
