@@ -141,6 +141,17 @@ TEST_CASE("loads are written before a store that may change what they read, and 
   CHECK(has(text, "%1 = const {value=1} : i32\n  %2 = load %0, %1 : f32"));
 }
 
+TEST_CASE("an expression that uses its values many times is walked once") {
+  // 2^60 ways from the end to the load.
+  const std::string text = build([](Kernel& k) {
+    const auto v = k.view(k.pointer("p", f32), {8}, {1});
+    auto x = k.load(v, {1});
+    for (int i = 0; i < 60; ++i) x = x * x;
+    k.store(v, {0}, x);
+  });
+  CHECK(has(text, "%62 = mul %61, %61"));
+}
+
 TEST_CASE("a number takes the type that it meets, and constants are written once") {
   const std::string text = build([](Kernel& k) {
     const auto n = k.scalar("n", DType::i64);

@@ -40,7 +40,7 @@ class Loop {
     return extent() == 1 || std::any_of(map.begin(), map.end(), [&](const Index& i) { return i.variable == last(); });
   }
   std::string variable(int i) const {
-    return i == last() && copy_ != 0 ? fmt::format("(i{} + {})", i, copy_ * lanes_) : fmt::format("i{}", i);
+    return i == last() && copy_ != 0 ? fmt::format("(at{} + {})", i, copy_ * lanes_) : fmt::format("at{}", i);
   }
   std::string fresh(std::string_view prefix) { return emitter_.fresh(prefix); }
   Plan& plan() { return emitter_.plan(); }

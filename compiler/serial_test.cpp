@@ -112,6 +112,19 @@ store %w, %o, %u)",
                  {{DType::f16, count_up(64, -9, 0.25)}, {DType::f16, zeros(32)}},
                  {21, 3},
                  {4, 1, 1}});
+  // Rows and columns are counted in names that no type has.
+  all.push_back({"truth_in_rows",
+                 "%x: ptr<f32> {readonly}, %y: ptr<u8>, %s: i64",
+                 R"(%v = view %x {shape=[4, 6], strides=[6, 1]} : view<f32, 2>
+%w = view %y, %s {shape=[4, 6], strides=[12, ?]} : view<u8, 2>
+%z = const {value=0} : i32
+%t = load %v, %z, %z : tile<4x6xf32>
+%u = isnan %t : tile<4x6xi1>
+%n = not %u : tile<4x6xi1>
+%c = cast %n : tile<4x6xu8>
+store %w, %z, %z, %c)",
+                 {kFloats, {DType::u8, zeros(48)}},
+                 {2}});
   all.push_back({"far_away",
                  "%x: ptr<i32> {readonly}, %y: ptr<i32>",
                  R"(%v = view %x {shape=[8], strides=[1]} : view<i32, 1>

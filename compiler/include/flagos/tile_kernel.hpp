@@ -44,7 +44,7 @@ class Kernel {
   // ---- memory ----------------------------------------------------------------------------------------------------
 
   // Memory at `pointer` as an array; strides in elements.
-  View view(const Pointer& pointer, std::initializer_list<Extent> shape, std::initializer_list<Extent> strides,
+  View view(const Pointer& pointer, const std::vector<Extent>& shape, const std::vector<Extent>& strides,
             Location at = Location::here()) {
     detail::Node node;
     node.op = "view";
@@ -57,44 +57,44 @@ class Kernel {
   }
 
   // The block of `shape` whose corner is at `offsets`; `pad` outside of the view. Without a shape, one element.
-  Tile load(const View& view, std::initializer_list<Operand> offsets, const std::vector<int>& shape = {},
+  Tile load(const View& view, const std::vector<Operand>& offsets, const std::vector<int>& shape = {},
             const Operand& pad = 0, Location at = Location::here()) {
     detail::Node node = memory_node("load", view, offsets, at);
     node.types = {detail::tile_type(view.dtype(), shape)};
     return add_load(std::move(node), pad);
   }
-  void store(const View& view, std::initializer_list<Operand> offsets, const Operand& value,
+  void store(const View& view, const std::vector<Operand>& offsets, const Operand& value,
              Location at = Location::here()) {
     detail::Node node = memory_node("store", view, offsets, at);
     node.operands.push_back(value_of(value, view.dtype()).ref());
     body_.add_statement(std::move(node));
   }
   // Elements at index tiles, all of one shape; `pad` outside of the view and where the mask does not hold.
-  Tile gather(const View& view, std::initializer_list<Tile> indices, const Operand& pad = 0,
+  Tile gather(const View& view, const std::vector<Tile>& indices, const Operand& pad = 0,
               Location at = Location::here()) {
     return gather_if(view, indices, nullptr, pad, at);
   }
-  Tile gather(const View& view, std::initializer_list<Tile> indices, const Tile& mask, const Operand& pad = 0,
+  Tile gather(const View& view, const std::vector<Tile>& indices, const Tile& mask, const Operand& pad = 0,
               Location at = Location::here()) {
     return gather_if(view, indices, &mask, pad, at);
   }
-  void scatter(const View& view, std::initializer_list<Tile> indices, const Operand& value,
+  void scatter(const View& view, const std::vector<Tile>& indices, const Operand& value,
                Location at = Location::here()) {
     body_.add_statement(indexed_node("scatter", view, indices, {value}, nullptr, at));
   }
-  void scatter(const View& view, std::initializer_list<Tile> indices, const Operand& value, const Tile& mask,
+  void scatter(const View& view, const std::vector<Tile>& indices, const Operand& value, const Tile& mask,
                Location at = Location::here()) {
     body_.add_statement(indexed_node("scatter", view, indices, {value}, &mask, at));
   }
   // `op` is add, min, max, and, or, xor or exchange. Gives what was there before.
-  Tile atomic(const char* op, const View& view, std::initializer_list<Tile> indices, const Operand& value,
+  Tile atomic(const char* op, const View& view, const std::vector<Tile>& indices, const Operand& value,
               const Tile* mask = nullptr, Order order = Order::relaxed, Location at = Location::here()) {
     detail::Node node = indexed_node("atomic_rmw", view, indices, {value}, mask, at);
     node.attributes = detail::join_attributes({std::string("op=") + op, order_text(order)});
     node.types = {node.operands[1].type().with(view.dtype())};
     return {&body_, {body_.add_statement(std::move(node)), 0}};
   }
-  Tile atomic_cas(const View& view, std::initializer_list<Tile> indices, const Operand& expected, const Operand& value,
+  Tile atomic_cas(const View& view, const std::vector<Tile>& indices, const Operand& expected, const Operand& value,
                   const Tile* mask = nullptr, Order order = Order::relaxed, Location at = Location::here()) {
     detail::Node node = indexed_node("atomic_cas", view, indices, {expected, value}, mask, at);
     node.attributes = order_text(order);
@@ -107,7 +107,7 @@ class Kernel {
   void require(const Tile& condition, const std::string& message, Location at = Location::here()) {
     report("assert", {condition}, message, at);
   }
-  void print(const std::string& message, std::initializer_list<Tile> values = {}, Location at = Location::here()) {
+  void print(const std::string& message, const std::vector<Tile>& values = {}, Location at = Location::here()) {
     report("print", values, message, at);
   }
 
@@ -197,7 +197,7 @@ class Kernel {
   detail::Ref index_of(const Operand& operand) {
     return operand.tile() ? operand.tile()->ref() : constant(DType::i32, operand).ref();
   }
-  std::string extent_list(std::initializer_list<Extent> extents, detail::Node& node) {
+  std::string extent_list(const std::vector<Extent>& extents, detail::Node& node) {
     std::string text;
     for (const Extent& extent : extents) {
       if (extent.tile()) node.operands.push_back(extent.tile()->ref());
@@ -209,7 +209,7 @@ class Kernel {
     if (indices != static_cast<std::size_t>(view.rank()))
       throw BuildError(at, std::to_string(indices) + " indices into " + view.ref().type().text());
   }
-  detail::Node memory_node(const char* op, const View& view, std::initializer_list<Operand> offsets, Location at) {
+  detail::Node memory_node(const char* op, const View& view, const std::vector<Operand>& offsets, Location at) {
     check_rank(view, offsets.size(), at);
     detail::Node node;
     node.op = op;
@@ -218,24 +218,24 @@ class Kernel {
     for (const Operand& offset : offsets) node.operands.push_back(index_of(offset));
     return node;
   }
-  detail::Node indexed_node(const char* op, const View& view, std::initializer_list<Tile> indices,
-                            std::initializer_list<Operand> values, const Tile* mask, Location at) {
+  detail::Node indexed_node(const char* op, const View& view, const std::vector<Tile>& indices,
+                            const std::vector<Operand>& values, const Tile* mask, Location at) {
     check_rank(view, indices.size(), at);
     detail::Node node;
     node.op = op;
     node.at = at;
     node.operands = {view.ref()};
     for (const Tile& index : indices) node.operands.push_back(index.ref());
-    const detail::Type& shape = indices.begin()->type();
+    const detail::Type& shape = indices.front().type();
     for (const Operand& value : values)
       node.operands.push_back(detail::fit(&body_, value, shape.with(view.dtype())).ref());
     if (mask) node.operands.push_back(detail::fit(&body_, Operand(*mask, at), shape.with(DType::i1)).ref());
     return node;
   }
-  Tile gather_if(const View& view, std::initializer_list<Tile> indices, const Tile* mask, const Operand& pad,
+  Tile gather_if(const View& view, const std::vector<Tile>& indices, const Tile* mask, const Operand& pad,
                  Location at) {
     detail::Node node = indexed_node("gather", view, indices, {}, mask, at);
-    node.types = {indices.begin()->type().with(view.dtype())};
+    node.types = {indices.front().type().with(view.dtype())};
     return add_load(std::move(node), pad);
   }
   Tile add_load(detail::Node node, const Operand& pad) {
@@ -248,7 +248,7 @@ class Kernel {
     static constexpr const char* kNames[] = {"", "order=acquire", "order=release", "order=acq_rel"};
     return kNames[static_cast<int>(order)];
   }
-  void report(const char* op, std::initializer_list<Tile> values, const std::string& message, Location at) {
+  void report(const char* op, const std::vector<Tile>& values, const std::string& message, Location at) {
     detail::Node node;
     node.op = op;
     node.at = at;

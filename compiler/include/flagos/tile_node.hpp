@@ -280,9 +280,10 @@ class Body {
       return std::make_tuple(std::string(a->at.file), first_line(*a, lines), a->hash) <
              std::make_tuple(std::string(b->at.file), first_line(*b, lines), b->hash);
     });
+    std::set<const Node*> seen;
     for (const Ptr& root : roots) {
       if (loads_only) {
-        write_loads(*root, root);
+        write_loads(root, seen);
       } else {
         write(root);
       }
@@ -306,10 +307,11 @@ class Body {
     return std::any_of(scopes_.begin(), scopes_.end(), [&](const Scope& scope) { return scope.id == node.scope; });
   }
 
-  void write_loads(const Node& node, const Ptr& self) {
-    if (!node.names.empty()) return;
-    for (const Ref& operand : node.operands) write_loads(*operand.node, operand.node);
-    if (node.is_load) write(self);
+  // `seen`: an expression may use a value many times, and is walked once.
+  void write_loads(const Ptr& node, std::set<const Node*>& seen) {
+    if (!node->names.empty() || !seen.insert(node.get()).second) return;
+    for (const Ref& operand : node->operands) write_loads(operand.node, seen);
+    if (node->is_load) write(node);
   }
 
   void write(const Ptr& node) {
