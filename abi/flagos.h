@@ -134,6 +134,15 @@ FLAGOS_API const char* flagos_status_get_name(flagos_status_t status);
  */
 FLAGOS_API const char* flagos_last_error(void);
 
+/**
+ * Sets what flagos_last_error tells on this thread: for libraries built on flagos, whose failures are read there too.
+ *
+ * @param text  what was asked and what was found; copied, cut after 1023 bytes; NULL does nothing
+ *
+ * Threads: any thread; the text is the thread's own.  Callback: yes.  Since: 1.0
+ */
+FLAGOS_API void flagos_set_last_error(const char* text);
+
 /* ------------------------------------------------------------------------------------------------------------------
  * Basic types
  * --------------------------------------------------------------------------------------------------------------- */
@@ -540,6 +549,32 @@ FLAGOS_API flagos_status_t flagos_device_synchronize(flagos_device_t* device, ui
  * Threads: any thread.  Since: 1.0
  */
 FLAGOS_API flagos_status_t flagos_device_recover(flagos_device_t* device);
+
+/* Called once, when the device is closed or its runtime destroyed; the device still works. */
+typedef void (*flagos_attachment_release_t)(flagos_device_t* device, void* attachment);
+
+/**
+ * Keeps what a library built on flagos needs for an open device, such as modules and a pool, with the device.
+ *
+ * flagos_device_close and flagos_runtime_destroy call `release` before they look for live children, so that what the
+ * attachment holds does not make a device busy. Where the close then fails, the attachment is gone all the same; its
+ * library makes another when it is needed.
+ *
+ * @param key             an address that only the library knows, such as that of a static variable; not NULL
+ * @param attachment      not NULL
+ * @param release         frees the attachment; may call every function on the device but flagos_device_attach
+ * @param out_attachment  what is kept under `key` now: `attachment`, or what was kept there before; then `attachment`
+ *                        stays the caller's and `release` is not called for it
+ *
+ * Threads: any thread.  Ownership: takes `attachment` when it comes out.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_device_attach(flagos_device_t* device, const void* key, void* attachment,
+                                                flagos_attachment_release_t release, void** out_attachment);
+
+/** What is kept with the device under `key`; NULL when nothing is. Threads: any thread.  Callback: yes.
+ *  Ownership: borrowed, until the device is closed.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_device_get_attachment(flagos_device_t* device, const void* key,
+                                                        void** out_attachment);
 
 struct flagos_plugin_t;        /* flagos_plugin.h */
 struct flagos_plugin_device_t; /* the plugin's own object */
@@ -957,6 +992,9 @@ FLAGOS_API flagos_status_t flagos_stream_wait_value(flagos_stream_t* stream, fla
  * Threads: any thread.  Since: 1.0
  */
 FLAGOS_API flagos_status_t flagos_stream_reset(flagos_stream_t* stream);
+
+/** The open device that a stream belongs to. Threads: any thread.  Callback: yes.  Ownership: borrowed.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_stream_get_device(flagos_stream_t* stream, flagos_device_t** out_device);
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Event: a point in a stream

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/address_map.hpp"
+#include "core/attachments.hpp"
 #include "core/object.hpp"
 #include "core/plugin.hpp"
 #include "core/release_queue.hpp"
@@ -91,6 +92,9 @@ class Device : public Object {
   // ---- portable kernels; see tile_program.hpp ----
   TileTable& tiles() { return *tiles_; }
 
+  // ---- what libraries built on flagos keep here ----
+  Attachments& attachments() { return attachments_; }
+
   std::atomic<Profiler*> profiler{nullptr};
   std::mutex profiler_mutex;
 
@@ -116,6 +120,7 @@ class Device : public Object {
   std::vector<std::unique_ptr<TransferPort>> idle_ports_;  // under streams_mutex_
   ReleaseQueue releases_;
   std::unique_ptr<TileTable> tiles_;
+  Attachments attachments_;
 };
 
 // What belongs to a device: counted there while its handle is live, keeps the device itself alive.

@@ -68,6 +68,10 @@ flagos_status_t flagos_device_close(flagos_device_t* device) {
   if (device == nullptr) return entry(__func__, [] {});
   return entry(__func__, [&] {
     Ref<Device> object(&resolve<Device>(device, "device"));
+    {
+      Pause pause;
+      object->attachments().release_all(device);
+    }
     const std::string children = object->describe_children();
     if (!children.empty()) throw_error(FLAGOS_STATUS_BUSY, "device {} still has {}", object->info().id, children);
     if (!remove_handle(object.get())) throw_handle_gone(Tag::device);
@@ -161,6 +165,30 @@ flagos_status_t flagos_device_recover(flagos_device_t* device) {
     object.tiles().clear();
     object.clear_lost();
   });
+}
+
+flagos_status_t flagos_device_attach(flagos_device_t* device, const void* key, void* attachment,
+                                     flagos_attachment_release_t release, void** out_attachment) {
+  clear_out(out_attachment);
+  return entry(__func__, [&] {
+    Device& object = resolve<Device>(device, "device");
+    if (key == nullptr) throw_null("key");
+    if (attachment == nullptr) throw_null("attachment");
+    require(release, "release");
+    require(out_attachment, "out_attachment") = object.attachments().attach(key, attachment, release);
+  });
+}
+
+flagos_status_t flagos_device_get_attachment(flagos_device_t* device, const void* key, void** out_attachment) {
+  clear_out(out_attachment);
+  return entry(
+      __func__,
+      [&] {
+        Device& object = resolve<Device>(device, "device");
+        if (key == nullptr) throw_null("key");
+        require(out_attachment, "out_attachment") = object.attachments().get(key);
+      },
+      Callback::allowed);
 }
 
 flagos_status_t flagos_device_get_table(flagos_device_t* device, const struct flagos_plugin_t** out_table,

@@ -214,3 +214,7 @@ const char* flagos_status_get_name(flagos_status_t status) {
 }
 
 const char* flagos_last_error(void) { return this_thread().error_text; }
+
+void flagos_set_last_error(const char* text) {
+  if (text != nullptr) set_error_text(FLAGOS_STATUS_OK, text);
+}

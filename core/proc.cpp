@@ -15,10 +15,11 @@ struct Proc {
 #define FLAGOS_PROC(name) \
   { #name, reinterpret_cast < flagos_proc_t>(&name) }
 // In the order of flagos.h; tests/symbols compares it with what the library exports.
-constexpr std::size_t proc_count = 131;
+constexpr std::size_t proc_count = 135;
 const Proc procs[proc_count] = {
     FLAGOS_PROC(flagos_status_get_name),
     FLAGOS_PROC(flagos_last_error),
+    FLAGOS_PROC(flagos_set_last_error),
     FLAGOS_PROC(flagos_get_version),
     FLAGOS_PROC(flagos_runtime_create),
     FLAGOS_PROC(flagos_runtime_destroy),
@@ -39,6 +40,8 @@ const Proc procs[proc_count] = {
     FLAGOS_PROC(flagos_device_query_status),
     FLAGOS_PROC(flagos_device_synchronize),
     FLAGOS_PROC(flagos_device_recover),
+    FLAGOS_PROC(flagos_device_attach),
+    FLAGOS_PROC(flagos_device_get_attachment),
     FLAGOS_PROC(flagos_device_get_table),
     FLAGOS_PROC(flagos_stream_get_plugin_object),
     FLAGOS_PROC(flagos_event_get_plugin_object),
@@ -72,6 +75,7 @@ const Proc procs[proc_count] = {
     FLAGOS_PROC(flagos_stream_write_value),
     FLAGOS_PROC(flagos_stream_wait_value),
     FLAGOS_PROC(flagos_stream_reset),
+    FLAGOS_PROC(flagos_stream_get_device),
     FLAGOS_PROC(flagos_event_create),
     FLAGOS_PROC(flagos_event_destroy),
     FLAGOS_PROC(flagos_event_record),

@@ -226,6 +226,7 @@ bool Runtime::shut_down() {
   }
   const Deadline deadline(patience_ns);
   for (const Ref<Device>& device : devices) {
+    device->attachments().release_all(to_handle<flagos_device_t>(*device));
     device->destroy_children(patience_ns);
     remove_handle(device.get());
   }

@@ -241,6 +241,17 @@ flagos_status_t flagos_stream_launch_host(flagos_stream_t* stream, flagos_host_f
   });
 }
 
+flagos_status_t flagos_stream_get_device(flagos_stream_t* stream, flagos_device_t** out_device) {
+  clear_out(out_device);
+  return entry(
+      __func__,
+      [&] {
+        Stream& object = resolve<Stream>(stream, "stream");
+        require(out_device, "out_device") = to_handle<flagos_device_t>(object.device());
+      },
+      Callback::allowed);
+}
+
 flagos_status_t flagos_stream_reset(flagos_stream_t* stream) {
   return entry(__func__, [&] {
     Ref<Stream> object(&resolve<Stream>(stream, "stream"));

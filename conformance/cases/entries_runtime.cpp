@@ -17,6 +17,11 @@ Argument device_index() {
       .point(0xffffffff, {not_found});
 }
 
+// Stands for what a library keeps with a device.
+char attached;
+std::uint64_t an_address(Call&) { return reinterpret_cast<std::uint64_t>(&attached); }
+void keep_attachment(flagos_device_t*, void*) {}
+
 Argument abi_version() {
   return value("abi_version", Kind::number, FLAGOS_ABI_VERSION)
       .point(FLAGOS_MAKE_VERSION(FLAGOS_ABI_MAJOR + 1, 0), {FLAGOS_STATUS_UNSUPPORTED_VERSION})
@@ -81,6 +86,15 @@ void describe_runtime(std::vector<Entry>& entries) {
   entries.push_back(FLAGOS_ENTRY(flagos_device_synchronize, device(),
                                  value("timeout_ns", Kind::timeout, FLAGOS_TIMEOUT_INFINITE)));
   entries.push_back(FLAGOS_ENTRY(flagos_device_recover, device()).feature(FLAGOS_FEATURE_RECOVER));
+  entries.push_back(FLAGOS_ENTRY(
+      flagos_device_attach, device(), in_data("key", an_address), in_data("attachment", an_address),
+      Argument{.name = "release",
+               .kind = Kind::function,
+               .optional = false,
+               .valid = [](Call&) { return reinterpret_cast<std::uint64_t>(&keep_attachment); }},
+      out_value("out_attachment", sizeof(void*))));
+  entries.push_back(FLAGOS_ENTRY(flagos_device_get_attachment, device(), in_data("key", an_address),
+                                 out_value("out_attachment", sizeof(void*))));
   entries.push_back(FLAGOS_ENTRY(flagos_device_get_table, device(),
                                  out_value("out_table", sizeof(void*)),
                                  out_value("out_object", sizeof(void*)).may_be_null()));

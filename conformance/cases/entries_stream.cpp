@@ -142,6 +142,8 @@ void describe_streams(std::vector<Entry>& entries) {
                                  value("user_data", Kind::user_data, 0))
                         .feature(FLAGOS_FEATURE_HOST_CALLBACK));
   entries.push_back(FLAGOS_ENTRY(flagos_stream_reset, stream()));
+  entries.push_back(FLAGOS_ENTRY(flagos_stream_get_device, stream(),
+                                 out_value("out_device", sizeof(flagos_device_t*))));
   describe_values(entries);
   describe_events(entries);
   describe_timelines(entries);
