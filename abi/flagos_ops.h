@@ -1,0 +1,844 @@
+/*
+ * flagos_ops.h: the operators that frameworks need, written once, on every device that takes portable kernels.
+ * C11, no dependencies beside flagos.h. Made by scripts/update-operators from the table in ops/; do not edit.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * GENERAL RULES (beside those of flagos.h)
+ *
+ * Names       Operators, their arguments and what they compute are those of ATen, PyTorch's library. Outputs come last,
+ *             and are the caller's: of the right shape, and of any type that can hold the result.
+ * Order       A call checks its arguments, queues its work on `stream` and returns. It reads no device memory on the host,
+ *             and may be captured into a graph; workspace of a captured call is kept until the device is closed.
+ * Tensors     flagos_tensor_t, of rank 0 to FLAGOS_OPS_MAX_RANK, with any strides, of any size, also of no elements.
+ *             Elements of an output must not share a place. An output may be an input (in place) where both are the same
+ *             elements in the same order, unless an operator says otherwise; other overlaps are refused.
+ * Memory      All tensors are memory of the stream's device, or host memory where its kernels reach that.
+ * Types       Each operator lists those it computes in. float16 and bfloat16 are computed in float32 and rounded once.
+ *             Different inputs are promoted as ATen does; integers wrap, floating point becomes an integer toward zero
+ *             and within its range, NaN becomes 0.
+ * Exactness   Each operator has a bound on what a result may be off: u is the unit of the type that is computed in, K the
+ *             number of terms. Sums have a fixed order: a call gives the same bits each time on one device.
+ * Random      Random operators take a seed and an offset and give the same bits on every device (Philox 4x32-10).
+ * Indices     Are checked by the device: one out of range makes the stream fail with EXECUTION_FAILED, and says which.
+ * Errors      INVALID_ARGUMENT with a sentence that names operator and argument, before anything is queued. UNSUPPORTED when
+ *             the device cannot compute in the type. Others as flagos_module_load and flagos_kernel_launch. The text is
+ *             in flagos_last_error.
+ * Threads     Any thread; calls on one stream are ordered as they are made.
+ * First call  Of an operator for a combination of types compiles its kernel, or finds it compiled; see docs/operators.md.
+ */
+#ifndef FLAGOS_OPS_H
+#define FLAGOS_OPS_H
+
+#include "flagos.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The highest rank of a tensor. */
+#define FLAGOS_OPS_MAX_RANK 16
+
+/* A number given by value. */
+typedef struct flagos_scalar_t {
+  flagos_dtype_t dtype; /* FLAGOS_DTYPE_BOOL, FLAGOS_DTYPE_INT64 or FLAGOS_DTYPE_FLOAT64 */
+  uint32_t padding;     /* 0 */
+  uint64_t bits;        /* of the int64_t or double; 0 or 1 */
+} flagos_scalar_t;
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * The table of operators
+ * --------------------------------------------------------------------------------------------------------------- */
+
+/* What is said of an operator. Texts are static. */
+typedef struct flagos_ops_info_t {
+  uint32_t struct_size;
+  uint32_t argument_count;
+  const char* name;   /* "add.Scalar"; the C function is flagos_ops_add_scalar */
+  const char* schema; /* "add.Scalar(Tensor input, Scalar other, Scalar alpha=1, Tensor! out)" */
+  const char* family; /* such as "binary" */
+  const char* dtypes; /* that are computed in: "float32 or float64" */
+  const char* bound;  /* on the error, such as "exact" or "2 ulp" */
+} flagos_ops_info_t;
+
+/** How many operators there are. @param out_count  not NULL. Threads: any thread.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_get_count(uint32_t* out_count);
+
+/** @retval FLAGOS_STATUS_NOT_FOUND  index is at or past the count. Threads: any thread.  Ownership: static text.
+ *  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_get_info(uint32_t index, flagos_ops_info_t* out_info);
+
+/**
+ * The index of an operator, the same for as long as the library is loaded.
+ *
+ * @param name  as ATen has it ("add.Scalar"), or of the C function ("add_scalar")
+ * @retval FLAGOS_STATUS_NOT_FOUND  there is none
+ *
+ * Threads: any thread.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_ops_find(const char* name, uint32_t* out_index);
+
+/* One argument of flagos_ops_call, as the schema says. This struct never grows.
+ *   Tensor, Scalar    value is the address of the flagos_tensor_t, flagos_scalar_t; 0 where it is absent
+ *   Tensor[]          value is the address of an array of `count` addresses
+ *   int, bool         value is the number
+ *   float             value is the bits of the double
+ *   int[]             value is the address of `count` int64_t
+ *   int?, float?      value is the address of the int64_t, double; 0 where it is absent
+ *   str               value is the address of the text; 0 is the default */
+typedef struct flagos_ops_argument_t {
+  uint64_t value;
+  uint32_t count;   /* of a list */
+  uint32_t padding; /* 0 */
+} flagos_ops_argument_t;
+
+/**
+ * Calls an operator by its index: what the C functions below do.
+ *
+ * @param arguments  [count], in the order of the schema
+ * @retval FLAGOS_STATUS_NOT_FOUND         there is no operator of this index
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT  another number of arguments than the schema has, or as the operator says
+ *
+ * Threads: any thread.  Ownership: borrows everything.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_ops_call(flagos_stream_t* stream, uint32_t index,
+                                           const flagos_ops_argument_t* arguments, uint32_t count);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Unary
+ * --------------------------------------------------------------------------------------------------------------- */
+
+/** abs(Tensor input, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_abs(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                          const flagos_tensor_t* out);
+
+/** neg(Tensor input, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_neg(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                          const flagos_tensor_t* out);
+
+/** sign(Tensor input, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_sign(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+
+/** sgn(Tensor input, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_sgn(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                          const flagos_tensor_t* out);
+
+/** square(Tensor input, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_square(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                             const flagos_tensor_t* out);
+
+/** sqrt(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_sqrt(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+
+/** rsqrt(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 2 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_rsqrt(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                            const flagos_tensor_t* out);
+
+/** reciprocal(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_reciprocal(flagos_stream_t* stream,
+                                                 const flagos_tensor_t* input,
+                                                 const flagos_tensor_t* out);
+
+/** exp(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_exp(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                          const flagos_tensor_t* out);
+
+/** exp2(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_exp2(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+
+/** expm1(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_expm1(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                            const flagos_tensor_t* out);
+
+/** log(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_log(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                          const flagos_tensor_t* out);
+
+/** log2(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_log2(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+
+/** log10(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 5 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_log10(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                            const flagos_tensor_t* out);
+
+/** log1p(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_log1p(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                            const flagos_tensor_t* out);
+
+/** sin(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_sin(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                          const flagos_tensor_t* out);
+
+/** cos(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_cos(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                          const flagos_tensor_t* out);
+
+/** tan(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 5 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_tan(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                          const flagos_tensor_t* out);
+
+/** asin(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_asin(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+
+/** acos(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_acos(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+
+/** atan(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 5 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_atan(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+
+/** sinh(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 5 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_sinh(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+
+/** cosh(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 5 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_cosh(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+
+/** tanh(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 5 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_tanh(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+
+/** asinh(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 6 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_asinh(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                            const flagos_tensor_t* out);
+
+/** acosh(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 6 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_acosh(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                            const flagos_tensor_t* out);
+
+/** atanh(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 6 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_atanh(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                            const flagos_tensor_t* out);
+
+/** erf(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 16 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_erf(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                          const flagos_tensor_t* out);
+
+/** ceil(Tensor input, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_ceil(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+
+/** floor(Tensor input, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_floor(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                            const flagos_tensor_t* out);
+
+/** round(Tensor input, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_round(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                            const flagos_tensor_t* out);
+
+/** trunc(Tensor input, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_trunc(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                            const flagos_tensor_t* out);
+
+/** frac(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_frac(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+
+/** isnan(Tensor input, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_isnan(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                            const flagos_tensor_t* out);
+
+/** isinf(Tensor input, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_isinf(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                            const flagos_tensor_t* out);
+
+/** isfinite(Tensor input, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_isfinite(flagos_stream_t* stream,
+                                               const flagos_tensor_t* input,
+                                               const flagos_tensor_t* out);
+
+/** logical_not(Tensor input, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_logical_not(flagos_stream_t* stream,
+                                                  const flagos_tensor_t* input,
+                                                  const flagos_tensor_t* out);
+
+/** bitwise_not(Tensor input, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32 or int64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_bitwise_not(flagos_stream_t* stream,
+                                                  const flagos_tensor_t* input,
+                                                  const flagos_tensor_t* out);
+
+/** signbit(Tensor input, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_signbit(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                              const flagos_tensor_t* out);
+
+/** nan_to_num(Tensor input, float? nan, float? posinf, float? neginf, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_nan_to_num(flagos_stream_t* stream,
+                                                 const flagos_tensor_t* input, const double* nan,
+                                                 const double* posinf, const double* neginf,
+                                                 const flagos_tensor_t* out);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Activation
+ * --------------------------------------------------------------------------------------------------------------- */
+
+/** relu(Tensor input, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_relu(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+
+/** relu6(Tensor input, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_relu6(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                            const flagos_tensor_t* out);
+
+/** leaky_relu(Tensor input, Scalar negative_slope=0.01, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_leaky_relu(flagos_stream_t* stream,
+                                                 const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* negative_slope,
+                                                 const flagos_tensor_t* out);
+
+/** elu(Tensor input, Scalar alpha=1.0, Scalar scale=1.0, Scalar input_scale=1.0, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_elu(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                          const flagos_scalar_t* alpha,
+                                          const flagos_scalar_t* scale,
+                                          const flagos_scalar_t* input_scale,
+                                          const flagos_tensor_t* out);
+
+/** selu(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_selu(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+
+/** celu(Tensor input, Scalar alpha=1.0, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_celu(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_scalar_t* alpha,
+                                           const flagos_tensor_t* out);
+
+/** gelu(Tensor input, str approximate=none|tanh, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 32 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_gelu(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const char* approximate, const flagos_tensor_t* out);
+
+/** silu(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_silu(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+
+/** mish(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 16 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_mish(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+
+/** softplus(Tensor input, Scalar beta=1.0, Scalar threshold=20.0, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_softplus(flagos_stream_t* stream,
+                                               const flagos_tensor_t* input,
+                                               const flagos_scalar_t* beta,
+                                               const flagos_scalar_t* threshold,
+                                               const flagos_tensor_t* out);
+
+/** sigmoid(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_sigmoid(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                              const flagos_tensor_t* out);
+
+/** hardsigmoid(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 2 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_hardsigmoid(flagos_stream_t* stream,
+                                                  const flagos_tensor_t* input,
+                                                  const flagos_tensor_t* out);
+
+/** hardswish(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 3 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_hardswish(flagos_stream_t* stream,
+                                                const flagos_tensor_t* input,
+                                                const flagos_tensor_t* out);
+
+/** hardtanh(Tensor input, Scalar min_val=-1, Scalar max_val=1, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_hardtanh(flagos_stream_t* stream,
+                                               const flagos_tensor_t* input,
+                                               const flagos_scalar_t* min_val,
+                                               const flagos_scalar_t* max_val,
+                                               const flagos_tensor_t* out);
+
+/** hardshrink(Tensor input, Scalar lambd=0.5, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_hardshrink(flagos_stream_t* stream,
+                                                 const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* lambd,
+                                                 const flagos_tensor_t* out);
+
+/** softshrink(Tensor input, Scalar lambd=0.5, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_softshrink(flagos_stream_t* stream,
+                                                 const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* lambd,
+                                                 const flagos_tensor_t* out);
+
+/** threshold(Tensor input, Scalar threshold, Scalar value, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_threshold(flagos_stream_t* stream,
+                                                const flagos_tensor_t* input,
+                                                const flagos_scalar_t* threshold,
+                                                const flagos_scalar_t* value,
+                                                const flagos_tensor_t* out);
+
+/** prelu(Tensor input, Tensor weight, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_prelu(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                            const flagos_tensor_t* weight,
+                                            const flagos_tensor_t* out);
+
+/** log_sigmoid(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_log_sigmoid(flagos_stream_t* stream,
+                                                  const flagos_tensor_t* input,
+                                                  const flagos_tensor_t* out);
+
+/** silu_and_mul(Tensor gate, Tensor up, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_silu_and_mul(flagos_stream_t* stream,
+                                                   const flagos_tensor_t* gate,
+                                                   const flagos_tensor_t* up,
+                                                   const flagos_tensor_t* out);
+
+/** gelu_and_mul(Tensor gate, Tensor up, str approximate=none|tanh, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 32 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_gelu_and_mul(flagos_stream_t* stream,
+                                                   const flagos_tensor_t* gate,
+                                                   const flagos_tensor_t* up,
+                                                   const char* approximate,
+                                                   const flagos_tensor_t* out);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Binary
+ * --------------------------------------------------------------------------------------------------------------- */
+
+/** add(Tensor input, Tensor other, Scalar alpha=1, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_add(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                          const flagos_tensor_t* other,
+                                          const flagos_scalar_t* alpha, const flagos_tensor_t* out);
+
+/** add.Scalar(Tensor input, Scalar other, Scalar alpha=1, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_add_scalar(flagos_stream_t* stream,
+                                                 const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* other,
+                                                 const flagos_scalar_t* alpha,
+                                                 const flagos_tensor_t* out);
+
+/** sub(Tensor input, Tensor other, Scalar alpha=1, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_sub(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                          const flagos_tensor_t* other,
+                                          const flagos_scalar_t* alpha, const flagos_tensor_t* out);
+
+/** sub.Scalar(Tensor input, Scalar other, Scalar alpha=1, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_sub_scalar(flagos_stream_t* stream,
+                                                 const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* other,
+                                                 const flagos_scalar_t* alpha,
+                                                 const flagos_tensor_t* out);
+
+/** rsub(Tensor input, Tensor other, Scalar alpha=1, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_rsub(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* other,
+                                           const flagos_scalar_t* alpha,
+                                           const flagos_tensor_t* out);
+
+/** rsub.Scalar(Tensor input, Scalar other, Scalar alpha=1, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_rsub_scalar(flagos_stream_t* stream,
+                                                  const flagos_tensor_t* input,
+                                                  const flagos_scalar_t* other,
+                                                  const flagos_scalar_t* alpha,
+                                                  const flagos_tensor_t* out);
+
+/** mul(Tensor input, Tensor other, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_mul(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                          const flagos_tensor_t* other, const flagos_tensor_t* out);
+
+/** mul.Scalar(Tensor input, Scalar other, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_mul_scalar(flagos_stream_t* stream,
+                                                 const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* other,
+                                                 const flagos_tensor_t* out);
+
+/** div(Tensor input, Tensor other, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_div(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                          const flagos_tensor_t* other, const flagos_tensor_t* out);
+
+/** div.Scalar(Tensor input, Scalar other, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_div_scalar(flagos_stream_t* stream,
+                                                 const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* other,
+                                                 const flagos_tensor_t* out);
+
+/** div.Tensor_mode(Tensor input, Tensor other, str rounding_mode=trunc|floor, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_div_tensor_mode(flagos_stream_t* stream,
+                                                      const flagos_tensor_t* input,
+                                                      const flagos_tensor_t* other,
+                                                      const char* rounding_mode,
+                                                      const flagos_tensor_t* out);
+
+/** floor_divide(Tensor input, Tensor other, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_floor_divide(flagos_stream_t* stream,
+                                                   const flagos_tensor_t* input,
+                                                   const flagos_tensor_t* other,
+                                                   const flagos_tensor_t* out);
+
+/** remainder(Tensor input, Tensor other, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_remainder(flagos_stream_t* stream,
+                                                const flagos_tensor_t* input,
+                                                const flagos_tensor_t* other,
+                                                const flagos_tensor_t* out);
+
+/** remainder.Scalar(Tensor input, Scalar other, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_remainder_scalar(flagos_stream_t* stream,
+                                                       const flagos_tensor_t* input,
+                                                       const flagos_scalar_t* other,
+                                                       const flagos_tensor_t* out);
+
+/** fmod(Tensor input, Tensor other, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_fmod(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* other,
+                                           const flagos_tensor_t* out);
+
+/** pow(Tensor input, Tensor exponent, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_pow(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                          const flagos_tensor_t* exponent,
+                                          const flagos_tensor_t* out);
+
+/** pow.Scalar(Tensor input, Scalar exponent, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_pow_scalar(flagos_stream_t* stream,
+                                                 const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* exponent,
+                                                 const flagos_tensor_t* out);
+
+/** maximum(Tensor input, Tensor other, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_maximum(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                              const flagos_tensor_t* other,
+                                              const flagos_tensor_t* out);
+
+/** minimum(Tensor input, Tensor other, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_minimum(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                              const flagos_tensor_t* other,
+                                              const flagos_tensor_t* out);
+
+/** fmax(Tensor input, Tensor other, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_fmax(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* other,
+                                           const flagos_tensor_t* out);
+
+/** fmin(Tensor input, Tensor other, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_fmin(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* other,
+                                           const flagos_tensor_t* out);
+
+/** atan2(Tensor input, Tensor other, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 6 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_atan2(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                            const flagos_tensor_t* other,
+                                            const flagos_tensor_t* out);
+
+/** hypot(Tensor input, Tensor other, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_hypot(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                            const flagos_tensor_t* other,
+                                            const flagos_tensor_t* out);
+
+/** copysign(Tensor input, Tensor other, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_copysign(flagos_stream_t* stream,
+                                               const flagos_tensor_t* input,
+                                               const flagos_tensor_t* other,
+                                               const flagos_tensor_t* out);
+
+/** nextafter(Tensor input, Tensor other, Tensor! out)
+ *  Computes in float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_nextafter(flagos_stream_t* stream,
+                                                const flagos_tensor_t* input,
+                                                const flagos_tensor_t* other,
+                                                const flagos_tensor_t* out);
+
+/** logaddexp(Tensor input, Tensor other, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_logaddexp(flagos_stream_t* stream,
+                                                const flagos_tensor_t* input,
+                                                const flagos_tensor_t* other,
+                                                const flagos_tensor_t* out);
+
+/** lerp(Tensor input, Tensor end, Tensor weight, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 3 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_lerp(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* end,
+                                           const flagos_tensor_t* weight,
+                                           const flagos_tensor_t* out);
+
+/** lerp.Scalar(Tensor input, Tensor end, Scalar weight, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 3 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_lerp_scalar(flagos_stream_t* stream,
+                                                  const flagos_tensor_t* input,
+                                                  const flagos_tensor_t* end,
+                                                  const flagos_scalar_t* weight,
+                                                  const flagos_tensor_t* out);
+
+/** where(Tensor:bool condition, Tensor input, Tensor other, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_where(flagos_stream_t* stream,
+                                            const flagos_tensor_t* condition,
+                                            const flagos_tensor_t* input,
+                                            const flagos_tensor_t* other,
+                                            const flagos_tensor_t* out);
+
+/** clamp(Tensor input, Scalar? min, Scalar? max, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_clamp(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                            const flagos_scalar_t* min, const flagos_scalar_t* max,
+                                            const flagos_tensor_t* out);
+
+/** clamp.Tensor(Tensor input, Tensor min, Tensor max, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_clamp_tensor(flagos_stream_t* stream,
+                                                   const flagos_tensor_t* input,
+                                                   const flagos_tensor_t* min,
+                                                   const flagos_tensor_t* max,
+                                                   const flagos_tensor_t* out);
+
+/** addcmul(Tensor input, Tensor tensor1, Tensor tensor2, Scalar value=1, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 2 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_addcmul(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                              const flagos_tensor_t* tensor1,
+                                              const flagos_tensor_t* tensor2,
+                                              const flagos_scalar_t* value,
+                                              const flagos_tensor_t* out);
+
+/** addcdiv(Tensor input, Tensor tensor1, Tensor tensor2, Scalar value=1, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 2 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_addcdiv(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                              const flagos_tensor_t* tensor1,
+                                              const flagos_tensor_t* tensor2,
+                                              const flagos_scalar_t* value,
+                                              const flagos_tensor_t* out);
+
+/** eq(Tensor input, Tensor other, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_eq(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                         const flagos_tensor_t* other, const flagos_tensor_t* out);
+
+/** ne(Tensor input, Tensor other, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_ne(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                         const flagos_tensor_t* other, const flagos_tensor_t* out);
+
+/** lt(Tensor input, Tensor other, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_lt(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                         const flagos_tensor_t* other, const flagos_tensor_t* out);
+
+/** le(Tensor input, Tensor other, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_le(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                         const flagos_tensor_t* other, const flagos_tensor_t* out);
+
+/** gt(Tensor input, Tensor other, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_gt(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                         const flagos_tensor_t* other, const flagos_tensor_t* out);
+
+/** ge(Tensor input, Tensor other, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_ge(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                         const flagos_tensor_t* other, const flagos_tensor_t* out);
+
+/** eq.Scalar(Tensor input, Scalar other, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_eq_scalar(flagos_stream_t* stream,
+                                                const flagos_tensor_t* input,
+                                                const flagos_scalar_t* other,
+                                                const flagos_tensor_t* out);
+
+/** ne.Scalar(Tensor input, Scalar other, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_ne_scalar(flagos_stream_t* stream,
+                                                const flagos_tensor_t* input,
+                                                const flagos_scalar_t* other,
+                                                const flagos_tensor_t* out);
+
+/** lt.Scalar(Tensor input, Scalar other, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_lt_scalar(flagos_stream_t* stream,
+                                                const flagos_tensor_t* input,
+                                                const flagos_scalar_t* other,
+                                                const flagos_tensor_t* out);
+
+/** le.Scalar(Tensor input, Scalar other, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_le_scalar(flagos_stream_t* stream,
+                                                const flagos_tensor_t* input,
+                                                const flagos_scalar_t* other,
+                                                const flagos_tensor_t* out);
+
+/** gt.Scalar(Tensor input, Scalar other, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_gt_scalar(flagos_stream_t* stream,
+                                                const flagos_tensor_t* input,
+                                                const flagos_scalar_t* other,
+                                                const flagos_tensor_t* out);
+
+/** ge.Scalar(Tensor input, Scalar other, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_ge_scalar(flagos_stream_t* stream,
+                                                const flagos_tensor_t* input,
+                                                const flagos_scalar_t* other,
+                                                const flagos_tensor_t* out);
+
+/** isclose(Tensor input, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=0, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_isclose(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                              const flagos_tensor_t* other, double rtol,
+                                              double atol, uint32_t equal_nan,
+                                              const flagos_tensor_t* out);
+
+/** logical_and(Tensor input, Tensor other, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_logical_and(flagos_stream_t* stream,
+                                                  const flagos_tensor_t* input,
+                                                  const flagos_tensor_t* other,
+                                                  const flagos_tensor_t* out);
+
+/** logical_or(Tensor input, Tensor other, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_logical_or(flagos_stream_t* stream,
+                                                 const flagos_tensor_t* input,
+                                                 const flagos_tensor_t* other,
+                                                 const flagos_tensor_t* out);
+
+/** logical_xor(Tensor input, Tensor other, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_logical_xor(flagos_stream_t* stream,
+                                                  const flagos_tensor_t* input,
+                                                  const flagos_tensor_t* other,
+                                                  const flagos_tensor_t* out);
+
+/** bitwise_and(Tensor input, Tensor other, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32 or int64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_bitwise_and(flagos_stream_t* stream,
+                                                  const flagos_tensor_t* input,
+                                                  const flagos_tensor_t* other,
+                                                  const flagos_tensor_t* out);
+
+/** bitwise_or(Tensor input, Tensor other, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32 or int64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_bitwise_or(flagos_stream_t* stream,
+                                                 const flagos_tensor_t* input,
+                                                 const flagos_tensor_t* other,
+                                                 const flagos_tensor_t* out);
+
+/** bitwise_xor(Tensor input, Tensor other, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32 or int64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_bitwise_xor(flagos_stream_t* stream,
+                                                  const flagos_tensor_t* input,
+                                                  const flagos_tensor_t* other,
+                                                  const flagos_tensor_t* out);
+
+/** left_shift(Tensor input, Tensor other, Tensor! out)
+ *  Computes in uint8, int8, int16, int32 or int64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_left_shift(flagos_stream_t* stream,
+                                                 const flagos_tensor_t* input,
+                                                 const flagos_tensor_t* other,
+                                                 const flagos_tensor_t* out);
+
+/** right_shift(Tensor input, Tensor other, Tensor! out)
+ *  Computes in uint8, int8, int16, int32 or int64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_right_shift(flagos_stream_t* stream,
+                                                  const flagos_tensor_t* input,
+                                                  const flagos_tensor_t* other,
+                                                  const flagos_tensor_t* out);
+
+/** gcd(Tensor input, Tensor other, Tensor! out)
+ *  Computes in uint8, int8, int16, int32 or int64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_gcd(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                          const flagos_tensor_t* other, const flagos_tensor_t* out);
+
+/** lcm(Tensor input, Tensor other, Tensor! out)
+ *  Computes in uint8, int8, int16, int32 or int64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_lcm(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                          const flagos_tensor_t* other, const flagos_tensor_t* out);
+
+/** heaviside(Tensor input, Tensor values, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_heaviside(flagos_stream_t* stream,
+                                                const flagos_tensor_t* input,
+                                                const flagos_tensor_t* values,
+                                                const flagos_tensor_t* out);
+
+/** xlogy(Tensor input, Tensor other, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_xlogy(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                            const flagos_tensor_t* other,
+                                            const flagos_tensor_t* out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,96 @@
+// The exported functions: the table, the call by index, and one function for each operator.
+#include <flagos_ops.h>
+
+#include <bit>
+#include <span>
+
+#include "base/guard.hpp"
+#include "ops/table.hpp"
+
+using namespace flagos;
+using namespace flagos::ops;
+
+namespace {
+
+template <typename Body>
+flagos_status_t entry(Body&& body) noexcept {
+  return guard(std::forward<Body>(body),
+               [](flagos_status_t, const char* text) { flagos_set_last_error(text); });
+}
+
+template <typename T>
+T& require(T* pointer, const char* name) {
+  if (pointer == nullptr) throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} is NULL", name);
+  return *pointer;
+}
+
+// ---- how the arguments of the functions become those of the call ---------------------------------------------------
+
+flagos_ops_argument_t by_address(const void* pointer, std::uint32_t count = 0) {
+  return {reinterpret_cast<std::uintptr_t>(pointer), count, 0};
+}
+flagos_ops_argument_t by_value(std::int64_t value) {
+  return {static_cast<std::uint64_t>(value), 0, 0};
+}
+flagos_ops_argument_t by_value(double value) { return {std::bit_cast<std::uint64_t>(value), 0, 0}; }
+
+flagos_status_t call(flagos_stream_t* stream, std::uint32_t index,
+                     std::span<const flagos_ops_argument_t> arguments) noexcept {
+  return entry([&] {
+    const auto& operators = Table::get().operators();
+    if (index >= operators.size())
+      throw_error(FLAGOS_STATUS_NOT_FOUND, "operator {} of {}", index, operators.size());
+    Call made(*operators[index], stream, arguments);
+    operators[index]->run(made);
+  });
+}
+
+}  // namespace
+
+flagos_status_t flagos_ops_get_count(uint32_t* out_count) {
+  return entry([&] {
+    require(out_count, "out_count") = static_cast<std::uint32_t>(Table::get().operators().size());
+  });
+}
+
+flagos_status_t flagos_ops_get_info(uint32_t index, flagos_ops_info_t* out_info) {
+  return entry([&] {
+    const std::uint32_t size = require(out_info, "out_info").struct_size;
+    if (size < sizeof(*out_info))
+      throw_error(FLAGOS_STATUS_INVALID_STRUCT_SIZE,
+                  "out_info has struct_size {}, and {} is needed", size, sizeof(*out_info));
+    *out_info = {size, 0, nullptr, nullptr, nullptr, nullptr, nullptr};
+    const auto& operators = Table::get().operators();
+    if (index >= operators.size())
+      throw_error(FLAGOS_STATUS_NOT_FOUND, "operator {} of {}", index, operators.size());
+    const Operator& op = *operators[index];
+    *out_info = {size,
+                 static_cast<std::uint32_t>(op.schema().parameters.size()),
+                 op.name().c_str(),
+                 op.schema_text(),
+                 op.family(),
+                 op.dtypes_text().c_str(),
+                 op.bound_text().c_str()};
+  });
+}
+
+flagos_status_t flagos_ops_find(const char* name, uint32_t* out_index) {
+  return entry([&] {
+    require(out_index, "out_index") = 0;
+    const Operator* const found = Table::get().find(&require(name, "name"));
+    if (found == nullptr)
+      throw_error(
+          FLAGOS_STATUS_NOT_FOUND,
+          "no operator '{}'; flagos_ops_get_info and `flagos ops list` tell which there are", name);
+    *out_index = found->index();
+  });
+}
+
+flagos_status_t flagos_ops_call(flagos_stream_t* stream, uint32_t index,
+                                const flagos_ops_argument_t* arguments, uint32_t count) {
+  if (arguments == nullptr && count != 0) return entry([&] { require(arguments, "arguments"); });
+  return call(stream, index, {arguments, count});
+}
+
+// Made by flagos_ops_generate: flagos_ops_<name> for each operator.
+#include "flagos_ops_functions.inc"
