@@ -159,7 +159,7 @@ FLAGOS_API flagos_status_t flagos_ops_exp2(flagos_stream_t* stream, const flagos
                                            const flagos_tensor_t* out);
 
 /** expm1(Tensor input, Tensor! out)
- *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp.  Since: 1.0 */
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 6 ulp.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_expm1(flagos_stream_t* stream, const flagos_tensor_t* input,
                                             const flagos_tensor_t* out);
 
@@ -455,13 +455,13 @@ FLAGOS_API flagos_status_t flagos_ops_gelu_and_mul(flagos_stream_t* stream,
  * --------------------------------------------------------------------------------------------------------------- */
 
 /** add(Tensor input, Tensor other, Scalar alpha=1, Tensor! out)
- *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_add(flagos_stream_t* stream, const flagos_tensor_t* input,
                                           const flagos_tensor_t* other,
                                           const flagos_scalar_t* alpha, const flagos_tensor_t* out);
 
 /** add.Scalar(Tensor input, Scalar other, Scalar alpha=1, Tensor! out)
- *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_add_scalar(flagos_stream_t* stream,
                                                  const flagos_tensor_t* input,
                                                  const flagos_scalar_t* other,
@@ -469,13 +469,13 @@ FLAGOS_API flagos_status_t flagos_ops_add_scalar(flagos_stream_t* stream,
                                                  const flagos_tensor_t* out);
 
 /** sub(Tensor input, Tensor other, Scalar alpha=1, Tensor! out)
- *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_sub(flagos_stream_t* stream, const flagos_tensor_t* input,
                                           const flagos_tensor_t* other,
                                           const flagos_scalar_t* alpha, const flagos_tensor_t* out);
 
 /** sub.Scalar(Tensor input, Scalar other, Scalar alpha=1, Tensor! out)
- *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_sub_scalar(flagos_stream_t* stream,
                                                  const flagos_tensor_t* input,
                                                  const flagos_scalar_t* other,
@@ -483,14 +483,14 @@ FLAGOS_API flagos_status_t flagos_ops_sub_scalar(flagos_stream_t* stream,
                                                  const flagos_tensor_t* out);
 
 /** rsub(Tensor input, Tensor other, Scalar alpha=1, Tensor! out)
- *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_rsub(flagos_stream_t* stream, const flagos_tensor_t* input,
                                            const flagos_tensor_t* other,
                                            const flagos_scalar_t* alpha,
                                            const flagos_tensor_t* out);
 
 /** rsub.Scalar(Tensor input, Scalar other, Scalar alpha=1, Tensor! out)
- *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_rsub_scalar(flagos_stream_t* stream,
                                                   const flagos_tensor_t* input,
                                                   const flagos_scalar_t* other,
@@ -627,14 +627,14 @@ FLAGOS_API flagos_status_t flagos_ops_logaddexp(flagos_stream_t* stream,
                                                 const flagos_tensor_t* out);
 
 /** lerp(Tensor input, Tensor end, Tensor weight, Tensor! out)
- *  Computes in float16, bfloat16, float32 or float64.  Bound: 3 ulp.  Since: 1.0 */
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_lerp(flagos_stream_t* stream, const flagos_tensor_t* input,
                                            const flagos_tensor_t* end,
                                            const flagos_tensor_t* weight,
                                            const flagos_tensor_t* out);
 
 /** lerp.Scalar(Tensor input, Tensor end, Scalar weight, Tensor! out)
- *  Computes in float16, bfloat16, float32 or float64.  Bound: 3 ulp.  Since: 1.0 */
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_lerp_scalar(flagos_stream_t* stream,
                                                   const flagos_tensor_t* input,
                                                   const flagos_tensor_t* end,
@@ -664,7 +664,7 @@ FLAGOS_API flagos_status_t flagos_ops_clamp_tensor(flagos_stream_t* stream,
                                                    const flagos_tensor_t* out);
 
 /** addcmul(Tensor input, Tensor tensor1, Tensor tensor2, Scalar value=1, Tensor! out)
- *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 2 ulp.  Since: 1.0 */
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_addcmul(flagos_stream_t* stream, const flagos_tensor_t* input,
                                               const flagos_tensor_t* tensor1,
                                               const flagos_tensor_t* tensor2,
@@ -672,7 +672,7 @@ FLAGOS_API flagos_status_t flagos_ops_addcmul(flagos_stream_t* stream, const fla
                                               const flagos_tensor_t* out);
 
 /** addcdiv(Tensor input, Tensor tensor1, Tensor tensor2, Scalar value=1, Tensor! out)
- *  Computes in float16, bfloat16, float32 or float64.  Bound: 2 ulp.  Since: 1.0 */
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_addcdiv(flagos_stream_t* stream, const flagos_tensor_t* input,
                                               const flagos_tensor_t* tensor1,
                                               const flagos_tensor_t* tensor2,

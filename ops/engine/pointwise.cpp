@@ -227,7 +227,7 @@ Tile to_stored(const Tile& value, DType dtype) {
 std::string PointwiseOperator::text_of(const Variant& variant) const {
   tile::Module module;
   tile::Constants constants{{"WIDTH", variant.width}, {"RANK", variant.rank}};
-  module.kernel(schema().function_name(), constants, [&](Kernel& k) {
+  module.kernel("ops_" + schema().function_name(), constants, [&](Kernel& k) {
     // An output may be an input as well, element for element: each is read before it is written.
     std::vector<tile::Pointer> pointers;
     for (std::size_t i = 0; i < variant.operands.size(); ++i)

@@ -32,7 +32,7 @@ void add_unary(Table& table) {
   function("reciprocal(Tensor input, Tensor! out)", 1, FLAGOS_OPS_X(1.0 / x));
   function("exp(Tensor input, Tensor! out)", 4, FLAGOS_OPS_X(exp(x)));
   function("exp2(Tensor input, Tensor! out)", 4, FLAGOS_OPS_X(exp2(x)));
-  function("expm1(Tensor input, Tensor! out)", 4, FLAGOS_OPS_X(expm1(x)));
+  function("expm1(Tensor input, Tensor! out)", 6, FLAGOS_OPS_X(expm1(x)));
   function("log(Tensor input, Tensor! out)", 4, FLAGOS_OPS_X(log(x)));
   function("log2(Tensor input, Tensor! out)", 4, FLAGOS_OPS_X(log2(x)));
   function("log10(Tensor input, Tensor! out)", 5, FLAGOS_OPS_X(log10(a, x)));

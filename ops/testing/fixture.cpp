@@ -170,6 +170,10 @@ bool Fixture::computes_in(DType dtype) const {
   return has;
 }
 
+bool Fixture::is_thorough() const {
+  return id_.rfind("cpu", 0) == 0 || environment("FLAGOS_OPS_TEST_FULL", "") == "1";
+}
+
 std::string compare(const HostTensor& result, const std::vector<Number>& expected, Bound bound,
                     const std::vector<Number>& scale, std::int64_t terms) {
   const DType dtype = result.dtype();

@@ -33,6 +33,9 @@ class Fixture {
   flagos_stream_t* stream() const { return stream_; }
   const std::string& device_id() const { return id_; }
   bool computes_in(DType dtype) const;
+  // Whether kernels are made quickly here: then every operator is tried on every placement of tensors. Elsewhere the
+  // engines are, and each operator on dense ones. FLAGOS_OPS_TEST_FULL=1 tries all everywhere.
+  bool is_thorough() const;
 
   // Copies the tensors to the device, calls, waits, and copies all of them back.
   flagos_status_t call(const std::string& op, const Arguments& arguments);
