@@ -144,8 +144,7 @@ FLAGOS_API flagos_status_t flagos_ops_rsqrt(flagos_stream_t* stream, const flago
 
 /** reciprocal(Tensor input, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_reciprocal(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
+FLAGOS_API flagos_status_t flagos_ops_reciprocal(flagos_stream_t* stream, const flagos_tensor_t* input,
                                                  const flagos_tensor_t* out);
 
 /** exp(Tensor input, Tensor! out)
@@ -285,20 +284,17 @@ FLAGOS_API flagos_status_t flagos_ops_isinf(flagos_stream_t* stream, const flago
 
 /** isfinite(Tensor input, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_isfinite(flagos_stream_t* stream,
-                                               const flagos_tensor_t* input,
+FLAGOS_API flagos_status_t flagos_ops_isfinite(flagos_stream_t* stream, const flagos_tensor_t* input,
                                                const flagos_tensor_t* out);
 
 /** logical_not(Tensor input, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_logical_not(flagos_stream_t* stream,
-                                                  const flagos_tensor_t* input,
+FLAGOS_API flagos_status_t flagos_ops_logical_not(flagos_stream_t* stream, const flagos_tensor_t* input,
                                                   const flagos_tensor_t* out);
 
 /** bitwise_not(Tensor input, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32 or int64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_bitwise_not(flagos_stream_t* stream,
-                                                  const flagos_tensor_t* input,
+FLAGOS_API flagos_status_t flagos_ops_bitwise_not(flagos_stream_t* stream, const flagos_tensor_t* input,
                                                   const flagos_tensor_t* out);
 
 /** signbit(Tensor input, Tensor! out)
@@ -308,9 +304,8 @@ FLAGOS_API flagos_status_t flagos_ops_signbit(flagos_stream_t* stream, const fla
 
 /** nan_to_num(Tensor input, float? nan, float? posinf, float? neginf, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_nan_to_num(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input, const double* nan,
-                                                 const double* posinf, const double* neginf,
+FLAGOS_API flagos_status_t flagos_ops_nan_to_num(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const double* nan, const double* posinf, const double* neginf,
                                                  const flagos_tensor_t* out);
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -329,18 +324,14 @@ FLAGOS_API flagos_status_t flagos_ops_relu6(flagos_stream_t* stream, const flago
 
 /** leaky_relu(Tensor input, Scalar negative_slope=0.01, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_leaky_relu(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
-                                                 const flagos_scalar_t* negative_slope,
-                                                 const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_leaky_relu(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* negative_slope, const flagos_tensor_t* out);
 
 /** elu(Tensor input, Scalar alpha=1.0, Scalar scale=1.0, Scalar input_scale=1.0, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_elu(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                          const flagos_scalar_t* alpha,
-                                          const flagos_scalar_t* scale,
-                                          const flagos_scalar_t* input_scale,
-                                          const flagos_tensor_t* out);
+                                          const flagos_scalar_t* alpha, const flagos_scalar_t* scale,
+                                          const flagos_scalar_t* input_scale, const flagos_tensor_t* out);
 
 /** selu(Tensor input, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
@@ -350,8 +341,7 @@ FLAGOS_API flagos_status_t flagos_ops_selu(flagos_stream_t* stream, const flagos
 /** celu(Tensor input, Scalar alpha=1.0, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_celu(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                           const flagos_scalar_t* alpha,
-                                           const flagos_tensor_t* out);
+                                           const flagos_scalar_t* alpha, const flagos_tensor_t* out);
 
 /** gelu(Tensor input, str approximate=none|tanh, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 32 ulp.  Since: 1.0 */
@@ -370,10 +360,8 @@ FLAGOS_API flagos_status_t flagos_ops_mish(flagos_stream_t* stream, const flagos
 
 /** softplus(Tensor input, Scalar beta=1.0, Scalar threshold=20.0, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_softplus(flagos_stream_t* stream,
-                                               const flagos_tensor_t* input,
-                                               const flagos_scalar_t* beta,
-                                               const flagos_scalar_t* threshold,
+FLAGOS_API flagos_status_t flagos_ops_softplus(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                               const flagos_scalar_t* beta, const flagos_scalar_t* threshold,
                                                const flagos_tensor_t* out);
 
 /** sigmoid(Tensor input, Tensor! out)
@@ -383,71 +371,55 @@ FLAGOS_API flagos_status_t flagos_ops_sigmoid(flagos_stream_t* stream, const fla
 
 /** hardsigmoid(Tensor input, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 2 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_hardsigmoid(flagos_stream_t* stream,
-                                                  const flagos_tensor_t* input,
+FLAGOS_API flagos_status_t flagos_ops_hardsigmoid(flagos_stream_t* stream, const flagos_tensor_t* input,
                                                   const flagos_tensor_t* out);
 
 /** hardswish(Tensor input, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 3 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_hardswish(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
+FLAGOS_API flagos_status_t flagos_ops_hardswish(flagos_stream_t* stream, const flagos_tensor_t* input,
                                                 const flagos_tensor_t* out);
 
 /** hardtanh(Tensor input, Scalar min_val=-1, Scalar max_val=1, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_hardtanh(flagos_stream_t* stream,
-                                               const flagos_tensor_t* input,
-                                               const flagos_scalar_t* min_val,
-                                               const flagos_scalar_t* max_val,
+FLAGOS_API flagos_status_t flagos_ops_hardtanh(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                               const flagos_scalar_t* min_val, const flagos_scalar_t* max_val,
                                                const flagos_tensor_t* out);
 
 /** hardshrink(Tensor input, Scalar lambd=0.5, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_hardshrink(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
-                                                 const flagos_scalar_t* lambd,
-                                                 const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_hardshrink(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* lambd, const flagos_tensor_t* out);
 
 /** softshrink(Tensor input, Scalar lambd=0.5, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_softshrink(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
-                                                 const flagos_scalar_t* lambd,
-                                                 const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_softshrink(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* lambd, const flagos_tensor_t* out);
 
 /** threshold(Tensor input, Scalar threshold, Scalar value, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_threshold(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
-                                                const flagos_scalar_t* threshold,
-                                                const flagos_scalar_t* value,
+FLAGOS_API flagos_status_t flagos_ops_threshold(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_scalar_t* threshold, const flagos_scalar_t* value,
                                                 const flagos_tensor_t* out);
 
 /** prelu(Tensor input, Tensor weight, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_prelu(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                            const flagos_tensor_t* weight,
-                                            const flagos_tensor_t* out);
+                                            const flagos_tensor_t* weight, const flagos_tensor_t* out);
 
 /** log_sigmoid(Tensor input, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_log_sigmoid(flagos_stream_t* stream,
-                                                  const flagos_tensor_t* input,
+FLAGOS_API flagos_status_t flagos_ops_log_sigmoid(flagos_stream_t* stream, const flagos_tensor_t* input,
                                                   const flagos_tensor_t* out);
 
 /** silu_and_mul(Tensor gate, Tensor up, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_silu_and_mul(flagos_stream_t* stream,
-                                                   const flagos_tensor_t* gate,
-                                                   const flagos_tensor_t* up,
-                                                   const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_silu_and_mul(flagos_stream_t* stream, const flagos_tensor_t* gate,
+                                                   const flagos_tensor_t* up, const flagos_tensor_t* out);
 
 /** gelu_and_mul(Tensor gate, Tensor up, str approximate=none|tanh, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 32 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_gelu_and_mul(flagos_stream_t* stream,
-                                                   const flagos_tensor_t* gate,
-                                                   const flagos_tensor_t* up,
-                                                   const char* approximate,
+FLAGOS_API flagos_status_t flagos_ops_gelu_and_mul(flagos_stream_t* stream, const flagos_tensor_t* gate,
+                                                   const flagos_tensor_t* up, const char* approximate,
                                                    const flagos_tensor_t* out);
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -457,44 +429,37 @@ FLAGOS_API flagos_status_t flagos_ops_gelu_and_mul(flagos_stream_t* stream,
 /** add(Tensor input, Tensor other, Scalar alpha=1, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_add(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                          const flagos_tensor_t* other,
-                                          const flagos_scalar_t* alpha, const flagos_tensor_t* out);
+                                          const flagos_tensor_t* other, const flagos_scalar_t* alpha,
+                                          const flagos_tensor_t* out);
 
 /** add.Scalar(Tensor input, Scalar other, Scalar alpha=1, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_add_scalar(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
-                                                 const flagos_scalar_t* other,
-                                                 const flagos_scalar_t* alpha,
+FLAGOS_API flagos_status_t flagos_ops_add_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* other, const flagos_scalar_t* alpha,
                                                  const flagos_tensor_t* out);
 
 /** sub(Tensor input, Tensor other, Scalar alpha=1, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_sub(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                          const flagos_tensor_t* other,
-                                          const flagos_scalar_t* alpha, const flagos_tensor_t* out);
+                                          const flagos_tensor_t* other, const flagos_scalar_t* alpha,
+                                          const flagos_tensor_t* out);
 
 /** sub.Scalar(Tensor input, Scalar other, Scalar alpha=1, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_sub_scalar(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
-                                                 const flagos_scalar_t* other,
-                                                 const flagos_scalar_t* alpha,
+FLAGOS_API flagos_status_t flagos_ops_sub_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* other, const flagos_scalar_t* alpha,
                                                  const flagos_tensor_t* out);
 
 /** rsub(Tensor input, Tensor other, Scalar alpha=1, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_rsub(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                           const flagos_tensor_t* other,
-                                           const flagos_scalar_t* alpha,
+                                           const flagos_tensor_t* other, const flagos_scalar_t* alpha,
                                            const flagos_tensor_t* out);
 
 /** rsub.Scalar(Tensor input, Scalar other, Scalar alpha=1, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_rsub_scalar(flagos_stream_t* stream,
-                                                  const flagos_tensor_t* input,
-                                                  const flagos_scalar_t* other,
-                                                  const flagos_scalar_t* alpha,
+FLAGOS_API flagos_status_t flagos_ops_rsub_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                  const flagos_scalar_t* other, const flagos_scalar_t* alpha,
                                                   const flagos_tensor_t* out);
 
 /** mul(Tensor input, Tensor other, Tensor! out)
@@ -504,10 +469,8 @@ FLAGOS_API flagos_status_t flagos_ops_mul(flagos_stream_t* stream, const flagos_
 
 /** mul.Scalar(Tensor input, Scalar other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_mul_scalar(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
-                                                 const flagos_scalar_t* other,
-                                                 const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_mul_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* other, const flagos_tensor_t* out);
 
 /** div(Tensor input, Tensor other, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
@@ -516,137 +479,106 @@ FLAGOS_API flagos_status_t flagos_ops_div(flagos_stream_t* stream, const flagos_
 
 /** div.Scalar(Tensor input, Scalar other, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_div_scalar(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
-                                                 const flagos_scalar_t* other,
-                                                 const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_div_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* other, const flagos_tensor_t* out);
 
 /** div.Tensor_mode(Tensor input, Tensor other, str rounding_mode=trunc|floor, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_div_tensor_mode(flagos_stream_t* stream,
-                                                      const flagos_tensor_t* input,
-                                                      const flagos_tensor_t* other,
-                                                      const char* rounding_mode,
+FLAGOS_API flagos_status_t flagos_ops_div_tensor_mode(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                      const flagos_tensor_t* other, const char* rounding_mode,
                                                       const flagos_tensor_t* out);
 
 /** floor_divide(Tensor input, Tensor other, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_floor_divide(flagos_stream_t* stream,
-                                                   const flagos_tensor_t* input,
-                                                   const flagos_tensor_t* other,
-                                                   const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_floor_divide(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                   const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** remainder(Tensor input, Tensor other, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_remainder(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
-                                                const flagos_tensor_t* other,
-                                                const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_remainder(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** remainder.Scalar(Tensor input, Scalar other, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_remainder_scalar(flagos_stream_t* stream,
-                                                       const flagos_tensor_t* input,
-                                                       const flagos_scalar_t* other,
-                                                       const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_remainder_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                       const flagos_scalar_t* other, const flagos_tensor_t* out);
 
 /** fmod(Tensor input, Tensor other, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_fmod(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                           const flagos_tensor_t* other,
-                                           const flagos_tensor_t* out);
+                                           const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** pow(Tensor input, Tensor exponent, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_pow(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                          const flagos_tensor_t* exponent,
-                                          const flagos_tensor_t* out);
+                                          const flagos_tensor_t* exponent, const flagos_tensor_t* out);
 
 /** pow.Scalar(Tensor input, Scalar exponent, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_pow_scalar(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
-                                                 const flagos_scalar_t* exponent,
-                                                 const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_pow_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* exponent, const flagos_tensor_t* out);
 
 /** maximum(Tensor input, Tensor other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_maximum(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                              const flagos_tensor_t* other,
-                                              const flagos_tensor_t* out);
+                                              const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** minimum(Tensor input, Tensor other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_minimum(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                              const flagos_tensor_t* other,
-                                              const flagos_tensor_t* out);
+                                              const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** fmax(Tensor input, Tensor other, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_fmax(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                           const flagos_tensor_t* other,
-                                           const flagos_tensor_t* out);
+                                           const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** fmin(Tensor input, Tensor other, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_fmin(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                           const flagos_tensor_t* other,
-                                           const flagos_tensor_t* out);
+                                           const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** atan2(Tensor input, Tensor other, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 6 ulp.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_atan2(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                            const flagos_tensor_t* other,
-                                            const flagos_tensor_t* out);
+                                            const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** hypot(Tensor input, Tensor other, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_hypot(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                            const flagos_tensor_t* other,
-                                            const flagos_tensor_t* out);
+                                            const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** copysign(Tensor input, Tensor other, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_copysign(flagos_stream_t* stream,
-                                               const flagos_tensor_t* input,
-                                               const flagos_tensor_t* other,
-                                               const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_copysign(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                               const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** nextafter(Tensor input, Tensor other, Tensor! out)
  *  Computes in float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_nextafter(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
-                                                const flagos_tensor_t* other,
-                                                const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_nextafter(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** logaddexp(Tensor input, Tensor other, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_logaddexp(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
-                                                const flagos_tensor_t* other,
-                                                const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_logaddexp(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** lerp(Tensor input, Tensor end, Tensor weight, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_lerp(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                           const flagos_tensor_t* end,
-                                           const flagos_tensor_t* weight,
+                                           const flagos_tensor_t* end, const flagos_tensor_t* weight,
                                            const flagos_tensor_t* out);
 
 /** lerp.Scalar(Tensor input, Tensor end, Scalar weight, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_lerp_scalar(flagos_stream_t* stream,
-                                                  const flagos_tensor_t* input,
-                                                  const flagos_tensor_t* end,
-                                                  const flagos_scalar_t* weight,
+FLAGOS_API flagos_status_t flagos_ops_lerp_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                  const flagos_tensor_t* end, const flagos_scalar_t* weight,
                                                   const flagos_tensor_t* out);
 
 /** where(Tensor:bool condition, Tensor input, Tensor other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_where(flagos_stream_t* stream,
-                                            const flagos_tensor_t* condition,
-                                            const flagos_tensor_t* input,
-                                            const flagos_tensor_t* other,
+FLAGOS_API flagos_status_t flagos_ops_where(flagos_stream_t* stream, const flagos_tensor_t* condition,
+                                            const flagos_tensor_t* input, const flagos_tensor_t* other,
                                             const flagos_tensor_t* out);
 
 /** clamp(Tensor input, Scalar? min, Scalar? max, Tensor! out)
@@ -657,27 +589,21 @@ FLAGOS_API flagos_status_t flagos_ops_clamp(flagos_stream_t* stream, const flago
 
 /** clamp.Tensor(Tensor input, Tensor min, Tensor max, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_clamp_tensor(flagos_stream_t* stream,
-                                                   const flagos_tensor_t* input,
-                                                   const flagos_tensor_t* min,
-                                                   const flagos_tensor_t* max,
+FLAGOS_API flagos_status_t flagos_ops_clamp_tensor(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                   const flagos_tensor_t* min, const flagos_tensor_t* max,
                                                    const flagos_tensor_t* out);
 
 /** addcmul(Tensor input, Tensor tensor1, Tensor tensor2, Scalar value=1, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_addcmul(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                              const flagos_tensor_t* tensor1,
-                                              const flagos_tensor_t* tensor2,
-                                              const flagos_scalar_t* value,
-                                              const flagos_tensor_t* out);
+                                              const flagos_tensor_t* tensor1, const flagos_tensor_t* tensor2,
+                                              const flagos_scalar_t* value, const flagos_tensor_t* out);
 
 /** addcdiv(Tensor input, Tensor tensor1, Tensor tensor2, Scalar value=1, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_addcdiv(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                              const flagos_tensor_t* tensor1,
-                                              const flagos_tensor_t* tensor2,
-                                              const flagos_scalar_t* value,
-                                              const flagos_tensor_t* out);
+                                              const flagos_tensor_t* tensor1, const flagos_tensor_t* tensor2,
+                                              const flagos_scalar_t* value, const flagos_tensor_t* out);
 
 /** eq(Tensor input, Tensor other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
@@ -711,108 +637,79 @@ FLAGOS_API flagos_status_t flagos_ops_ge(flagos_stream_t* stream, const flagos_t
 
 /** eq.Scalar(Tensor input, Scalar other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_eq_scalar(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
-                                                const flagos_scalar_t* other,
-                                                const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_eq_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_scalar_t* other, const flagos_tensor_t* out);
 
 /** ne.Scalar(Tensor input, Scalar other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_ne_scalar(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
-                                                const flagos_scalar_t* other,
-                                                const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_ne_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_scalar_t* other, const flagos_tensor_t* out);
 
 /** lt.Scalar(Tensor input, Scalar other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_lt_scalar(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
-                                                const flagos_scalar_t* other,
-                                                const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_lt_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_scalar_t* other, const flagos_tensor_t* out);
 
 /** le.Scalar(Tensor input, Scalar other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_le_scalar(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
-                                                const flagos_scalar_t* other,
-                                                const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_le_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_scalar_t* other, const flagos_tensor_t* out);
 
 /** gt.Scalar(Tensor input, Scalar other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_gt_scalar(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
-                                                const flagos_scalar_t* other,
-                                                const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_gt_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_scalar_t* other, const flagos_tensor_t* out);
 
 /** ge.Scalar(Tensor input, Scalar other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_ge_scalar(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
-                                                const flagos_scalar_t* other,
-                                                const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_ge_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_scalar_t* other, const flagos_tensor_t* out);
 
 /** isclose(Tensor input, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=0, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_isclose(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                              const flagos_tensor_t* other, double rtol,
-                                              double atol, uint32_t equal_nan,
-                                              const flagos_tensor_t* out);
+                                              const flagos_tensor_t* other, double rtol, double atol,
+                                              uint32_t equal_nan, const flagos_tensor_t* out);
 
 /** logical_and(Tensor input, Tensor other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_logical_and(flagos_stream_t* stream,
-                                                  const flagos_tensor_t* input,
-                                                  const flagos_tensor_t* other,
-                                                  const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_logical_and(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                  const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** logical_or(Tensor input, Tensor other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_logical_or(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
-                                                 const flagos_tensor_t* other,
-                                                 const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_logical_or(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** logical_xor(Tensor input, Tensor other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_logical_xor(flagos_stream_t* stream,
-                                                  const flagos_tensor_t* input,
-                                                  const flagos_tensor_t* other,
-                                                  const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_logical_xor(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                  const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** bitwise_and(Tensor input, Tensor other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32 or int64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_bitwise_and(flagos_stream_t* stream,
-                                                  const flagos_tensor_t* input,
-                                                  const flagos_tensor_t* other,
-                                                  const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_bitwise_and(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                  const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** bitwise_or(Tensor input, Tensor other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32 or int64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_bitwise_or(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
-                                                 const flagos_tensor_t* other,
-                                                 const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_bitwise_or(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** bitwise_xor(Tensor input, Tensor other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32 or int64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_bitwise_xor(flagos_stream_t* stream,
-                                                  const flagos_tensor_t* input,
-                                                  const flagos_tensor_t* other,
-                                                  const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_bitwise_xor(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                  const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** left_shift(Tensor input, Tensor other, Tensor! out)
  *  Computes in uint8, int8, int16, int32 or int64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_left_shift(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
-                                                 const flagos_tensor_t* other,
-                                                 const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_left_shift(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** right_shift(Tensor input, Tensor other, Tensor! out)
  *  Computes in uint8, int8, int16, int32 or int64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_right_shift(flagos_stream_t* stream,
-                                                  const flagos_tensor_t* input,
-                                                  const flagos_tensor_t* other,
-                                                  const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_right_shift(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                  const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** gcd(Tensor input, Tensor other, Tensor! out)
  *  Computes in uint8, int8, int16, int32 or int64.  Bound: exact.  Since: 1.0 */
@@ -826,16 +723,13 @@ FLAGOS_API flagos_status_t flagos_ops_lcm(flagos_stream_t* stream, const flagos_
 
 /** heaviside(Tensor input, Tensor values, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_heaviside(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
-                                                const flagos_tensor_t* values,
-                                                const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_heaviside(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_tensor_t* values, const flagos_tensor_t* out);
 
 /** xlogy(Tensor input, Tensor other, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_xlogy(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                            const flagos_tensor_t* other,
-                                            const flagos_tensor_t* out);
+                                            const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 #ifdef __cplusplus
 }

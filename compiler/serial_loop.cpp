@@ -31,6 +31,7 @@ class Loop {
   // A block of a view in the loop: where lane 0 of row 0 is, and which lanes are inside.
   struct Access {
     std::string pointer, range, step;  // step: "" where lanes are neighbours
+    bool stored = false;
   };
 
   int last() const { return static_cast<int>(space_.size()) - 1; }
@@ -47,6 +48,7 @@ class Loop {
   const Type& type(ValueId value) const { return emitter_.type(value); }
 
   int copies_of() const;
+  bool only_stores();
   void run(const std::function<void()>& body);
   std::string evaluate(ValueId value, const IndexMap& map);      // as a vector
   std::string evaluate_one(ValueId value, const IndexMap& map);  // as a scalar: it is one for the whole row
@@ -107,6 +109,13 @@ void Loop::run(const std::function<void()>& body) {
   out.append(before_.text());
   for (const auto& [key, found] : accesses_)
     if (!found.range.empty()) out.line("limit = inside(limit, {}, {});", found.range, lanes_);
+  std::string end = fmt::format("{}", extent());
+  if (only_stores()) {
+    end = "end";
+    out.line("i64 end = 0;");
+    for (const auto& [key, found] : accesses_)
+      if (found.stored) out.line("end = end < {0}.high ? {0}.high : end;", found.range);
+  }
   const std::string i = variable(last());
   out.line("i64 {} = 0;", i);
   if (!several.empty()) {
@@ -121,8 +130,8 @@ void Loop::run(const std::function<void()>& body) {
     out.close();
   }
   if (has_edge_ || whole != extent()) {
-    out.open(fmt::format("for (; {0} < {1}; {0} += {2}) {{", i, extent(), lanes_));
-    out.line("const i64 k = {} - {} < {} ? {} - {} : {};", extent(), i, lanes_, extent(), i, lanes_);
+    out.open(fmt::format("for (; {0} < {1}; {0} += {2}) {{", i, end, lanes_));
+    out.line("const i64 k = {0} - {1} < {2} ? {0} - {1} : {2};", end, i, lanes_);
     out.append(rest);
     out.close();
   }
@@ -160,6 +169,21 @@ int Loop::copies_of() const {
   if (static_cast<std::int64_t>(ops_.size()) > few || extent() < 8 * lanes_) return 1;
   if (std::none_of(ops_.begin(), ops_.end(), folds) || std::any_of(ops_.begin(), ops_.end(), is_long)) return 1;
   return 4;
+}
+
+// Whether nothing is left of the loop but what it stores: then nothing is done behind the last lane that any store takes.
+bool Loop::only_stores() {
+  bool stores = false;
+  for (const Op* op : ops_) {
+    stores = stores || op->code == OpCode::store;
+    if (op->code == OpCode::store) continue;
+    if (op->code == OpCode::reduce || op->code == OpCode::philox || op->code == OpCode::gather ||
+        op->code == OpCode::scatter || op->code == OpCode::atomic_rmw || op->code == OpCode::atomic_cas)
+      return false;
+    for (const ValueId result : op->results)
+      if (plan().needs_buffer(result)) return false;
+  }
+  return stores;
 }
 
 void Loop::emit_copy(ValueId value, const std::string& target) {
@@ -327,6 +351,7 @@ const Loop::Access& Loop::access(const Op& op, const IndexMap& map, bool one) {
     }
     before_.line("const Range {} = {} ? {} : Range{{0, 0}};", range, inside, lanes);
     made.range = range;
+    made.stored = op.code == OpCode::store;
     has_edge_ = true;
   }
   return accesses_[key] = made;
@@ -553,7 +578,7 @@ void Loop::emit_philox(const Op& op) {
 int Emitter::lanes_of(const std::vector<const Op*>& ops, const Space& space) const {
   int bytes = 4;
   const auto look = [&](ValueId value) {
-    if (type(value).is_data() && info(type(value).dtype).bytes == 8) bytes = 8;
+    if (type(value).is_tile() && info(type(value).dtype).bytes == 8) bytes = 8;
   };
   for (const Op* op : ops) {
     for (const ValueId value : op->operands) look(value);

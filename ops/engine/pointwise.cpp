@@ -30,9 +30,9 @@ struct PointwiseOperator::Variant {
     DType dtype;
     Inner inner;
   };
-  DType type = DType::f32;        // that is computed in
-  std::vector<Operand> operands;  // the output first
-  std::vector<std::uint32_t> choices;
+  DType type = DType::f32;                               // that is computed in
+  InlineVector<Operand, Layout::max_operands> operands;  // the output first
+  InlineVector<std::uint32_t, 8> choices;
   int rank = 1;   // 1: everything is one row of `width` elements a block; else rows of several axes
   int width = 0;  // of a block along the innermost axis
   bool serial = false;
@@ -101,10 +101,8 @@ DType PointwiseOperator::common_dtype(const Call& call) const {
   return out;
 }
 
-void PointwiseOperator::run(Call& call) const {
-  const Tensor& out = call.tensor(output_);
-  Tensor shape = out;
-  shape.rank = 0;
+void PointwiseOperator::check_broadcast(const Call& call) const {
+  Tensor shape;
   for (const std::size_t i : inputs_) {
     try {
       shape = broadcast_shape(shape, call.tensor(i));
@@ -112,7 +110,15 @@ void PointwiseOperator::run(Call& call) const {
       call.refuse(i, "does not fit: {}", error.what());
     }
   }
-  call.expect_shape(output_, shape.dims());
+  call.expect_shape(output_, shape);
+}
+
+void PointwiseOperator::run(Call& call) const {
+  const Tensor& out = call.tensor(output_);
+  const bool alike = std::all_of(inputs_.begin(), inputs_.end(), [&](std::size_t i) {
+    return same_shape(call.tensor(i).dims(), out.dims());
+  });
+  if (!alike) check_broadcast(call);
   call.expect_no_overlap(output_);
 
   Variant variant;
@@ -135,9 +141,11 @@ void PointwiseOperator::run(Call& call) const {
   }
   if (out.elements() == 0) return;
 
-  std::vector<Tensor> operands{out};
+  InlineVector<Tensor, Layout::max_operands> operands;
+  operands.push_back(out);
   for (const std::size_t i : inputs_) operands.push_back(call.tensor(i));
-  const Layout layout = simplify(out.dims(), operands);
+  const Layout layout =
+      simplify(out.dims(), std::span<const Tensor>(operands.data(), operands.size()));
   for (std::size_t i = 0; i < operands.size(); ++i)
     variant.operands.push_back({operands[i].dtype, inner_of(layout.strides[i].back())});
   const std::int64_t width = layout.shape.back();
@@ -247,7 +255,8 @@ std::string PointwiseOperator::text_of(const Variant& variant) const {
       std::vector<int> shape = variant.rank == 1
                                    ? std::vector<int>{variant.width}
                                    : std::vector<int>{variant.height(), variant.width};
-      Elements elements{k, computed, variant.type, {}, given, variant.choices};
+      Elements elements{k,  computed, variant.type,
+                        {}, given,    {variant.choices.begin(), variant.choices.end()}};
       for (std::size_t i = 0; i < inputs.size(); ++i) {
         const bool truth = masks_[i] || rule_ == Rule::logical;
         Tile input = to_computed(inputs[i], variant.operands[i + 1].dtype, variant.type, truth);
@@ -328,7 +337,7 @@ void PointwiseOperator::enumerate(const KernelSink& sink) const {
     variant.serial = true;
     variant.type = dtype;
     variant.width = serial_block;
-    variant.choices.assign(choices_.size(), 0);
+    for (std::size_t k = 0; k < choices_.size(); ++k) variant.choices.push_back(0);
     const bool gives_bool = rule_ == Rule::compare || rule_ == Rule::logical;
     variant.operands.push_back({gives_bool ? DType::boolean : dtype, neighbours});
     for (const bool mask : masks_)

@@ -50,6 +50,7 @@ class PointwiseOperator : public Operator {
  private:
   struct Variant;
   DType common_dtype(const Call& call) const;
+  void check_broadcast(const Call& call) const;
   std::string text_of(const Variant& variant) const;
 
   Rule rule_;

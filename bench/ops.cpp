@@ -1,0 +1,314 @@
+// flagos bench ops: operators on a device, beside what its memory and its arithmetic can do. JSON, and a page of charts.
+#include <flagos_ops.h>
+
+#include <fmt/format.h>
+#include <cxxopts.hpp>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "bench/bench_device.hpp"
+#include "bench/ceiling.hpp"
+#include "bench/ops_page.hpp"
+
+namespace flagos::bench {
+namespace {
+
+using Shape = std::vector<std::int64_t>;
+
+std::int64_t elements_of(const Shape& shape) {
+  std::int64_t count = 1;
+  for (const std::int64_t extent : shape) count *= extent;
+  return count;
+}
+std::string shape_text(const Shape& shape) { return fmt::format("{}", fmt::join(shape, "x")); }
+
+struct DTypeRow {
+  const char* name;
+  flagos_dtype_t dtype;
+};
+constexpr DTypeRow dtypes[] = {{"float32", FLAGOS_DTYPE_FLOAT32},
+                               {"float16", FLAGOS_DTYPE_FLOAT16},
+                               {"bfloat16", FLAGOS_DTYPE_BFLOAT16},
+                               {"int64", FLAGOS_DTYPE_INT64}};
+
+// An open device and the tensors of one case.
+class World {
+ public:
+  explicit World(const std::string& id) {
+    must(flagos_runtime_create(nullptr, &runtime_), "flagos_runtime_create");
+    std::uint32_t index = 0;
+    must(flagos_device_find(runtime_, id.c_str(), &index), "flagos_device_find");
+    must(flagos_device_open(runtime_, index, &device_), "flagos_device_open");
+    must(flagos_stream_create(device_, nullptr, &stream_), "flagos_stream_create");
+  }
+  ~World() {
+    clear();
+    flagos_stream_destroy(stream_);
+    flagos_device_close(device_);
+    flagos_runtime_destroy(runtime_);
+  }
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  flagos_device_info_t info() const {
+    flagos_device_info_t out{};
+    out.struct_size = sizeof(out);
+    must(flagos_device_get_info(device_, &out), "flagos_device_get_info");
+    return out;
+  }
+  flagos_stream_t* stream() const { return stream_; }
+  void wait() const {
+    must(flagos_stream_synchronize(stream_, FLAGOS_TIMEOUT_INFINITE), "flagos_stream_synchronize");
+  }
+
+  // A tensor of small numbers, none of them 0.
+  flagos_ops_argument_t tensor(const Shape& shape, flagos_dtype_t dtype, Shape strides = {}) {
+    const std::uint64_t item = FLAGOS_DTYPE_BITS(dtype) / 8;
+    flagos_memory_desc_t desc{};
+    desc.struct_size = sizeof(desc);
+    desc.kind = FLAGOS_MEMORY_KIND_DEVICE;
+    desc.size_bytes = static_cast<std::uint64_t>(elements_of(shape)) * item;
+    flagos_address_t address = 0;
+    must(flagos_memory_alloc(device_, &desc, &address), "flagos_memory_alloc");
+    memory_.push_back(address);
+    const std::uint64_t one = dtype == FLAGOS_DTYPE_FLOAT32    ? 0x3f8000003f800000U
+                              : dtype == FLAGOS_DTYPE_FLOAT16  ? 0x3c003c003c003c00U
+                              : dtype == FLAGOS_DTYPE_BFLOAT16 ? 0x3f803f803f803f80U
+                                                               : 1;
+    must(flagos_memory_fill(stream_, address, &one, static_cast<std::uint32_t>(item),
+                            desc.size_bytes),
+         "flagos_memory_fill");
+    shapes_.push_back(shape);
+    const std::int64_t* const dims = shapes_.back().data();
+    const std::int64_t* steps = nullptr;
+    if (!strides.empty()) {
+      shapes_.push_back(std::move(strides));
+      steps = shapes_.back().data();
+    }
+    tensors_.push_back({sizeof(flagos_tensor_t), dtype, address, 0,
+                        static_cast<std::uint32_t>(shape.size()), dims, steps});
+    return {reinterpret_cast<std::uintptr_t>(&tensors_.back()), 0, 0};
+  }
+  void clear() {
+    wait();
+    for (const flagos_address_t address : memory_) flagos_memory_free(device_, address);
+    memory_.clear();
+    tensors_.clear();
+    shapes_.clear();
+  }
+
+ private:
+  flagos_runtime_t* runtime_ = nullptr;
+  flagos_device_t* device_ = nullptr;
+  flagos_stream_t* stream_ = nullptr;
+  std::vector<flagos_address_t> memory_;
+  std::deque<flagos_tensor_t> tensors_;
+  std::deque<Shape> shapes_;
+};
+
+flagos_ops_argument_t number(std::int64_t value) {
+  return {static_cast<std::uint64_t>(value), 0, 0};
+}
+constexpr flagos_ops_argument_t absent{0, 0, 0};
+
+using Arguments = std::vector<flagos_ops_argument_t>;
+struct Case {
+  const char* op;
+  std::string label;
+  const char* dtype;
+  double bytes;  // that must be moved
+  double flops;  // 0: what counts are the bytes
+  std::function<Arguments(World&)> make;
+};
+
+std::vector<Case> all_cases(std::int64_t mebibytes) {
+  std::vector<Case> cases;
+  for (const auto& [name, dtype] : dtypes) {
+    const std::int64_t size = FLAGOS_DTYPE_BITS(dtype) / 8;
+    const std::int64_t n = (mebibytes << 20) / size, columns = 4096, rows = n / columns;
+    const double bytes = static_cast<double>(n * size);
+    const auto flat = [&](const char* op, int inputs, Arguments more, double flops = 0) {
+      cases.push_back(
+          {op, fmt::format("[{}]", n), name, bytes * (inputs + 1), flops, [=, d = dtype](World& w) {
+             Arguments out;
+             for (int i = 0; i < inputs; ++i) out.push_back(w.tensor({n}, d));
+             out.insert(out.end(), more.begin(), more.end());
+             out.push_back(w.tensor({n}, d));
+             return out;
+           }});
+    };
+    flat("add", 2, {absent});
+    flat("mul", 2, {});
+    if (dtype == FLAGOS_DTYPE_INT64) continue;
+    flat("exp", 1, {});
+    flat("silu", 1, {});
+    flat("gelu", 1, {absent});
+    flat("silu_and_mul", 2, {});
+    const Shape matrix{rows, columns};
+    cases.push_back({"add", shape_text(matrix) + " + " + std::to_string(columns), name, bytes * 2,
+                     0, [=, d = dtype](World& w) {
+                       return Arguments{w.tensor(matrix, d), w.tensor({columns}, d), absent,
+                                        w.tensor(matrix, d)};
+                     }});
+    cases.push_back(
+        {"copy", shape_text(matrix) + " transposed", name, bytes * 2, 0, [=, d = dtype](World& w) {
+           return Arguments{w.tensor(matrix, d, {1, rows}), w.tensor(matrix, d)};
+         }});
+    cases.push_back({"softmax", shape_text(matrix), name, bytes * 2, 0, [=, d = dtype](World& w) {
+                       return Arguments{w.tensor(matrix, d), number(-1), w.tensor(matrix, d)};
+                     }});
+    cases.push_back({"rms_norm", shape_text(matrix), name, bytes * 2, 0, [=, d = dtype](World& w) {
+                       static const std::int64_t shape[] = {4096};
+                       static const double epsilon = 1e-6;
+                       return Arguments{w.tensor(matrix, d),
+                                        {reinterpret_cast<std::uintptr_t>(shape), 1, 0},
+                                        w.tensor({columns}, d),
+                                        {reinterpret_cast<std::uintptr_t>(&epsilon), 0, 0},
+                                        w.tensor(matrix, d)};
+                     }});
+    for (const std::int64_t m : {256, 512, 1024})
+      cases.push_back(
+          {"mm", fmt::format("{0}x{0}x{0}", m), name, static_cast<double>(3 * m * m * size),
+           2.0 * static_cast<double>(m * m * m), [=, d = dtype](World& w) {
+             return Arguments{w.tensor({m, m}, d), w.tensor({m, m}, d), w.tensor({m, m}, d)};
+           }});
+  }
+  return cases;
+}
+
+// Seconds of one call, the best of several rounds; each round queues calls for a while and waits for them.
+double measure(const std::function<void()>& call, const std::function<void()>& wait,
+               double seconds) {
+  using Clock = std::chrono::steady_clock;
+  call();
+  wait();
+  std::int64_t count = 1;
+  double best = 1e30, spent = 0;
+  while (spent < seconds) {
+    const auto start = Clock::now();
+    for (std::int64_t i = 0; i < count; ++i) call();
+    wait();
+    const double took = std::chrono::duration<double>(Clock::now() - start).count();
+    best = std::min(best, took / static_cast<double>(count));
+    spent += took;
+    if (took < seconds / 10) count *= 2;
+  }
+  return best;
+}
+
+bool call_works(World& world, std::uint32_t index, const Arguments& arguments,
+                std::string& out_reason) {
+  if (flagos_ops_call(world.stream(), index, arguments.data(),
+                      static_cast<std::uint32_t>(arguments.size())) == FLAGOS_STATUS_OK)
+    return true;
+  out_reason = flagos_last_error();
+  return false;
+}
+
+// A call on one element, and a call that is waited for: what a small tensor costs.
+nlohmann::json measure_small(World& world, double seconds) {
+  const flagos_ops_argument_t x = world.tensor({1}, FLAGOS_DTYPE_FLOAT32),
+                              y = world.tensor({1}, FLAGOS_DTYPE_FLOAT32);
+  const auto* const a =
+      reinterpret_cast<const flagos_tensor_t*>(static_cast<std::uintptr_t>(x.value));
+  const auto* const b =
+      reinterpret_cast<const flagos_tensor_t*>(static_cast<std::uintptr_t>(y.value));
+  const auto call = [&] { must(flagos_ops_mul(world.stream(), a, b, b), "flagos_ops_mul"); };
+  const double queued = measure(
+      call, [&] { world.wait(); }, seconds);
+  const double waited = measure(
+      [&] {
+        call();
+        world.wait();
+      },
+      [] {}, seconds);
+  world.clear();
+  return {{"op", "mul"}, {"call_ns", queued * 1e9}, {"call_and_wait_ns", waited * 1e9}};
+}
+
+int run(int argc, char** argv) {
+  cxxopts::Options options(
+      "flagos bench ops",
+      "Measures operators against the ceilings of the device's memory and arithmetic.");
+  options.add_options()("device", "id of the device",
+                        cxxopts::value<std::string>()->default_value("cpu"))(
+      "only", "operators whose name holds this", cxxopts::value<std::string>()->default_value(""))(
+      "mib", "size of the largest tensor of a bandwidth-bound case",
+      cxxopts::value<std::int64_t>()->default_value("64"))(
+      "seconds", "time for each case", cxxopts::value<double>()->default_value("0.5"))(
+      "json", "write figures to this file", cxxopts::value<std::string>())(
+      "html", "write a page with charts to this file", cxxopts::value<std::string>())(
+      "h,help", "print this and end");
+  const auto parsed = options.parse(argc, argv);
+  if (parsed.count("help") != 0) {
+    std::cout << options.help();
+    return 0;
+  }
+  World world(parsed["device"].as<std::string>());
+  const double seconds = parsed["seconds"].as<double>();
+  const bool host = world.info().type == FLAGOS_DEVICE_TYPE_CPU;
+  const Ceiling ceiling = host ? measure_ceiling(world.info().compute_units) : Ceiling{};
+  nlohmann::json report{
+      {"device", world.info().name},
+      {"id", world.info().id},
+      {"ceiling", {{"bytes_per_second", ceiling.bytes_per_second}, {"flops", ceiling.flops}}},
+      {"small", measure_small(world, seconds)},
+      {"cases", nlohmann::json::array()}};
+  fmt::print(
+      "{} ({}): {:.1f} GB/s, {:.0f} GFLOP/s in float32; one element: {:.0f} ns a call, {:.0f} ns "
+      "with the wait\n",
+      world.info().id, world.info().name, ceiling.bytes_per_second / 1e9, ceiling.flops / 1e9,
+      report["small"]["call_ns"].get<double>(), report["small"]["call_and_wait_ns"].get<double>());
+  for (const Case& c : all_cases(parsed["mib"].as<std::int64_t>())) {
+    if (std::string(c.op).find(parsed["only"].as<std::string>()) == std::string::npos) continue;
+    std::uint32_t index = 0;
+    if (flagos_ops_find(c.op, &index) != FLAGOS_STATUS_OK) continue;
+    const Arguments arguments = c.make(world);
+    std::string reason;
+    if (!call_works(world, index, arguments, reason)) {
+      fmt::print("{:<14} {:<10} {:<28} not run: {}\n", c.op, c.dtype, c.label, reason);
+      world.clear();
+      continue;
+    }
+    const double took = measure([&] { call_works(world, index, arguments, reason); },
+                                [&] { world.wait(); }, seconds);
+    world.clear();
+    const bool by_flops = c.flops != 0;
+    const double rate = (by_flops ? c.flops : c.bytes) / took;
+    const double most = by_flops ? ceiling.flops : ceiling.bytes_per_second;
+    report["cases"].push_back({{"op", c.op},
+                               {"dtype", c.dtype},
+                               {"shape", c.label},
+                               {"seconds", took},
+                               {by_flops ? "flops" : "bytes_per_second", rate},
+                               {"fraction", most > 0 ? rate / most : 0.0}});
+    fmt::print("{:<14} {:<10} {:<28} {:>9.1f} us {:>8.1f} {:<8} {:>5.2f} of the ceiling\n", c.op,
+               c.dtype, c.label, took * 1e6, rate / 1e9, by_flops ? "GFLOP/s" : "GB/s",
+               most > 0 ? rate / most : 0.0);
+    std::fflush(stdout);
+  }
+  if (parsed.count("json") != 0)
+    std::ofstream(parsed["json"].as<std::string>()) << report.dump(2) << "\n";
+  if (parsed.count("html") != 0)
+    std::ofstream(parsed["html"].as<std::string>()) << ops_page(report);
+  return 0;
+}
+
+}  // namespace
+}  // namespace flagos::bench
+
+int main(int argc, char** argv) try {
+  return flagos::bench::run(argc, argv);
+} catch (const std::exception& error) {
+  std::cerr << "flagos bench ops: " << error.what() << "\n";
+  return 1;
+}
