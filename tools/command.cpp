@@ -44,8 +44,9 @@ const std::vector<Command>& commands() {
       {"doctor", "probes every plugin in a process of its own; says what is missing", run_doctor},
       {"certify", "runs the conformance suite on a plugin and writes a report", run_certify},
       {"kernel", "prints, verifies, compiles, runs and measures portable kernels", run_kernel},
+      {"ops", "lists the operators: types, bounds, results of their tests", run_ops},
       {"trace", "runs a program and records its flagos calls for Perfetto", run_trace},
-      {"bench", "measures: `flagos bench dispatch`", run_bench},
+      {"bench", "measures: `flagos bench dispatch`, `flagos bench ops`", run_bench},
       {"version", "prints the versions of the product and of the ABI", run_version}};
   return all;
 }

@@ -49,6 +49,7 @@ int run_certify(const Arguments& arguments);
 int run_doctor(const Arguments& arguments);
 int run_info(const Arguments& arguments);
 int run_kernel(const Arguments& arguments);
+int run_ops(const Arguments& arguments);
 int run_trace(const Arguments& arguments);
 int run_version(const Arguments& arguments);
 

@@ -1,5 +1,7 @@
 #include "ops/testing/fixture.hpp"
 
+#include "ops/testing/results.hpp"
+
 #include <bit>
 #include <cmath>
 #include <cstdio>
@@ -82,6 +84,7 @@ flagos_status_t Fixture::call(const std::string& op, const Arguments& arguments)
   flagos_ops_info_t info{};
   info.struct_size = sizeof(info);
   check(flagos_ops_get_info(index, &info));
+  note_called(info.name);
   const Schema schema = Schema::parse(info.schema);
 
   std::deque<flagos_tensor_t> tensors;

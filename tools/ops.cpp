@@ -1,0 +1,136 @@
+// flagos ops: the table of operators on the command line.
+#include <flagos_ops.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <fstream>
+#include <map>
+
+#include "tools/command.hpp"
+#include "tools/table.hpp"
+
+namespace flagos::tools {
+namespace {
+
+flagos_ops_info_t info_of(std::uint32_t index) {
+  flagos_ops_info_t info{};
+  info.struct_size = sizeof(info);
+  if (flagos_ops_get_info(index, &info) != FLAGOS_STATUS_OK)
+    throw CommandError(flagos_last_error());
+  return info;
+}
+
+std::uint32_t count() {
+  std::uint32_t out = 0;
+  if (flagos_ops_get_count(&out) != FLAGOS_STATUS_OK) throw CommandError(flagos_last_error());
+  return out;
+}
+
+// What the tests of operators wrote (FLAGOS_OPS_STATUS_FILE): "pass" or "fail" for each operator they called.
+struct Status {
+  std::string device;
+  std::map<std::string, std::string> results;
+};
+Status read_status(const std::string& path) {
+  std::ifstream in(path);
+  if (!in) throw CommandError(fmt::format("cannot read the results '{}'", path));
+  try {
+    const auto json = nlohmann::json::parse(in);
+    return {json.at("device"), json.at("operators").get<std::map<std::string, std::string>>()};
+  } catch (const nlohmann::json::exception& error) {
+    throw CommandError(fmt::format("'{}' holds no results of operators: {}", path, error.what()));
+  }
+}
+
+int list(const Arguments& arguments) {
+  cxxopts::Options options("flagos ops list", "Lists all operators.");
+  options.add_options()("json", "as JSON")("family", "of this family only",
+                                           cxxopts::value<std::string>()->default_value(""))(
+      "status",
+      "results of the operators' tests (their file, once for each device): pass, fail or - for not "
+      "tried",
+      cxxopts::value<std::vector<std::string>>());
+  const auto parsed = parse(options, arguments);
+  if (!parsed) return 0;
+  const std::string family = (*parsed)["family"].as<std::string>();
+  std::vector<Status> statuses;
+  if (parsed->count("status") != 0)
+    for (const std::string& path : (*parsed)["status"].as<std::vector<std::string>>())
+      statuses.push_back(read_status(path));
+
+  nlohmann::json rows = nlohmann::json::array();
+  std::vector<std::string> head = {"operator", "family", "computes in", "bound"};
+  for (const Status& status : statuses) head.push_back(status.device);
+  Table table(head);
+  std::vector<std::uint32_t> passed(statuses.size());
+  std::uint32_t listed = 0;
+  bool failed = false;
+  for (std::uint32_t i = 0; i < count(); ++i) {
+    const flagos_ops_info_t info = info_of(i);
+    if (!family.empty() && family != info.family) continue;
+    ++listed;
+    std::vector<std::string> row = {info.name, info.family, info.dtypes, info.bound};
+    nlohmann::json entry = {{"name", info.name},
+                            {"schema", info.schema},
+                            {"family", info.family},
+                            {"dtypes", info.dtypes},
+                            {"bound", info.bound}};
+    for (std::size_t k = 0; k < statuses.size(); ++k) {
+      const auto found = statuses[k].results.find(info.name);
+      const std::string result = found != statuses[k].results.end() ? found->second : "-";
+      passed[k] += static_cast<std::uint32_t>(result == "pass");
+      failed = failed || result == "fail";
+      row.push_back(result);
+      entry["status"][statuses[k].device] = result;
+    }
+    table.add(row);
+    rows.push_back(entry);
+  }
+  if (listed == 0) throw CommandError(fmt::format("there is no family '{}'", family));
+  if (parsed->count("json") != 0) {
+    fmt::print("{}\n", rows.dump(2));
+  } else {
+    fmt::print("{}\n{} operators\n", table.text(), listed);
+    for (std::size_t k = 0; k < statuses.size(); ++k)
+      fmt::print("{}: {} of {} pass\n", statuses[k].device, passed[k], listed);
+  }
+  return failed ? 1 : 0;
+}
+
+int show(const Arguments& arguments) {
+  cxxopts::Options options("flagos ops show", "Tells about one operator.");
+  options.add_options("hidden")("name", "", cxxopts::value<std::string>());
+  options.positional_help("NAME");
+  const auto parsed = parse(options, arguments, {"name"});
+  if (!parsed) return 0;
+  if (parsed->count("name") == 0)
+    throw UsageError("ops show needs a name: `flagos ops show softmax`");
+  std::uint32_t index = 0;
+  if (flagos_ops_find((*parsed)["name"].as<std::string>().c_str(), &index) != FLAGOS_STATUS_OK)
+    throw CommandError(flagos_last_error());
+  const flagos_ops_info_t info = info_of(index);
+  fmt::print("{}\n  family       {}\n  computes in  {}\n  bound        {}\n", info.schema,
+             info.family, info.dtypes, info.bound);
+  return 0;
+}
+
+}  // namespace
+
+int run_ops(const Arguments& arguments) {
+  const std::string what = arguments.empty() ? "" : arguments.front();
+  const Arguments rest(arguments.begin() + (arguments.empty() ? 0 : 1), arguments.end());
+  if (what == "list") return list(rest);
+  if (what == "show") return show(rest);
+  if (what == "--help" || what == "-h") {
+    fmt::print(
+        "usage: flagos ops list|show [ARGUMENTS]\n\n"
+        "  list       all operators, with the types they compute in and their bounds\n"
+        "  show NAME  one of them\n\n`flagos ops list --help` tells more.\n");
+    return 0;
+  }
+  throw UsageError(what.empty()
+                       ? "ops needs to know what: `flagos ops list`"
+                       : fmt::format("there is no `flagos ops {}`; there are list and show", what));
+}
+
+}  // namespace flagos::tools
