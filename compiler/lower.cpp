@@ -8,8 +8,6 @@ namespace flagos::compiler {
 Lowered lower(const Module& module, const Target& target) {
   switch (target.schedule) {
     case Schedule::serial:
-      // Elsewhere than in C++ a program of one thread is a group of one.
-      if (target.dialect == Dialect::opencl_c) return lower_simt(module, target);
       return lower_serial(module, target);
     case Schedule::simt:
       return lower_simt(module, target);

@@ -12,7 +12,6 @@ namespace flagos::compiler {
 namespace {
 
 std::uint32_t threads_of(const Kernel& kernel, const Target& target) {
-  if (target.schedule == Schedule::serial) return 1;
   for (const Attribute& hint : kernel.hints) {
     if (hint.name != "hint.simt.threads") continue;
     const auto wanted = static_cast<std::uint32_t>(std::strtoul(hint.text.c_str(), nullptr, 10));

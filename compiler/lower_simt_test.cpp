@@ -92,8 +92,8 @@ TEST_CASE("simt: the text names the author's lines, and loads no memory for cons
   CHECK(source.find("LOCAL_BARRIER", source.find("__kernel")) == std::string::npos);
 }
 
-TEST_CASE("simt: OpenCL C of the serial schedule is a group of one, without barriers") {
-  const Lowered serial = lowered(kMatrix, "opencl-c;schedule=serial", "%x: ptr<f32>");
+TEST_CASE("simt: a group of one has no barriers") {
+  const Lowered serial = lowered(kMatrix, "opencl-c;threads=1", "%x: ptr<f32>");
   CHECK(serial.kernels[0].threads == 1);
   CHECK(serial.source.find("reqd_work_group_size(1, 1, 1)") != std::string::npos);
   CHECK(serial.source.find("LOCAL_BARRIER;", serial.source.find("__kernel")) == std::string::npos);

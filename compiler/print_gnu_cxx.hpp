@@ -1,5 +1,5 @@
-// How C++ with GNU vectors spells types, constants and elementwise operations. The functions that it names stand in
-// gnu_cxx/, and take lanes: a scalar, or a vector.
+// C++ with GNU vectors: how it spells constants and elementwise operations, and the text that stands before kernels. The
+// functions that it names are in gnu_cxx/, and take lanes: a scalar, or a vector.
 #pragma once
 
 #include <string>
@@ -9,23 +9,9 @@
 
 namespace flagos::compiler::gnu_cxx {
 
-// Of an element in memory, and of a lane: f16, bf16 and f8 are computed as f32, i1 as a mask.
-std::string memory_type(DType dtype);
-std::string lane_type(DType dtype);
-DType lane_dtype(DType dtype);
-// A scalar constant, as a lane.
 std::string literal(DType dtype, std::uint64_t bits);
-// The same, as an element in memory.
 std::string memory_literal(DType dtype, std::uint64_t bits);
-std::string integer(std::int64_t value);
-std::string quote(std::string_view text);
-
-// An elementwise operation, cast, bitcast or select of lanes that have names. `from` is the type of operand 0.
 std::string elementwise(const Op& op, DType from, DType to, const std::vector<std::string>& operands);
-// `a` combined with `b` as reduce, scan and atomics name it: "add", "min", ...; lanes of `dtype`.
-std::string combine(std::string_view name, std::string_view nan, DType dtype, std::string_view a, std::string_view b);
-// What leaves the other operand of `combine` as it is.
-std::string identity(std::string_view name, std::string_view nan, DType dtype);
 
 // What abi/flagos_cpu_kernel.h declares, and the functions and types that kernels use.
 std::string_view declarations();

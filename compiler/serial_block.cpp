@@ -4,7 +4,6 @@
 
 #include "base/error.hpp"
 #include "compiler/diagnostic.hpp"
-#include "compiler/print_gnu_cxx.hpp"
 #include "compiler/serial_emit.hpp"
 
 namespace flagos::compiler::serial {
@@ -36,7 +35,7 @@ void Writer::at(const Module& module, const Op& op) {
   if (op.file < 0 || (op.file == file_ && op.file_line == file_line_)) return;
   file_ = op.file;
   file_line_ = op.file_line;
-  text_ += fmt::format("#line {} {}\n", file_line_, gnu_cxx::quote(module.files[static_cast<std::size_t>(file_)]));
+  text_ += fmt::format("#line {} {}\n", file_line_, quote(module.files[static_cast<std::size_t>(file_)]));
 }
 
 std::size_t Arena::take(std::size_t bytes) {
@@ -46,14 +45,15 @@ std::size_t Arena::take(std::size_t bytes) {
   return at;
 }
 
-Emitter::Emitter(const Module& module, const Kernel& kernel, const Target& target)
+Emitter::Emitter(const Module& module, const Kernel& kernel, const Target& target, const SerialDialect& dialect)
     : module_(module),
       kernel_(kernel),
       target_(target),
+      dialect_(dialect),
       plan_(kernel),
       names_(kernel.values.size()),
       buffers_(kernel.values.size()) {
-  for (std::size_t i = 0; i < kernel.arguments.size(); ++i) names_[i] = fmt::format("a.v{}", i);
+  for (std::size_t i = 0; i < kernel.arguments.size(); ++i) names_[i] = dialect.argument(i);
 }
 
 std::string Emitter::emit() {
@@ -75,7 +75,7 @@ void Emitter::refuse(const Op& op, const std::string& reason) const {
 const std::string& Emitter::declare_buffer(ValueId value) {
   if (buffers_[value].empty()) {
     buffers_[value] = fmt::format("b{}", value);
-    declare(buffers_[value], gnu_cxx::memory_type(type(value).dtype), type(value).elements(),
+    declare(buffers_[value], memory_type(type(value).dtype), type(value).elements(),
             static_cast<std::size_t>(info(type(value).dtype).bytes));
   }
   return buffers_[value];
@@ -226,7 +226,7 @@ std::vector<Emitter::Carried> Emitter::begin_carried(const Op& op, std::size_t f
     const Type& carried_type = type(carried.value);
     carried.now = fresh("c");
     if (carried_type.is_tile()) {
-      const std::string item = gnu_cxx::memory_type(carried_type.dtype);
+      const std::string item = memory_type(carried_type.dtype);
       const auto bytes = static_cast<std::size_t>(info(carried_type.dtype).bytes);
       carried.next = fresh("n");
       declare(carried.now, item, carried_type.elements(), bytes, false);
@@ -235,7 +235,7 @@ std::vector<Emitter::Carried> Emitter::begin_carried(const Op& op, std::size_t f
       carried.in_place = is_free_product(yielded, body) && plan_.definition(yielded)->operands.back() == carried.value;
       if (!carried.in_place) declare(carried.next, item, carried_type.elements(), bytes, false);
     } else {
-      out_.line("{} {} = {};", gnu_cxx::lane_type(carried_type.dtype), carried.now, name(op.operands[i]));
+      out_.line("{} {} = {};", lane_type(carried_type.dtype), carried.now, name(op.operands[i]));
     }
     all.push_back(carried);
   }
@@ -264,13 +264,14 @@ void Emitter::end_carried(std::vector<Carried>& carried, const Op& yield) {
     const ValueId yielded = yield.operands[i];
     if (!type(yielded).is_tile()) {
       const std::string next = fresh("t");
-      out_.line("const {} {} = {};", gnu_cxx::lane_type(type(yielded).dtype), next, name(yielded));
+      out_.line("const {} {} = {};", lane_type(type(yielded).dtype), next, name(yielded));
       moves.push_back(fmt::format("{} = {};", carried[i].now, next));
       continue;
     }
     if (carried[i].in_place) continue;
     if (buffers_[yielded] != carried[i].next) emit_copy(yielded, carried[i].next);
-    moves.push_back(fmt::format("swap({}, {});", carried[i].now, carried[i].next));
+    moves.push_back(fmt::format("{{ {0}* const t = {1}; {1} = {2}; {2} = t; }}", memory_type(type(yielded).dtype),
+                                carried[i].now, carried[i].next));
   }
   for (const std::string& move : moves) out_.put(move);
 }
@@ -285,13 +286,17 @@ void Emitter::emit_for(const Op& op) {
   auto carried = begin_carried(op, 3, body, 1);
   const std::string i = fresh("i"), next = fresh("i");
   names_[body.arguments[0]] = i;
-  const std::string index = gnu_cxx::memory_type(type(op.operands[0]).dtype);
+  const std::string index = memory_type(type(op.operands[0]).dtype);
   const std::size_t mark = arena_.mark();
   out_.open(fmt::format("for ({} {} = {}, {} = 0; {} > 0 && {} < {}; {} = {}) {{", index, i, name(op.operands[0]), next,
                         name(op.operands[2]), i, name(op.operands[1]), i, next));
   emit_block(body);
   end_carried(carried, body.ops.back());
-  out_.line("if (__builtin_add_overflow({}, {}, &{})) break;", i, name(op.operands[2]), next);
+  // Both are in range, so what is left up to the highest number is unsigned.
+  const bool wide = info(type(op.operands[0]).dtype).bits == 64;
+  out_.line("if ({0}{1} - ({2}){3} < ({2}){4}) break;", wide ? INT64_MAX : INT32_MAX, wide ? "ul" : "u",
+            wide ? "u64" : "u32", i, name(op.operands[2]));
+  out_.line("{} = {} + {};", next, i, name(op.operands[2]));
   out_.close();
   arena_.release(mark);
   finish_carried(op, carried);
@@ -320,11 +325,10 @@ void Emitter::emit_if(const Op& op) {
     const Type& of = type(result);
     places.push_back(fresh("r"));
     if (of.is_tile()) {
-      declare(places.back(), gnu_cxx::memory_type(of.dtype), of.elements(),
-              static_cast<std::size_t>(info(of.dtype).bytes));
+      declare(places.back(), memory_type(of.dtype), of.elements(), static_cast<std::size_t>(info(of.dtype).bytes));
       buffers_[result] = places.back();
     } else {
-      out_.line("{} {};", gnu_cxx::lane_type(of.dtype), places.back());
+      out_.line("{} {};", lane_type(of.dtype), places.back());
       names_[result] = places.back();
     }
   }
@@ -359,45 +363,25 @@ void Emitter::emit_assert(const Op& op) {
   const std::string bad = fresh("e");
   if (of.is_tile()) {
     out_.line("i64 {} = 0;", bad);
-    out_.line("while ({0} < {1} && {2}[{0}].code != 0) ++{0};", bad, of.elements(), buffer(op.operands[0]));
-    out_.line("if ({} != {}) return fail(block, {}, {});", bad, of.elements(), gnu_cxx::quote(text), bad);
+    out_.line("while ({} < {} && {}) ++{};", bad, of.elements(),
+              get(Area::scratch, DType::i1, fmt::format("{} + {}", buffer(op.operands[0]), bad)), bad);
+    out_.line("if ({} != {}) {}", bad, of.elements(), dialect_.fail(text, bad));
   } else {
-    out_.line("if (!{}) return fail(block, {}, 0);", name(op.operands[0]), gnu_cxx::quote(text));
+    out_.line("if (!{}) {}", name(op.operands[0]), dialect_.fail(text, "0"));
   }
 }
 
-// The first elements of each value, in the widest type of their kind, for the plugin to write out.
 void Emitter::emit_print(const Op& op) {
-  constexpr std::int64_t most = 32;
   std::string where;
   if (op.file >= 0) where = fmt::format("{}:{}: ", module_.files[static_cast<std::size_t>(op.file)], op.file_line);
-  out_.open("if (block->struct_size >= sizeof(flagos_cpu_block_t) && block->report != 0) {");
-  std::string values;
+  std::vector<Type> types;
+  std::vector<std::string> values;
   for (const ValueId operand : op.operands) {
-    const Type& of = type(operand);
-    const DType lane = gnu_cxx::lane_dtype(of.dtype);
-    const DType wide = is_float(lane)      ? lane
-                       : lane == DType::i1 ? DType::i1
-                       : is_signed(lane)   ? DType::i64
-                                           : DType::u64;
-    const std::string item = wide == DType::i1 ? "u8" : gnu_cxx::memory_type(wide), data = fresh("d");
-    const std::int64_t shown = std::min(of.elements(), most);
-    out_.line("{} {}[{}];", item, data, shown);
-    if (of.is_tile()) {
-      out_.line("for (i64 j = 0; j < {}; ++j) {}[j] = ({})get({} + j);", shown, data, item, buffer(operand));
-    } else {
-      out_.line("{}[0] = ({}){};", data, item, name(operand));
-    }
-    values += fmt::format("{{{:#x}, {}, {}, {}}}, ", info(wide).abi, shown, of.is_tile() ? of.elements() : 0, data);
+    types.push_back(type(operand));
+    values.push_back(type(operand).is_tile() ? buffer(operand) : name(operand));
   }
-  const std::string text = gnu_cxx::quote(where + op.find("message")->text);
-  if (op.operands.empty()) {
-    out_.line("block->report(block, {}, 0, 0);", text);
-  } else {
-    out_.line("const flagos_cpu_value_t values[] = {{{}}};", values);
-    out_.line("block->report(block, {}, values, {});", text, op.operands.size());
-  }
-  out_.close();
+  if (!dialect_.print(out_, where + op.find("message")->text, types, values))
+    refuse(op, "a kernel of this dialect has no way to print");
 }
 
 }  // namespace flagos::compiler::serial

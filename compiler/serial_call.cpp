@@ -1,13 +1,10 @@
 // Operations that are a loop nest of their own: a function of the prelude, or a fold with the author's region.
 #include <algorithm>
 
-#include "compiler/print_gnu_cxx.hpp"
 #include "compiler/serial_emit.hpp"
 
 namespace flagos::compiler::serial {
 namespace {
-
-using gnu_cxx::memory_type;
 
 struct Axis {
   std::int64_t outer = 1, extent = 1, inner = 1;
@@ -37,22 +34,22 @@ void Emitter::emit_call(const Op& op) {
   const std::string in = buffer(op.operands[0]);
   switch (op.code) {
     case OpCode::join:
-      out_.line("join({}, {}, {}, {});", in, buffer(op.operands[1]), results[0], first.elements());
+      out_.line("{}({}, {}, {}, {});", dialect_.function("join", first.dtype), in, buffer(op.operands[1]), results[0],
+                first.elements());
       break;
     case OpCode::histogram:
-      out_.line("histogram({}, {}, {}, {}, {});", in, op.operands.size() > 1 ? buffer(op.operands[1]) : "(const i1*)0",
-                first.elements(), results[0], type(op.results[0]).elements());
+      out_.line("{}({}, {}, {}, {}, {});", dialect_.function("histogram", first.dtype), in,
+                op.operands.size() > 1 ? buffer(op.operands[1]) : "(const i1*)0", first.elements(), results[0],
+                type(op.results[0]).elements());
       break;
     case OpCode::argreduce:
-      out_.line("argreduce<{}>({}, {}, {}, {});", op.word("op") == "min", in, results[0], results[1],
-                Axis(first, axis).text());
+      out_.line("{}({}, {}, {}, {});",
+                dialect_.function(op.word("op") == "min" ? "argreduce_min" : "argreduce_max", first.dtype), in,
+                results[0], results[1], Axis(first, axis).text());
       break;
-    case OpCode::scan: {
-      const DType held = gnu_cxx::lane_dtype(first.dtype);
-      out_.line("scan<{}>({}, {}, {}, [](auto x, auto y) {{ return {}; }});", op.has("reverse"), in, results[0],
-                Axis(first, axis).text(), gnu_cxx::combine(op.word("op"), op.word("nan"), held, "x", "y"));
+    case OpCode::scan:
+      emit_scan(op, results[0]);
       break;
-    }
     case OpCode::sort: {
       const Axis along(first, axis);
       const std::string key = info(first.dtype).bits == 64 ? "u64" : "u32";
@@ -64,8 +61,9 @@ void Emitter::emit_call(const Op& op) {
       declare(spare, "u32", along.extent, 4);
       out_.open(fmt::format("for (i64 o = 0; o < {}; ++o) for (i64 n = 0; n < {}; ++n) {{", along.outer, along.inner));
       out_.line("const i64 at = o * {} + n;", along.extent * along.inner);
-      out_.line("const u32* const order = sort<{}>({} + at, {}, {}, {}, {}, {});", op.has("desc"), in, along.extent,
-                along.inner, keys, order, spare);
+      out_.line("const u32* const order = {}({} + at, {}, {}, {}, {}, {});",
+                dialect_.function(op.has("desc") ? "sort_down" : "sort_up", first.dtype), in, along.extent, along.inner,
+                keys, order, spare);
       for (std::size_t i = 0; i < results.size(); ++i)
         out_.line("for (i64 k = 0; k < {0}; ++k) {1}[at + k * {2}] = {3}[at + order[k] * (i64){2}];", along.extent,
                   results[i], along.inner, buffer(op.operands[i]));
@@ -83,8 +81,26 @@ void Emitter::emit_call(const Op& op) {
   for (std::size_t i = 0; i < op.results.size(); ++i) {
     if (type(op.results[i]).is_tile()) continue;
     names_[op.results[i]] = fmt::format("s{}", op.results[i]);
-    out_.line("const {} s{} = get({});", gnu_cxx::lane_type(type(op.results[i]).dtype), op.results[i], results[i]);
+    const DType dtype = type(op.results[i]).dtype;
+    out_.line("const {} s{} = {};", lane_type(dtype), op.results[i], get(Area::scratch, dtype, results[i]));
   }
+}
+
+// One after the other; small floats are held in f32 on the way.
+void Emitter::emit_scan(const Op& op, const std::string& out) {
+  const DType dtype = type(op.operands[0]).dtype, held = lane_dtype(dtype);
+  const Axis along(type(op.operands[0]), static_cast<std::size_t>(op.integer("axis")));
+  const std::string running = fresh("f"), step = op.has("reverse") ? fmt::format("({} - k)", along.extent - 1) : "k";
+  out_.open(fmt::format("for (i64 o = 0; o < {}; ++o) for (i64 n = 0; n < {}; ++n) {{", along.outer, along.inner));
+  out_.line("{} {};", lane_type(dtype), running);
+  out_.open(fmt::format("for (i64 k = 0; k < {}; ++k) {{", along.extent));
+  out_.line("const i64 at = (o * {} + {}) * {} + n;", along.extent, step, along.inner);
+  out_.line("const {} x = {};", lane_type(dtype), get(Area::scratch, dtype, buffer(op.operands[0]) + " + at"));
+  out_.line("{} = k == 0 ? x : ({}){};", running, lane_type(dtype),
+            dialect_.combine(op.word("op"), op.word("nan"), held, 1, running, "x"));
+  out_.line("{};", put(Area::scratch, dtype, out + " + at", running));
+  out_.close();
+  out_.close();
 }
 
 // Reduce and scan of tuples: one after the other, the region written out in the loop.
@@ -99,7 +115,7 @@ void Emitter::emit_fold_with_region(const Op& op) {
       results.push_back(declare_buffer(result));
     } else {
       names_[result] = fmt::format("s{}", result);
-      out_.line("{} s{};", gnu_cxx::lane_type(type(result).dtype), result);
+      out_.line("{} s{};", lane_type(type(result).dtype), result);
       results.push_back("");
     }
   }
@@ -112,13 +128,13 @@ void Emitter::emit_fold_with_region(const Op& op) {
     running.push_back(fresh("f"));
     names_[body.arguments[i]] = running[i];
     names_[body.arguments[count + i]] = fresh("f");
-    out_.line("{} {};", gnu_cxx::lane_type(type(op.operands[i]).dtype), running[i]);
+    out_.line("{} {};", lane_type(type(op.operands[i]).dtype), running[i]);
   }
   out_.open(fmt::format("for (i64 k = 0; k < {}; ++k) {{", along.extent));
   out_.line("const i64 at = {};", at);
   for (std::size_t i = 0; i < count; ++i)
-    out_.line("const {} {} = get({} + at);", gnu_cxx::lane_type(type(op.operands[i]).dtype),
-              names_[body.arguments[count + i]], buffer(op.operands[i]));
+    out_.line("const {} {} = {};", lane_type(type(op.operands[i]).dtype), names_[body.arguments[count + i]],
+              get(Area::scratch, type(op.operands[i]).dtype, buffer(op.operands[i]) + " + at"));
   out_.open("if (k == 0) {");
   for (std::size_t i = 0; i < count; ++i) out_.line("{} = {};", running[i], names_[body.arguments[count + i]]);
   out_.close("} else {");
@@ -131,19 +147,20 @@ void Emitter::emit_fold_with_region(const Op& op) {
   std::vector<std::string> next;
   for (std::size_t i = 0; i < count; ++i) {
     next.push_back(fresh("t"));
-    out_.line("const {} {} = {};", gnu_cxx::lane_type(type(op.operands[i]).dtype), next[i],
-              names_[body.ops.back().operands[i]]);
+    out_.line("const {} {} = {};", lane_type(type(op.operands[i]).dtype), next[i], names_[body.ops.back().operands[i]]);
   }
   for (std::size_t i = 0; i < count; ++i) out_.line("{} = {};", running[i], next[i]);
   out_.close();
   if (!reduces)
-    for (std::size_t i = 0; i < count; ++i) out_.line("put({} + at, {});", results[i], running[i]);
+    for (std::size_t i = 0; i < count; ++i)
+      out_.line("{};", put(Area::scratch, type(op.operands[i]).dtype, results[i] + " + at", running[i]));
   out_.close();
   for (std::size_t i = 0; reduces && i < count; ++i) {
     if (results[i].empty()) {
       out_.line("s{} = {};", op.results[i], running[i]);
     } else {
-      out_.line("put({} + o * {} + n, {});", results[i], along.inner, running[i]);
+      out_.line("{};", put(Area::scratch, type(op.operands[i]).dtype,
+                           fmt::format("{} + o * {} + n", results[i], along.inner), running[i]));
     }
   }
   out_.close();

@@ -1,4 +1,4 @@
-// Writes one kernel in C++ for the serial schedule. The parts: control flow and segments (serial_block.cpp), fused loops
+// Writes one kernel for the serial schedule, in the C that its dialects share. The parts: control flow and segments (serial_block.cpp), fused loops
 // (serial_loop.cpp), calls (serial_call.cpp), single values and memory (serial_scalar.cpp).
 #pragma once
 
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "compiler/lower.hpp"
+#include "compiler/serial_dialect.hpp"
 #include "compiler/serial_plan.hpp"
 
 namespace flagos::compiler::serial {
@@ -20,7 +21,7 @@ struct View {
   bool unit = false;  // the last stride is 1 for sure
 };
 
-// Lines of C++, indented, with #line where the author's place changes.
+// Lines of text, indented, with #line where the author's place changes.
 class Writer {
  public:
   template <typename... Args>
@@ -71,7 +72,7 @@ class Arena {
 
 class Emitter {
  public:
-  Emitter(const Module& module, const Kernel& kernel, const Target& target);
+  Emitter(const Module& module, const Kernel& kernel, const Target& target, const SerialDialect& dialect);
   // The body of the kernel's function.
   std::string emit();
   std::size_t scratch_bytes() const { return arena_.peak(); }
@@ -87,6 +88,7 @@ class Emitter {
   const Module& module() const { return module_; }
   const Kernel& kernel() const { return kernel_; }
   const Target& target() const { return target_; }
+  const SerialDialect& dialect() const { return dialect_; }
   Plan& plan() { return plan_; }
   Writer& out() { return out_; }
   void set_name(ValueId value, std::string name) { names_[value] = std::move(name); }
@@ -96,6 +98,13 @@ class Emitter {
   void declare(const std::string& name, const std::string& type, std::int64_t elements, std::size_t item_bytes,
                bool constant = true);
   std::string fresh(std::string_view prefix) { return fmt::format("{}_{}", prefix, next_++); }
+  // `area` and the element's type of a function that takes one element.
+  std::string get(Area area, DType dtype, const std::string& pointer) const {
+    return fmt::format("{}({})", dialect_.function("get", area, dtype, 1), pointer);
+  }
+  std::string put(Area area, DType dtype, const std::string& pointer, const std::string& x) const {
+    return fmt::format("{}({}, {})", dialect_.function("put", area, dtype, 1), pointer, x);
+  }
   [[noreturn]] void refuse(const Op& op, const std::string& reason) const;
   int lanes_of(const std::vector<const Op*>& ops, const Space& space) const;
 
@@ -108,9 +117,9 @@ class Emitter {
   void emit_copy(ValueId value, const std::string& target);               // of a tile, to a place of its type
   void emit_call(const Op& op);                                           // serial_call.cpp
   void emit_product(const Op& op);                                        // serial_product.cpp
-  std::string factor(ValueId value, const std::string& batch);
+  Factor factor(ValueId value, const std::string& batch);
   void emit_fold_with_region(const Op& op);
-  std::string scalar_atomic(const Op& op, const std::string& pointer, const std::vector<std::string>& values) const;
+  void emit_scan(const Op& op, const std::string& out);
 
   // Of values of the current segment: when they are there, and since when in a loop over their own space.
   struct Ready {
@@ -135,6 +144,7 @@ class Emitter {
   const Module& module_;
   const Kernel& kernel_;
   const Target& target_;
+  const SerialDialect& dialect_;
   Plan plan_;
   Writer out_;
   Arena arena_;

@@ -4,13 +4,10 @@
 #include <functional>
 #include <set>
 
-#include "compiler/print_gnu_cxx.hpp"
 #include "compiler/serial_emit.hpp"
 
 namespace flagos::compiler::serial {
 namespace {
-
-using gnu_cxx::memory_type;
 
 std::string key_of(ValueId value, const IndexMap& map) {
   std::string key = fmt::format("{}", value);
@@ -46,6 +43,12 @@ class Loop {
   std::string fresh(std::string_view prefix) { return emitter_.fresh(prefix); }
   Plan& plan() { return emitter_.plan(); }
   const Type& type(ValueId value) const { return emitter_.type(value); }
+  const SerialDialect& dialect() const { return emitter_.dialect(); }
+  // A vector function of the dialect, for elements of `dtype`.
+  std::string vectors(std::string_view name, Area area, DType dtype) const {
+    return dialect().function(name, area, dtype, lanes_);
+  }
+  std::string whole_range(std::string_view name) const { return dialect().function(name, DType::i64); }
 
   int copies_of() const;
   bool only_stores();
@@ -56,7 +59,7 @@ class Loop {
   std::string compute_load(const Op& op, const IndexMap& map, bool one);
   std::string compute_range(const Op& op, const IndexMap& map, bool one);
   std::string read_buffer(ValueId value, const IndexMap& map, const Type& shape, bool one);
-  std::string remember(std::string key, bool one, const std::string& expression);
+  std::string remember(std::string key, bool one, DType dtype, const std::string& expression);
   std::string offset_in_rows(const IndexMap& map, const Type& shape, std::int64_t& step);
   const Access& access(const Op& op, const IndexMap& map, bool one);
   std::string spread(DType dtype, const std::string& one);
@@ -66,6 +69,7 @@ class Loop {
   void emit_reduce(const Op& op);
   void emit_indexed(const Op& op);
   void emit_philox(const Op& op);
+  std::string in_memory(DType dtype, const std::string& lanes);
   void keep(ValueId value, const std::string& lanes);
   void put_to_buffer(const std::string& buffer, const Type& shape, const std::string& lanes);
   std::string high() const { return edge_ ? "k" : fmt::format("{}", lanes_); }
@@ -108,7 +112,7 @@ void Loop::run(const std::function<void()>& body) {
   out.line("i64 limit = {};", whole);
   out.append(before_.text());
   for (const auto& [key, found] : accesses_)
-    if (!found.range.empty()) out.line("limit = inside(limit, {}, {});", found.range, lanes_);
+    if (!found.range.empty()) out.line("limit = {}(limit, {}, {});", whole_range("inside"), found.range, lanes_);
   std::string end = fmt::format("{}", extent());
   if (only_stores()) {
     end = "end";
@@ -193,9 +197,11 @@ void Loop::emit_copy(ValueId value, const std::string& target) {
 
 // ---- values -----------------------------------------------------------------------------------
 
-std::string Loop::remember(std::string key, bool one, const std::string& expression) {
+std::string Loop::remember(std::string key, bool one, DType dtype, const std::string& expression) {
   const std::string name = fresh("x");
-  (one ? before_ : body_).line("const auto {} = {};", name, expression);
+  (one ? before_ : body_)
+      .line("const {} {} = {};", one ? lane_type(dtype) : dialect().vector_type(lane_dtype(dtype), lanes_), name,
+            expression);
   (one ? row_names_ : lane_names_)[std::move(key)] = name;
   return name;
 }
@@ -203,7 +209,10 @@ std::string Loop::remember(std::string key, bool one, const std::string& express
 std::string Loop::spread(DType dtype, const std::string& one) {
   const std::string key = "all " + one;
   if (const auto found = row_names_.find(key); found != row_names_.end()) return found->second;
-  return remember(key, true, fmt::format("all<{}>(({}){})", lanes_, gnu_cxx::lane_type(dtype), one));
+  const std::string name = fresh("x");
+  before_.line("const {} {} = {}(({}){});", dialect().vector_type(lane_dtype(dtype), lanes_), name,
+               vectors("all", Area::scratch, lane_dtype(dtype)), lane_type(dtype), one);
+  return row_names_[key] = name;
 }
 
 std::string Loop::evaluate(ValueId value, const IndexMap& map) {
@@ -211,16 +220,18 @@ std::string Loop::evaluate(ValueId value, const IndexMap& map) {
   if (!varies(map)) return spread(type(value).dtype, evaluate_one(value, map));
   const std::string key = key_of(value, map);
   if (const auto found = lane_names_.find(key); found != lane_names_.end()) return found->second;
-  if (!plan().is_virtual(value)) return remember(key, false, read_buffer(value, map, type(value), false));
-  return remember(key, false, compute(value, map, false));
+  if (!plan().is_virtual(value))
+    return remember(key, false, type(value).dtype, read_buffer(value, map, type(value), false));
+  return remember(key, false, type(value).dtype, compute(value, map, false));
 }
 
 std::string Loop::evaluate_one(ValueId value, const IndexMap& map) {
   if (!type(value).is_tile()) return emitter_.name(value);
   const std::string key = key_of(value, map);
   if (const auto found = row_names_.find(key); found != row_names_.end()) return found->second;
-  if (!plan().is_virtual(value)) return remember(key, true, read_buffer(value, map, type(value), true));
-  return remember(key, true, compute(value, map, true));
+  if (!plan().is_virtual(value))
+    return remember(key, true, type(value).dtype, read_buffer(value, map, type(value), true));
+  return remember(key, true, type(value).dtype, compute(value, map, true));
 }
 
 // An expression for a value that has no place, or is about to get one.
@@ -233,7 +244,7 @@ std::string Loop::compute(ValueId value, const IndexMap& map, bool one) {
   };
   switch (op.code) {
     case OpCode::const_: {
-      const std::string text = gnu_cxx::literal(type(value).dtype, static_cast<std::uint64_t>(op.integer("value")));
+      const std::string text = dialect().literal(type(value).dtype, static_cast<std::uint64_t>(op.integer("value")));
       return one ? text : spread(type(value).dtype, text);
     }
     case OpCode::range:
@@ -257,14 +268,14 @@ std::string Loop::compute(ValueId value, const IndexMap& map, bool one) {
   }
   std::vector<std::string> operands;
   for (std::size_t k = 0; k < op.operands.size(); ++k) operands.push_back(operand(k));
-  return gnu_cxx::elementwise(op, type(op.operands[0]).dtype, type(value).dtype, operands);
+  return dialect().elementwise(op, type(op.operands[0]).dtype, type(value).dtype, one ? 1 : lanes_, operands);
 }
 
 std::string Loop::compute_range(const Op& op, const IndexMap& map, bool one) {
   const DType dtype = type(op.results[0]).dtype;
   const std::string item = memory_type(dtype);
   const Index& index = map[0];
-  std::string first = gnu_cxx::integer(op.integer("start") + index.offset);
+  std::string first = integer(op.integer("start") + index.offset);
   if (index.variable >= 0) first += fmt::format(" + {} * {}", index.coefficient, variable(index.variable));
   if (one) return fmt::format("({})({})", item, first);
   const std::string key = fmt::format("iota {} {}", item, index.coefficient);
@@ -273,10 +284,15 @@ std::string Loop::compute_range(const Op& op, const IndexMap& map, bool one) {
   if (found != row_names_.end()) {
     steps = found->second;
   } else {
-    steps = remember(
-        key, true, fmt::format("mul(iota<{}, {}>(), all<{}>(({}){}))", item, lanes_, lanes_, item, index.coefficient));
+    steps = fresh("x");
+    before_.line(
+        "const {} {} = {};", dialect().vector_type(dtype, lanes_), steps,
+        dialect().combine("mul", "", dtype, lanes_, vectors("iota", Area::scratch, dtype) + "()",
+                          fmt::format("{}(({}){})", vectors("all", Area::scratch, dtype), item, index.coefficient)));
+    row_names_[key] = steps;
   }
-  return fmt::format("add(all<{}>(({})({})), {})", lanes_, item, first, steps);
+  return dialect().combine("add", "", dtype, lanes_,
+                           fmt::format("{}(({})({}))", vectors("all", Area::scratch, dtype), item, first), steps);
 }
 
 // Where a place is read, but for the lanes: constant, and one term for each loop around; `step` is from lane to lane.
@@ -298,12 +314,14 @@ std::string Loop::offset_in_rows(const IndexMap& map, const Type& shape, std::in
 std::string Loop::read_buffer(ValueId value, const IndexMap& map, const Type& shape, bool one) {
   std::int64_t step = 0;
   const std::string at = fmt::format("{} + {}", emitter_.buffer(value), offset_in_rows(map, shape, step));
-  if (one) return fmt::format("get({})", at);
+  const DType dtype = type(value).dtype;
+  if (one) return emitter_.get(Area::scratch, dtype, at);
   const std::string i = variable(last());
-  if (step == 1) return fmt::format("load<{}>({} + {})", lanes_, at, i);
-  if (!edge_) return fmt::format("load_steps<{}>({} + {} * {}, {})", lanes_, at, step, i, step);
-  return fmt::format("load_steps_part<{}>({} + {} * {}, {}, 0, k, {}{{}})", lanes_, at, step, i, step,
-                     memory_type(type(value).dtype));
+  if (step == 1) return fmt::format("{}({} + {})", vectors("load", Area::scratch, dtype), at, i);
+  if (!edge_)
+    return fmt::format("{}({} + {} * {}, {})", vectors("load_steps", Area::scratch, dtype), at, step, i, step);
+  return fmt::format("{}({} + {} * {}, {}, 0, k, {})", vectors("load_steps_part", Area::scratch, dtype), at, step, i,
+                     step, dialect().memory_literal(dtype, 0));
 }
 
 // ---- views ------------------------------------------------------------------------------------
@@ -331,25 +349,28 @@ const Loop::Access& Loop::access(const Op& op, const IndexMap& map, bool one) {
       step = unit ? "" : fmt::format("{} * {}", direction, view.strides[axis]);
     } else {
       if (index.variable >= 0) at += fmt::format(" + {} * {}", index.coefficient, variable(index.variable));
-      inside += fmt::format(" && is_inside({}, {})", at, view.extents[axis]);
+      inside += fmt::format(" && {}({}, {})", whole_range("is_inside"), at, view.extents[axis]);
     }
     offset += fmt::format(" + ({}) * {}", at, view.strides[axis]);
   }
   Access made{pointer, "", step};
-  before_.line("const auto {} = {}{};", pointer, view.pointer, offset);
+  before_.line("{} const {} = {}{};", dialect().pointer_type(Area::memory, type(op.operands[0]).dtype), pointer,
+               view.pointer, offset);
   if (one) {
     before_.line("const bool {} = {};", range, inside);
     made.step = range;  // whether the one element is there
   } else {
     std::string lanes;
     if (count.empty()) {  // a tile of one element
-      lanes = "Range{0, 1}";
+      lanes = "(Range){0, 1}";
     } else if (direction == 1) {
-      lanes = fmt::format("range_of({}, {}, {})", start, count, extent());
+      lanes = fmt::format("{}({}, {}, {})", whole_range("range_of"), start, count, extent());
     } else {
-      lanes = fmt::format("reverse(range_of({} - {}, {}, {}), {})", start, extent() - 1, count, extent(), extent());
+      lanes = fmt::format("{}({}({} - {}, {}, {}), {})", whole_range("reverse"), whole_range("range_of"), start,
+                          extent() - 1, count, extent(), extent());
     }
-    before_.line("const Range {} = {} ? {} : Range{{0, 0}};", range, inside, lanes);
+    before_.line("Range {} = {{0, 0}};", range);
+    before_.line("if ({}) {} = {};", inside, range, lanes);
     made.range = range;
     made.stored = op.code == OpCode::store;
     has_edge_ = true;
@@ -359,20 +380,22 @@ const Loop::Access& Loop::access(const Op& op, const IndexMap& map, bool one) {
 
 std::string Loop::compute_load(const Op& op, const IndexMap& map, bool one) {
   const DType dtype = type(op.results[0]).dtype;
-  const std::string pad = gnu_cxx::memory_literal(dtype, static_cast<std::uint64_t>(op.integer("pad")));
+  const std::string pad = dialect().memory_literal(dtype, static_cast<std::uint64_t>(op.integer("pad")));
   const Access& from = access(op, map, one);
   if (one)
-    return fmt::format("{} ? get({}) : {}", from.step, from.pointer,
-                       gnu_cxx::literal(dtype, static_cast<std::uint64_t>(op.integer("pad"))));
+    return fmt::format("{} ? {} : {}", from.step, emitter_.get(Area::memory, dtype, from.pointer),
+                       dialect().literal(dtype, static_cast<std::uint64_t>(op.integer("pad"))));
   const std::string i = variable(last());
   if (from.step.empty()) {
-    if (!edge_) return fmt::format("load<{}>({} + {})", lanes_, from.pointer, i);
-    return fmt::format("load_part<{0}>({1} + {2}, {3}.low - {2}, {3}.high - {2}, {4})", lanes_, from.pointer, i,
-                       from.range, pad);
+    if (!edge_) return fmt::format("{}({} + {})", vectors("load", Area::memory, dtype), from.pointer, i);
+    return fmt::format("{0}({1} + {2}, {3}.low - {2}, {3}.high - {2}, {4})", vectors("load_part", Area::memory, dtype),
+                       from.pointer, i, from.range, pad);
   }
-  if (!edge_) return fmt::format("load_steps<{0}>({1} + {2} * {3}, {2})", lanes_, from.pointer, from.step, i);
-  return fmt::format("load_steps_part<{0}>({1} + {2} * {3}, {2}, {4}.low - {3}, {4}.high - {3}, {5})", lanes_,
-                     from.pointer, from.step, i, from.range, pad);
+  if (!edge_)
+    return fmt::format("{0}({1} + {2} * {3}, {2})", vectors("load_steps", Area::memory, dtype), from.pointer, from.step,
+                       i);
+  return fmt::format("{0}({1} + {2} * {3}, {2}, {4}.low - {3}, {4}.high - {3}, {5})",
+                     vectors("load_steps_part", Area::memory, dtype), from.pointer, from.step, i, from.range, pad);
 }
 
 void Loop::emit_store(const Op& op) {
@@ -380,13 +403,15 @@ void Loop::emit_store(const Op& op) {
   const std::string lanes = evaluate(value, identity_map(type(value)));
   const Access& to = access(op, identity_map(type(value)), false);
   const std::string i = variable(last());
+  const auto function = [&](std::string_view name) { return vectors(name, Area::memory, type(value).dtype); };
   if (!to.step.empty()) {
-    body_.line("store_steps_part({0} + {1} * {2}, {1}, {3}, {4}.low - {2}, {4}.high - {2});", to.pointer, to.step, i,
-               lanes, to.range);
+    body_.line("{5}({0} + {1} * {2}, {1}, {3}, {4}.low - {2}, {4}.high - {2});", to.pointer, to.step, i, lanes,
+               to.range, function("store_steps_part"));
   } else if (edge_) {
-    body_.line("store_part({0} + {1}, {2}, {3}.low - {1}, {3}.high - {1});", to.pointer, i, lanes, to.range);
+    body_.line("{4}({0} + {1}, {2}, {3}.low - {1}, {3}.high - {1});", to.pointer, i, lanes, to.range,
+               function("store_part"));
   } else {
-    body_.line("store({} + {}, {});", to.pointer, i, lanes);
+    body_.line("{}({} + {}, {});", function("store"), to.pointer, i, lanes);
   }
 }
 
@@ -398,9 +423,9 @@ void Loop::put_to_buffer(const std::string& buffer, const Type& shape, const std
       fmt::format("{} + {} + {}", buffer, offset_in_rows(identity_map(shape), shape, step), variable(last()));
   // Behind a place with one row there is room for the lanes that are too many.
   if (edge_ && space_.size() > 1) {
-    body_.line("store_part({}, {}, 0, k);", at, lanes);
+    body_.line("{}({}, {}, 0, k);", vectors("store_part", Area::scratch, shape.dtype), at, lanes);
   } else {
-    body_.line("store({}, {});", at, lanes);
+    body_.line("{}({}, {});", vectors("store", Area::scratch, shape.dtype), at, lanes);
   }
 }
 
@@ -431,7 +456,7 @@ void Loop::emit_op(const Op& op) {
     const std::string lanes = fresh("x");
     const IndexMap map = identity_map(type(result));
     std::string text = compute(result, map, false);
-    body_.line("const auto {} = {};", lanes, text);
+    body_.line("const {} {} = {};", dialect().vector_type(lane_dtype(type(result).dtype), lanes_), lanes, text);
     keep(result, lanes);
   }
 }
@@ -444,11 +469,13 @@ void Loop::emit_reduce(const Op& op) {
   const std::string_view nan = op.word("nan");
   const DType dtype = from.dtype;
   // Sums and products of small floats are held in f32, and rounded once.
-  const DType held = gnu_cxx::lane_dtype(dtype);
-  const std::string item = gnu_cxx::lane_type(held), neutral = gnu_cxx::identity(how, nan, held);
+  const DType held = lane_dtype(dtype);
+  const std::string item = lane_type(held), neutral = dialect().identity(how, nan, held);
   const bool rounds = held != dtype;
   const auto rounded = [&](const std::string& x) {
-    return rounds ? fmt::format("cast<f32, {}, false, false>({})", memory_type(dtype), x) : x;
+    Op cast;
+    cast.code = OpCode::cast;
+    return rounds ? dialect().elementwise(cast, DType::f32, dtype, 1, {x}) : x;
   };
   IndexMap map = identity_map(from);
   std::string lanes = evaluate(op.operands[0], map);
@@ -460,47 +487,53 @@ void Loop::emit_reduce(const Op& op) {
     // The least and the greatest are folded as integers, which have no NaN and no two zeros.
     const bool ranks = is_float(held) && (how == "min" || how == "max");
     const DType folded = !ranks ? held : held == DType::f64 ? DType::i64 : DType::i32;
-    const std::string first = ranks ? gnu_cxx::identity(how, nan, folded) : neutral;
+    const std::string first = ranks ? dialect().identity(how, nan, folded) : neutral;
     if (ranks) {
       const std::string kept = fresh("x");
-      body_.line("const auto {} = rank_of<{}, {}>({});", kept, nan == "ignore", how == "min", lanes);
+      body_.line("const {} {} = {};", dialect().vector_type(folded, lanes_), kept,
+                 dialect().rank(how, nan, held, lanes_, lanes));
       lanes = kept;
     }
     if (edge_) {
       const std::string kept = fresh("x");
-      body_.line("const auto {} = {}(first<{}>(k), {}, all<{}>({}));", kept, held == DType::i1 ? "choose" : "select",
-                 lanes_, lanes, lanes_, first);
+      body_.line("const {} {} = {}({}(k), {}, {}({}));", dialect().vector_type(folded, lanes_), kept,
+                 vectors(held == DType::i1 ? "choose" : "select", Area::scratch, folded),
+                 vectors("first", Area::scratch, DType::i32), lanes, vectors("all", Area::scratch, folded), first);
       lanes = kept;
     }
     const std::string mine = copy_ == 0 ? sum : fmt::format("{}_{}", sum, copy_);
-    body_.line("{} = {};", mine, gnu_cxx::combine(how, nan, folded, mine, lanes));
+    body_.line("{} = {};", mine, dialect().combine(how, nan, folded, lanes_, mine, lanes));
     if (!begun_.insert(&op).second) return;
     for (int copy = 1; copy < copies_; ++copy) {
-      before_.line("auto {}_{} = all<{}>({});", sum, copy, lanes_, first);
-      joined_.line("{} = {};", sum, gnu_cxx::combine(how, nan, folded, sum, fmt::format("{}_{}", sum, copy)));
+      before_.line("{} {}_{} = {}({});", dialect().vector_type(folded, lanes_), sum, copy,
+                   vectors("all", Area::scratch, folded), first);
+      joined_.line("{} = {};", sum, dialect().combine(how, nan, folded, lanes_, sum, fmt::format("{}_{}", sum, copy)));
     }
-    before_.line("auto {} = all<{}>({});", sum, lanes_, first);
-    const std::string combined = gnu_cxx::combine(how, nan, folded, "x", "y");
-    std::string whole = fmt::format("fold({}, [](auto x, auto y) {{ return {}; }})", sum, combined);
+    before_.line("{} {} = {}({});", dialect().vector_type(folded, lanes_), sum, vectors("all", Area::scratch, folded),
+                 first);
+    std::string whole = dialect().fold(after_, how, nan, folded, lanes_, sum);
     if (held == DType::i1) whole += " != 0";
-    if (ranks) whole = fmt::format("unranked<{}>({})", gnu_cxx::memory_type(held), whole);
+    if (ranks) whole = dialect().unrank(held, whole);
     whole = rounded(whole);
     if (scalar) {
       emitter_.set_name(result, fmt::format("s{}", result));
-      before_rows_.line("{} s{};", gnu_cxx::lane_type(dtype), result);
+      before_rows_.line("{} s{};", lane_type(dtype), result);
       after_.line("s{} = {};", result, whole);
     } else {
       std::int64_t step = 0;
       const std::string& place = emitter_.declare_buffer(result);
-      after_.line("put({} + {}, {});", place, offset_in_rows(map, type(result), step), whole);
+      const std::string at = fmt::format("{} + {}", place, offset_in_rows(map, type(result), step));
+      after_.line("{};", emitter_.put(Area::scratch, dtype, at, whole));
     }
     return;
   }
   // Along a loop around: the sums of a row lie side by side, in a place of their own.
   std::int64_t step = 0;
   const std::string at = fmt::format("{} + {} + {}", sum, offset_in_rows(map, type(result), step), variable(last()));
-  const std::string next = gnu_cxx::combine(how, nan, held, fmt::format("load<{}>({})", lanes_, at), lanes);
-  body_.put(edge_ ? fmt::format("store_part({}, {}, 0, k);", at, next) : fmt::format("store({}, {});", at, next));
+  const std::string next =
+      dialect().combine(how, nan, held, lanes_, fmt::format("{}({})", vectors("load", Area::scratch, held), at), lanes);
+  body_.line("{}({}, {}{});", vectors(edge_ ? "store_part" : "store", Area::scratch, held), at, next,
+             edge_ ? ", 0, k" : "");
   if (!begun_.insert(&op).second) return;
   const std::string place_type = held == DType::i1 ? "i1" : item;
   const std::string& target = emitter_.declare_buffer(result);
@@ -510,8 +543,10 @@ void Loop::emit_reduce(const Op& op) {
   } else {
     emitter_.out().line("{}* const {} = {};", place_type, sum, target);
   }
-  before_rows_.line("fill({}, {}, {});", sum, count, neutral);
-  if (rounds) after_rows_.line("for (i64 j = 0; j < {0}; ++j) put({1} + j, {2}[j]);", count, target, sum);
+  before_rows_.line("{}({}, {}, {});", dialect().function("fill", held), sum, count, neutral);
+  if (rounds)
+    after_rows_.line("for (i64 j = 0; j < {}; ++j) {};", count,
+                     emitter_.put(Area::scratch, dtype, target + " + j", sum + "[j]"));
 }
 
 // Element after element: what each lane's indices say.
@@ -521,55 +556,64 @@ void Loop::emit_indexed(const Op& op) {
   const DType dtype = type(op.operands[0]).dtype;
   const std::string item = memory_type(dtype);
   const std::size_t values = op.code == OpCode::gather ? 0 : op.code == OpCode::atomic_cas ? 2 : 1;
+  // Lanes go one by one, through memory.
   std::vector<std::string> lanes;
   for (std::size_t k = 1; k < op.operands.size(); ++k)
-    lanes.push_back(evaluate(op.operands[k], identity_map(type(op.operands[k]))));
+    lanes.push_back(
+        in_memory(type(op.operands[k]).dtype, evaluate(op.operands[k], identity_map(type(op.operands[k])))));
   std::string inside = "true", offset = view.pointer;
-  if (lanes.size() > rank + values) inside = fmt::format("{}[j] != 0", lanes.back());
+  if (lanes.size() > rank + values) inside = emitter_.get(Area::scratch, DType::i1, lanes.back() + " + j");
   for (std::size_t axis = 0; axis < rank; ++axis) {
-    inside += fmt::format(" && is_inside({}[j], {})", lanes[axis], view.extents[axis]);
+    inside += fmt::format(" && {}({}[j], {})", whole_range("is_inside"), lanes[axis], view.extents[axis]);
     offset += fmt::format(" + (i64){}[j] * {}", lanes[axis], view.strides[axis]);
   }
   std::vector<std::string> parts;
-  for (std::size_t v = 0; v < values; ++v) {
-    parts.push_back(fresh("v"));
-    body_.line("{} {}[{}];", item, parts.back(), lanes_);
-    body_.line("store({}, {});", parts.back(), lanes[rank + v]);
-  }
+  for (std::size_t v = 0; v < values; ++v) parts.push_back(lanes[rank + v] + "[j]");
   const std::string result = fresh("v");
   const bool gives = !op.results.empty();
-  const std::string pad = op.code == OpCode::gather
-                              ? gnu_cxx::memory_literal(dtype, static_cast<std::uint64_t>(op.integer("pad")))
-                              : item + "{}";
+  const std::string pad =
+      dialect().memory_literal(dtype, op.code == OpCode::gather ? static_cast<std::uint64_t>(op.integer("pad")) : 0);
   if (gives) body_.line("{} {}[{}];", item, result, lanes_);
   body_.open(fmt::format("for (i64 j = 0; j < {}; ++j) {{", high()));
   if (gives) body_.line("{}[j] = {};", result, pad);
   body_.line("if (!({})) continue;", inside);
-  body_.line("{}* const p = {};", item, offset);
+  body_.line("{} const p = {};", dialect().pointer_type(Area::memory, dtype), offset);
   if (op.code == OpCode::gather) {
     body_.line("{}[j] = *p;", result);
   } else if (op.code == OpCode::scatter) {
-    body_.line("*p = {}[j];", parts[0]);
+    body_.line("*p = {};", parts[0]);
   } else {
-    for (std::string& part : parts) part += "[j]";
-    body_.line("{}[j] = {};", result, emitter_.scalar_atomic(op, "p", parts));
+    body_.line("{}[j] = {};", result, dialect().atomic(op, dtype, "p", parts));
   }
   body_.close();
   if (!gives) return;
   const std::string out = fresh("x");
-  body_.line("const auto {} = load<{}>({});", out, lanes_, result);
+  body_.line("const {} {} = {}({});", dialect().vector_type(lane_dtype(dtype), lanes_), out,
+             vectors("load", Area::scratch, dtype), result);
   keep(op.results[0], out);
+}
+
+std::string Loop::in_memory(DType dtype, const std::string& lanes) {
+  const std::string name = fresh("v");
+  body_.line("{} {}[{}];", memory_type(dtype), name, lanes_);
+  body_.line("{}({}, {});", vectors("store", Area::scratch, dtype), name, lanes);
+  return name;
 }
 
 void Loop::emit_philox(const Op& op) {
   std::vector<std::string> operands;
   for (const ValueId operand : op.operands)
-    operands.push_back(fmt::format("to<u64>({})", evaluate(operand, identity_map(type(operand)))));
-  if (operands.size() < 3) operands.push_back(fmt::format("all<{}>((u64)0)", lanes_));
+    operands.push_back(fmt::format("{}({})", vectors("to_u64", Area::scratch, type(operand).dtype),
+                                   evaluate(operand, identity_map(type(operand)))));
+  if (operands.size() < 3) operands.push_back(vectors("all", Area::scratch, DType::u64) + "((u64)0)");
   std::vector<std::string> names;
-  for (std::size_t i = 0; i < 4; ++i) names.push_back(fresh("x"));
-  body_.line("V<u32, {}> {};", lanes_, fmt::join(names, ", "));
-  body_.line("philox({}, {});", fmt::join(operands, ", "), fmt::join(names, ", "));
+  for (std::size_t i = 0; i < 4; ++i) {
+    names.push_back(fresh("x"));
+    body_.line("{} {} = {}((u32)0);", dialect().vector_type(DType::u32, lanes_), names[i],
+               vectors("all", Area::scratch, DType::u32));
+    operands.push_back(dialect().reference(names[i]));
+  }
+  body_.line("{}({});", vectors("philox", Area::scratch, DType::u32), fmt::join(operands, ", "));
   for (std::size_t i = 0; i < 4; ++i) keep(op.results[i], names[i]);
 }
 

@@ -2,12 +2,9 @@
 #include <algorithm>
 #include <optional>
 
-#include "compiler/print_gnu_cxx.hpp"
 #include "compiler/serial_emit.hpp"
 
 namespace flagos::compiler::serial {
-
-using gnu_cxx::memory_type;
 
 namespace {
 
@@ -50,16 +47,23 @@ std::optional<Plan::Source> Plan::source_of(ValueId value) const {
   return Source{value, nullptr, map};
 }
 
-// The factor as a Matrix of the prelude; `batch` is "" or what is added to a tile's place.
-std::string Emitter::factor(ValueId value, const std::string& batch) {
+// `batch` is "" or what is added to a tile's place.
+Factor Emitter::factor(ValueId value, const std::string& batch) {
   const Type& shape = type(value);
   const std::int64_t m = shape.dims[shape.rank - 2U], n = shape.dims[shape.rank - 1U];
   const auto source = plan_.source_of(value);
-  if (!source || shape.rank != 2)
-    return fmt::format("Matrix<{}>{{{}{}, {}, 1, {{0, {}}}, {{0, {}}}}}", memory_type(shape.dtype), buffer(value),
-                       batch, n, m, n);
+  Factor factor;
+  factor.rows = fmt::format("(Range){{0, {}}}", m);
+  factor.columns = fmt::format("(Range){{0, {}}}", n);
+  if (!source || shape.rank != 2) {
+    factor.dtype = shape.dtype;
+    factor.data = buffer(value) + batch;
+    factor.row = fmt::format("{}", n);
+    factor.column = "1";
+    return factor;
+  }
   const Type& from = type(source->value);
-  const std::string item = memory_type(from.dtype);
+  factor.dtype = from.dtype;
   if (source->load == nullptr) {
     std::int64_t stride = 1, constant = 0, steps[2] = {0, 0};
     for (std::size_t axis = from.rank; axis-- > 0;) {
@@ -68,25 +72,32 @@ std::string Emitter::factor(ValueId value, const std::string& batch) {
       if (index.variable >= 0) steps[index.variable] += index.coefficient * stride;
       stride *= from.dims[axis];
     }
-    return fmt::format("Matrix<{}>{{{} + {}, {}, {}, {{0, {}}}, {{0, {}}}}}", item, buffer(source->value), constant,
-                       steps[0], steps[1], m, n);
+    factor.data = fmt::format("{} + {}", buffer(source->value), constant);
+    factor.row = fmt::format("{}", steps[0]);
+    factor.column = fmt::format("{}", steps[1]);
+    return factor;
   }
   const Op& load = *source->load;
   const View& memory = view(load.operands[0]);
-  std::string inside = "true", offset, steps[2] = {"0", "0"}, ranges[2] = {"Range{0, 1}", "Range{0, 1}"};
+  factor.area = Area::memory;
+  factor.data = memory.pointer;
+  factor.row = factor.column = "0";
+  factor.rows = factor.columns = "(Range){0, 1}";
   for (std::size_t axis = 0; axis < source->map.size(); ++axis) {
     const Index& index = source->map[axis];
     const std::string at = fmt::format("(i64){} + {}", name(load.operands[1 + axis]), index.offset);
-    offset += fmt::format(" + ({}) * {}", at, memory.strides[axis]);
+    factor.data += fmt::format(" + ({}) * {}", at, memory.strides[axis]);
     if (index.variable < 0) {
-      inside += fmt::format(" && is_inside({}, {})", at, memory.extents[axis]);
+      factor.inside +=
+          fmt::format(" && {}({}, {})", dialect_.function("is_inside", DType::i64), at, memory.extents[axis]);
       continue;
     }
-    steps[index.variable] = memory.strides[axis];
-    ranges[index.variable] = fmt::format("range_of({}, {}, {})", at, memory.extents[axis], index.variable == 0 ? m : n);
+    (index.variable == 0 ? factor.row : factor.column) = memory.strides[axis];
+    (index.variable == 0 ? factor.rows : factor.columns) =
+        fmt::format("{}({}, {}, {})", dialect_.function("range_of", DType::i64), at, memory.extents[axis],
+                    index.variable == 0 ? m : n);
   }
-  return fmt::format("inside_of<{}>({}{}, {}, {}, {}, {}, {})", item, memory.pointer, offset, steps[0], steps[1],
-                     ranges[0], ranges[1], inside);
+  return factor;
 }
 
 // c += a b, where c is: in the place of the old sum if nothing else reads that, else in a place of its own.
@@ -104,7 +115,7 @@ void Emitter::emit_product(const Op& op) {
   const std::string item = memory_type(to.dtype);
   const auto bytes = static_cast<std::size_t>(info(to.dtype).bytes);
   // As the prelude lays them out: rows and panels are whole.
-  const std::int64_t rows = gnu_cxx::rows_at_once(target_.vector_bits);
+  const std::int64_t rows = dialect_.rows_at_once();
   const std::int64_t lanes = target_.vector_bits / 8 / static_cast<std::uint32_t>(bytes) * 2;
   const std::int64_t space =
       (m + rows - 1) / rows * rows * ((k + 15) / 16 * 16 + 16) + (n + lanes - 1) / lanes * lanes * k;
@@ -115,23 +126,38 @@ void Emitter::emit_product(const Op& op) {
   const std::size_t mark = arena_.mark();
   out_.open("{");
   declare("space", item, amx ? std::max(space, amx_space) : space, bytes);
-  std::string left, right;
+  Product product;
   if (op.code == OpCode::dot_scaled) {
     declare("left", "f32", m * k, 4);
     declare("right", "f32", k * n, 4);
-    out_.line("scale_rows({}, {}, left, {}, {}, {});", buffer(op.operands[0]), buffer(op.operands[1]), m, k,
-              op.integer("block"));
-    out_.line("scale_columns({}, {}, right, {}, {}, {});", buffer(op.operands[2]), buffer(op.operands[3]), k, n,
-              op.integer("block"));
-    left = fmt::format("Matrix<f32>{{left, {0}, 1, {{0, {1}}}, {{0, {0}}}}}", k, m);
-    right = fmt::format("Matrix<f32>{{right, {0}, 1, {{0, {1}}}, {{0, {0}}}}}", n, k);
+    out_.line("{}({}, {}, left, {}, {}, {});", dialect_.function("scale_rows", a.dtype), buffer(op.operands[0]),
+              buffer(op.operands[1]), m, k, op.integer("block"));
+    out_.line("{}({}, {}, right, {}, {}, {});", dialect_.function("scale_columns", type(op.operands[2]).dtype),
+              buffer(op.operands[2]), buffer(op.operands[3]), k, n, op.integer("block"));
+    const auto made = [](const std::string& data, std::int64_t height, std::int64_t width) {
+      return Factor{Area::scratch,
+                    DType::f32,
+                    data,
+                    fmt::format("{}", width),
+                    "1",
+                    fmt::format("(Range){{0, {}}}", height),
+                    fmt::format("(Range){{0, {}}}", width)};
+    };
+    product.a = made("left", m, k);
+    product.b = made("right", k, n);
   } else {
-    left = factor(op.operands[0], batch == 1 ? "" : fmt::format(" + l * {}", m * k));
-    right = factor(op.operands[1], batch == 1 ? "" : fmt::format(" + l * {}", k * n));
+    product.a = factor(op.operands[0], batch == 1 ? "" : fmt::format(" + l * {}", m * k));
+    product.b = factor(op.operands[1], batch == 1 ? "" : fmt::format(" + l * {}", k * n));
   }
-  if (batch != 1) out_.put(fmt::format("for (i64 l = 0; l < {}; ++l)", batch));
-  out_.line("{}<{}>({}, {}, {}{}, {}, {}, space);", amx ? "dot_bf16" : "dot", k, left, right, c,
-            batch == 1 ? "" : fmt::format(" + l * {}", m * n), m, n);
+  product.dtype = to.dtype;
+  product.c = c + (batch == 1 ? "" : fmt::format(" + l * {}", m * n));
+  product.m = m;
+  product.n = n;
+  product.k = k;
+  product.amx = amx;
+  if (batch != 1) out_.open(fmt::format("for (i64 l = 0; l < {}; ++l) {{", batch));
+  dialect_.product(out_, product);
+  if (batch != 1) out_.close();
   out_.close();
   arena_.release(mark);
 }

@@ -1,10 +1,7 @@
 // Operations on single values: statements.
-#include "compiler/print_gnu_cxx.hpp"
 #include "compiler/serial_emit.hpp"
 
 namespace flagos::compiler::serial {
-
-using gnu_cxx::memory_type;
 
 namespace {
 
@@ -12,12 +9,12 @@ View make_view(Emitter& emitter, const Op& op) {
   View view;
   const ValueId result = op.results[0];
   view.pointer = fmt::format("p{}", result);
-  const std::string item = memory_type(emitter.type(result).dtype);
-  emitter.out().line("{0}* const {1} = ({0}*){2};", item, view.pointer, emitter.name(op.operands[0]));
+  const std::string item = emitter.dialect().pointer_type(Area::memory, emitter.type(result).dtype);
+  emitter.out().line("{0} const {1} = ({0}){2};", item, view.pointer, emitter.name(op.operands[0]));
   std::size_t next = 1;
   for (const std::string_view name : {"shape", "strides"}) {
     for (const std::int64_t value : op.find(name)->list) {
-      std::string text = gnu_cxx::integer(value);
+      std::string text = integer(value);
       if (value == kDynamic) {
         text = fmt::format("{}_{}", view.pointer, next);
         emitter.out().line("const i64 {} = {};", text, emitter.name(op.operands[next++]));
@@ -42,40 +39,21 @@ Place place_of(const Emitter& emitter, const Op& op) {
   place.pointer = view.pointer;
   for (std::size_t axis = 0; axis < view.extents.size(); ++axis) {
     const std::string at = fmt::format("(i64){}", emitter.name(op.operands[1 + axis]));
-    place.inside += fmt::format(" && is_inside({}, {})", at, view.extents[axis]);
+    place.inside +=
+        fmt::format(" && {}({}, {})", emitter.dialect().function("is_inside", DType::i64), at, view.extents[axis]);
     place.pointer += fmt::format(" + {} * {}", at, view.strides[axis]);
   }
   return place;
 }
 
-std::string_view order_of(const Op& op) {
-  const std::string_view order = op.word("order");
-  return order == "acquire"   ? "__ATOMIC_ACQUIRE"
-         : order == "release" ? "__ATOMIC_RELEASE"
-         : order == "acq_rel" ? "__ATOMIC_ACQ_REL"
-                              : "__ATOMIC_RELAXED";
-}
-
 }  // namespace
-
-std::string Emitter::scalar_atomic(const Op& op, const std::string& pointer,
-                                   const std::vector<std::string>& values) const {
-  const std::string_view order = order_of(op);
-  if (op.code == OpCode::atomic_cas)
-    return fmt::format("atomic_cas<{}>({}, {}, {})", order, pointer, values[0], values[1]);
-  const std::string_view how = op.word("op");
-  if (how == "exchange") return fmt::format("atomic_exchange<{}>({}, {})", order, pointer, values[0]);
-  const DType held = type(op.operands[0]).dtype;
-  return fmt::format("atomic_update<{}>({}, {}, [](auto x, auto y) {{ return {}; }})", order, pointer, values[0],
-                     gnu_cxx::combine(how, "", held, "x", "y"));
-}
 
 void Emitter::emit_scalar(const Op& op) {
   const auto value = [&](std::size_t i) { return names_[op.operands[i]]; };
   const std::string name = op.results.empty() ? "" : fmt::format("s{}", op.results[0]);
   const Type* to = op.results.empty() ? nullptr : &type(op.results[0]);
   const auto give = [&](const std::string& expression) {
-    out_.line("const {} {} = {};", gnu_cxx::lane_type(to->dtype), name, expression);
+    out_.line("const {} {} = {};", lane_type(to->dtype), name, expression);
     names_[op.results[0]] = name;
   };
   const DType memory = op.operands.empty() ? DType::i32 : type(op.operands[0]).dtype;
@@ -85,25 +63,26 @@ void Emitter::emit_scalar(const Op& op) {
       views_[op.results[0]] = make_view(*this, op);
       return;
     case OpCode::const_:
-      names_[op.results[0]] = gnu_cxx::literal(to->dtype, static_cast<std::uint64_t>(op.integer("value")));
+      names_[op.results[0]] = dialect_.literal(to->dtype, static_cast<std::uint64_t>(op.integer("value")));
       return;
     case OpCode::program_id:
-      return give(fmt::format("(i32)block->block_index[{}]", op.integer("axis")));
+      return give(dialect_.program(false, op.integer("axis")));
     case OpCode::num_programs:
-      return give(fmt::format("(i32)block->grid[{}]", op.integer("axis")));
+      return give(dialect_.program(true, op.integer("axis")));
     case OpCode::load:
     case OpCode::gather: {
       Place from = place_of(*this, op);
       if (op.code == OpCode::gather && op.operands.size() > 1U + type(op.operands[0]).rank)
         from.inside += " && " + names_[op.operands.back()];
-      return give(fmt::format("{} ? get({}) : {}", from.inside, from.pointer, gnu_cxx::literal(memory, pad())));
+      return give(fmt::format("{} ? {} : {}", from.inside, get(Area::memory, memory, from.pointer),
+                              dialect_.literal(memory, pad())));
     }
     case OpCode::store:
     case OpCode::scatter: {
       Place target = place_of(*this, op);
       const std::size_t at = 1U + type(op.operands[0]).rank;
       if (op.operands.size() > at + 1) target.inside += " && " + names_[op.operands.back()];
-      out_.line("if ({}) put({}, {});", target.inside, target.pointer, value(at));
+      out_.line("if ({}) {};", target.inside, put(Area::memory, memory, target.pointer, value(at)));
       return;
     }
     case OpCode::atomic_rmw:
@@ -116,22 +95,22 @@ void Emitter::emit_scalar(const Op& op) {
       for (std::size_t i = 0; i < count; ++i) {
         values.push_back(fresh("v"));
         out_.line("{} {};", memory_type(memory), values.back());
-        out_.line("put(&{}, {});", values.back(), value(first + i));
+        out_.line("{};", put(Area::scratch, memory, "&" + values.back(), value(first + i)));
       }
       const std::string old = fresh("v");
-      out_.line("{} {}{{}};", memory_type(memory), old);
-      out_.line("if ({}) {} = {};", target.inside, old, scalar_atomic(op, target.pointer, values));
-      return give(fmt::format("get(&{})", old));
+      out_.line("{} {} = {};", memory_type(memory), old, dialect_.memory_literal(memory, 0));
+      out_.line("if ({}) {} = {};", target.inside, old, dialect_.atomic(op, memory, target.pointer, values));
+      return give(get(Area::scratch, memory, "&" + old));
     }
     case OpCode::philox: {
       std::vector<std::string> parts;
       for (const ValueId result : op.results) {
         names_[result] = fmt::format("s{}", result);
-        parts.push_back(names_[result]);
+        out_.line("u32 {};", names_[result]);
+        parts.push_back(dialect_.reference(names_[result]));
       }
-      out_.line("u32 {};", fmt::join(parts, ", "));
-      out_.line("philox((u64){}, (u64){}, (u64){}, {});", value(0), value(1), op.operands.size() > 2 ? value(2) : "0",
-                fmt::join(parts, ", "));
+      out_.line("{}((u64){}, (u64){}, (u64){}, {});", dialect_.function("philox", DType::u32), value(0), value(1),
+                op.operands.size() > 2 ? value(2) : "0", fmt::join(parts, ", "));
       return;
     }
     default:
@@ -140,8 +119,8 @@ void Emitter::emit_scalar(const Op& op) {
   std::vector<std::string> operands;
   // A number alone has no type that the other operands agree with.
   for (std::size_t i = 0; i < op.operands.size(); ++i)
-    operands.push_back(fmt::format("({}){}", gnu_cxx::lane_type(type(op.operands[i]).dtype), value(i)));
-  give(gnu_cxx::elementwise(op, type(op.operands[0]).dtype, to->dtype, operands));
+    operands.push_back(fmt::format("({}){}", lane_type(type(op.operands[i]).dtype), value(i)));
+  give(dialect_.elementwise(op, type(op.operands[0]).dtype, to->dtype, 1, operands));
 }
 
 }  // namespace flagos::compiler::serial

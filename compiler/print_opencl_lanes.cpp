@@ -1,0 +1,421 @@
+// The serial schedule in OpenCL C 1.2, for devices that are processors: a work item is a program, its vectors are those of
+// the language, and its places in memory are private. opencl_lanes.inc has the functions. Nothing is contracted, and
+// functions such as exp are the device's own.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.hpp"
+#include "compiler/opencl_lanes.hpp"
+#include "compiler/print_gnu_cxx.hpp"
+#include "compiler/serial_emit.hpp"
+#include "compiler/simt_emitter.hpp"
+
+namespace flagos::compiler::serial {
+namespace {
+
+using opencl_lanes::type_of;
+
+// Places in scratch are used again for other types, which clang has to be told.
+constexpr std::string_view kPrelude = R"(#pragma OPENCL FP_CONTRACT OFF
+#ifdef __clang__
+#define LANE(name, type) typedef type name __attribute__((may_alias))
+#define APART __attribute__((noinline))
+#else
+#define LANE(name, type) typedef type name
+#define APART
+#endif
+LANE(i1, uchar);
+LANE(i8, char);
+LANE(i16, short);
+LANE(i32, int);
+LANE(i64, long);
+LANE(u8, uchar);
+LANE(u16, ushort);
+LANE(u32, uint);
+LANE(u64, ulong);
+LANE(f16, ushort);
+LANE(bf16, ushort);
+LANE(f8e4m3, uchar);
+LANE(f8e5m2, uchar);
+LANE(f32, float);
+typedef struct { i64 low, high; } Range;
+)";
+
+bool is_small(DType dtype) { return is_float(dtype) && info(dtype).bits < 32; }
+
+// The type of an argument, or of what it points to: one that the driver tells by its own name.
+std::string argument_type(DType dtype) {
+  if (dtype == DType::i1 || is_small(dtype)) return info(dtype).bytes == 1 ? "uchar" : "ushort";
+  return type_of(dtype, 1);
+}
+
+std::string call(std::string_view name, DType dtype, int lanes, const std::vector<std::string>& operands) {
+  return fmt::format("fl_{}_{}_{}({})", name, info(dtype).name, lanes, fmt::join(operands, ", "));
+}
+
+// A lane of another type, of the same number.
+std::string convert(DType to, int lanes, const std::string& x) {
+  if (lanes == 1) return fmt::format("({})({})", type_of(to, 1), x);
+  return fmt::format("convert_{}({})", type_of(to, lanes), x);
+}
+
+std::string mask(DType dtype, int lanes, const std::string& comparison) {
+  if (lanes == 1 || lane_dtype(dtype) == DType::f32 || info(dtype).bytes == 4) return fmt::format("({})", comparison);
+  return convert(DType::i1, lanes, comparison);
+}
+
+std::string_view comparison_of(OpCode code) {
+  switch (code) {
+    case OpCode::eq:
+      return "==";
+    case OpCode::ne:
+      return "!=";
+    case OpCode::lt:
+      return "<";
+    case OpCode::le:
+      return "<=";
+    case OpCode::gt:
+      return ">";
+    case OpCode::ge:
+      return ">=";
+    default:
+      return "";
+  }
+}
+
+std::string rounded(DType to, int lanes, const std::string& x, bool chop, bool saturate) {
+  return call("round", to, lanes, {x, chop ? "1" : "0", saturate ? "1" : "0"});
+}
+
+std::string cast(DType from, DType to, int lanes, const std::string& x, bool chop, bool saturate) {
+  if (from == to && (!saturate || to == DType::f64)) return x;
+  const DType lane = lane_dtype(to);
+  if (from == DType::i1) {
+    if (to == DType::i1) return x;
+    return convert(lane, lanes, lanes == 1 ? fmt::format("({}) ? 1 : 0", x) : fmt::format("({}) & 1", x));
+  }
+  if (to == DType::i1) return mask(from, lanes, fmt::format("{} != ({})0", x, type_of(lane_dtype(from), lanes)));
+  if (is_float(from)) {
+    if (is_small(to))
+      return rounded(to, lanes, from == DType::f64 ? call("narrow_odd", from, lanes, {x}) : x, chop, saturate);
+    if (to == DType::f64) return convert(to, lanes, x);
+    if (to != DType::f32)
+      return fmt::format("fl_to_int_{}_{}_{}({})", info(lane_dtype(from)).name, info(to).name, lanes, x);
+    const std::string made = from != DType::f64 ? x
+                             : chop             ? call("narrow_zero", from, lanes, {x})
+                                                : convert(to, lanes, x);
+    return saturate ? call("saturated", to, lanes, {made}) : made;
+  }
+  if (!is_float(to) || (!chop && !is_small(to))) return convert(to, lanes, x);
+  const bool wide = info(from).bytes == 8;
+  const std::string number =
+      wide ? call("widen", from, lanes, {x, !chop && is_small(to) ? "1" : "0"}) : convert(DType::f64, lanes, x);
+  if (to == DType::f64) return number;
+  const std::string narrow = call(chop ? "narrow_zero" : "narrow_odd", DType::f64, lanes, {number});
+  return to == DType::f32 ? narrow : rounded(to, lanes, narrow, chop, saturate);
+}
+
+// The bits of an element as another of its size.
+std::string reread(DType from, DType to, int lanes, const std::string& x) {
+  if (from == to) return x;
+  const DType code = info(from).bytes == 1   ? DType::u8
+                     : info(from).bytes == 2 ? DType::u16
+                     : info(from).bytes == 4 ? DType::u32
+                                             : DType::u64;
+  std::string bits = fmt::format("as_{}({})", type_of(code, lanes), x);
+  if (is_small(from)) bits = convert(code, lanes, call("encode", from, lanes, {x, "0", "0"}));
+  if (is_small(to)) return call("decode", to, lanes, {convert(DType::u32, lanes, bits)});
+  return fmt::format("as_{}({})", type_of(to, lanes), bits);
+}
+
+std::string integers(const Op& op, DType dtype, int lanes, const std::vector<std::string>& in) {
+  const std::string type = type_of(dtype, lanes);
+  const bool floors = op.code == OpCode::div || op.code == OpCode::rem ? op.word("mode") == "floor" : false;
+  switch (op.code) {
+    case OpCode::and_:
+      return fmt::format("({} & {})", in[0], in[1]);
+    case OpCode::or_:
+      return fmt::format("({} | {})", in[0], in[1]);
+    case OpCode::xor_:
+      return fmt::format("({} ^ {})", in[0], in[1]);
+    case OpCode::not_:
+      return lanes == 1 ? fmt::format("({})(~{})", type, in[0]) : fmt::format("(~{})", in[0]);
+    case OpCode::abs:
+      if (!is_signed(dtype)) return in[0];
+      return lanes == 1 ? fmt::format("({})abs({})", type, in[0]) : fmt::format("as_{}(abs({}))", type, in[0]);
+    case OpCode::fma:
+      return call("add", dtype, lanes, {call("mul", dtype, lanes, {in[0], in[1]}), in[2]});
+    case OpCode::min:
+    case OpCode::max:
+      return fmt::format("{}({}, {})", info(op.code).name, in[0], in[1]);
+    case OpCode::clamp:
+      return fmt::format("min(max({}, {}), {})", in[0], in[1], in[2]);
+    case OpCode::mulhi:
+      return fmt::format("mul_hi({}, {})", in[0], in[1]);
+    default:
+      return call((floors && is_signed(dtype) ? "floor_" : "") + std::string(info(op.code).name), dtype, lanes, in);
+  }
+}
+
+std::string masks(const Op& op, int lanes, const std::vector<std::string>& in) {
+  switch (op.code) {
+    case OpCode::not_:
+      return fmt::format("({}{})", lanes == 1 ? "!" : "~", in[0]);
+    case OpCode::eq:
+      return lanes == 1 ? fmt::format("({} == {})", in[0], in[1]) : fmt::format("(~({} ^ {}))", in[0], in[1]);
+    case OpCode::ne:
+    case OpCode::xor_:
+      return fmt::format("({} ^ {})", in[0], in[1]);
+    default:
+      return fmt::format("({} {} {})", in[0], op.code == OpCode::and_ ? "&" : "|", in[1]);
+  }
+}
+
+// f32 and f64.
+std::string floats(const Op& op, DType dtype, int lanes, const std::vector<std::string>& in) {
+  const std::string one = fmt::format("({})1", type_of(dtype, lanes));
+  const auto pick = [&](std::string_view name, const std::string& a, const std::string& b) {
+    return call(std::string(name) + (op.word("nan") == "ignore" ? "_ignore" : ""), dtype, lanes, {a, b});
+  };
+  switch (op.code) {
+    case OpCode::add:
+      return fmt::format("({} + {})", in[0], in[1]);
+    case OpCode::sub:
+      return fmt::format("({} - {})", in[0], in[1]);
+    case OpCode::mul:
+      return fmt::format("({} * {})", in[0], in[1]);
+    case OpCode::div:
+      return fmt::format("({} / {})", in[0], in[1]);
+    case OpCode::neg:
+      return fmt::format("(-{})", in[0]);
+    case OpCode::abs:
+      return fmt::format("fabs({})", in[0]);
+    case OpCode::min:
+    case OpCode::max:
+      return pick(info(op.code).name, in[0], in[1]);
+    case OpCode::clamp:
+      return pick("min", pick("max", in[0], in[1]), in[2]);
+    case OpCode::rcp:
+      return fmt::format("({} / {})", one, in[0]);
+    case OpCode::rsqrt:
+      return fmt::format("({} / sqrt({}))", one, in[0]);
+    case OpCode::rem: {
+      const std::string rest = fmt::format("fmod({}, {})", in[0], in[1]);
+      return op.word("mode") == "floor" ? call("floored", dtype, lanes, {rest, in[1]}) : rest;
+    }
+    case OpCode::isnan:
+      return mask(dtype, lanes, fmt::format("{0} != {0}", in[0]));
+    case OpCode::isinf:
+      return mask(dtype, lanes, fmt::format("fabs({}) == ({})INFINITY", in[0], type_of(dtype, lanes)));
+    default:
+      return fmt::format("{}({})", info(op.code).name, fmt::join(in, ", "));
+  }
+}
+
+class OpenclLanes final : public SerialDialect {
+ public:
+  explicit OpenclLanes(const Target& target) : target_(target) {
+    if (target.vector_bits < 128 || target.vector_bits > 512)
+      throw_error(FLAGOS_STATUS_UNSUPPORTED, "target '{}': vectors of OpenCL C have 128 to 512 bits here, not {}",
+                  print_target(target), target.vector_bits);
+  }
+
+  std::string vector_type(DType lane, int lanes) const override { return type_of(lane, lanes); }
+  std::string pointer_type(Area area, DType dtype) const override {
+    return fmt::format("{}{}*", area == Area::memory ? "__global " : "", memory_type(dtype));
+  }
+  std::string literal(DType dtype, std::uint64_t bits) const override;
+  std::string memory_literal(DType dtype, std::uint64_t bits) const override {
+    if (dtype == DType::i1 || is_small(dtype)) return fmt::format("({}){:#x}", memory_type(dtype), bits);
+    return literal(dtype, bits);
+  }
+
+  std::string function(std::string_view name, Area area, DType dtype, int lanes) const override {
+    const bool points =
+        name.starts_with("load") || name.starts_with("store") || name == "get" || name == "put" || name == "fill";
+    return fmt::format("fl_{}_{}{}_{}", name == "to_u64" ? "word" : name,
+                       !points                ? ""
+                       : area == Area::memory ? "g_"
+                                              : "p_",
+                       info(dtype).name, lanes);
+  }
+  std::string elementwise(const Op& op, DType from, DType to, int lanes,
+                          const std::vector<std::string>& operands) const override;
+  std::string rank(std::string_view how, std::string_view nan, DType dtype, int lanes,
+                   const std::string& x) const override {
+    return call((how == "min") != (nan == "ignore") ? "rank_low" : "rank_high", dtype, lanes, {x});
+  }
+  std::string unrank(DType dtype, const std::string& x) const override { return call("unrank", dtype, 1, {x}); }
+  std::string fold(Writer& out, std::string_view how, std::string_view nan, DType dtype, int lanes,
+                   const std::string& x) const override;
+  std::string reference(const std::string& name) const override { return "&" + name; }
+
+  std::string argument(std::size_t index) const override { return fmt::format("v{}", index); }
+  std::string program(bool count, std::int64_t axis) const override {
+    return fmt::format("(i32){}({})", count ? "get_num_groups" : "get_group_id", axis);
+  }
+  std::string fail(const std::string&, const std::string&) const override {
+    return fmt::format("{{ *flagos_failure = {:#x}; return; }}", static_cast<unsigned>(FLAGOS_STATUS_EXECUTION_FAILED));
+  }
+  bool print(Writer&, const std::string&, const std::vector<Type>&, const std::vector<std::string>&) const override {
+    return false;
+  }
+  std::string atomic(const Op& op, DType dtype, const std::string& pointer,
+                     const std::vector<std::string>& values) const override;
+  void product(Writer& out, const Product& product) const override;
+  int rows_at_once() const override { return gnu_cxx::rows_at_once(target_.vector_bits); }
+
+  std::string text(const Module& module, const std::vector<SerialKernel>& kernels,
+                   const SerialNeeds& needs) const override;
+  std::uint64_t launch_scratch(std::size_t bytes) const override { return bytes; }
+  std::vector<std::string> options(const SerialNeeds&) const override { return {}; }
+
+ private:
+  std::string print_kernel(const SerialKernel& made) const;
+  void check(const std::vector<SerialKernel>& kernels, std::string_view feature, bool used) const;
+
+  const Target& target_;
+};
+
+std::string OpenclLanes::literal(DType dtype, std::uint64_t bits) const {
+  if (dtype == DType::i1) return bits != 0 ? "true" : "false";
+  if (!is_float(dtype)) {
+    if (is_signed(dtype)) return fmt::format("({}){}", memory_type(dtype), integer(decode_int(dtype, bits)));
+    return fmt::format("({}){}u{}", memory_type(dtype), bits, dtype == DType::u64 ? "l" : "");
+  }
+  const double value = decode_float(dtype, bits);
+  if (is_small(dtype) && std::isnan(value)) return call("decode", dtype, 1, {fmt::format("{:#x}u", bits)});
+  if (dtype == DType::f64)
+    return std::isfinite(value) ? print_literal(dtype, bits) : fmt::format("as_double({:#x}ul)", bits);
+  const std::uint64_t narrow = is_small(dtype) ? encode_float(DType::f32, value) : bits;
+  return std::isfinite(value) ? print_literal(DType::f32, narrow) + "f" : fmt::format("as_float({:#x}u)", narrow);
+}
+
+std::string OpenclLanes::elementwise(const Op& op, DType from, DType to, int lanes,
+                                     const std::vector<std::string>& in) const {
+  switch (op.code) {
+    case OpCode::cast:
+      return cast(from, to, lanes, in[0], op.word("rounding") == "toward_zero", op.has("saturate"));
+    case OpCode::bitcast:
+      return reread(from, to, lanes, in[0]);
+    case OpCode::select:
+      return call(to == DType::i1 ? "choose" : "select", lane_dtype(to), lanes, in);
+    default:
+      break;
+  }
+  if (from == DType::i1) return masks(op, lanes, in);
+  if (const std::string_view sign = comparison_of(op.code); !sign.empty())
+    return mask(from, lanes, fmt::format("{} {} {}", in[0], sign, in[1]));
+  if (!is_float(from)) return integers(op, from, lanes, in);
+  const std::string text = floats(op, lane_dtype(from), lanes, in);
+  const bool exact = op.code == OpCode::neg || op.code == OpCode::abs || op.code == OpCode::min ||
+                     op.code == OpCode::max || op.code == OpCode::clamp;
+  return is_small(from) && to == from && !exact ? rounded(to, lanes, text, false, false) : text;
+}
+
+std::string OpenclLanes::fold(Writer& out, std::string_view how, std::string_view nan, DType dtype, int lanes,
+                              const std::string& x) const {
+  std::string now = x;
+  for (int left = lanes / 2; left >= 1; left /= 2) {
+    const std::string next = fmt::format("{}_of_{}", x, left);
+    const std::string low = now + ".lo", high = now + ".hi";
+    // Of masks, in which one lane is still a number.
+    const std::string text =
+        dtype == DType::i1 ? combine(how, nan, dtype, 2, low, high) : combine(how, nan, dtype, left, low, high);
+    out.line("const {} {} = {};", dtype == DType::i1 ? type_of(DType::i32, left) : type_of(dtype, left), next, text);
+    now = next;
+  }
+  return now;
+}
+
+std::string OpenclLanes::atomic(const Op& op, DType dtype, const std::string& pointer,
+                                const std::vector<std::string>& values) const {
+  if (op.code == OpCode::atomic_cas) return call("cas", dtype, 1, {pointer, values[0], values[1]});
+  const std::string_view how = op.word("op");
+  return call(how == "exchange" ? "exchange" : fmt::format("update_{}", how), dtype, 1, {pointer, values[0]});
+}
+
+void OpenclLanes::product(Writer& out, const Product& product) const {
+  const int lanes = static_cast<int>(target_.vector_bits) / 8 / info(product.dtype).bytes;
+  const auto declare = [&](std::string_view name, const Factor& factor) {
+    out.line("const bool {}_inside = {};", name, factor.inside);
+    out.line("const Range {0}_rows = {0}_inside ? {1} : (Range){{0, 0}};", name, factor.rows);
+    out.line("const Range {0}_columns = {0}_inside ? {1} : (Range){{0, 0}};", name, factor.columns);
+  };
+  const auto pack = [&](std::string_view name, std::string_view how, const Factor& factor) {
+    return fmt::format("fl_{}_{}_{}_{}_{}({}, {}, {}, {}_rows, {}_columns, ", how,
+                       factor.area == Area::memory ? "g" : "p", info(factor.dtype).name, info(product.dtype).name,
+                       lanes, factor.data, factor.row, factor.column, name, name);
+  };
+  const std::int64_t rows = rows_at_once(), step = (product.k + 15) / 16 * 16 + 16;
+  declare("a", product.a);
+  declare("b", product.b);
+  out.line("{}* const packed = space + {};", memory_type(product.dtype), (product.m + rows - 1) / rows * rows * step);
+  out.line("const bool a_finite = {}space, {}, {}, {});", pack("a", "pack_rows", product.a), product.m, product.k,
+           step);
+  out.line("const bool b_finite = {}packed, {}, {});", pack("b", "pack_panels", product.b), product.k, product.n);
+  out.line("const bool finite = a_finite && b_finite;");
+  out.line("{}(space, packed, {}, {}, {}, {}, {}, finite ? a_rows.high : {}, finite ? b_columns.high : {});",
+           fmt::format("fl_multiply_{}_{}", info(product.dtype).name, lanes), product.k, step, product.c, product.m,
+           product.n, product.m, product.n);
+}
+
+std::string OpenclLanes::print_kernel(const SerialKernel& made) const {
+  const Kernel& kernel = *made.kernel;
+  std::string arguments;
+  for (std::size_t i = 0; i < kernel.arguments.size(); ++i) {
+    const Type& type = kernel.values[i];
+    const bool pointer = type.kind == Type::Kind::pointer;
+    const bool constant = pointer && is_readonly(kernel, static_cast<ValueId>(i));
+    arguments += fmt::format("{}{}{}{}{} v{}", i == 0 ? "" : ", ", pointer ? "__global " : "", constant ? "const " : "",
+                             argument_type(type.dtype), pointer ? "*" : "", i);
+  }
+  if (made.fails) arguments += std::string(arguments.empty() ? "" : ", ") + "__global int* flagos_failure";
+  std::string text =
+      fmt::format("\n__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void {}({}) {{\n", kernel.name, arguments);
+  text += fmt::format("  char scratch[{}] __attribute__((aligned(64)));\n", made.scratch_bytes);
+  text += made.body + "}\n";
+  if (made.has_location) text += fmt::format("#line 1 \"kernel {}\"\n", kernel.name);
+  return text;
+}
+
+void OpenclLanes::check(const std::vector<SerialKernel>& kernels, std::string_view feature, bool used) const {
+  if (!used || std::find(target_.without.begin(), target_.without.end(), feature) == target_.without.end()) return;
+  throw_error(FLAGOS_STATUS_UNSUPPORTED, "module of kernel '{}': it needs {}, which target '{}' lacks",
+              kernels.front().kernel->name, feature, print_target(target_));
+}
+
+std::string OpenclLanes::text(const Module&, const std::vector<SerialKernel>& kernels, const SerialNeeds&) const {
+  std::string bodies, called;
+  for (const SerialKernel& made : kernels) {
+    bodies += print_kernel(made);
+    called += made.body;
+  }
+  const std::string functions = opencl_lanes::functions_of(called, rows_at_once());
+  const bool has_f64 =
+      functions.find("double") != std::string::npos ||
+      std::any_of(kernels.begin(), kernels.end(), [](const SerialKernel& made) {
+        const auto& values = made.kernel->values;
+        return std::any_of(values.begin(), values.end(), [](const Type& type) { return type.dtype == DType::f64; });
+      });
+  const bool has_atomic64 = functions.find("atom_") != std::string::npos;
+  check(kernels, "f64", has_f64);
+  check(kernels, "atomic64", has_atomic64);
+  std::string text;
+  if (has_atomic64)
+    text +=
+        "#pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable\n"
+        "#pragma OPENCL EXTENSION cl_khr_int64_extended_atomics : enable\n";
+  if (has_f64) text += "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n";
+  text += kPrelude;
+  if (has_f64) text += "LANE(f64, double);\n";
+  return text + functions + bodies;
+}
+
+}  // namespace
+
+std::unique_ptr<SerialDialect> make_opencl_lanes(const Target& target) { return std::make_unique<OpenclLanes>(target); }
+
+}  // namespace flagos::compiler::serial
