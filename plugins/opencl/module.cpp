@@ -29,9 +29,15 @@ std::string version_in(const std::string& text) {
   return text.substr(first, text.find_first_not_of("0123456789.", first) - first);
 }
 
-// What portable kernels are lowered for.
-std::string source_target(const Device& device) {
+// What portable kernels are lowered for: groups of threads, and on a processor programs with vectors first.
+struct SourceTarget {
+  std::string text;
+  flagos_schedule_class_t schedule_class;
+};
+std::vector<SourceTarget> source_targets(const Device& device) {
   constexpr std::uint32_t usual_threads = 128;
+  // Of a program's private memory, which is on the stack of one of the driver's threads: those have 2 MiB or more.
+  constexpr std::uint32_t scratch_bytes = 3u << 19;
   const flagos_device_info_t& info = device.description().info;
   const auto lacks = [&](const char* extension) {
     return device.description().extensions.find(extension) == std::string::npos;
@@ -41,19 +47,27 @@ std::string source_target(const Device& device) {
   if (lacks("cl_khr_int64_base_atomics") || lacks("cl_khr_int64_extended_atomics"))
     without += ",atomic64";
   if (!without.empty()) without.replace(0, 1, ";no=");
-  // A processor runs a program with one thread: groups of them cost it barriers, and give it no vectors.
-  if (info.type == FLAGOS_DEVICE_TYPE_CPU)
-    return fmt::format("{};schedule=serial;local={}{}", source_format, info.max_shared_bytes,
-                       without);
-  return fmt::format("{};threads={};local={}{}", source_format,
-                     std::min({usual_threads, info.max_block_threads, info.max_block[0]}),
-                     info.max_shared_bytes, without);
+  const auto threads = [&](std::uint32_t count) {
+    return SourceTarget{fmt::format("{};threads={};local={}{}", source_format, count,
+                                    info.max_shared_bytes, without),
+                        FLAGOS_SCHEDULE_CLASS_SIMT};
+  };
+  if (info.type != FLAGOS_DEVICE_TYPE_CPU)
+    return {threads(std::min({usual_threads, info.max_block_threads, info.max_block[0]}))};
+  // Groups cost a processor barriers, and give it no vectors. What vectors cannot say, a thread of one lane does.
+  const cl_uint floats =
+      device.driver().device_value(device.id(), CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, cl_uint{4});
+  const std::uint32_t vector_bits = floats >= 16 ? 512 : floats >= 8 ? 256 : 128;
+  return {{fmt::format("{};schedule=serial;vector={};scratch={}{}", source_format, vector_bits,
+                       scratch_bytes, without),
+           FLAGOS_SCHEDULE_CLASS_SERIAL},
+          threads(1)};
 }
 
 std::vector<flagos_format_info_t> formats_of(Device& device) {
   std::vector<flagos_format_info_t> formats;
   const auto add = [&](const char* name, const std::string& version, const std::string& target,
-                       std::int32_t priority) {
+                       std::int32_t priority, flagos_schedule_class_t schedule_class) {
     flagos_format_info_t& info = formats.emplace_back();
     info.flags =
         FLAGOS_FORMAT_FLAG_LOAD | FLAGOS_FORMAT_FLAG_COMPILE | FLAGOS_FORMAT_FLAG_REFLECTION;
@@ -61,15 +75,19 @@ std::vector<flagos_format_info_t> formats_of(Device& device) {
     copy_text(info.version, version);
     copy_text(info.target, target);
     info.priority = priority;
-    info.schedule_class = FLAGOS_SCHEDULE_CLASS_SIMT;
+    info.schedule_class = schedule_class;
   };
   const Driver& driver = device.driver();
-  if (driver.device_value(device.id(), CL_DEVICE_COMPILER_AVAILABLE, cl_bool{CL_TRUE}) != CL_FALSE)
-    add(source_format, version_in(driver.device_text(device.id(), CL_DEVICE_OPENCL_C_VERSION)),
-        source_target(device), 100);
+  if (driver.device_value(device.id(), CL_DEVICE_COMPILER_AVAILABLE, cl_bool{CL_TRUE}) !=
+      CL_FALSE) {
+    std::int32_t priority = 100;
+    for (const SourceTarget& target : source_targets(device))
+      add(source_format, version_in(driver.device_text(device.id(), CL_DEVICE_OPENCL_C_VERSION)),
+          target.text, priority--, target.schedule_class);
+  }
   if (!device.description().il_version.empty())
-    add(il_format, version_in(device.description().il_version), "", 90);
-  add(binary_format, "1", device.description().info.name, 10);
+    add(il_format, version_in(device.description().il_version), "", 90, FLAGOS_SCHEDULE_CLASS_SIMT);
+  add(binary_format, "1", device.description().info.name, 10, FLAGOS_SCHEDULE_CLASS_SIMT);
   formats.back().flags &= ~std::uint32_t{FLAGOS_FORMAT_FLAG_COMPILE};
   return formats;
 }
