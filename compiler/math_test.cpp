@@ -45,7 +45,7 @@ const std::vector<Function>& functions() {
       {"sinh", 1, 3, [](L x, L) { return std::sinh(x); }, -20, 20},
       {"cosh", 1, 2.5, [](L x, L) { return std::cosh(x); }, -20, 20},
       {"tanh", 2, 2.5, [](L x, L) { return std::tanh(x); }, -5, 5},
-      {"erf", 1, 1.5, [](L x, L) { return std::erf(x); }, -4, 4},
+      {"erf", 1.5, 1.5, [](L x, L) { return std::erf(x); }, -4, 4},
       {"pow", 1, 2, [](L x, L y) { return std::pow(x, y); }, -40, 40, true},
       {"sqrt", 0.51, 0.51, [](L x, L) { return std::sqrt(x); }, 0, 100},
       {"rsqrt", 1.5, 1.5, [](L x, L) { return 1 / std::sqrt(x); }, 0, 100},
