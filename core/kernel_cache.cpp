@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "core/loader.hpp"
 #include "core/log.hpp"
 
 namespace flagos::core {
@@ -178,6 +179,10 @@ KernelCache::Settings KernelCache::read_settings(bool environment) {
       if (!pack.empty()) settings.packs.push_back(std::move(pack));
     }
   }
+  // What was compiled when flagos was built.
+  std::error_code ignored;
+  if (std::string own = folder_beside_library("kernels"); std::filesystem::is_directory(own, ignored))
+    settings.packs.push_back(std::move(own));
   return settings;
 }
 

@@ -138,16 +138,6 @@ std::vector<std::string> split_path(const char* text) {
   }
 }
 
-// flagos/plugins beside libflagos itself.
-std::string own_folder() {
-  Dl_info info{};
-  if (::dladdr(reinterpret_cast<const void*>(&flagos_status_get_name), &info) == 0 || info.dli_fname == nullptr)
-    return {};
-  std::error_code error;
-  const fs::path library = fs::canonical(info.dli_fname, error);
-  return error ? std::string() : (library.parent_path() / "flagos" / "plugins").string();
-}
-
 std::string user_folder() {
   if (const char* data = ::secure_getenv("XDG_DATA_HOME"); data != nullptr && data[0] == '/')
     return std::string(data) + "/flagos/plugins";
@@ -185,6 +175,15 @@ LoadedLibrary load_library(const std::string& path, const LoadContext& context) 
   return library;
 }
 
+std::string folder_beside_library(const char* name) {
+  Dl_info info{};
+  if (::dladdr(reinterpret_cast<const void*>(&flagos_status_get_name), &info) == 0 || info.dli_fname == nullptr)
+    return {};
+  std::error_code error;
+  const fs::path library = fs::canonical(info.dli_fname, error);
+  return error ? std::string() : (library.parent_path() / "flagos" / name).string();
+}
+
 std::vector<std::string> find_libraries(bool environment, bool& named) {
   std::vector<std::string> files;
   const char* listed = environment ? ::secure_getenv("FLAGOS_PLUGIN_FILES") : nullptr;
@@ -201,7 +200,7 @@ std::vector<std::string> find_libraries(bool environment, bool& named) {
   }
   if (environment) append_files(files, user_folder());
   append_files(files, FLAGOS_SYSTEM_PLUGIN_FOLDER);
-  append_files(files, own_folder());
+  append_files(files, folder_beside_library("plugins"));
   // Folders may be named twice, or be the same through a link: each file once, the first place counts.
   std::vector<std::string> unique;
   std::vector<std::string> seen;

@@ -36,6 +36,9 @@ LoadedLibrary load_library(const std::string& path, const LoadContext& context);
 // Why a file, or a folder above it, can be changed by others; nothing when it cannot.
 std::optional<std::string> permission_fault(const std::string& resolved_path);
 
+// flagos/<name> beside libflagos itself; "" when that is not known.
+std::string folder_beside_library(const char* name);
+
 // The libraries that a search finds, in order: FLAGOS_PLUGIN_FILES, or the folders. `named` tells which of the two.
 std::vector<std::string> find_libraries(bool environment, bool& named);
 

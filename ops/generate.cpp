@@ -1,7 +1,8 @@
 // Writes what is made of the table of operators: the public header, the document, the exported functions.
 //
-//   flagos_ops_generate header TEMPLATE OUTPUT | functions OUTPUT | document OUTPUT
+//   flagos_ops_generate header TEMPLATE OUTPUT | functions OUTPUT | document OUTPUT | kernels FOLDER
 #include <cctype>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -114,15 +115,37 @@ void write_document(std::ostream& out) {
   }
 }
 
+// The kernels worth compiling ahead of time, one file for each, and a list of the files.
+void write_kernels(const std::string& folder) {
+  std::filesystem::create_directories(folder);
+  std::ofstream list(folder + "/list");
+  for (const auto& op : Table::get().operators()) {
+    int count = 0;
+    op->enumerate([&](const std::string& text) {
+      const std::string path =
+          fmt::format("{}/{}-{}.tile", folder, op->schema().function_name(), count++);
+      std::ofstream(path) << text;
+      list << path << "\n";
+    });
+  }
+  list.close();
+  if (!list) throw_error(FLAGOS_STATUS_INTERNAL, "cannot write to {}", folder);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
   const std::string what = argc > 1 ? argv[1] : "";
   const bool header = what == "header";
-  if (argc != (header ? 4 : 3) || (!header && what != "functions" && what != "document")) {
+  if (argc != (header ? 4 : 3) ||
+      (!header && what != "functions" && what != "document" && what != "kernels")) {
     std::cerr << "usage: flagos_ops_generate header TEMPLATE OUTPUT | functions OUTPUT | document "
-                 "OUTPUT\n";
+                 "OUTPUT | kernels FOLDER\n";
     return 2;
+  }
+  if (what == "kernels") {
+    write_kernels(argv[2]);
+    return 0;
   }
   std::ofstream out(argv[argc - 1]);
   if (header) write_header(out, argv[2]);

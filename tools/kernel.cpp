@@ -5,12 +5,16 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <mutex>
+#include <sstream>
+#include <thread>
 
 namespace flagos::tools {
 namespace {
@@ -140,8 +144,8 @@ struct Blob {
   flagos_blob_t* handle = nullptr;
 };
 
-int emit_blob(const DeviceOwner& device, const TileModule& module, const std::string& text,
-              const std::string& isa, const cxxopts::ParseResult& parsed) {
+void emit_blob(const DeviceOwner& device, const TileModule& module, const std::string& text,
+               const std::string& isa, const cxxopts::ParseResult& parsed, bool quiet = false) {
   const std::string target = with_isa(target_of_device(device), isa);
   const std::string options = isa.empty() ? "" : "target=" + target;
   flagos_module_desc_t desc{};
@@ -172,8 +176,49 @@ int emit_blob(const DeviceOwner& device, const TileModule& module, const std::st
     out = parsed["output"].as<std::string>();
   }
   write_bytes(out, data, size);
-  if (out != "-") fmt::print(stderr, "{}: {} bytes for {}\n", out, size, target);
-  return 0;
+  if (out != "-" && !quiet) fmt::print(stderr, "{}: {} bytes for {}\n", out, size, target);
+}
+
+// A file that starts with @ lists others, one on each line.
+std::vector<std::string> expand_lists(const std::vector<std::string>& given) {
+  std::vector<std::string> files;
+  for (const std::string& file : given) {
+    if (file.front() != '@') {
+      files.push_back(file);
+      continue;
+    }
+    std::istringstream list(read_text(file.substr(1)));
+    for (std::string line; std::getline(list, line);)
+      if (!line.empty()) files.push_back(line);
+  }
+  return files;
+}
+
+// Many modules into a pack, as many at once as there are processors.
+void emit_pack(const DeviceOwner& device, const std::vector<std::string>& files,
+               const std::string& isa, const cxxopts::ParseResult& parsed) {
+  std::atomic<std::size_t> next{0};
+  std::mutex mutex;
+  std::string failure;
+  const auto work = [&] {
+    for (std::size_t i = next++; i < files.size(); i = next++) {
+      try {
+        const std::string text = read_text(files[i]);
+        emit_blob(device, *read_module(files[i], text), text, isa, parsed, true);
+      } catch (const std::exception& error) {
+        const std::lock_guard lock(mutex);
+        if (failure.empty()) failure = fmt::format("{}: {}", files[i], error.what());
+        next = files.size();
+      }
+    }
+  };
+  std::vector<std::thread> threads;
+  for (unsigned i = 1; i < std::max(std::thread::hardware_concurrency(), 1U); ++i)
+    threads.emplace_back(work);
+  work();
+  for (std::thread& thread : threads) thread.join();
+  if (!failure.empty()) throw CommandError(failure);
+  fmt::print(stderr, "{}: {} modules\n", parsed["pack"].as<std::string>(), files.size());
 }
 
 int run_compile(const Arguments& arguments) {
@@ -189,10 +234,15 @@ int run_compile(const Arguments& arguments) {
       "o,output", "where it goes; - is the standard output", cxxopts::value<std::string>(), "FILE")(
       "pack", "instead: a folder that FLAGOS_KERNEL_PACKS may name", cxxopts::value<std::string>(),
       "FOLDER");
-  add_file(options);
+  options.add_options("hidden")("file", "", cxxopts::value<std::vector<std::string>>());
+  options.positional_help("FILE... (@LIST: the files that are listed in LIST)");
   const auto parsed = parse(options, arguments, {"file"});
   if (!parsed) return 0;
-  const std::string file = file_of(*parsed, "compile");
+  if (parsed->count("file") == 0)
+    throw UsageError("kernel compile needs a file: `flagos kernel compile FILE`");
+  const std::vector<std::string> files =
+      expand_lists((*parsed)["file"].as<std::vector<std::string>>());
+  if (files.empty()) throw UsageError("kernel compile needs a file, and the list is empty");
   if (parsed->count("target") == 0) throw UsageError("kernel compile needs a --target");
   const std::string emit = (*parsed)["emit"].as<std::string>();
   if (emit != "source" && emit != "blob")
@@ -203,9 +253,17 @@ int run_compile(const Arguments& arguments) {
   if (to_pack && emit == "source") throw UsageError("a pack has blobs, no source");
   const std::string name = (*parsed)["target"].as<std::string>();
   const std::string isa = (*parsed)["isa"].as<std::string>();
-  const std::string text = read_text(file);
-  const auto module = read_module(file, text);
+  if (files.size() > 1 && !to_pack)
+    throw UsageError("kernel compile takes several files with --pack only");
   const std::string own = own_target(name);
+  if (files.size() > 1) {
+    if (!own.empty())
+      throw UsageError(fmt::format("'{}' is no device here: no pack can be made", name));
+    emit_pack(DeviceOwner(name), files, isa, *parsed);
+    return 0;
+  }
+  const std::string text = read_text(files[0]);
+  const auto module = read_module(files[0], text);
   if (!own.empty()) {
     if (emit == "blob")
       throw UsageError(fmt::format("'{}' is no device here: only --emit source can be done", name));
@@ -215,7 +273,8 @@ int run_compile(const Arguments& arguments) {
   if (emit == "source")
     return emit_source(*module, with_isa(target_of_device(device), isa),
                        (*parsed)["output"].as<std::string>());
-  return emit_blob(device, *module, text, isa, *parsed);
+  emit_blob(device, *module, text, isa, *parsed);
+  return 0;
 }
 
 void print_kernel_help() {

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 
 #include "ops/testing/fixture.hpp"
@@ -275,4 +276,23 @@ TEST_CASE("engine: a captured call runs with the graph, as often as it is launch
   CHECK(flagos_graph_exec_destroy(exec) == FLAGOS_STATUS_OK);
   CHECK(flagos_graph_destroy(graph) == FLAGOS_STATUS_OK);
   fixture().free(memory);
+}
+
+TEST_CASE("engine: what was compiled at build runs without a compiler") {
+  // Run by ctest (ops_ahead_of_time) without a compiler and without a cache.
+  if (std::getenv("FLAGOS_OPS_TEST_AHEAD_OF_TIME") == nullptr) return;
+  static std::string said;
+  const auto listen = [](void*, flagos_log_level_t, const char* text) { said += text; };
+  flagos_set_log_callback(listen, nullptr, FLAGOS_LOG_LEVEL_WARNING);
+  HostTensor x = counting(DType::f32, {5000}), y = counting(DType::f32, {5000}),
+             out(DType::f32, {5000});
+  must_call("mul", {&x, &y, &out});
+  for (std::int64_t i = 0; i < out.elements(); ++i) REQUIRE(out.get(i) == x.get(i) * y.get(i));
+  CHECK(said == "");  // no warning that it is interpreted
+  // What was not is interpreted, and says so.
+  HostTensor few = counting(DType::f32, {3, 4}, Placement::transposed), sum(DType::f32, {3, 4});
+  must_call("neg", {&few, &sum});
+  CHECK(sum.get(1) == -few.get(1));
+  CHECK_MESSAGE(said.find("interpreted") != std::string::npos, said);
+  flagos_set_log_callback(nullptr, nullptr, FLAGOS_LOG_LEVEL_WARNING);
 }
