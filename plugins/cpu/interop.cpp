@@ -1,36 +1,19 @@
 #include "plugins/cpu/interop.hpp"
 
-#include <cstring>
-#include <string_view>
-
+#include "base/native_object.hpp"
 #include "plugins/cpu/device.hpp"
 #include "plugins/cpu/handles.hpp"
 
 namespace flagos::cpu {
 namespace {
 
-constexpr std::string_view pointer_type = "void*";
-
-// The pointer in a description of memory.
-flagos_address_t pointer_of(const flagos_native_t& native) {
-  const std::string_view type(native.type);
-  if (type != pointer_type)
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "a native object of type '{}'; the cpu takes '{}'",
-                type, pointer_type);
-  if (native.handle_count != 1 || native.handles[0] == 0)
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
-                "'{}' with {} handles, the first {:#x}; one pointer that is not NULL is needed",
-                type, native.handle_count, native.handles[0]);
-  return native.handles[0];
-}
+constexpr const char* pointer_type = "void*";
 
 }  // namespace
 
 flagos_status_t memory_get_native(flagos_plugin_device_t*, flagos_address_t address,
                                   flagos_native_t* out_native) noexcept {
-  pointer_type.copy(out_native->type, pointer_type.size());
-  out_native->handle_count = 1;
-  out_native->handles[0] = address;
+  show_native(*out_native, pointer_type, {address});
   return FLAGOS_STATUS_OK;
 }
 
@@ -39,8 +22,9 @@ flagos_status_t memory_wrap_native(flagos_plugin_device_t* device, const flagos_
                                    flagos_address_t* out_address) noexcept {
   Device& self = from_c(device);
   return entry(self.host(), [&] {
-    const flagos_address_t address = pointer_of(*native);
-    self.heap().wrap(address, (flags & FLAGOS_WRAP_FLAG_OWN) != 0);
+    check_native(*native, pointer_type, 1, {0});
+    const flagos_address_t address = native->handles[0];
+    self.heap().wrap(address, is_given_away(flags));
     *out_address = address;
   });
 }

@@ -1,50 +1,15 @@
 #include "plugins/vulkan/interop.hpp"
 
-#include <algorithm>
-#include <array>
 #include <cstring>
-#include <initializer_list>
 #include <memory>
-#include <string_view>
 
+#include "base/native_object.hpp"
 #include "plugins/vulkan/device.hpp"
 #include "plugins/vulkan/handles.hpp"
 #include "plugins/vulkan/stream.hpp"
 
 namespace flagos::vulkan {
 namespace {
-
-template <typename Handle>
-std::uint64_t number_of(Handle handle) noexcept {
-  return reinterpret_cast<std::uint64_t>(handle);
-}
-
-// One of the handles that were given, as what it stands for.
-template <typename Handle>
-Handle handle_at(const flagos_native_t& native, std::size_t index) noexcept {
-  return reinterpret_cast<Handle>(native.handles[index]);
-}
-
-void show(flagos_native_t& native, std::string_view type,
-          std::initializer_list<std::uint64_t> handles) noexcept {
-  type.copy(native.type, type.size());
-  native.handle_count = static_cast<std::uint32_t>(handles.size());
-  std::copy(handles.begin(), handles.end(), native.handles);
-}
-
-// `objects` tells which of the handles are objects and not numbers, which may be 0.
-void check_native(const flagos_native_t& native, std::string_view type, std::uint32_t count,
-                  std::initializer_list<std::uint32_t> objects) {
-  if (std::string_view(native.type) != type)
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "a native object of type '{}'; here '{}' is needed",
-                native.type, type);
-  if (native.handle_count != count)
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "'{}' with {} handles; it has {}", type,
-                native.handle_count, count);
-  for (const std::uint32_t index : objects)
-    if (native.handles[index] == 0)
-      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "'{}' whose handle {} is 0", type, index);
-}
 
 // Whether the caller's VkPhysicalDevice, of whatever VkInstance, is this one.
 bool is_same_device(const Instance& instance, const PhysicalDevice& physical,
@@ -60,25 +25,24 @@ bool is_same_device(const Instance& instance, const PhysicalDevice& physical,
          properties.properties.deviceID == physical.properties().deviceID;
 }
 
-bool is_owned(std::uint64_t flags) noexcept { return (flags & FLAGOS_WRAP_FLAG_OWN) != 0; }
-
 }  // namespace
 
 flagos_status_t device_get_native(flagos_plugin_device_t* device,
                                   flagos_native_t* out_native) noexcept {
   const Device& self = from_c(device);
-  show(*out_native, "VkDevice",
-       {number_of(self.handle()), number_of(self.physical().handle()),
-        number_of(self.driver_instance()), self.physical().queue_family(), self.queue_count()});
+  show_native(
+      *out_native, "VkDevice",
+      {number_of(self.handle()), number_of(self.physical().handle()),
+       number_of(self.driver_instance()), self.physical().queue_family(), self.queue_count()});
   return FLAGOS_STATUS_OK;
 }
 
 flagos_status_t stream_get_native(flagos_plugin_stream_t* stream,
                                   flagos_native_t* out_native) noexcept {
   const Stream& self = from_c(stream);
-  show(*out_native, "VkQueue",
-       {number_of(self.queue().handle()), self.device().physical().queue_family(),
-        self.queue().index()});
+  show_native(*out_native, "VkQueue",
+              {number_of(self.queue().handle()), self.device().physical().queue_family(),
+               self.queue().index()});
   return FLAGOS_STATUS_OK;
 }
 
@@ -87,7 +51,7 @@ flagos_status_t event_get_native(flagos_plugin_event_t* event,
   Event& self = from_c(event);
   return entry(self.device().host(), [&] {
     const auto [semaphore, value] = self.native();
-    show(*out_native, "VkSemaphore", {number_of(semaphore), value});
+    show_native(*out_native, "VkSemaphore", {number_of(semaphore), value});
   });
 }
 
@@ -99,9 +63,9 @@ flagos_status_t memory_get_native(flagos_plugin_device_t* device, flagos_address
     const Block* const block = self.heap().find(address);
     if (block == nullptr)
       throw_error(FLAGOS_STATUS_UNSUPPORTED, "no buffer has the address {:#x}", address);
-    show(*out_native, "VkBuffer",
-         {number_of(block->buffer()), number_of(block->memory()), number_of(self.handle()),
-          block->offset_of(address)});
+    show_native(*out_native, "VkBuffer",
+                {number_of(block->buffer()), number_of(block->memory()), number_of(self.handle()),
+                 block->offset_of(address)});
   });
 }
 
@@ -120,7 +84,8 @@ flagos_status_t device_wrap_native(flagos_plugin_instance_t* instance, std::uint
                   "a VkDevice with queues of family {}; the plugin uses family {} of {}",
                   native->handles[3], physical.queue_family(), physical.name());
     const Device::Native given{handle_at<VkDevice>(*native, 0), handle_at<VkInstance>(*native, 2),
-                               static_cast<std::uint32_t>(native->handles[4]), is_owned(flags)};
+                               static_cast<std::uint32_t>(native->handles[4]),
+                               is_given_away(flags)};
     *out_device = to_c(std::make_unique<Device>(self, index, &given).release());
   });
 }
@@ -148,7 +113,7 @@ flagos_status_t event_wrap_native(flagos_plugin_device_t* device, const flagos_n
   return entry(self.host(), [&] {
     check_native(*native, "VkSemaphore", 2, {0});
     auto event = std::make_unique<Event>(self, FLAGOS_EVENT_FLAG_NO_TIMING);
-    event->follow(handle_at<VkSemaphore>(*native, 0), native->handles[1], is_owned(flags));
+    event->follow(handle_at<VkSemaphore>(*native, 0), native->handles[1], is_given_away(flags));
     *out_event = to_c(event.release());
   });
 }
@@ -167,7 +132,7 @@ flagos_status_t memory_wrap_native(flagos_plugin_device_t* device, const flagos_
           native->handles[2], number_of(self.handle()));
     const Block::Native given{handle_at<VkBuffer>(*native, 0),
                               handle_at<VkDeviceMemory>(*native, 1), native->handles[3],
-                              is_owned(flags)};
+                              is_given_away(flags)};
     *out_address = self.heap().wrap(given, size_bytes);
   });
 }
