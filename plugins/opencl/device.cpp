@@ -62,16 +62,12 @@ const Driver* Instance::open_driver() {
   return driver;
 }
 
-Device::Device(Instance& instance, std::uint32_t index)
+Device::Device(Instance& instance, std::uint32_t index, cl_context given)
     : instance_(instance), description_(instance.devices()[index]) {
   const MemoryMode mode =
       choose_memory_mode(host().get_config("FLAGOS_OPENCL_MEMORY"), description_);
-  const auto properties = std::to_array<cl_context_properties>(
-      {CL_CONTEXT_PLATFORM, reinterpret_cast<cl_context_properties>(description_.platform), 0});
+  context_ = given != nullptr ? take_context(given) : make_context();
   cl_int code = CL_SUCCESS;
-  context_ =
-      driver().clCreateContext(properties.data(), 1, &description_.id, nullptr, nullptr, &code);
-  Driver::check(code, "clCreateContext", "device '{}'", description_.info.name);
   try {
     queue_ = driver().clCreateCommandQueue(context_, id(), CL_QUEUE_PROFILING_ENABLE, &code);
     Driver::check(code, "clCreateCommandQueue", "device '{}'", description_.info.name);
@@ -83,6 +79,35 @@ Device::Device(Instance& instance, std::uint32_t index)
     driver().clReleaseContext(context_);
     throw;
   }
+}
+
+cl_context Device::make_context() const {
+  const auto properties = std::to_array<cl_context_properties>(
+      {CL_CONTEXT_PLATFORM, reinterpret_cast<cl_context_properties>(description_.platform), 0});
+  cl_int code = CL_SUCCESS;
+  cl_context context =
+      driver().clCreateContext(properties.data(), 1, &description_.id, nullptr, nullptr, &code);
+  Driver::check(code, "clCreateContext", "device '{}'", description_.info.name);
+  return context;
+}
+
+cl_context Device::take_context(cl_context given) const {
+  std::size_t bytes = 0;
+  Driver::check(driver().clGetContextInfo(given, CL_CONTEXT_DEVICES, 0, nullptr, &bytes),
+                "clGetContextInfo");
+  std::vector<cl_device_id> ids(bytes / sizeof(cl_device_id));
+  Driver::check(driver().clGetContextInfo(given, CL_CONTEXT_DEVICES, bytes, ids.data(), nullptr),
+                "clGetContextInfo");
+  if (std::find(ids.begin(), ids.end(), id()) == ids.end())
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "the cl_context has {} devices, and '{}' is none of them", ids.size(),
+                description_.info.name);
+  if (ids.size() != 1)
+    throw_error(FLAGOS_STATUS_UNSUPPORTED,
+                "a cl_context of {} devices; one of '{}' alone can be wrapped", ids.size(),
+                description_.info.name);
+  Driver::check(driver().clRetainContext(given), "clRetainContext");
+  return given;
 }
 
 Device::~Device() {

@@ -1,5 +1,5 @@
 // The plugin's instance, which knows the driver's devices, and a device that was opened: a context
-// of its own.
+// of its own, or the caller's.
 #pragma once
 
 #include <flagos_plugin.h>
@@ -51,7 +51,8 @@ class Instance {
 // One open device.
 class Device {
  public:
-  Device(Instance& instance, std::uint32_t index);
+  // `given`: a context of the caller's, which gets a reference of ours; NULL: one of our own.
+  Device(Instance& instance, std::uint32_t index, cl_context given = nullptr);
   ~Device();
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
@@ -80,6 +81,9 @@ class Device {
   std::unordered_map<const char*, std::shared_ptr<void>> compiled;
 
  private:
+  cl_context make_context() const;
+  cl_context take_context(cl_context given) const;
+
   Instance& instance_;
   const DeviceDescription& description_;
   cl_context context_ = nullptr;

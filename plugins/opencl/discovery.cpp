@@ -105,12 +105,14 @@ void set_limits(const Driver& driver, DeviceDescription& device) {
 DeviceDescription describe(const Driver& driver, cl_platform_id platform, cl_device_id id) {
   DeviceDescription device;
   device.platform = platform;
-  device.id = id;
+  device.id = device.whole = id;
   device.platform_name = driver.platform_text(platform, CL_PLATFORM_NAME);
   device.extensions = driver.device_text(id, CL_DEVICE_EXTENSIONS);
   if (driver.clSVMAlloc != nullptr && driver.clEnqueueSVMMemcpy != nullptr)
     device.svm = driver.device_value(id, CL_DEVICE_SVM_CAPABILITIES, cl_device_svm_capabilities{0});
   device.has_usm = has_extension(device, "cl_intel_unified_shared_memory");
+  device.uses_host_memory =
+      driver.device_value(id, CL_DEVICE_HOST_UNIFIED_MEMORY, cl_bool{CL_FALSE}) != CL_FALSE;
   const bool takes_il =
       driver.clCreateProgramWithIL != nullptr || has_extension(device, "cl_khr_il_program");
   if (takes_il) device.il_version = driver.device_text(id, CL_DEVICE_IL_VERSION);
@@ -173,6 +175,7 @@ void add_device(const Driver& driver, const Host& host, cl_platform_id platform,
   for (std::size_t i = 0; i < parts.size(); ++i) {
     DeviceDescription part = describe(driver, platform, static_cast<cl_device_id>(parts[i].get()));
     part.sub_device = parts[i];
+    part.whole = id;
     const std::string name = fmt::format("{} (part {} of {})", part.info.name, i + 1, parts.size());
     copy_text(part.info.name, name);
     devices.push_back(std::move(part));

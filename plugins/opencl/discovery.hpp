@@ -17,10 +17,12 @@ struct DeviceDescription {
   cl_platform_id platform = nullptr;
   cl_device_id id = nullptr;
   std::shared_ptr<void> sub_device;  // releases it; NULL for a whole device
+  cl_device_id whole = nullptr;      // what it is a part of, or itself
   std::string platform_name;
   std::string extensions;
   cl_device_svm_capabilities svm = 0;
   bool has_usm = false;
+  bool uses_host_memory = false;     // has none of its own
   std::string il_version;            // "" where the device takes no SPIR-V
   std::uint64_t base_alignment = 1;  // of sub-buffers, in bytes
   flagos_device_info_t info{};

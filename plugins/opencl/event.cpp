@@ -150,6 +150,36 @@ void Event::record(Stream& stream) {
   }
 }
 
+void Event::follow(cl_event given) {
+  const Driver& driver = device_.driver();
+  cl_context context = nullptr;
+  Driver::check(driver.clGetEventInfo(given, CL_EVENT_CONTEXT, sizeof(context), &context, nullptr),
+                "clGetEventInfo");
+  if (context != device_.context())
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "the cl_event is of another context than this opening of '{}'",
+                device_.description().info.name);
+  // What it stands for may not have been handed to the device yet, and nobody here would do it. A user event has no queue.
+  cl_command_queue queue = nullptr;
+  Driver::check(
+      driver.clGetEventInfo(given, CL_EVENT_COMMAND_QUEUE, sizeof(queue), &queue, nullptr),
+      "clGetEventInfo");
+  if (queue != nullptr) Driver::check(driver.clFlush(queue), "clFlush");
+  auto record =
+      std::make_shared<Record>(driver, context, std::make_shared<Health>(), Record::State::held);
+  Driver::check(driver.clRetainEvent(given), "clRetainEvent");
+  record->issue(given);
+  bind(std::move(record));
+}
+
+cl_event Event::show() const {
+  const RecordRef record = current();
+  if (!record || record->is_held() || record->event() == nullptr)
+    throw_error(FLAGOS_STATUS_UNSUPPORTED, "the event has no cl_event: {}",
+                record ? "its record is not with the driver yet" : "it was never recorded");
+  return record->event();
+}
+
 flagos_status_t Event::synchronize(std::uint64_t timeout_ns) {
   const RecordRef record = current();
   if (!record) return FLAGOS_STATUS_OK;

@@ -102,6 +102,10 @@ class Event {
   // The newest record; none when never recorded.
   RecordRef current() const;
   void record(Stream& stream);
+  // Counts as recorded, and completes with the caller's event, which gets a reference of ours.
+  void follow(cl_event given);
+  // What its last record completes with. Throws UNSUPPORTED while there is none.
+  cl_event show() const;
   flagos_status_t synchronize(std::uint64_t timeout_ns);
 
  private:

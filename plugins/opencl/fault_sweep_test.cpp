@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/dynamic_library.hpp"
+#include "base/native_object.hpp"
 #include "plugins/opencl/driver.hpp"
 #include "plugins/opencl/test_plugin.hpp"
 
@@ -48,6 +49,14 @@ class Scenario {
  public:
   Scenario() : instance_(Config{{"FLAGOS_OPENCL_DRIVER", FLAGOS_OPENCL_TEST_FAKE}}) {}
   ~Scenario() {
+    if (lent_stream_ != nullptr) {
+      instance_.api.stream->synchronize(lent_stream_, patience_ns);
+      instance_.api.stream->destroy(lent_stream_);
+    }
+    if (lent_event_ != nullptr) instance_.api.event->destroy(lent_event_);
+    if (lent_memory_ != 0) instance_.api.memory->free(lent_device_, lent_memory_);
+    if (lent_device_ != nullptr) instance_.api.device->close(lent_device_);
+    if (buffer_ != nullptr) Driver::open("libOpenCL.so.1").clReleaseMemObject(buffer_);
     if (stream_ != nullptr) {
       instance_.api.stream->synchronize(stream_, patience_ns);
       instance_.api.stream->destroy(stream_);
@@ -110,18 +119,48 @@ class Scenario {
     step([&] { return api.event->synchronize(event_, patience_ns); });
     step([&] { return api.memory->copy(stream_, address_of(read_.data()), data_, 64); });
     step([&] { return api.stream->synchronize(stream_, patience_ns); });
+    use_native_objects();
     return status_;
   }
   bool has_right_result() const {
     std::vector<std::uint32_t> expected = sent_;
     expected[2] += 5;
     expected[3] = 9;
-    return read_ == expected && filled_ == std::vector<std::uint32_t>(16, 0x01020304);
+    return read_ == expected && filled_ == std::vector<std::uint32_t>(16, 0x01020304) &&
+           lent_read_ == sent_;
   }
   std::string text() { return instance_.host.last_error(); }
   std::string log() { return instance_.host.log(); }
 
  private:
+  // A second device on what the first one shows, with a buffer of the program's.
+  void use_native_objects() {
+    const flagos_plugin_t& api = instance_.api;
+    const flagos_interop_table_t& interop = *api.interop;
+    auto device = desc_of<flagos_native_t>(), stream = device, event = device, memory = device;
+    step([&] { return interop.get_native_device(device_, &device); });
+    step([&] { return interop.get_native_stream(stream_, &stream); });
+    step([&] { return interop.get_native_event(event_, &event); });
+    step([&] { return interop.get_native_memory(device_, data_, &memory); });
+    if (status_ != FLAGOS_STATUS_OK) return;
+    const auto context = handle_at<cl_context>(device, 0);
+    buffer_ = Driver::open("libOpenCL.so.1")
+                  .clCreateBuffer(context, CL_MEM_READ_WRITE, 64, nullptr, nullptr);
+    REQUIRE(buffer_ != nullptr);
+    show_native(memory, "cl_mem", {number_of(buffer_), number_of(context), 0});
+    step([&] { return interop.wrap_native_device(api.instance, 0, &device, 0, &lent_device_); });
+    step([&] { return interop.wrap_native_stream(lent_device_, &stream, 0, &lent_stream_); });
+    step([&] { return interop.wrap_native_event(lent_device_, &event, 0, &lent_event_); });
+    step([&] { return interop.wrap_native_memory(lent_device_, &memory, 64, 0, &lent_memory_); });
+    step([&] { return api.stream->wait_event(lent_stream_, lent_event_); });
+    step(
+        [&] { return api.memory->copy(lent_stream_, lent_memory_, address_of(sent_.data()), 64); });
+    step([&] {
+      return api.memory->copy(lent_stream_, address_of(lent_read_.data()), lent_memory_, 64);
+    });
+    step([&] { return api.stream->synchronize(lent_stream_, patience_ns); });
+  }
+
   template <typename Action>
   void step(const Action& action) {
     if (status_ == FLAGOS_STATUS_OK) status_ = action();
@@ -130,6 +169,7 @@ class Scenario {
   std::vector<std::uint32_t> sent_ = std::vector<std::uint32_t>(16, 3);
   std::vector<std::uint32_t> read_ = std::vector<std::uint32_t>(16, 0);
   std::vector<std::uint32_t> filled_ = std::vector<std::uint32_t>(16, 0);
+  std::vector<std::uint32_t> lent_read_ = std::vector<std::uint32_t>(16, 0);
   TestInstance instance_;
   flagos_status_t status_ = FLAGOS_STATUS_OK;
   flagos_plugin_device_t* device_ = nullptr;
@@ -138,6 +178,11 @@ class Scenario {
   flagos_plugin_event_t* event_ = nullptr;
   flagos_plugin_module_t* module_ = nullptr;
   std::uint64_t data_ = 0;
+  cl_mem buffer_ = nullptr;
+  flagos_plugin_device_t* lent_device_ = nullptr;
+  flagos_plugin_stream_t* lent_stream_ = nullptr;
+  flagos_plugin_event_t* lent_event_ = nullptr;
+  std::uint64_t lent_memory_ = 0;
 };
 
 TEST_CASE("fault sweep: every call of the driver fails once") {

@@ -192,8 +192,8 @@ void KernelObject::set_part_of_buffer(const Argument& argument, cl_uint index,
                 argument.name, signature_.name, offset, memory_.base_alignment());
   const cl_buffer_region region = {offset, allocation.size_bytes - offset};
   cl_int code = CL_SUCCESS;
-  const cl_mem part = driver_.clCreateSubBuffer(allocation.buffer, CL_MEM_READ_WRITE,
-                                                CL_BUFFER_CREATE_TYPE_REGION, &region, &code);
+  const cl_mem part =
+      driver_.clCreateSubBuffer(allocation.buffer, 0, CL_BUFFER_CREATE_TYPE_REGION, &region, &code);
   check(code, "clCreateSubBuffer", argument);
   code = driver_.clSetKernelArg(kernel_, index, sizeof(part), &part);
   parts_.push_back(part);

@@ -108,8 +108,7 @@ flagos_address_t Memory::alloc(const flagos_memory_desc_t& desc) {
     address = native ? place_native(*allocation, desc, alignment)
                      : place_buffer(*allocation, desc, alignment);
     if ((desc.flags & FLAGOS_MEMORY_FLAG_ZERO) != 0) zero(*allocation, address, desc.size_bytes);
-    const std::lock_guard lock(mutex_);
-    allocations_[address] = std::move(allocation);
+    keep(address, std::move(allocation));
   } catch (const Error& error) {
     undo(std::move(allocation), address);
     const bool no_memory = FLAGOS_STATUS_CLASS(error.status()) == FLAGOS_STATUS_CLASS_RESOURCE;
@@ -246,6 +245,7 @@ void Memory::free(flagos_address_t address) noexcept {
   }
   ranges_.release(address);
   generation_.fetch_add(1, std::memory_order_release);
+  if (allocation->is_counted) more_buffers_.fetch_sub(1, std::memory_order_release);
   release(*allocation);
 }
 
@@ -266,30 +266,101 @@ void Memory::register_host(void* pointer, std::uint64_t size_bytes) {
                   allocation->pointer, pointer);
     ranges_.attach(address, size_bytes, allocation.get());
     attached = true;
-    const std::lock_guard lock(mutex_);
-    allocations_[address] = std::move(allocation);
+    allocation->is_counted = needs_buffer;
+    keep(address, std::move(allocation));
   } catch (...) {
     if (attached) ranges_.release(address);
     if (allocation) release(*allocation);
     throw;
   }
-  if (needs_buffer) registered_.fetch_add(1, std::memory_order_release);
+  if (needs_buffer) more_buffers_.fetch_add(1, std::memory_order_release);
   generation_.fetch_add(1, std::memory_order_release);
 }
 
 void Memory::unregister_host(void* pointer) {
   const auto address = reinterpret_cast<flagos_address_t>(pointer);
-  bool had_buffer = false;
   {
     const std::lock_guard lock(mutex_);
     const auto found = allocations_.find(address);
     if (found == allocations_.end() || found->second->kind != FLAGOS_MEMORY_KIND_REGISTERED)
       throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} is not the start of registered memory",
                   pointer);
-    had_buffer = found->second->buffer != nullptr;
   }
   free(address);
-  if (had_buffer) registered_.fetch_sub(1, std::memory_order_release);
+}
+
+flagos_address_t Memory::wrap_buffer(cl_mem buffer, std::uint64_t offset,
+                                     std::uint64_t size_bytes) {
+  const std::size_t room = check_buffer(buffer);
+  if (offset > room || size_bytes > room - offset)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} bytes at {} end past a cl_mem of {} bytes",
+                size_bytes, offset, room);
+  auto allocation = std::make_unique<Allocation>();
+  allocation->size_bytes = room;
+  allocation->lead_bytes = offset;
+  allocation->is_counted = true;
+  Driver::check(driver_.clRetainMemObject(buffer), "clRetainMemObject");
+  allocation->buffer = buffer;
+  flagos_address_t address = 0;
+  try {
+    address = ranges_.reserve(size_bytes, device_.info.allocation_alignment, allocation.get());
+    keep(address, std::move(allocation));
+  } catch (...) {
+    undo(std::move(allocation), address);
+    throw;
+  }
+  more_buffers_.fetch_add(1, std::memory_order_release);
+  generation_.fetch_add(1, std::memory_order_release);
+  return address;
+}
+
+// The size of one that can be wrapped.
+std::size_t Memory::check_buffer(cl_mem buffer) const {
+  const auto ask = [&](cl_mem_info what, auto value) {
+    Driver::check(driver_.clGetMemObjectInfo(buffer, what, sizeof(value), &value, nullptr),
+                  "clGetMemObjectInfo");
+    return value;
+  };
+  if (ask(CL_MEM_TYPE, cl_mem_object_type{0}) != CL_MEM_OBJECT_BUFFER)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "the cl_mem is an image or a pipe, not a buffer");
+  if (ask(CL_MEM_CONTEXT, cl_context{}) != context_)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "the cl_mem is of another context than this opening of '{}'", device_.info.name);
+  const std::lock_guard lock(mutex_);
+  for (const auto& [address, allocation] : allocations_)
+    if (allocation->buffer == buffer)
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "the cl_mem is memory of this device, at {:#x}",
+                  address);
+  return ask(CL_MEM_SIZE, std::size_t{0});
+}
+
+flagos_address_t Memory::wrap_pointer(void* pointer, std::uint64_t offset, std::uint64_t size_bytes,
+                                      bool is_owned) {
+  if (!is_native())
+    throw_error(FLAGOS_STATUS_UNSUPPORTED,
+                "memory is had by buffer objects on '{}': a cl_mem can be wrapped",
+                device_.info.name);
+  auto allocation = std::make_unique<Allocation>();
+  allocation->pointer = pointer;
+  allocation->lead_bytes = offset;
+  allocation->is_lent = true;  // until nothing can fail any more
+  const flagos_address_t address = reinterpret_cast<flagos_address_t>(pointer) + offset;
+  ranges_.attach(address, size_bytes, allocation.get());
+  Allocation& placed = *allocation;
+  try {
+    keep(address, std::move(allocation));
+  } catch (...) {
+    undo(std::move(allocation), address);
+    throw;
+  }
+  placed.is_lent = !is_owned;
+  allocated_.fetch_add(1, std::memory_order_release);
+  return address;
+}
+
+void Memory::keep(flagos_address_t address, std::unique_ptr<Allocation>&& allocation) {
+  const std::lock_guard lock(mutex_);
+  allocations_[address] = std::move(allocation);
 }
 
 void Memory::release(Allocation& allocation) noexcept {
@@ -302,7 +373,7 @@ void Memory::release(Allocation& allocation) noexcept {
       driver_.clFinish(queue_);
     }
     driver_.clReleaseMemObject(allocation.buffer);
-  } else if (allocation.pointer != nullptr) {
+  } else if (allocation.pointer != nullptr && !allocation.is_lent) {
     free_native(allocation.pointer);
   }
   account_.give_back(allocation.charged_bytes);

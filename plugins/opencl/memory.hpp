@@ -43,7 +43,9 @@ struct Allocation {
   std::uint64_t lead_bytes = 0;  // from the driver's first byte to ours
   std::uint64_t charged_bytes = 0;
   flagos_memory_kind_t kind = FLAGOS_MEMORY_KIND_DEVICE;
-  bool is_in_use = false;  // by a command whose end the driver does not tell
+  bool is_in_use = false;   // by a command whose end the driver does not tell
+  bool is_lent = false;     // native memory that stays the caller's
+  bool is_counted = false;  // among more_buffers_
 };
 
 // The functions on native addresses, which SVM and USM have with the same parameters.
@@ -67,7 +69,11 @@ class Memory {
   // Whether an address may lead to a buffer object.
   bool has_buffers() const noexcept {
     return mode_ == MemoryMode::buffer || (mode_ == MemoryMode::svm && !has_fine_grain()) ||
-           registered_.load(std::memory_order_acquire) != 0;
+           has_more_buffers();
+  }
+  // Of the host's memory, or the caller's, beside those of the mode.
+  bool has_more_buffers() const noexcept {
+    return more_buffers_.load(std::memory_order_acquire) != 0;
   }
   const NativeFunctions& native() const noexcept { return native_; }
   const MemoryAccount& account() const noexcept { return account_; }
@@ -78,6 +84,11 @@ class Memory {
   // Host memory of the caller as a buffer object; its address stays.
   void register_host(void* pointer, std::uint64_t size_bytes);
   void unregister_host(void* pointer);
+  // Memory of the caller's from `offset` on: a buffer, which gets a reference of ours, or native memory of this context,
+  // freed with it when it is owned.
+  flagos_address_t wrap_buffer(cl_mem buffer, std::uint64_t offset, std::uint64_t size_bytes);
+  flagos_address_t wrap_pointer(void* pointer, std::uint64_t offset, std::uint64_t size_bytes,
+                                bool is_owned);
 
   // The allocation that contains `address`; NULL: ordinary host memory, or nobody's.
   const Allocation* find(flagos_address_t address, std::uint64_t* out_offset) const noexcept;
@@ -103,6 +114,8 @@ class Memory {
   void release(Allocation& allocation) noexcept;
   void undo(std::unique_ptr<Allocation> allocation, flagos_address_t address) noexcept;
   void load_usm(cl_platform_id platform);
+  std::size_t check_buffer(cl_mem buffer) const;
+  void keep(flagos_address_t address, std::unique_ptr<Allocation>&& allocation);
   bool has_fine_grain() const noexcept {
     return (device_.svm & CL_DEVICE_SVM_FINE_GRAIN_BUFFER) != 0;
   }
@@ -121,7 +134,7 @@ class Memory {
   AddressRanges ranges_;
   std::atomic<std::uint64_t> generation_{1};
   std::atomic<std::uint64_t> allocated_{0};
-  std::atomic<std::uint32_t> registered_{0};
+  std::atomic<std::uint32_t> more_buffers_{0};
   mutable std::mutex mutex_;
   std::unordered_map<flagos_address_t, std::unique_ptr<Allocation>> allocations_;
 };

@@ -7,10 +7,12 @@
 #include "plugins/opencl/device.hpp"
 #include "plugins/opencl/event.hpp"
 #include "plugins/opencl/handles.hpp"
+#include "plugins/opencl/interop.hpp"
 #include "plugins/opencl/kernel.hpp"
 #include "plugins/opencl/memory.hpp"
 #include "plugins/opencl/module.hpp"
 #include "plugins/opencl/stream.hpp"
+#include "plugins/opencl/topology.hpp"
 #include "plugins/opencl/transfer.hpp"
 
 namespace flagos::opencl {
@@ -94,6 +96,24 @@ constexpr flagos_profiling_table_t profiling_table = {
     .begin_launch = stream_begin_launch,
     .end_launch = stream_end_launch};
 
+// OpenCL takes memory of others in but gives none out, so core exports what is registered with us.
+constexpr flagos_interop_table_t interop_table = {.struct_size = sizeof(flagos_interop_table_t),
+                                                  .group_version = 1,
+                                                  .export_memory = nullptr,
+                                                  .import_memory = nullptr,
+                                                  .get_native_device = device_get_native,
+                                                  .get_native_stream = stream_get_native,
+                                                  .get_native_event = event_get_native,
+                                                  .get_native_memory = memory_get_native,
+                                                  .wrap_native_device = device_wrap_native,
+                                                  .wrap_native_stream = stream_wrap_native,
+                                                  .wrap_native_event = event_wrap_native,
+                                                  .wrap_native_memory = memory_wrap_native};
+
+constexpr flagos_topology_table_t topology_table = {.struct_size = sizeof(flagos_topology_table_t),
+                                                    .group_version = 1,
+                                                    .get_link = device_get_link};
+
 flagos_plugin_t make_table() noexcept {
   flagos_plugin_t table{};
   table.abi_version_min = table.abi_version_max = own_version;
@@ -108,6 +128,8 @@ flagos_plugin_t make_table() noexcept {
   table.module = &module_table;
   table.kernel = &kernel_table;
   table.profiling = &profiling_table;
+  table.interop = &interop_table;
+  table.topology = &topology_table;
   return table;
 }
 

@@ -17,11 +17,44 @@ constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max();
 
 }  // namespace
 
-Stream::Stream(Device& device)
+Stream::Stream(Device& device, cl_command_queue given)
     : device_(device),
       driver_(device.driver()),
       id_(device.instance().next_stream_id.fetch_add(1)) {
-  queue_ = make_queue(0);
+  if (given != nullptr) {
+    take_queue(given);
+  } else {
+    queue_ = make_queue(0);
+  }
+}
+
+void Stream::take_queue(cl_command_queue given) {
+  const auto ask = [&](cl_command_queue_info what, auto value) {
+    Driver::check(driver_.clGetCommandQueueInfo(given, what, sizeof(value), &value, nullptr),
+                  "clGetCommandQueueInfo");
+    return value;
+  };
+  if (ask(CL_QUEUE_CONTEXT, cl_context{}) != device_.context() ||
+      ask(CL_QUEUE_DEVICE, cl_device_id{}) != device_.id())
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "the cl_command_queue is of another context or device than this opening of '{}'",
+                device_.description().info.name);
+  const auto properties = ask(CL_QUEUE_PROPERTIES, cl_command_queue_properties{0});
+  if ((properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE) != 0)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "the cl_command_queue runs out of order (properties {:#x}); a stream is in order",
+                properties);
+  Driver::check(driver_.clRetainCommandQueue(given), "clRetainCommandQueue");
+  queue_ = given;
+  has_times_ = (properties & CL_QUEUE_PROFILING_ENABLE) != 0;
+  is_lent_ = true;
+}
+
+// The one with times: a stream never leaves that, and what is in it before is in order with what the caller puts there.
+cl_command_queue Stream::show_queue() {
+  const std::lock_guard lock(mutex_);
+  use_timed_queue();
+  return queue_;
 }
 
 cl_command_queue Stream::make_queue(cl_command_queue_properties properties) const {
@@ -35,7 +68,7 @@ cl_command_queue Stream::make_queue(cl_command_queue_properties properties) cons
 // A queue that takes times makes every command dearer, so a stream gets one when somebody asks for a time: behind what
 // is in the first one, for good.
 void Stream::use_timed_queue() {
-  if (untimed_queue_ != nullptr) return;
+  if (has_times_ || is_lent_) return;
   make_room();
   cl_command_queue timed = make_queue(CL_QUEUE_PROFILING_ENABLE);
   cl_event barrier = nullptr;
@@ -48,6 +81,7 @@ void Stream::use_timed_queue() {
     push(barrier, {FLAGOS_RECORD_KIND_OTHER, "timed", 0, true});
   }
   untimed_queue_ = std::exchange(queue_, timed);
+  has_times_ = true;
 }
 
 Stream::~Stream() {
@@ -80,8 +114,7 @@ void Stream::make_room() {
 void Stream::push(cl_event event, const Operation& operation) noexcept {
   ++submitted_;
   const std::uint64_t correlation = launch_ != 0 ? launch_ : submitted_;
-  const bool is_profiled =
-      device_.is_profiling() && untimed_queue_ != nullptr && !operation.is_internal;
+  const bool is_profiled = device_.is_profiling() && has_times_ && !operation.is_internal;
   ring_[(head_ + count_) & (ring_.size() - 1)] = {event, operation, is_profiled ? correlation : 0};
   ++count_;
 }

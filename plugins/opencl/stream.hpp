@@ -36,7 +36,8 @@ using Command =
 
 class Stream {
  public:
-  explicit Stream(Device& device);
+  // `given`: an in-order queue of the caller's, which gets a reference of ours; NULL: one of our own.
+  explicit Stream(Device& device, cl_command_queue given = nullptr);
   ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
@@ -88,6 +89,8 @@ class Stream {
   static constexpr std::uint64_t scratch_bytes = 1 << 20;
 
   Failure failure() const noexcept { return health_->failure(); }
+  // The queue that all work from here on goes to.
+  cl_command_queue show_queue();
   // What is submitted from one that begins to one that does not counts as one submission in records.
   void mark_launch(bool begins);
 
@@ -102,6 +105,7 @@ class Stream {
   template <typename Enqueue>
   void submit_now(const Operation& operation, const char* call, const Enqueue& enqueue);
   cl_command_queue make_queue(cl_command_queue_properties properties) const;
+  void take_queue(cl_command_queue given);
   void use_timed_queue();
   void make_room();
   void push(cl_event event, const Operation& operation) noexcept;
@@ -141,6 +145,8 @@ class Stream {
   const Driver& driver_;
   cl_command_queue queue_ = nullptr;
   cl_command_queue untimed_queue_ = nullptr;  // the first one, once there is a timed one
+  bool has_times_ = false;                    // queue_ takes times
+  bool is_lent_ = false;                      // queue_ is the caller's: there is no other
   const std::uint64_t id_;
 
   std::mutex mutex_;

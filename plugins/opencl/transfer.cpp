@@ -31,20 +31,46 @@ bool overlap(flagos_address_t a, flagos_address_t b, std::uint64_t size_bytes) n
   return a < b ? b - a < size_bytes : a - b < size_bytes;
 }
 
+// Between a wrapped buffer and native memory, which the driver's commands for buffers do not take.
+cl_int copy_mapped(Stream& stream, cl_command_queue queue, const Place& place, void* native,
+                   cl_map_flags flags, std::uint64_t size_bytes, cl_event* out_event) {
+  const Driver& driver = stream.driver();
+  cl_int code = CL_SUCCESS;
+  void* mapped = driver.clEnqueueMapBuffer(queue, place.buffer, CL_FALSE, flags, place.offset,
+                                           size_bytes, 0, nullptr, nullptr, &code);
+  if (code != CL_SUCCESS) return code;
+  const bool writes = (flags & CL_MAP_WRITE) != 0;
+  code = stream.device().memory().native().copy(queue, CL_FALSE, writes ? mapped : native,
+                                                writes ? native : mapped, size_bytes, 0, nullptr,
+                                                nullptr);
+  const cl_int unmapped = driver.clEnqueueUnmapMemObject(queue, place.buffer, mapped, 0, nullptr,
+                                                         code == CL_SUCCESS ? out_event : nullptr);
+  return code != CL_SUCCESS ? code : unmapped;
+}
+
 // Two places that do not overlap, of which at least one is a buffer or native memory.
 cl_int copy_apart(Stream& stream, cl_command_queue queue, flagos_address_t target,
                   flagos_address_t source, std::uint64_t size_bytes, cl_event* out_event) {
   const Memory& memory = stream.device().memory();
   const Driver& driver = stream.driver();
-  if (memory.is_native())
+  const auto copy_native = [&] {
     return memory.native().copy(queue, CL_FALSE, reinterpret_cast<void*>(target),
                                 reinterpret_cast<const void*>(source), size_bytes, 0, nullptr,
                                 out_event);
+  };
+  if (memory.is_native() && !memory.has_more_buffers()) return copy_native();
   const Place to = place_of(memory, target);
   const Place from = place_of(memory, source);
   if (to.buffer != nullptr && from.buffer != nullptr)
     return driver.clEnqueueCopyBuffer(queue, from.buffer, to.buffer, from.offset, to.offset,
                                       size_bytes, 0, nullptr, out_event);
+  if (memory.is_native()) {
+    if (to.buffer != nullptr)
+      return copy_mapped(stream, queue, to, from.pointer, CL_MAP_WRITE, size_bytes, out_event);
+    if (from.buffer != nullptr)
+      return copy_mapped(stream, queue, from, to.pointer, CL_MAP_READ, size_bytes, out_event);
+    return copy_native();
+  }
   if (to.buffer != nullptr)
     return driver.clEnqueueWriteBuffer(queue, to.buffer, CL_FALSE, to.offset, size_bytes,
                                        from.pointer, 0, nullptr, out_event);
@@ -76,20 +102,24 @@ cl_int fill_directly(Stream& stream, cl_command_queue queue, flagos_address_t ta
                      const void* pattern, std::uint32_t pattern_bytes, std::uint64_t size_bytes,
                      cl_event* out_event) {
   const Memory& memory = stream.device().memory();
-  if (memory.is_native())
+  const auto fill_native = [&] {
     return memory.native().fill(queue, reinterpret_cast<void*>(target), pattern, pattern_bytes,
                                 size_bytes, 0, nullptr, out_event);
+  };
+  if (memory.is_native() && !memory.has_more_buffers()) return fill_native();
   const Place to = place_of(memory, target);
+  if (to.buffer == nullptr) return fill_native();
   return stream.driver().clEnqueueFillBuffer(queue, to.buffer, pattern, pattern_bytes, to.offset,
                                              size_bytes, 0, nullptr, out_event);
 }
 
-// Drivers fill their own memory only.
-bool can_fill(const Memory& memory, flagos_address_t target) noexcept {
+// Drivers fill their own memory only, and buffers at multiples of the pattern.
+bool can_fill(const Memory& memory, flagos_address_t target, std::uint32_t pattern_bytes) noexcept {
   std::uint64_t offset = 0;
   const Allocation* found = memory.find(target, &offset);
   if (found == nullptr) return false;
-  return found->buffer == nullptr || found->kind == FLAGOS_MEMORY_KIND_DEVICE;
+  return found->buffer == nullptr ||
+         (found->kind == FLAGOS_MEMORY_KIND_DEVICE && offset % pattern_bytes == 0);
 }
 
 cl_int copy_rows(Stream& stream, cl_command_queue queue, const flagos_copy_2d_desc_t& desc,
@@ -176,7 +206,7 @@ cl_int enqueue_copy(Stream& stream, cl_command_queue queue, flagos_address_t tar
 cl_int enqueue_fill(Stream& stream, cl_command_queue queue, flagos_address_t target,
                     const void* pattern, std::uint32_t pattern_bytes, std::uint64_t size_bytes,
                     cl_event* out_event) {
-  if (can_fill(stream.device().memory(), target))
+  if (can_fill(stream.device().memory(), target, pattern_bytes))
     return fill_directly(stream, queue, target, pattern, pattern_bytes, size_bytes, out_event);
   const flagos_address_t scratch = stream.scratch();
   const std::uint64_t filled = std::min(size_bytes, Stream::scratch_bytes);
