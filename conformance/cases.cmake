@@ -46,6 +46,7 @@ set(FLAGOS_CASE_SOURCES
   cases/interop.cpp
   cases/interop_dlpack.cpp
   cases/ipc.cpp
+  cases/ipc_access.cpp
   cases/ipc_support.cpp
   cases/leak.cpp
   cases/leak_objects.cpp
@@ -63,6 +64,7 @@ set(FLAGOS_CASE_SOURCES
   cases/neg.cpp
   cases/neg_codes.cpp
   cases/neg_codes_graph.cpp
+  cases/neg_codes_interop.cpp
   cases/neg_codes_modules.cpp
   cases/neg_codes_objects.cpp
   cases/neg_state.cpp
@@ -70,9 +72,11 @@ set(FLAGOS_CASE_SOURCES
   cases/native_support.cpp
   cases/negatives.cpp
   cases/peer.cpp
+  cases/peer_use.cpp
   cases/plugin_probe.cpp
   cases/process.cpp
   cases/prof.cpp
+  cases/sites.cpp
   cases/stream.cpp
   cases/stream_life.cpp
   cases/stream_wait.cpp

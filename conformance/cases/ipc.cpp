@@ -13,22 +13,6 @@ constexpr auto invalid_handle = FLAGOS_STATUS_INVALID_HANDLE;
 constexpr std::uint64_t a_minute = 60'000'000'000u;
 constexpr std::uint64_t size = 100'000;
 
-Message order(Order what, std::uint64_t address = 0, std::uint64_t seed = 0,
-              std::uint64_t count = 0) {
-  Message message;
-  message.order = what;
-  message.address = address;
-  message.seed = seed;
-  message.size = count;
-  return message;
-}
-
-Message with(Order what, const External& external) {
-  Message message = order(what);
-  message.external = external.value();
-  return message;
-}
-
 // Imports here; freed in the destructor.
 struct Import {
   Import(Context& the_case, const External& external) : t(the_case) {
@@ -54,9 +38,6 @@ void same(Context& t, flagos_address_t address, std::uint64_t seed, const std::s
 
 }  // namespace
 
-#define IPC_MEMORY                                                                  \
-  .clause = "flagos_memory_export, flagos_memory_import", .level = Level::optional, \
-  .isolation = Isolation::multi, .feature = "export_memory"
 #define IPC_EVENT                                                                 \
   .clause = "flagos_event_export, flagos_event_import", .level = Level::optional, \
   .oracle = Oracle::order, .isolation = Isolation::multi, .feature = "export_event"
@@ -66,7 +47,7 @@ FLAGOS_CASE("ipc.mem.basic", {IPC_MEMORY}) {
   Follower other(t.settings());
   Exportable mine(t, size, seed);
   const External external(t, mine.address());
-  const Message imported = ask(t, other, with(Order::import_memory, external));
+  const Message imported = ask(t, other, order(Order::import_memory, external.value()));
   t.equal(imported.size, size, "size of the import");
   ask(t, other, order(Order::check, imported.address, seed, size));
   ask(t, other, order(Order::write, imported.address, seed + 1, size));
@@ -102,8 +83,8 @@ FLAGOS_CASE("ipc.mem.open_twice", {IPC_MEMORY}) {
   Follower other(t.settings());
   Exportable mine(t, size, seed);
   const External external(t, mine.address());
-  const Message first = ask(t, other, with(Order::import_memory, external));
-  const Message second = ask(t, other, with(Order::import_memory, external));
+  const Message first = ask(t, other, order(Order::import_memory, external.value()));
+  const Message second = ask(t, other, order(Order::import_memory, external.value()));
   t.check(first.address != second.address, "each import has an address of its own");
   ask(t, other, order(Order::write, first.address, seed + 1, size));
   ask(t, other, order(Order::check, second.address, seed + 1, size));
@@ -117,7 +98,7 @@ FLAGOS_CASE("ipc.mem.close_twice", {IPC_MEMORY}) {
   Follower other(t.settings());
   Exportable mine(t, size, seed);
   const External external(t, mine.address());
-  const Message imported = ask(t, other, with(Order::import_memory, external));
+  const Message imported = ask(t, other, order(Order::import_memory, external.value()));
   ask(t, other, order(Order::check, imported.address, seed, size));
   ask(t, other, order(Order::free_memory, imported.address));
   ask(t, other, order(Order::free_memory, imported.address), invalid_handle);
@@ -140,13 +121,13 @@ FLAGOS_CASE("ipc.mem.exporter_frees_first", {IPC_MEMORY}) {
   Follower other(t.settings());
   Exportable mine(t, size, seed);
   const External external(t, mine.address());
-  const Message imported = ask(t, other, with(Order::import_memory, external));
+  const Message imported = ask(t, other, order(Order::import_memory, external.value()));
   mine.free();
   Exportable next(t, size, seed + 1);  // perhaps in the same place
   ask(t, other, order(Order::check, imported.address, seed, size));
   ask(t, other, order(Order::write, imported.address, seed + 2, size));
   same(t, next.address(), seed + 1, "other memory is not what the importer writes to");
-  ask(t, other, with(Order::import_memory, external), invalid_handle);
+  ask(t, other, order(Order::import_memory, external.value()), invalid_handle);
 }
 
 FLAGOS_CASE("ipc.mem.exporter_dies", {IPC_MEMORY}) {
@@ -166,7 +147,7 @@ FLAGOS_CASE("ipc.mem.importer_dies", {IPC_MEMORY}) {
   Follower other(t.settings());
   Exportable mine(t, size, seed);
   const External external(t, mine.address());
-  const Message imported = ask(t, other, with(Order::import_memory, external));
+  const Message imported = ask(t, other, order(Order::import_memory, external.value()));
   ask(t, other, order(Order::write, imported.address, seed + 1, size));
   other.kill();
   same(t, mine.address(), seed + 1, "what the importer wrote before it died");
@@ -236,7 +217,7 @@ FLAGOS_CASE("ipc.concurrent_open_close", {IPC_MEMORY}) {
   const std::size_t processes = t.settings().quick ? 3 : 8;
   for (std::size_t i = 0; i < processes; ++i)
     others.push_back(std::make_unique<Follower>(t.settings()));
-  Message cycles = with(Order::cycles, external);
+  Message cycles = order(Order::cycles, external.value());
   cycles.size = t.settings().quick ? 50 : 1000;
   for (const auto& other : others) t.check(other->send(cycles), "the order arrives");
   for (const auto& other : others) {
@@ -245,7 +226,7 @@ FLAGOS_CASE("ipc.concurrent_open_close", {IPC_MEMORY}) {
     t.status(answer.status, ok, "imports and frees");
   }
   same(t, mine.address(), seed, "the exporter's bytes");
-  const Message imported = ask(t, *others[0], with(Order::import_memory, external));
+  const Message imported = ask(t, *others[0], order(Order::import_memory, external.value()));
   ask(t, *others[0], order(Order::check, imported.address, seed, size));
 }
 
@@ -254,7 +235,7 @@ FLAGOS_CASE("ipc.fork_exec_chain", {IPC_MEMORY}) {
   Exportable mine(t, size, seed);
   const External external(t, mine.address());
   Follower other(t.settings());
-  Message message = with(Order::forward, external);
+  Message message = order(Order::forward, external.value());
   message.seed = seed;
   message.size = size;
   ask(t, other, message);
@@ -279,8 +260,8 @@ FLAGOS_CASE("ipc.event.basic", {IPC_EVENT}) {
   const External external(t, mine.address());
   SharedEvent event(t);
   Follower other(t.settings());
-  const Message imported = ask(t, other, with(Order::import_memory, external));
-  ask(t, other, with(Order::import_event, event.external));
+  const Message imported = ask(t, other, order(Order::import_memory, external.value()));
+  ask(t, other, order(Order::import_event, event.external.value()));
   // Recorded here, behind work that is held up; waited for there.
   Stream stream(t);
   const auto bytes = pattern(seed + 1, size);

@@ -100,6 +100,21 @@ Message ask(Context& t, Follower& follower, Message message, flagos_status_t exp
   return message;
 }
 
+Message order(Order what, std::uint64_t address, std::uint64_t seed, std::uint64_t size) {
+  Message message;
+  message.order = what;
+  message.address = address;
+  message.seed = seed;
+  message.size = size;
+  return message;
+}
+
+Message order(Order what, const flagos_external_t& external) {
+  Message message = order(what);
+  message.external = external;
+  return message;
+}
+
 std::vector<std::uint8_t> pattern(std::uint64_t seed, std::uint64_t size) {
   std::mt19937_64 engine(seed);
   std::vector<std::uint8_t> bytes(size);
@@ -124,7 +139,8 @@ void write_memory(Context& t, flagos_address_t address, std::span<const std::uin
   stream.synchronize();
 }
 
-Exportable::Exportable(Context& t, std::uint64_t size, std::uint64_t seed) : t_(t) {
+Exportable::Exportable(Context& t, std::uint64_t size, std::uint64_t seed, std::uint64_t written)
+    : t_(t) {
   flagos_memory_desc_t desc{};
   desc.struct_size = sizeof desc;
   desc.kind = FLAGOS_MEMORY_KIND_DEVICE;
@@ -135,7 +151,7 @@ Exportable::Exportable(Context& t, std::uint64_t size, std::uint64_t seed) : t_(
     t.ok(flagos_memory_alloc(t.device(), &desc, &address_), "allocate exportable memory");
   }
   t.check(address_ != 0, "there is memory that can be exported");
-  write_memory(t, address_, pattern(seed, size));
+  write_memory(t, address_, pattern(seed, written));
 }
 
 Exportable::~Exportable() { flagos_memory_free(t_.device(), address_); }

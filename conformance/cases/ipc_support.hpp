@@ -68,6 +68,10 @@ class Follower {
 Message ask(Context& t, Follower& follower, Message message,
             flagos_status_t expected = FLAGOS_STATUS_OK);
 
+Message order(Order what, std::uint64_t address = 0, std::uint64_t seed = 0,
+              std::uint64_t size = 0);
+Message order(Order what, const flagos_external_t& external);
+
 std::vector<std::uint8_t> pattern(std::uint64_t seed, std::uint64_t size);
 std::vector<std::uint8_t> read_memory(Context& t, flagos_address_t address, std::uint64_t size);
 void write_memory(Context& t, flagos_address_t address, std::span<const std::uint8_t> bytes);
@@ -75,7 +79,10 @@ void write_memory(Context& t, flagos_address_t address, std::span<const std::uin
 // Memory that can be exported; some devices export pinned memory only. Freed in the destructor.
 class Exportable {
  public:
-  Exportable(Context& t, std::uint64_t size, std::uint64_t seed);
+  // Its first `written` bytes are the pattern of `seed`.
+  Exportable(Context& t, std::uint64_t size, std::uint64_t seed, std::uint64_t written);
+  Exportable(Context& t, std::uint64_t size, std::uint64_t seed)
+      : Exportable(t, size, seed, size) {}
   ~Exportable();
   Exportable(const Exportable&) = delete;
   Exportable& operator=(const Exportable&) = delete;
@@ -101,5 +108,10 @@ class External {
  private:
   flagos_external_t value_{};
 };
+
+// The options of a case on exported memory.
+#define IPC_MEMORY                                                                  \
+  .clause = "flagos_memory_export, flagos_memory_import", .level = Level::optional, \
+  .isolation = Isolation::multi, .feature = "export_memory"
 
 }  // namespace flagos::conformance

@@ -207,8 +207,8 @@ std::vector<CodeRow> memory_code_rows(const CodeFacts& facts) {
 FLAGOS_CASE("neg.error_code_exact", {.clause = "flagos.h: each @retval", .oracle = Oracle::code}) {
   World world(t);
   const CodeFacts facts = facts_of(t, world);
-  for (const auto make_rows :
-       {memory_code_rows, object_code_rows, module_code_rows, launch_code_rows, graph_code_rows})
+  for (const auto make_rows : {memory_code_rows, object_code_rows, module_code_rows,
+                               launch_code_rows, graph_code_rows, interop_code_rows})
     for (const CodeRow& row : make_rows(facts)) {
       const Entry& entry = entry_of(row.entry);
       t.subcase(row.entry + ", " + row.what);

@@ -29,6 +29,7 @@ std::vector<CodeRow> object_code_rows(const CodeFacts& facts);
 std::vector<CodeRow> module_code_rows(const CodeFacts& facts);
 std::vector<CodeRow> launch_code_rows(const CodeFacts& facts);
 std::vector<CodeRow> graph_code_rows(const CodeFacts& facts);
+std::vector<CodeRow> interop_code_rows(const CodeFacts& facts);
 
 // Changes the valid desc of an argument.
 template <class Desc, class Change>

@@ -4,11 +4,9 @@
 #include <atomic>
 #include <cstring>
 #include <set>
-#include <stdexcept>
 #include <thread>
 
-#include "conformance/case.hpp"
-#include "conformance/locate.hpp"
+#include "conformance/cases/sites.hpp"
 
 namespace flagos::conformance {
 namespace {
@@ -17,75 +15,6 @@ constexpr auto ok = FLAGOS_STATUS_OK;
 constexpr auto invalid_argument = FLAGOS_STATUS_INVALID_ARGUMENT;
 constexpr std::uint64_t a_minute = 60'000'000'000u;
 constexpr std::uint64_t slot = std::uint64_t{4} << 20;  // the piece that core stages at a time
-
-flagos_address_t address_of(const void* pointer) {
-  return reinterpret_cast<flagos_address_t>(pointer);
-}
-
-// An open device with a stream and memory; all of it goes in the destructor.
-class Site {
- public:
-  Site(Context& t, std::uint32_t index, std::uint64_t size) : t_(t), size_(size) {
-    t.ok(flagos_device_open(t.runtime(), index, &device_), "open a device");
-    flagos_memory_desc_t desc{};
-    desc.struct_size = sizeof desc;
-    desc.kind = FLAGOS_MEMORY_KIND_DEVICE;
-    desc.size_bytes = size;
-    const bool made = flagos_stream_create(device_, nullptr, &stream_) == ok &&
-                      flagos_memory_alloc(device_, &desc, &memory_) == ok;
-    if (!made) close();
-    t.check(made, "a stream and memory on each device");
-  }
-  ~Site() { close(); }
-  Site(const Site&) = delete;
-  Site& operator=(const Site&) = delete;
-
-  flagos_device_t* device() const { return device_; }
-  flagos_stream_t* stream() const { return stream_; }
-  flagos_address_t memory() const { return memory_; }
-  void synchronize() { t_.ok(flagos_stream_synchronize(stream_, a_minute), "finish the stream"); }
-  void write(std::span<const std::uint8_t> bytes) {
-    t_.ok(flagos_memory_copy(stream_, memory_, address_of(bytes.data()), bytes.size()), "write");
-    synchronize();
-  }
-  std::vector<std::uint8_t> read() {
-    std::vector<std::uint8_t> bytes(size_, Buffer::poison);
-    t_.ok(flagos_memory_copy(stream_, address_of(bytes.data()), memory_, size_), "read");
-    synchronize();
-    return bytes;
-  }
-
- private:
-  void close() {
-    flagos_stream_destroy(stream_);
-    flagos_memory_free(device_, memory_);
-    flagos_device_close(device_);
-  }
-
-  Context& t_;
-  std::uint64_t size_;
-  flagos_device_t* device_ = nullptr;
-  flagos_stream_t* stream_ = nullptr;
-  flagos_address_t memory_ = 0;
-};
-
-std::uint32_t device_count(Context& t) {
-  std::uint32_t count = 0;
-  t.ok(flagos_device_get_count(t.runtime(), &count), "count the devices");
-  return count;
-}
-
-// Another device of the plugin, or the same one again.
-std::uint32_t other_index(Context& t) {
-  const std::uint32_t count = device_count(t);
-  return count < 2 ? t.info().index : (t.info().index + 1) % count;
-}
-
-flagos_status_t copy_peer(const Site& at, const Site& target, const Site& source,
-                          std::uint64_t size) {
-  return flagos_memory_copy_peer(at.stream(), target.memory(), target.device(), source.memory(),
-                                 source.device(), size);
-}
 
 // From source to target on a stream of `at`; what lies behind stays.
 void check_copy(Context& t, Site& at, Site& target, Site& source, std::uint64_t size,
@@ -240,23 +169,6 @@ FLAGOS_CASE("peer.stream_wrong_device", {PEER("a stream of neither device", Orac
            "a kernel of another open device");
   t.equal_bytes(there.read(), data, "nothing was written");
 }
-
-namespace {
-
-// A plugin of another kind that is installed here, "" when there is none.
-std::string other_plugin(const Context::Settings& settings) {
-  for (const char* const name : {"cpu", "skeleton"}) {
-    try {
-      const std::string path = find_plugin(name, own_executable());
-      if (path != settings.plugin_path) return path;
-    } catch (const std::runtime_error&) {
-      continue;
-    }
-  }
-  return "";
-}
-
-}  // namespace
 
 FLAGOS_CASE("peer.heterogeneous_plugins",
             {.clause = "flagos_memory_copy_peer: devices of two plugins",
