@@ -50,6 +50,7 @@ void Batch::begin(Stream& stream) {
   value = 0;
   is_urgent = false;
   actions_.clear();
+  stamps_.clear();
   command_count_ = 0;
   upload_used_ = 0;
   if (query_count_ != 0) vk.vkResetQueryPool(device_.handle(), queries_, 0, query_count_);
@@ -198,6 +199,11 @@ std::uint32_t Batch::write_timestamp() {
   }
   vk.vkCmdWriteTimestamp(commands_, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, queries_, query_count_);
   return query_count_++;
+}
+
+void Batch::stamp(std::uint64_t sequence, bool ends) {
+  const bool has_times = device_.physical().timestamp_bits() != 0;
+  stamps_.push_back({sequence, has_times ? write_timestamp() : UINT32_MAX, ends});
 }
 
 // On the device's side: asking for them from the host waits until the whole device is idle on lavapipe.

@@ -11,6 +11,7 @@
 #include "plugins/vulkan/driver.hpp"
 #include "plugins/vulkan/event.hpp"
 #include "plugins/vulkan/memory.hpp"
+#include "plugins/vulkan/profile.hpp"
 
 namespace flagos::vulkan {
 
@@ -57,7 +58,7 @@ class Batch {
 
   static constexpr std::uint64_t upload_bytes = 64 << 10;
   bool has_room(std::uint64_t size_bytes) const noexcept {
-    return upload_used_ + size_bytes + 256 <= upload_bytes;
+    return upload_used_ + size_bytes + query_limit * sizeof(std::uint64_t) + 256 <= upload_bytes;
   }
   Upload upload(std::uint64_t size_bytes);
   // A set with the batch's memory as its one dynamic buffer, for kernels whose arguments are a
@@ -73,10 +74,16 @@ class Batch {
   VkBuffer memory_buffer();
   std::uint64_t memory_bytes() const noexcept { return memory_->size_bytes(); }
 
-  static constexpr std::uint32_t query_limit = 32;
-  bool has_query() const noexcept { return query_count_ < query_limit; }
+  static constexpr std::uint32_t query_limit = 128;
+  bool has_queries(std::uint32_t count) const noexcept {
+    return query_count_ + count <= query_limit;
+  }
   std::uint32_t write_timestamp();
   std::uint64_t timestamp_ns(std::uint32_t query) const noexcept;  // of a batch that is done
+
+  // For a profiler: the operation begins or ends behind what was recorded so far.
+  void stamp(std::uint64_t sequence, bool ends);
+  const std::vector<Stamp>& stamps() const noexcept { return stamps_; }
 
   void add(Action action) { actions_.push_back(std::move(action)); }
   std::vector<Action>& actions() noexcept { return actions_; }
@@ -85,6 +92,7 @@ class Batch {
   std::uint64_t value = 0;          // of the queue's timeline, once submitted
   std::uint64_t last_sequence = 0;  // the newest operation of the stream in it
   bool is_urgent = false;           // somebody waits for one of its actions
+  std::uint64_t submitted_ns = 0;   // on the host's clock; only where it has stamps
 
  private:
   void make_memory();
@@ -107,6 +115,7 @@ class Batch {
   std::uint32_t query_count_ = 0;
   Upload times_;
   std::vector<Action> actions_;
+  std::vector<Stamp> stamps_;
 };
 
 }  // namespace flagos::vulkan

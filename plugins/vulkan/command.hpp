@@ -34,6 +34,8 @@ struct Command {
 
   Type type;
   std::uint64_t sequence = 0;
+  std::uint64_t correlation = 0;  // 0: not profiled
+  std::uint64_t queued_ns = 0;    // on the host's clock, where it is profiled
   // launch
   const Kernel* kernel = nullptr;
   const Pipeline* pipeline = nullptr;

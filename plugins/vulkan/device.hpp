@@ -121,6 +121,19 @@ class Device {
   void keep(const void* key, std::shared_ptr<const void> object);
   void let_go(const void* key) noexcept;
 
+  // With the lock held.
+  bool is_profiling() const noexcept { return is_profiling_; }
+  // The device's time at a time of the host's, no later than it was.
+  std::uint64_t device_ns(std::uint64_t host_ns) const noexcept {
+    return host_ns + static_cast<std::uint64_t>(clock_offset_ns_);
+  }
+  // Without it; see profile.cpp. What the device's clock said between two times of the host's.
+  struct Moment {
+    std::uint64_t before_ns, device_ns, after_ns;
+  };
+  Moment look_at_clock();
+  void set_profiling(bool enabled);
+
   // Without the lock: tells core of a loss, once.
   void deliver() noexcept;
   flagos_status_t synchronize(std::uint64_t timeout_ns);
@@ -135,6 +148,7 @@ class Device {
     void reset_under(Device& device) noexcept;
   };
 
+  Moment look_well();
   void note_open() noexcept;
   void note_closed() noexcept;
   void create_device();
@@ -149,6 +163,8 @@ class Device {
   VkInstance driver_instance_ = VK_NULL_HANDLE;
   bool is_borrowed_ = false;
   bool needs_staging_ = false;
+  bool is_profiling_ = false;
+  std::int64_t clock_offset_ns_ = 0;
   Failure lost_;
   std::atomic<bool> report_pending_{false};
   std::vector<Stream*> streams_;

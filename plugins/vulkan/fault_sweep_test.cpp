@@ -56,7 +56,8 @@ Config config_of(bool staging) {
 // Steps until one fails; the destructor undoes what was made, in core's order.
 class Scenario {
  public:
-  explicit Scenario(bool staging) {
+  // With staging there is a profiler too.
+  explicit Scenario(bool staging) : is_profiled_(staging) {
     host.config = config_of(staging);
     api_.struct_size = sizeof(api_);
     step([&] { return flagos_plugin_open(&host.table(), &api_); });
@@ -71,6 +72,7 @@ class Scenario {
     step([&] { return api_.device->get_count(api_.instance, &count); });
     if (status_ == FLAGOS_STATUS_OK && count == 0) status_ = FLAGOS_STATUS_NOT_FOUND;
     step([&] { return api_.device->open(api_.instance, 0, &device_); });
+    if (is_profiled_) step([&] { return api_.profiling->enable(device_, 1); });
     make_objects();
     load_modules();
     queue_work();
@@ -120,6 +122,8 @@ class Scenario {
   TestHost host;
 
  private:
+  const bool is_profiled_;
+
   template <typename Action>
   void step(const Action& action) {
     if (status_ == FLAGOS_STATUS_OK) status_ = action();

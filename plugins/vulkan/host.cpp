@@ -25,6 +25,11 @@ void Host::report_device_error(flagos_plugin_device_t* device, flagos_status_t s
     host_.report_device_error(host_.context, device, status, text);
 }
 
+void Host::emit_record(flagos_plugin_device_t* device,
+                       const flagos_record_t& record) const noexcept {
+  if (host_.emit_record != nullptr) host_.emit_record(host_.context, device, &record);
+}
+
 std::string Host::get_config(const char* name) const {
   const char* text = host_.get_config != nullptr ? host_.get_config(host_.context, name) : nullptr;
   return text != nullptr ? text : "";

@@ -1,4 +1,4 @@
-// The services of core, as C++: error text, log, variables.
+// The services of core, as C++: error text, log, variables, records.
 #pragma once
 
 #include <flagos_plugin.h>
@@ -20,6 +20,7 @@ class Host {
   void log(flagos_log_level_t level, const std::string& text) const noexcept;
   void report_device_error(flagos_plugin_device_t* device, flagos_status_t status,
                            const char* text) const noexcept;
+  void emit_record(flagos_plugin_device_t* device, const flagos_record_t& record) const noexcept;
   // The value of a variable, "" when it is not set.
   std::string get_config(const char* name) const;
 

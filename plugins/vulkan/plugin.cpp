@@ -12,6 +12,7 @@
 #include "plugins/vulkan/kernel.hpp"
 #include "plugins/vulkan/memory.hpp"
 #include "plugins/vulkan/module.hpp"
+#include "plugins/vulkan/profile.hpp"
 #include "plugins/vulkan/stream.hpp"
 #include "plugins/vulkan/timeline.hpp"
 #include "plugins/vulkan/topology.hpp"
@@ -102,6 +103,14 @@ constexpr flagos_timeline_table_t timeline_table = {.struct_size = sizeof(flagos
                                                     .stream_wait = timeline_stream_wait,
                                                     .stream_signal = timeline_stream_signal};
 
+constexpr flagos_profiling_table_t profiling_table = {
+    .struct_size = sizeof(flagos_profiling_table_t),
+    .group_version = 1,
+    .enable = profiling_enable,
+    .get_clock = profiling_get_clock,
+    .begin_launch = stream_begin_launch,
+    .end_launch = stream_end_launch};
+
 constexpr flagos_interop_table_t interop_table_of(bool shares_memory) {
   return {.struct_size = sizeof(flagos_interop_table_t),
           .group_version = 1,
@@ -138,6 +147,7 @@ flagos_plugin_t make_table() noexcept {
   table.module = &module_table;
   table.kernel = &kernel_table;
   table.timeline = &timeline_table;
+  table.profiling = &profiling_table;
   table.interop = &interop_table;
   table.topology = &topology_table;
   return table;

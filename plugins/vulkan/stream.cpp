@@ -27,7 +27,7 @@ std::uint64_t copied_within(const Deadline& deadline) {
 
 Stream::Stream(Device& device) : Stream(device, device.choose_queue()) {}
 
-Stream::Stream(Device& device, Queue& queue) : device_(device), queue_(queue) {
+Stream::Stream(Device& device, Queue& queue) : device_(device), queue_(queue), profile_(device) {
   device_.instance().ready.reserve(device_.instance().ready.size() + device_.stream_count() + 1);
   device_.add(*this);
   ++queue_.stream_count;
@@ -49,6 +49,7 @@ const Host& Stream::host() const noexcept { return device_.host(); }
 void Stream::submit(Command&& command) {
   if (submit_failure_) throw Error(*submit_failure_);
   command.sequence = submitted_ + 1;
+  profile_.note(command, submitted_);
   const bool was_healthy = !failure_;
   if (hold_ == Hold::none && pending_.is_empty() && run(command)) {
     executed_ = ++submitted_;
@@ -171,12 +172,12 @@ bool Stream::give_to_host() noexcept {
   return false;
 }
 
-Batch& Stream::open(std::uint64_t upload_bytes, bool with_query, std::size_t buffers) {
+Batch& Stream::open(const Needs& needs) {
   // What is due behind a command must not wait for those behind it; a time stamp is none to wait for.
-  const bool is_due = open_ && !open_->actions().empty() && !with_query;
-  if (open_ &&
-      (open_->command_count() >= batch_commands || is_due || !open_->has_room(upload_bytes) ||
-       (with_query && !open_->has_query()) || (buffers != 0 && !open_->has_set_room(buffers))))
+  const bool is_due = open_ && !open_->actions().empty() && !needs.is_stamp;
+  if (open_ && (open_->command_count() >= batch_commands || is_due ||
+                !open_->has_room(needs.upload_bytes) || !open_->has_queries(needs.queries) ||
+                (needs.buffers != 0 && !open_->has_set_room(needs.buffers))))
     flush();
   if (failure_) throw Error(*failure_);
   if (!open_) {
@@ -196,6 +197,7 @@ Batch& Stream::open(std::uint64_t upload_bytes, bool with_query, std::size_t buf
 void Stream::flush() noexcept {
   Batch& batch = *open_;
   batch.last_sequence = executed_;
+  if (!batch.stamps().empty()) batch.submitted_ns = host_now_ns();
   bool is_submitted = false;
   guard(
       [&] {
@@ -255,6 +257,7 @@ void Stream::complete_actions(Batch& batch, const Failure& failure) noexcept {
 }
 
 void Stream::finish(Batch& batch) noexcept {
+  profile_.finish(batch);
   complete_actions(batch, nullptr);
   --in_flight_;
   if (batch.is_urgent) --urgent_in_flight_;

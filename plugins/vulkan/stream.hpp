@@ -21,6 +21,7 @@
 #include "plugins/vulkan/batch.hpp"
 #include "plugins/vulkan/command.hpp"
 #include "plugins/vulkan/host.hpp"
+#include "plugins/vulkan/profile.hpp"
 #include "plugins/vulkan/wait.hpp"
 
 namespace flagos::vulkan {
@@ -51,6 +52,7 @@ class Stream {
 
   // With the instance's lock held.
   void submit(Command&& command);  // throws the failure of a poisoned stream
+  void mark_launch(bool begins) noexcept { profile_.mark_launch(begins, submitted_); }
   std::uint64_t submitted() const noexcept { return submitted_; }
   bool is_complete(std::uint64_t sequence) const noexcept { return completed_ >= sequence; }
   const Failure& failure() const noexcept { return failure_; }
@@ -97,7 +99,17 @@ class Stream {
   void leave_park() noexcept;
   void complete_actions(Batch& batch, const Failure& failure) noexcept;
 
-  Batch& open(std::uint64_t upload_bytes = 0, bool with_query = false, std::size_t buffers = 0);
+  // What a command needs room for in the open batch.
+  struct Needs {
+    std::uint64_t upload_bytes = 0;
+    std::size_t buffers = 0;
+    std::uint32_t queries = 0;
+    bool is_stamp = false;  // nothing but a time stamp
+  };
+  Batch& open(const Needs& needs);
+  Batch& open() { return open(Needs()); }
+  void begin_profile(const Command& command);
+  void end_profile(const Command& command);
   void bind_buffers(const Kernel& kernel, std::byte* block, VkDescriptorBufferInfo* infos) const;
   void record_launch(Command& command);
   bool run_copy(Command& command);
@@ -136,8 +148,9 @@ class Stream {
   std::uint64_t completed_ = 0;
   std::unique_ptr<Block> scratch_;  // for overlapping copies
   std::unique_ptr<Block> staging_;  // see copy_staged
-  Failure failure_;                 // of what runs
-  Failure submit_failure_;          // of what is submitted; reset() clears it first
+  Profile profile_;
+  Failure failure_;         // of what runs
+  Failure submit_failure_;  // of what is submitted; reset() clears it first
 };
 
 flagos_status_t stream_create(flagos_plugin_device_t* device, const flagos_stream_desc_t* desc,

@@ -18,6 +18,21 @@ constexpr std::uint64_t scratch_bytes = 4u << 20;
 
 }  // namespace
 
+// An operation that a profiler sees lies between two time stamps, perhaps of two batches.
+void Stream::begin_profile(const Command& command) {
+  Batch& batch = open({.queries = 2});
+  batch.barrier();
+  batch.stamp(command.sequence, false);
+  profile_.begin(command);
+}
+
+// Behind its last command, which is still open: a launch whose status is looked at ends its batch.
+void Stream::end_profile(const Command& command) {
+  Batch& batch = open_ && open_->has_queries(1) ? *open_ : open({.queries = 1, .is_stamp = true});
+  batch.barrier();
+  batch.stamp(command.sequence, true);
+}
+
 // The arguments that are addresses in bound buffers become offsets in what is bound.
 void Stream::bind_buffers(const Kernel& kernel, std::byte* block,
                           VkDescriptorBufferInfo* infos) const {
@@ -63,7 +78,10 @@ void Stream::record_launch(Command& command) {
   }
   VkDescriptorBufferInfo buffers[KernelLayout::buffer_limit];
   if (!layout.buffers.empty()) bind_buffers(kernel, block, buffers);
-  Batch& batch = open((is_pushed ? 0 : block_bytes + 256) + 256, false, layout.buffers.size());
+  if (command.correlation != 0) begin_profile(command);
+  Batch& batch = open({.upload_bytes = (is_pushed ? 0 : block_bytes + 256) + 256,
+                       .buffers = layout.buffers.size(),
+                       .queries = command.correlation != 0 ? 1u : 0u});
   const std::int32_t* status = nullptr;
   if (layout.status_offset != KernelLayout::none) {
     const Upload word = batch.upload(sizeof(std::int32_t));
@@ -98,6 +116,7 @@ void Stream::record_launch(Command& command) {
                                0, 1, &set, is_pushed ? 0 : 1, &offset);
   }
   vk.vkCmdDispatch(commands, command.grid[0], command.grid[1], command.grid[2]);
+  if (command.correlation != 0) end_profile(command);
   if (status == nullptr) return;
   // What comes behind must be skipped if this fails: wait for it.
   Action check{};
@@ -143,11 +162,12 @@ bool Stream::run_copy(Command& command) {
   const std::uint64_t source_offset = source->offset_of(command.source);
   const std::uint64_t distance =
       target_offset > source_offset ? target_offset - source_offset : source_offset - target_offset;
-  if (target == source && distance == 0) return true;
-  if (target == source && distance < command.bytes)
+  if (command.correlation != 0) begin_profile(command);
+  if (target == source && distance != 0 && distance < command.bytes)
     record_overlapping(*target, target_offset, source_offset, command.bytes);
-  else
+  else if (target != source || distance != 0)
     record_copy(*target, target_offset, *source, source_offset, command.bytes);
+  if (command.correlation != 0) end_profile(command);
   return true;
 }
 
@@ -164,7 +184,7 @@ void Stream::record_fill(const Block& block, std::uint64_t offset, const Command
     std::memcpy(&word, bytes, 4);
     return word;
   };
-  Batch& batch = open(64);
+  Batch& batch = open({.upload_bytes = 64});
   const DeviceFunctions& vk = device_.vk();
   const std::uint64_t head = std::min((4 - offset % 4) % 4, command.bytes);
   const std::uint64_t words = (command.bytes - head) / 4 * 4;
@@ -187,7 +207,9 @@ void Stream::record_fill(const Block& block, std::uint64_t offset, const Command
 bool Stream::run_fill(Command& command) {
   const Block* block = device_.heap().find(command.target);
   if (block == nullptr) return give_to_host();
+  if (command.correlation != 0) begin_profile(command);
   record_fill(*block, block->offset_of(command.target), command);
+  if (command.correlation != 0) end_profile(command);
   return true;
 }
 
@@ -205,7 +227,7 @@ void Stream::run_record(Command& command) {
   action.record = command.record;
   Batch* batch = open_.get();
   if (has_timing) {
-    batch = &open(0, true);
+    batch = &open({.queries = 1, .is_stamp = true});
     batch->barrier();
     action.query = batch->write_timestamp();
   } else if (batch == nullptr) {

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
+#include <utility>
 
 #include "plugins/vulkan/host.hpp"
 
@@ -56,7 +57,11 @@ TestHost::TestHost() {
     const std::lock_guard lock(host.mutex_);
     ++host.device_errors_;
   };
-  table_.emit_record = [](flagos_host_context_t*, flagos_plugin_device_t*, const flagos_record_t*) {
+  table_.emit_record = [](flagos_host_context_t* context, flagos_plugin_device_t*,
+                          const flagos_record_t* record) {
+    TestHost& host = host_of(context);
+    const std::lock_guard lock(host.mutex_);
+    host.records_.push_back(*record);
   };
   table_.now_ns = [](flagos_host_context_t*) { return host_now_ns(); };
 }
@@ -69,6 +74,11 @@ std::string TestHost::last_error() {
 std::string TestHost::log() {
   const std::lock_guard lock(mutex_);
   return log_;
+}
+
+std::vector<flagos_record_t> TestHost::take_records() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(records_, {});
 }
 
 int TestHost::device_errors() {

@@ -26,6 +26,7 @@ class TestHost {
   std::string last_error();
   std::string log();    // all lines
   int device_errors();  // how often a loss was reported
+  std::vector<flagos_record_t> take_records();
 
   Config config;
 
@@ -35,6 +36,7 @@ class TestHost {
   std::string error_;
   std::string log_;
   int device_errors_ = 0;
+  std::vector<flagos_record_t> records_;
 };
 
 // An instance of the plugin.
