@@ -343,8 +343,14 @@ void Device::deliver() noexcept {
 
 // With the lock held, which is also what streams of it need to end.
 std::shared_ptr<Stream> Device::internal_stream() {
+  Lock lock(*this);
   if (!internal_.stream) internal_.stream = std::make_shared<Stream>(*this);
   return internal_.stream;
+}
+
+// One of a lost device stays as it is.
+void Device::mend(Stream& stream) noexcept {
+  guard([&] { stream.reset(); }, [](flagos_status_t, const char*) {});
 }
 
 void Device::Internal::reset_under(Device& device) noexcept {

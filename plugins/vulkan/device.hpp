@@ -115,7 +115,6 @@ class Device {
   const Failure& loss() const noexcept { return lost_; }
   // Everything that is queued ends with DEVICE_LOST.
   void lose(const Failure& failure) noexcept;
-  std::shared_ptr<Stream> internal_stream();
 
   // What core reads until it says that it is done.
   void keep(const void* key, std::shared_ptr<const void> object);
@@ -127,7 +126,19 @@ class Device {
   std::uint64_t device_ns(std::uint64_t host_ns) const noexcept {
     return host_ns + static_cast<std::uint64_t>(clock_offset_ns_);
   }
-  // Without it; see profile.cpp. What the device's clock said between two times of the host's.
+  // Without it: runs `body` on a stream of our own, for what core does not ask a stream to do. Where that throws, the stream
+  // goes on as if nothing had been.
+  template <typename Body>
+  void run_internally(const Body& body) {
+    const std::shared_ptr<Stream> stream = internal_stream();
+    try {
+      body(*stream);
+    } catch (...) {
+      mend(*stream);
+      throw;
+    }
+  }
+  // See profile.cpp. What the device's clock said between two times of the host's.
   struct Moment {
     std::uint64_t before_ns, device_ns, after_ns;
   };
@@ -148,6 +159,8 @@ class Device {
     void reset_under(Device& device) noexcept;
   };
 
+  std::shared_ptr<Stream> internal_stream();
+  static void mend(Stream& stream) noexcept;
   Moment look_well();
   void note_open() noexcept;
   void note_closed() noexcept;

@@ -334,6 +334,23 @@ TEST_CASE("fault sweep: the device has no memory, with staging") {
 TEST_CASE("fault sweep: the device is lost") { sweep(VK_ERROR_DEVICE_LOST, false); }
 TEST_CASE("fault sweep: the device is lost, with staging") { sweep(VK_ERROR_DEVICE_LOST, true); }
 
+TEST_CASE("fault sweep: what failed once inside the plugin works the next time") {
+  TestDevice device(Config{{"FLAGOS_VULKAN_DRIVER", FLAGOS_VULKAN_TEST_FAKE}});
+  int failures = 0;
+  std::string failed = "one";
+  for (std::uint64_t n = 1; !failed.empty(); ++n) {
+    fake().control(n, VK_ERROR_OUT_OF_HOST_MEMORY);
+    const flagos_status_t status = device.api.profiling->enable(device.get(), 1);
+    failed = fake().failed();
+    CAPTURE(n);
+    CAPTURE(failed);
+    failures += status != FLAGOS_STATUS_OK;
+    fake().control(0, VK_SUCCESS);
+    CHECK(device.api.profiling->enable(device.get(), 1) == FLAGOS_STATUS_OK);
+  }
+  CHECK(failures > 0);
+}
+
 TEST_CASE("fake: devices of it say that they are") {
   TestPlugin plugin(Config{{"FLAGOS_VULKAN_DRIVER", FLAGOS_VULKAN_TEST_FAKE}});
   REQUIRE(plugin.device_count() > 0);

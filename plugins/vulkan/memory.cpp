@@ -151,11 +151,12 @@ void Heap::zero(std::uint64_t address, std::uint64_t size_bytes) {
     std::memset(block.host() + (address - block.address()), 0, size_bytes);
     return;
   }
-  const std::shared_ptr<Stream> stream = device_.internal_stream();
   lock.unlock();
   const std::uint32_t nothing = 0;
-  stream->fill(address, &nothing, 1, size_bytes);
-  stream->synchronize(UINT64_MAX);
+  device_.run_internally([&](Stream& stream) {
+    stream.fill(address, &nothing, 1, size_bytes);
+    stream.synchronize(UINT64_MAX);
+  });
 }
 
 // The block, when nothing is left in it and it need not be kept; the caller destroys it without the
@@ -283,11 +284,10 @@ void Heap::set_nonce(const Block& block, std::uint64_t nonce) {
 }
 
 void Heap::copy_and_wait(std::uint64_t target, std::uint64_t source, std::uint64_t size_bytes) {
-  std::unique_lock lock(device_.instance().mutex);
-  const std::shared_ptr<Stream> stream = device_.internal_stream();
-  lock.unlock();
-  stream->copy(target, source, size_bytes);
-  stream->synchronize(UINT64_MAX);
+  device_.run_internally([&](Stream& stream) {
+    stream.copy(target, source, size_bytes);
+    stream.synchronize(UINT64_MAX);
+  });
 }
 
 void Heap::unregister_host(const std::byte* pointer) noexcept {

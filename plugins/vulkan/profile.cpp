@@ -108,21 +108,22 @@ Device::Moment Device::look_at_clock() {
   Moment moment{};
   moment.before_ns = moment.device_ns = moment.after_ns = host_now_ns();
   if (physical_.timestamp_bits() == 0) return moment;
-  Lock lock(*this);
-  if (is_lost()) throw Error(*loss());
-  const std::shared_ptr<Stream> stream = internal_stream();
-  RecordRef record = instance_.records.take();
-  record->has_timing = true;
-  moment.before_ns = host_now_ns();
-  Command command(Command::Type::record);
-  command.record = record;
-  stream->submit(std::move(command));
-  stream->wait_for(stream->submitted(), Deadline(UINT64_MAX), lock.raw());
-  moment.after_ns = host_now_ns();
-  const Failure failure = record->failure();
-  moment.device_ns = record->time_ns();
-  record = RecordRef();
-  if (failure) throw Error(*failure);
+  run_internally([&](Stream& stream) {
+    Lock lock(*this);
+    if (is_lost()) throw Error(*loss());
+    RecordRef record = instance_.records.take();
+    record->has_timing = true;
+    moment.before_ns = host_now_ns();
+    Command command(Command::Type::record);
+    command.record = record;
+    stream.submit(std::move(command));
+    stream.wait_for(stream.submitted(), Deadline(UINT64_MAX), lock.raw());
+    moment.after_ns = host_now_ns();
+    const Failure failure = record->failure();
+    moment.device_ns = record->time_ns();
+    record = RecordRef();
+    if (failure) throw Error(*failure);
+  });
   return moment;
 }
 
