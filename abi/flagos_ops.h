@@ -731,6 +731,74 @@ FLAGOS_API flagos_status_t flagos_ops_heaviside(flagos_stream_t* stream, const f
 FLAGOS_API flagos_status_t flagos_ops_xlogy(flagos_stream_t* stream, const flagos_tensor_t* input,
                                             const flagos_tensor_t* other, const flagos_tensor_t* out);
 
+/* ------------------------------------------------------------------------------------------------------------------
+ * Product
+ * --------------------------------------------------------------------------------------------------------------- */
+
+/** mm(Tensor input, Tensor mat2, Tensor! out)
+ *  Computes in int8, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_mm(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                         const flagos_tensor_t* mat2, const flagos_tensor_t* out);
+
+/** bmm(Tensor input, Tensor mat2, Tensor! out)
+ *  Computes in int8, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_bmm(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                          const flagos_tensor_t* mat2, const flagos_tensor_t* out);
+
+/** addmm(Tensor input, Tensor mat1, Tensor mat2, Scalar beta=1, Scalar alpha=1, Tensor! out)
+ *  Computes in int8, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_addmm(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                            const flagos_tensor_t* mat1, const flagos_tensor_t* mat2,
+                                            const flagos_scalar_t* beta, const flagos_scalar_t* alpha,
+                                            const flagos_tensor_t* out);
+
+/** baddbmm(Tensor input, Tensor batch1, Tensor batch2, Scalar beta=1, Scalar alpha=1, Tensor! out)
+ *  Computes in int8, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_baddbmm(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                              const flagos_tensor_t* batch1, const flagos_tensor_t* batch2,
+                                              const flagos_scalar_t* beta, const flagos_scalar_t* alpha,
+                                              const flagos_tensor_t* out);
+
+/** addbmm(Tensor input, Tensor batch1, Tensor batch2, Scalar beta=1, Scalar alpha=1, Tensor! out)
+ *  Computes in int8, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_addbmm(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                             const flagos_tensor_t* batch1, const flagos_tensor_t* batch2,
+                                             const flagos_scalar_t* beta, const flagos_scalar_t* alpha,
+                                             const flagos_tensor_t* out);
+
+/** matmul(Tensor input, Tensor other, Tensor! out)
+ *  Computes in int8, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_matmul(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                             const flagos_tensor_t* other, const flagos_tensor_t* out);
+
+/** linear(Tensor input, Tensor weight, Tensor? bias, Tensor! out)
+ *  Computes in int8, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_linear(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                             const flagos_tensor_t* weight, const flagos_tensor_t* bias,
+                                             const flagos_tensor_t* out);
+
+/** mv(Tensor input, Tensor vec, Tensor! out)
+ *  Computes in int8, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_mv(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                         const flagos_tensor_t* vec, const flagos_tensor_t* out);
+
+/** addmv(Tensor input, Tensor mat, Tensor vec, Scalar beta=1, Scalar alpha=1, Tensor! out)
+ *  Computes in int8, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_addmv(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                            const flagos_tensor_t* mat, const flagos_tensor_t* vec,
+                                            const flagos_scalar_t* beta, const flagos_scalar_t* alpha,
+                                            const flagos_tensor_t* out);
+
+/** dot(Tensor input, Tensor tensor, Tensor! out)
+ *  Computes in int8, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_dot(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                          const flagos_tensor_t* tensor, const flagos_tensor_t* out);
+
+/** outer(Tensor input, Tensor vec2, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_outer(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                            const flagos_tensor_t* vec2, const flagos_tensor_t* out);
+
 #ifdef __cplusplus
 }
 #endif
