@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <deque>
 #include <fstream>
@@ -168,11 +169,10 @@ std::vector<Case> all_cases(std::int64_t mebibytes) {
                      }});
     cases.push_back({"rms_norm", shape_text(matrix), name, bytes * 2, 0, [=, d = dtype](World& w) {
                        static const std::int64_t shape[] = {4096};
-                       static const double epsilon = 1e-6;
                        return Arguments{w.tensor(matrix, d),
                                         {reinterpret_cast<std::uintptr_t>(shape), 1, 0},
                                         w.tensor({columns}, d),
-                                        {reinterpret_cast<std::uintptr_t>(&epsilon), 0, 0},
+                                        {std::bit_cast<std::uint64_t>(1e-6), 0, 0},
                                         w.tensor(matrix, d)};
                      }});
     for (const std::int64_t m : {256, 512, 1024})
