@@ -1,0 +1,375 @@
+// Reductions against plain loops in long double: types, layouts, lists of dimensions, lines that are split over programs.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <functional>
+#include <limits>
+
+#include "ops/table.hpp"
+#include "ops/testing/lines.hpp"
+
+using namespace flagos::ops;
+using namespace flagos::ops::testing;
+
+namespace {
+
+using Values = std::vector<Number>;
+const Number inf = std::numeric_limits<Number>::infinity(),
+             no_number = std::numeric_limits<Number>::quiet_NaN();
+const std::vector<DType> float_types{DType::f32, DType::f16, DType::bf16, DType::f64};
+const std::vector<DType> all_types{DType::f32, DType::f16, DType::bf16, DType::f64, DType::i32,
+                                   DType::i64, DType::i16, DType::i8,   DType::u8,  DType::boolean};
+
+struct Row {
+  const char* op;
+  enum Result { summed_type, same_type, index, truth } result;
+  std::vector<DType> types;
+  std::function<Number(const Values&)> value;
+  std::function<Number(const Values&)> scale;  // of the terms of a sum; none: exact
+  std::vector<Argument> middle;                // between dim and keepdim, or before dim for norm
+  double low = -3, high = 3;
+};
+
+Number sum_of(const Values& x) {
+  Number out = 0;
+  for (const Number value : x) out += value;
+  return out;
+}
+Number size_of(const Values& x) {
+  Number out = 0;
+  for (const Number value : x) out += std::fabs(value);
+  return out;
+}
+Number variance_of(const Values& x, Number correction) {
+  const Number mean = sum_of(x) / static_cast<Number>(x.size());
+  Number out = 0;
+  for (const Number value : x) out += (value - mean) * (value - mean);
+  return out / std::max<Number>(static_cast<Number>(x.size()) - correction, 0);
+}
+std::int64_t place_of(const Values& x, bool largest) {
+  std::size_t best = 0;
+  for (std::size_t i = 1; i < x.size(); ++i)
+    if (!std::isnan(x[best]) && (std::isnan(x[i]) || (largest ? x[i] > x[best] : x[i] < x[best])))
+      best = i;
+  return static_cast<std::int64_t>(best);
+}
+Number norm_of(const Values& x, Number p) {
+  Number out = 0;
+  for (const Number value : x) out += std::pow(std::fabs(value), p);
+  return std::pow(out, 1 / p);
+}
+
+const std::vector<Row>& rows() {
+  static const std::vector<Row> out{
+      {"sum", Row::summed_type, all_types, sum_of, size_of, {}},
+      {"nansum", Row::summed_type, all_types, sum_of, size_of, {}},
+      {"mean",
+       Row::summed_type,
+       float_types,
+       [](const Values& x) { return sum_of(x) / static_cast<Number>(x.size()); },
+       [](const Values& x) { return size_of(x) / static_cast<Number>(x.size()); },
+       {}},
+      {"prod",
+       Row::summed_type,
+       all_types,
+       [](const Values& x) {
+         Number p = 1;
+         for (const Number value : x) p *= value;
+         return p;
+       },
+       [](const Values& x) {
+         Number p = static_cast<Number>(x.size());
+         for (const Number value : x) p *= std::fabs(value);
+         return p;
+       },
+       {},
+       0.75,
+       1.3},
+      {"count_nonzero",
+       Row::index,
+       all_types,
+       [](const Values& x) {
+         return static_cast<Number>(x.size() - std::count(x.begin(), x.end(), 0));
+       },
+       {},
+       {}},
+      {"amax",
+       Row::same_type,
+       all_types,
+       [](const Values& x) { return x[place_of(x, true)]; },
+       {},
+       {}},
+      {"amin",
+       Row::same_type,
+       all_types,
+       [](const Values& x) { return x[place_of(x, false)]; },
+       {},
+       {}},
+      {"argmax", Row::index, all_types, [](const Values& x) { return place_of(x, true); }, {}, {}},
+      {"argmin", Row::index, all_types, [](const Values& x) { return place_of(x, false); }, {}, {}},
+      {"any",
+       Row::truth,
+       all_types,
+       [](const Values& x) { return size_of(x) != 0; },
+       {},
+       {},
+       -0.8,
+       0.8},
+      {"all",
+       Row::truth,
+       all_types,
+       [](const Values& x) { return std::count(x.begin(), x.end(), 0) == 0; },
+       {},
+       {}},
+      {"var",
+       Row::same_type,
+       float_types,
+       [](const Values& x) { return variance_of(x, 1); },
+       [](const Values& x) { return variance_of(x, 1) + 1; },
+       {1.0}},
+      {"std",
+       Row::same_type,
+       float_types,
+       [](const Values& x) { return std::sqrt(variance_of(x, 0)); },
+       [](const Values& x) { return std::sqrt(variance_of(x, 0)) + 1; },
+       {0.0}},
+      {"norm",
+       Row::same_type,
+       float_types,
+       [](const Values& x) { return norm_of(x, 2); },
+       [](const Values& x) { return norm_of(x, 2); },
+       {2.0}},
+      {"norm",
+       Row::same_type,
+       float_types,
+       [](const Values& x) { return norm_of(x, 3); },
+       [](const Values& x) { return norm_of(x, 3); },
+       {3.0}},
+      {"norm",
+       Row::same_type,
+       float_types,
+       [](const Values& x) { return norm_of(x, 1); },
+       [](const Values& x) { return norm_of(x, 1); },
+       {1.0}},
+      {"norm",
+       Row::same_type,
+       float_types,
+       [](const Values& x) {
+         Number most = 0;
+         for (const Number value : x) most = std::max(most, std::fabs(value));
+         return most;
+       },
+       [](const Values&) { return Number{0}; },
+       {static_cast<double>(INFINITY)}},
+      {"logsumexp",
+       Row::same_type,
+       float_types,
+       [](const Values& x) {
+         Number s = 0;
+         for (const Number value : x) s += std::exp(value);
+         return std::log(s);
+       },
+       [](const Values& x) { return std::log(static_cast<Number>(x.size())) + 4; },
+       {}},
+  };
+  return out;
+}
+
+void check_row(const Row& row, DType dtype, const Shape& shape, std::vector<std::int64_t> dims,
+               bool keepdim, Placement placement, bool whole, std::mt19937_64& random) {
+  const std::string op = row.op;
+  const bool arg = op == "argmax" || op == "argmin";
+  if (arg && dims.size() > 1) dims.resize(1);
+  HostTensor x(dtype, shape, placement);
+  const bool is_unsigned = dtype == DType::u8 || dtype == DType::boolean;
+  x.fill_random(random, is_unsigned ? std::max(row.low, 0.0) : row.low, row.high, whole);
+  std::uint32_t along = 0;
+  for (const std::int64_t dim : dims)
+    if (!shape.empty()) along |= 1U << (dim < 0 ? dim + x.rank() : dim);
+  if (dims.empty()) along = (1U << shape.size()) - 1;
+  Shape out_shape;
+  for (std::size_t i = 0; i < shape.size(); ++i)
+    if (((along >> i) & 1U) == 0)
+      out_shape.push_back(shape[i]);
+    else if (keepdim)
+      out_shape.push_back(1);
+  const DType type = row.result == Row::index                                ? DType::i64
+                     : row.result == Row::truth                              ? DType::boolean
+                     : row.result == Row::summed_type && !is_floating(dtype) ? DType::i64
+                                                                             : dtype;
+  HostTensor out(type, out_shape, for_output(placement));
+  const std::vector<unsigned char> before = out.bytes();
+  Argument dim_list = dims;
+  if (arg) {
+    dim_list = std::monostate();
+    if (!dims.empty()) dim_list = dims[0];
+  }
+  Arguments arguments{&x};
+  if (op == "norm") arguments.push_back(row.middle[0]);
+  arguments.push_back(dim_list);
+  if (op != "norm") arguments.insert(arguments.end(), row.middle.begin(), row.middle.end());
+  arguments.emplace_back(keepdim);
+  arguments.emplace_back(&out);
+  must_call(op, arguments);
+  Values expected, scale;
+  std::int64_t terms = 1;
+  for (const auto& line : lines_of(shape, along)) {
+    Values in;
+    for (const std::int64_t i : line) in.push_back(x.get(i));
+    expected.push_back(row.value(in));
+    if (row.scale) scale.push_back(row.scale(in));
+    terms = static_cast<std::int64_t>(line.size());
+  }
+  const bool sums = op == "sum" || op == "nansum" || op == "prod";
+  CHECK(compare(out, expected, whole && sums ? exact : Table::get().find(op)->bound(), scale,
+                terms) == "");
+  CHECK(out.strayed(before) == 0);
+}
+
+}  // namespace
+
+TEST_CASE("reduction: every operator over types, layouts and dimensions") {
+  std::mt19937_64 random(seed() + 4);
+  const std::vector<std::vector<std::int64_t>> dims{{-1}, {0}, {1}, {0, 2}, {}};
+  for (const Row& row : rows())
+    for (const DType dtype : wanted_dtypes(row.types))
+      for (const Placement placement : all_placements)
+        for (const auto& list : dims) {
+          if (dtype != DType::f32 && (placement != Placement::dense || list.size() == 2)) continue;
+          INFO(row.op << " " << dtype_name(dtype) << " " << placement_name(placement) << " dims "
+                      << shape_text(list));
+          check_row(row, dtype, {4, 5, 37}, list, list.size() == 1, placement, !is_floating(dtype),
+                    random);
+        }
+}
+
+TEST_CASE("reduction: small whole numbers to the last bit; long, split and strange lines") {
+  std::mt19937_64 random(seed() + 5);
+  const std::pair<Shape, std::vector<std::int64_t>> cases[] = {{{300001}, {}},
+                                                               {{3, 100000}, {1}},
+                                                               {{70000, 3}, {0}},
+                                                               {{40000, 2, 1}, {0}},
+                                                               {{}, {}},
+                                                               {{1}, {0}},
+                                                               {{2, 3, 2, 3, 2, 3, 2}, {1, 3, 6}},
+                                                               {{600, 5}, {1}},
+                                                               {{300, 300}, {0, 1}}};
+  for (const Row& row : rows()) {
+    const bool sums = std::string(row.op) == "sum" || row.result == Row::index ||
+                      row.result == Row::truth || std::string(row.op) == "amax" ||
+                      std::string(row.op) == "var" || std::string(row.op) == "logsumexp";
+    if (!sums) continue;
+    for (const DType dtype : wanted_dtypes({DType::f32, DType::i32}))
+      for (const auto& [shape, dims] : cases)
+        for (const Placement placement : {Placement::dense, Placement::sliced}) {
+          if (std::find(row.types.begin(), row.types.end(), dtype) == row.types.end()) continue;
+          if (row.middle.size() == 1 && (shape.empty() || shape == Shape{1}))
+            continue;  // the variance of one number
+          INFO(row.op << " " << dtype_name(dtype) << " " << placement_name(placement) << " "
+                      << shape_text(shape));
+          check_row(row, dtype, shape, dims, false, placement, true, random);
+        }
+  }
+}
+
+TEST_CASE("reduction: extremes with their places, means with their spread, equality") {
+  std::mt19937_64 random(seed() + 6);
+  for (const DType dtype : wanted_dtypes({DType::f32, DType::i32}))
+    for (const Placement placement : all_placements) {
+      HostTensor x(dtype, {3, 50, 7}, placement), values(dtype, {3, 7}),
+          indices(DType::i64, {3, 7});
+      x.fill_random(random, -20, 20, true);  // with many equal ones
+      for (const bool largest : {true, false}) {
+        must_call(largest ? "max.dim" : "min.dim", {&x, std::int64_t{1}, false, &values, &indices});
+        Values places, best;
+        for (const auto& line : lines_of({3, 50, 7}, 2)) {
+          Values in;
+          for (const std::int64_t i : line) in.push_back(x.get(i));
+          places.push_back(static_cast<Number>(place_of(in, largest)));
+          best.push_back(in[place_of(in, largest)]);
+        }
+        CHECK(indices.values() == places);
+        CHECK(values.values() == best);
+      }
+      HostTensor y(dtype, {3, 50, 7}), same(DType::boolean, {});
+      y.fill([&](std::int64_t i) { return x.get(i); });
+      must_call("equal", {&x, &y, &same});
+      CHECK(same.get(0) == 1);
+      y.set(1049, y.get(1049) + 1);
+      must_call("equal", {&x, &y, &same});
+      CHECK(same.get(0) == 0);
+    }
+  if (!wants(DType::f32)) return;
+  HostTensor x =
+      HostTensor::of(DType::f32, {2, 4}, {1, 2, 3, 6, 1e8L + 8, 1e8L, 1e8L + 16, 1e8L + 8});
+  HostTensor var(DType::f32, {2}), mean(DType::f32, {2});
+  must_call("var_mean", {&x, std::vector<std::int64_t>{1}, 0.0, false, &var, &mean});
+  CHECK(var.values() == Values{3.5L, 32});
+  CHECK(mean.values() == Values{3, 1e8L + 8});
+  must_call("std_mean", {&x, std::vector<std::int64_t>{1}, 2.0, false, &var, &mean});
+  CHECK(var.get(1) == 8);
+}
+
+TEST_CASE("reduction: special numbers and nothing at all") {
+  const std::vector<std::int64_t> last{-1};
+  const auto reduced = [&](const char* op, const Values& values, DType type = DType::f32) {
+    HostTensor x = HostTensor::of(DType::f32, {static_cast<std::int64_t>(values.size())}, values),
+               out(type, {});
+    const bool arg = std::string(op).starts_with("arg");
+    if (arg) {
+      must_call(op, {&x, std::int64_t{0}, false, &out});
+    } else {
+      must_call(op, {&x, last, false, &out});
+    }
+    return out.get(0);
+  };
+  CHECK(std::isnan(reduced("sum", {1, no_number, 2})));
+  CHECK(std::isnan(reduced("sum", {inf, -inf})));
+  CHECK(reduced("nansum", {1, no_number, 2}) == 3);
+  CHECK(std::isnan(reduced("amax", {1, no_number, 2})));
+  CHECK(std::isnan(reduced("amin", {no_number, 1})));
+  CHECK(reduced("argmax", {1, no_number, inf, no_number}, DType::i64) == 1);
+  CHECK(reduced("argmin", {1, 0, no_number, -inf}, DType::i64) == 2);
+  CHECK(reduced("argmax", {-inf, -inf}, DType::i64) == 0);
+  CHECK(reduced("any", {0, no_number}, DType::boolean) == 1);
+  CHECK(reduced("all", {1, no_number}, DType::boolean) == 1);
+  CHECK(reduced("logsumexp", {-inf, -inf}) == -inf);
+  CHECK(reduced("logsumexp", {1, inf}) == inf);
+  CHECK(std::isnan(reduced("logsumexp", {1, no_number})));
+  CHECK(reduced("sum", {}) == 0);
+  CHECK(reduced("prod", {}) == 1);
+  CHECK(reduced("all", {}, DType::boolean) == 1);
+  CHECK(reduced("any", {}, DType::boolean) == 0);
+  CHECK(reduced("count_nonzero", {}, DType::i64) == 0);
+  CHECK(reduced("logsumexp", {}) == -inf);
+  CHECK(std::isnan(reduced("mean", {})));
+  HostTensor none(DType::f32, {0, 3}), out(DType::f32, {3}), nothing(DType::f32, {0});
+  must_call("sum", {&none, std::vector<std::int64_t>{0}, false, &out});
+  CHECK(out.values() == Values{0, 0, 0});
+  must_call("amax", {&none, std::vector<std::int64_t>{1}, false, &nothing});
+  HostTensor one = HostTensor::of(DType::f32, {1}, {5}), spread(DType::f32, {});
+  must_call("var", {&one, std::vector<std::int64_t>{}, 1.0, false, &spread});
+  CHECK(std::isnan(spread.get(0)));
+  HostTensor large = HostTensor::of(DType::i32, {3}, {2147483647, 2147483647, 2}),
+             total(DType::i64, {});
+  must_call("sum", {&large, std::vector<std::int64_t>{}, false, &total});
+  CHECK(total.get(0) == 4294967296.0L);
+}
+
+TEST_CASE("reduction: what is refused") {
+  HostTensor x(DType::f32, {2, 3}), out(DType::f32, {2}), whole(DType::i32, {2, 3}),
+      narrow(DType::i32, {2}), places(DType::i32, {2}), none(DType::f32, {2, 0});
+  const std::vector<std::int64_t> last{1};
+  must_refuse("sum", {&x, std::vector<std::int64_t>{1, -1}, false, &out},
+              "sum: dim names dimension -1 twice");
+  must_refuse("sum", {&x, std::vector<std::int64_t>{2}, false, &out}, "sum: dim is 2");
+  must_refuse("sum", {&x, last, true, &out}, "sum: out is of shape [2], and [2, 1] is needed");
+  must_refuse("sum", {&whole, last, false, &narrow},
+              "sum: out is of int32; sums of int32 are int64");
+  must_refuse("sum", {&x, last, false, &narrow},
+              "sum: out is of int32, which cannot take sums of float32");
+  must_refuse("argmax", {&x, std::int64_t{1}, false, &places}, "argmax: out is of int32");
+  must_refuse("amax", {&none, last, false, &out},
+              "amax: input is of shape [2, 0]: what is reduced by dim has no elements");
+  must_refuse("var", {&whole, last, 1.0, false, &narrow}, "var: input is of int32");
+}
