@@ -1216,6 +1216,262 @@ FLAGOS_API flagos_status_t flagos_ops_dot(flagos_stream_t* stream, const flagos_
 FLAGOS_API flagos_status_t flagos_ops_outer(flagos_stream_t* stream, const flagos_tensor_t* input,
                                             const flagos_tensor_t* vec2, const flagos_tensor_t* out);
 
+/* ------------------------------------------------------------------------------------------------------------------
+ * Indexing
+ * --------------------------------------------------------------------------------------------------------------- */
+
+/** gather(Tensor input, int dim, Tensor:int index, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_gather(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
+                                             const flagos_tensor_t* index, const flagos_tensor_t* out);
+
+/** index_select(Tensor input, int dim, Tensor:int index, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_index_select(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
+                                                   const flagos_tensor_t* index, const flagos_tensor_t* out);
+
+/** take(Tensor input, Tensor:int index, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_take(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* index, const flagos_tensor_t* out);
+
+/** index.Tensor(Tensor input, Tensor[]:int indices, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_index_tensor(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                   const flagos_tensor_t* const* indices, uint32_t indices_count,
+                                                   const flagos_tensor_t* out);
+
+/** scatter(Tensor input, int dim, Tensor:int index, Tensor src, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_scatter(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
+                                              const flagos_tensor_t* index, const flagos_tensor_t* src,
+                                              const flagos_tensor_t* out);
+
+/** scatter.value(Tensor input, int dim, Tensor:int index, Scalar value, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_scatter_value(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
+                                                    const flagos_tensor_t* index, const flagos_scalar_t* value,
+                                                    const flagos_tensor_t* out);
+
+/** scatter_add(Tensor input, int dim, Tensor:int index, Tensor src, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_scatter_add(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
+                                                  const flagos_tensor_t* index, const flagos_tensor_t* src,
+                                                  const flagos_tensor_t* out);
+
+/** scatter_reduce(Tensor input, int dim, Tensor:int index, Tensor src, str reduce=sum|prod|mean|amax|amin, bool include_self=1, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_scatter_reduce(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
+                                                     const flagos_tensor_t* index, const flagos_tensor_t* src,
+                                                     const char* reduce, uint32_t include_self,
+                                                     const flagos_tensor_t* out);
+
+/** index_put(Tensor input, Tensor[]:int indices, Tensor values, bool accumulate=0, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_index_put(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_tensor_t* const* indices, uint32_t indices_count,
+                                                const flagos_tensor_t* values, uint32_t accumulate,
+                                                const flagos_tensor_t* out);
+
+/** index_add(Tensor input, int dim, Tensor:int index, Tensor source, Scalar alpha=1, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_index_add(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
+                                                const flagos_tensor_t* index, const flagos_tensor_t* source,
+                                                const flagos_scalar_t* alpha, const flagos_tensor_t* out);
+
+/** index_fill(Tensor input, int dim, Tensor:int index, Scalar value, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_index_fill(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
+                                                 const flagos_tensor_t* index, const flagos_scalar_t* value,
+                                                 const flagos_tensor_t* out);
+
+/** embedding_backward(Tensor grad_output, Tensor:int indices, int num_weights, int padding_idx=-1, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_embedding_backward(flagos_stream_t* stream, const flagos_tensor_t* grad_output,
+                                                         const flagos_tensor_t* indices, int64_t num_weights,
+                                                         int64_t padding_idx, const flagos_tensor_t* out);
+
+/** masked_fill(Tensor input, Tensor:bool mask, Scalar value, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_masked_fill(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                  const flagos_tensor_t* mask, const flagos_scalar_t* value,
+                                                  const flagos_tensor_t* out);
+
+/** masked_select(Tensor input, Tensor:bool mask, Tensor! out, Tensor! count)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_masked_select(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                    const flagos_tensor_t* mask, const flagos_tensor_t* out,
+                                                    const flagos_tensor_t* count);
+
+/** masked_scatter(Tensor input, Tensor:bool mask, Tensor source, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_masked_scatter(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                     const flagos_tensor_t* mask, const flagos_tensor_t* source,
+                                                     const flagos_tensor_t* out);
+
+/** nonzero(Tensor input, Tensor! out, Tensor! count)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_nonzero(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                              const flagos_tensor_t* out, const flagos_tensor_t* count);
+
+/** where.condition(Tensor condition, Tensor![] out, Tensor! count)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_where_condition(flagos_stream_t* stream, const flagos_tensor_t* condition,
+                                                      const flagos_tensor_t* const* out, uint32_t out_count,
+                                                      const flagos_tensor_t* count);
+
+/** select_scatter(Tensor input, Tensor src, int dim, int index, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_select_scatter(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                     const flagos_tensor_t* src, int64_t dim, int64_t index,
+                                                     const flagos_tensor_t* out);
+
+/** slice_scatter(Tensor input, Tensor src, int dim=0, int? start, int? end, int step=1, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_slice_scatter(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                    const flagos_tensor_t* src, int64_t dim, const int64_t* start,
+                                                    const int64_t* end, int64_t step, const flagos_tensor_t* out);
+
+/** tril(Tensor input, int diagonal=0, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_tril(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t diagonal,
+                                           const flagos_tensor_t* out);
+
+/** triu(Tensor input, int diagonal=0, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_triu(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t diagonal,
+                                           const flagos_tensor_t* out);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Shape
+ * --------------------------------------------------------------------------------------------------------------- */
+
+/** copy(Tensor input, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_copy(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+
+/** contiguous(Tensor input, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_contiguous(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_tensor_t* out);
+
+/** cat(Tensor[] tensors, int dim=0, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_cat(flagos_stream_t* stream, const flagos_tensor_t* const* tensors,
+                                          uint32_t tensors_count, int64_t dim, const flagos_tensor_t* out);
+
+/** stack(Tensor[] tensors, int dim=0, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_stack(flagos_stream_t* stream, const flagos_tensor_t* const* tensors,
+                                            uint32_t tensors_count, int64_t dim, const flagos_tensor_t* out);
+
+/** flip(Tensor input, int[] dims, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_flip(flagos_stream_t* stream, const flagos_tensor_t* input, const int64_t* dims,
+                                           uint32_t dims_count, const flagos_tensor_t* out);
+
+/** roll(Tensor input, int[] shifts, int[] dims, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_roll(flagos_stream_t* stream, const flagos_tensor_t* input, const int64_t* shifts,
+                                           uint32_t shifts_count, const int64_t* dims, uint32_t dims_count,
+                                           const flagos_tensor_t* out);
+
+/** repeat(Tensor input, int[] repeats, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_repeat(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                             const int64_t* repeats, uint32_t repeats_count,
+                                             const flagos_tensor_t* out);
+
+/** repeat_interleave(Tensor input, int repeats, int? dim, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_repeat_interleave(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                        int64_t repeats, const int64_t* dim,
+                                                        const flagos_tensor_t* out);
+
+/** pad(Tensor input, int[] pad, str mode=constant|reflect|replicate, Scalar value=0, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_pad(flagos_stream_t* stream, const flagos_tensor_t* input, const int64_t* pad,
+                                          uint32_t pad_count, const char* mode, const flagos_scalar_t* value,
+                                          const flagos_tensor_t* out);
+
+/** fill(Scalar value, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_fill(flagos_stream_t* stream, const flagos_scalar_t* value,
+                                           const flagos_tensor_t* out);
+
+/** full(int[] size, Scalar fill_value, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_full(flagos_stream_t* stream, const int64_t* size, uint32_t size_count,
+                                           const flagos_scalar_t* fill_value, const flagos_tensor_t* out);
+
+/** eye(int n, int? m, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_eye(flagos_stream_t* stream, int64_t n, const int64_t* m,
+                                          const flagos_tensor_t* out);
+
+/** arange(Scalar start, Scalar end, Scalar step=1, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 2 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_arange(flagos_stream_t* stream, const flagos_scalar_t* start,
+                                             const flagos_scalar_t* end, const flagos_scalar_t* step,
+                                             const flagos_tensor_t* out);
+
+/** linspace(Scalar start, Scalar end, int steps, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 2 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_linspace(flagos_stream_t* stream, const flagos_scalar_t* start,
+                                               const flagos_scalar_t* end, int64_t steps, const flagos_tensor_t* out);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Random
+ * --------------------------------------------------------------------------------------------------------------- */
+
+/** rand(int seed, int offset=0, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_rand(flagos_stream_t* stream, int64_t seed, int64_t offset,
+                                           const flagos_tensor_t* out);
+
+/** randn(int seed, int offset=0, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_randn(flagos_stream_t* stream, int64_t seed, int64_t offset,
+                                            const flagos_tensor_t* out);
+
+/** uniform(float from=0, float to=1, int seed, int offset=0, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_uniform(flagos_stream_t* stream, double from, double to, int64_t seed,
+                                              int64_t offset, const flagos_tensor_t* out);
+
+/** normal(float mean=0, float std=1, int seed, int offset=0, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_normal(flagos_stream_t* stream, double mean, double std, int64_t seed,
+                                             int64_t offset, const flagos_tensor_t* out);
+
+/** bernoulli(Tensor p, int seed, int offset=0, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_bernoulli(flagos_stream_t* stream, const flagos_tensor_t* p, int64_t seed,
+                                                int64_t offset, const flagos_tensor_t* out);
+
+/** dropout(Tensor input, float p=0.5, bool train=1, int seed, int offset=0, Tensor! out, Tensor! mask)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_dropout(flagos_stream_t* stream, const flagos_tensor_t* input, double p,
+                                              uint32_t train, int64_t seed, int64_t offset, const flagos_tensor_t* out,
+                                              const flagos_tensor_t* mask);
+
+/** randint(int low=0, int high, int seed, int offset=0, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_randint(flagos_stream_t* stream, int64_t low, int64_t high, int64_t seed,
+                                              int64_t offset, const flagos_tensor_t* out);
+
+/** randperm(int n, int seed, int offset=0, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_randperm(flagos_stream_t* stream, int64_t n, int64_t seed, int64_t offset,
+                                               const flagos_tensor_t* out);
+
+/** multinomial(Tensor probs, int num_samples, bool replacement=0, int seed, int offset=0, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_multinomial(flagos_stream_t* stream, const flagos_tensor_t* probs,
+                                                  int64_t num_samples, uint32_t replacement, int64_t seed,
+                                                  int64_t offset, const flagos_tensor_t* out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -67,7 +67,7 @@ class Launch {
 
   const Call& call_;
   flagos_kernel_t* kernel_;
-  alignas(16) std::array<unsigned char, 768> block_;
+  alignas(16) std::array<unsigned char, 2048> block_;
   std::size_t size_ = 0;
 };
 
