@@ -45,6 +45,29 @@ typedef struct flagos_scalar_t {
   uint64_t bits;        /* of the int64_t or double; 0 or 1 */
 } flagos_scalar_t;
 
+/** A floating-point number as an argument. Threads: any thread.  Since: 1.0 */
+static inline flagos_scalar_t flagos_scalar_from_double(double value) {
+  union {
+    double value;
+    uint64_t bits;
+  } number;
+  flagos_scalar_t scalar;
+  number.value = value;
+  scalar.dtype = FLAGOS_DTYPE_FLOAT64;
+  scalar.padding = 0;
+  scalar.bits = number.bits;
+  return scalar;
+}
+
+/** An integer as an argument. Threads: any thread.  Since: 1.0 */
+static inline flagos_scalar_t flagos_scalar_from_int(int64_t value) {
+  flagos_scalar_t scalar;
+  scalar.dtype = FLAGOS_DTYPE_INT64;
+  scalar.padding = 0;
+  scalar.bits = (uint64_t)value;
+  return scalar;
+}
+
 /* ------------------------------------------------------------------------------------------------------------------
  * The table of operators
  * --------------------------------------------------------------------------------------------------------------- */
@@ -144,8 +167,7 @@ FLAGOS_API flagos_status_t flagos_ops_rsqrt(flagos_stream_t* stream, const flago
 
 /** reciprocal(Tensor input, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_reciprocal(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
+FLAGOS_API flagos_status_t flagos_ops_reciprocal(flagos_stream_t* stream, const flagos_tensor_t* input,
                                                  const flagos_tensor_t* out);
 
 /** exp(Tensor input, Tensor! out)
@@ -285,20 +307,17 @@ FLAGOS_API flagos_status_t flagos_ops_isinf(flagos_stream_t* stream, const flago
 
 /** isfinite(Tensor input, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_isfinite(flagos_stream_t* stream,
-                                               const flagos_tensor_t* input,
+FLAGOS_API flagos_status_t flagos_ops_isfinite(flagos_stream_t* stream, const flagos_tensor_t* input,
                                                const flagos_tensor_t* out);
 
 /** logical_not(Tensor input, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_logical_not(flagos_stream_t* stream,
-                                                  const flagos_tensor_t* input,
+FLAGOS_API flagos_status_t flagos_ops_logical_not(flagos_stream_t* stream, const flagos_tensor_t* input,
                                                   const flagos_tensor_t* out);
 
 /** bitwise_not(Tensor input, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32 or int64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_bitwise_not(flagos_stream_t* stream,
-                                                  const flagos_tensor_t* input,
+FLAGOS_API flagos_status_t flagos_ops_bitwise_not(flagos_stream_t* stream, const flagos_tensor_t* input,
                                                   const flagos_tensor_t* out);
 
 /** signbit(Tensor input, Tensor! out)
@@ -308,9 +327,8 @@ FLAGOS_API flagos_status_t flagos_ops_signbit(flagos_stream_t* stream, const fla
 
 /** nan_to_num(Tensor input, float? nan, float? posinf, float? neginf, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_nan_to_num(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input, const double* nan,
-                                                 const double* posinf, const double* neginf,
+FLAGOS_API flagos_status_t flagos_ops_nan_to_num(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const double* nan, const double* posinf, const double* neginf,
                                                  const flagos_tensor_t* out);
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -329,18 +347,14 @@ FLAGOS_API flagos_status_t flagos_ops_relu6(flagos_stream_t* stream, const flago
 
 /** leaky_relu(Tensor input, Scalar negative_slope=0.01, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_leaky_relu(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
-                                                 const flagos_scalar_t* negative_slope,
-                                                 const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_leaky_relu(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* negative_slope, const flagos_tensor_t* out);
 
 /** elu(Tensor input, Scalar alpha=1.0, Scalar scale=1.0, Scalar input_scale=1.0, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_elu(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                          const flagos_scalar_t* alpha,
-                                          const flagos_scalar_t* scale,
-                                          const flagos_scalar_t* input_scale,
-                                          const flagos_tensor_t* out);
+                                          const flagos_scalar_t* alpha, const flagos_scalar_t* scale,
+                                          const flagos_scalar_t* input_scale, const flagos_tensor_t* out);
 
 /** selu(Tensor input, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
@@ -350,8 +364,7 @@ FLAGOS_API flagos_status_t flagos_ops_selu(flagos_stream_t* stream, const flagos
 /** celu(Tensor input, Scalar alpha=1.0, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_celu(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                           const flagos_scalar_t* alpha,
-                                           const flagos_tensor_t* out);
+                                           const flagos_scalar_t* alpha, const flagos_tensor_t* out);
 
 /** gelu(Tensor input, str approximate=none|tanh, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 32 ulp.  Since: 1.0 */
@@ -370,10 +383,8 @@ FLAGOS_API flagos_status_t flagos_ops_mish(flagos_stream_t* stream, const flagos
 
 /** softplus(Tensor input, Scalar beta=1.0, Scalar threshold=20.0, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_softplus(flagos_stream_t* stream,
-                                               const flagos_tensor_t* input,
-                                               const flagos_scalar_t* beta,
-                                               const flagos_scalar_t* threshold,
+FLAGOS_API flagos_status_t flagos_ops_softplus(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                               const flagos_scalar_t* beta, const flagos_scalar_t* threshold,
                                                const flagos_tensor_t* out);
 
 /** sigmoid(Tensor input, Tensor! out)
@@ -383,71 +394,55 @@ FLAGOS_API flagos_status_t flagos_ops_sigmoid(flagos_stream_t* stream, const fla
 
 /** hardsigmoid(Tensor input, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 2 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_hardsigmoid(flagos_stream_t* stream,
-                                                  const flagos_tensor_t* input,
+FLAGOS_API flagos_status_t flagos_ops_hardsigmoid(flagos_stream_t* stream, const flagos_tensor_t* input,
                                                   const flagos_tensor_t* out);
 
 /** hardswish(Tensor input, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 3 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_hardswish(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
+FLAGOS_API flagos_status_t flagos_ops_hardswish(flagos_stream_t* stream, const flagos_tensor_t* input,
                                                 const flagos_tensor_t* out);
 
 /** hardtanh(Tensor input, Scalar min_val=-1, Scalar max_val=1, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_hardtanh(flagos_stream_t* stream,
-                                               const flagos_tensor_t* input,
-                                               const flagos_scalar_t* min_val,
-                                               const flagos_scalar_t* max_val,
+FLAGOS_API flagos_status_t flagos_ops_hardtanh(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                               const flagos_scalar_t* min_val, const flagos_scalar_t* max_val,
                                                const flagos_tensor_t* out);
 
 /** hardshrink(Tensor input, Scalar lambd=0.5, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_hardshrink(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
-                                                 const flagos_scalar_t* lambd,
-                                                 const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_hardshrink(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* lambd, const flagos_tensor_t* out);
 
 /** softshrink(Tensor input, Scalar lambd=0.5, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_softshrink(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
-                                                 const flagos_scalar_t* lambd,
-                                                 const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_softshrink(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* lambd, const flagos_tensor_t* out);
 
 /** threshold(Tensor input, Scalar threshold, Scalar value, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_threshold(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
-                                                const flagos_scalar_t* threshold,
-                                                const flagos_scalar_t* value,
+FLAGOS_API flagos_status_t flagos_ops_threshold(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_scalar_t* threshold, const flagos_scalar_t* value,
                                                 const flagos_tensor_t* out);
 
 /** prelu(Tensor input, Tensor weight, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_prelu(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                            const flagos_tensor_t* weight,
-                                            const flagos_tensor_t* out);
+                                            const flagos_tensor_t* weight, const flagos_tensor_t* out);
 
 /** log_sigmoid(Tensor input, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_log_sigmoid(flagos_stream_t* stream,
-                                                  const flagos_tensor_t* input,
+FLAGOS_API flagos_status_t flagos_ops_log_sigmoid(flagos_stream_t* stream, const flagos_tensor_t* input,
                                                   const flagos_tensor_t* out);
 
 /** silu_and_mul(Tensor gate, Tensor up, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_silu_and_mul(flagos_stream_t* stream,
-                                                   const flagos_tensor_t* gate,
-                                                   const flagos_tensor_t* up,
-                                                   const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_silu_and_mul(flagos_stream_t* stream, const flagos_tensor_t* gate,
+                                                   const flagos_tensor_t* up, const flagos_tensor_t* out);
 
 /** gelu_and_mul(Tensor gate, Tensor up, str approximate=none|tanh, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 32 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_gelu_and_mul(flagos_stream_t* stream,
-                                                   const flagos_tensor_t* gate,
-                                                   const flagos_tensor_t* up,
-                                                   const char* approximate,
+FLAGOS_API flagos_status_t flagos_ops_gelu_and_mul(flagos_stream_t* stream, const flagos_tensor_t* gate,
+                                                   const flagos_tensor_t* up, const char* approximate,
                                                    const flagos_tensor_t* out);
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -457,44 +452,37 @@ FLAGOS_API flagos_status_t flagos_ops_gelu_and_mul(flagos_stream_t* stream,
 /** add(Tensor input, Tensor other, Scalar alpha=1, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_add(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                          const flagos_tensor_t* other,
-                                          const flagos_scalar_t* alpha, const flagos_tensor_t* out);
+                                          const flagos_tensor_t* other, const flagos_scalar_t* alpha,
+                                          const flagos_tensor_t* out);
 
 /** add.Scalar(Tensor input, Scalar other, Scalar alpha=1, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_add_scalar(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
-                                                 const flagos_scalar_t* other,
-                                                 const flagos_scalar_t* alpha,
+FLAGOS_API flagos_status_t flagos_ops_add_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* other, const flagos_scalar_t* alpha,
                                                  const flagos_tensor_t* out);
 
 /** sub(Tensor input, Tensor other, Scalar alpha=1, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_sub(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                          const flagos_tensor_t* other,
-                                          const flagos_scalar_t* alpha, const flagos_tensor_t* out);
+                                          const flagos_tensor_t* other, const flagos_scalar_t* alpha,
+                                          const flagos_tensor_t* out);
 
 /** sub.Scalar(Tensor input, Scalar other, Scalar alpha=1, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_sub_scalar(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
-                                                 const flagos_scalar_t* other,
-                                                 const flagos_scalar_t* alpha,
+FLAGOS_API flagos_status_t flagos_ops_sub_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* other, const flagos_scalar_t* alpha,
                                                  const flagos_tensor_t* out);
 
 /** rsub(Tensor input, Tensor other, Scalar alpha=1, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_rsub(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                           const flagos_tensor_t* other,
-                                           const flagos_scalar_t* alpha,
+                                           const flagos_tensor_t* other, const flagos_scalar_t* alpha,
                                            const flagos_tensor_t* out);
 
 /** rsub.Scalar(Tensor input, Scalar other, Scalar alpha=1, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_rsub_scalar(flagos_stream_t* stream,
-                                                  const flagos_tensor_t* input,
-                                                  const flagos_scalar_t* other,
-                                                  const flagos_scalar_t* alpha,
+FLAGOS_API flagos_status_t flagos_ops_rsub_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                  const flagos_scalar_t* other, const flagos_scalar_t* alpha,
                                                   const flagos_tensor_t* out);
 
 /** mul(Tensor input, Tensor other, Tensor! out)
@@ -504,10 +492,8 @@ FLAGOS_API flagos_status_t flagos_ops_mul(flagos_stream_t* stream, const flagos_
 
 /** mul.Scalar(Tensor input, Scalar other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_mul_scalar(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
-                                                 const flagos_scalar_t* other,
-                                                 const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_mul_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* other, const flagos_tensor_t* out);
 
 /** div(Tensor input, Tensor other, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
@@ -516,137 +502,106 @@ FLAGOS_API flagos_status_t flagos_ops_div(flagos_stream_t* stream, const flagos_
 
 /** div.Scalar(Tensor input, Scalar other, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_div_scalar(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
-                                                 const flagos_scalar_t* other,
-                                                 const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_div_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* other, const flagos_tensor_t* out);
 
 /** div.Tensor_mode(Tensor input, Tensor other, str rounding_mode=trunc|floor, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_div_tensor_mode(flagos_stream_t* stream,
-                                                      const flagos_tensor_t* input,
-                                                      const flagos_tensor_t* other,
-                                                      const char* rounding_mode,
+FLAGOS_API flagos_status_t flagos_ops_div_tensor_mode(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                      const flagos_tensor_t* other, const char* rounding_mode,
                                                       const flagos_tensor_t* out);
 
 /** floor_divide(Tensor input, Tensor other, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_floor_divide(flagos_stream_t* stream,
-                                                   const flagos_tensor_t* input,
-                                                   const flagos_tensor_t* other,
-                                                   const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_floor_divide(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                   const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** remainder(Tensor input, Tensor other, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_remainder(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
-                                                const flagos_tensor_t* other,
-                                                const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_remainder(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** remainder.Scalar(Tensor input, Scalar other, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_remainder_scalar(flagos_stream_t* stream,
-                                                       const flagos_tensor_t* input,
-                                                       const flagos_scalar_t* other,
-                                                       const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_remainder_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                       const flagos_scalar_t* other, const flagos_tensor_t* out);
 
 /** fmod(Tensor input, Tensor other, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_fmod(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                           const flagos_tensor_t* other,
-                                           const flagos_tensor_t* out);
+                                           const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** pow(Tensor input, Tensor exponent, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_pow(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                          const flagos_tensor_t* exponent,
-                                          const flagos_tensor_t* out);
+                                          const flagos_tensor_t* exponent, const flagos_tensor_t* out);
 
 /** pow.Scalar(Tensor input, Scalar exponent, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_pow_scalar(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
-                                                 const flagos_scalar_t* exponent,
-                                                 const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_pow_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_scalar_t* exponent, const flagos_tensor_t* out);
 
 /** maximum(Tensor input, Tensor other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_maximum(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                              const flagos_tensor_t* other,
-                                              const flagos_tensor_t* out);
+                                              const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** minimum(Tensor input, Tensor other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_minimum(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                              const flagos_tensor_t* other,
-                                              const flagos_tensor_t* out);
+                                              const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** fmax(Tensor input, Tensor other, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_fmax(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                           const flagos_tensor_t* other,
-                                           const flagos_tensor_t* out);
+                                           const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** fmin(Tensor input, Tensor other, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_fmin(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                           const flagos_tensor_t* other,
-                                           const flagos_tensor_t* out);
+                                           const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** atan2(Tensor input, Tensor other, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 6 ulp.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_atan2(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                            const flagos_tensor_t* other,
-                                            const flagos_tensor_t* out);
+                                            const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** hypot(Tensor input, Tensor other, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_hypot(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                            const flagos_tensor_t* other,
-                                            const flagos_tensor_t* out);
+                                            const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** copysign(Tensor input, Tensor other, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_copysign(flagos_stream_t* stream,
-                                               const flagos_tensor_t* input,
-                                               const flagos_tensor_t* other,
-                                               const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_copysign(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                               const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** nextafter(Tensor input, Tensor other, Tensor! out)
  *  Computes in float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_nextafter(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
-                                                const flagos_tensor_t* other,
-                                                const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_nextafter(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** logaddexp(Tensor input, Tensor other, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_logaddexp(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
-                                                const flagos_tensor_t* other,
-                                                const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_logaddexp(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** lerp(Tensor input, Tensor end, Tensor weight, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_lerp(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                           const flagos_tensor_t* end,
-                                           const flagos_tensor_t* weight,
+                                           const flagos_tensor_t* end, const flagos_tensor_t* weight,
                                            const flagos_tensor_t* out);
 
 /** lerp.Scalar(Tensor input, Tensor end, Scalar weight, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_lerp_scalar(flagos_stream_t* stream,
-                                                  const flagos_tensor_t* input,
-                                                  const flagos_tensor_t* end,
-                                                  const flagos_scalar_t* weight,
+FLAGOS_API flagos_status_t flagos_ops_lerp_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                  const flagos_tensor_t* end, const flagos_scalar_t* weight,
                                                   const flagos_tensor_t* out);
 
 /** where(Tensor:bool condition, Tensor input, Tensor other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_where(flagos_stream_t* stream,
-                                            const flagos_tensor_t* condition,
-                                            const flagos_tensor_t* input,
-                                            const flagos_tensor_t* other,
+FLAGOS_API flagos_status_t flagos_ops_where(flagos_stream_t* stream, const flagos_tensor_t* condition,
+                                            const flagos_tensor_t* input, const flagos_tensor_t* other,
                                             const flagos_tensor_t* out);
 
 /** clamp(Tensor input, Scalar? min, Scalar? max, Tensor! out)
@@ -657,27 +612,21 @@ FLAGOS_API flagos_status_t flagos_ops_clamp(flagos_stream_t* stream, const flago
 
 /** clamp.Tensor(Tensor input, Tensor min, Tensor max, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_clamp_tensor(flagos_stream_t* stream,
-                                                   const flagos_tensor_t* input,
-                                                   const flagos_tensor_t* min,
-                                                   const flagos_tensor_t* max,
+FLAGOS_API flagos_status_t flagos_ops_clamp_tensor(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                   const flagos_tensor_t* min, const flagos_tensor_t* max,
                                                    const flagos_tensor_t* out);
 
 /** addcmul(Tensor input, Tensor tensor1, Tensor tensor2, Scalar value=1, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_addcmul(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                              const flagos_tensor_t* tensor1,
-                                              const flagos_tensor_t* tensor2,
-                                              const flagos_scalar_t* value,
-                                              const flagos_tensor_t* out);
+                                              const flagos_tensor_t* tensor1, const flagos_tensor_t* tensor2,
+                                              const flagos_scalar_t* value, const flagos_tensor_t* out);
 
 /** addcdiv(Tensor input, Tensor tensor1, Tensor tensor2, Scalar value=1, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp + 1 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_addcdiv(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                              const flagos_tensor_t* tensor1,
-                                              const flagos_tensor_t* tensor2,
-                                              const flagos_scalar_t* value,
-                                              const flagos_tensor_t* out);
+                                              const flagos_tensor_t* tensor1, const flagos_tensor_t* tensor2,
+                                              const flagos_scalar_t* value, const flagos_tensor_t* out);
 
 /** eq(Tensor input, Tensor other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
@@ -711,108 +660,79 @@ FLAGOS_API flagos_status_t flagos_ops_ge(flagos_stream_t* stream, const flagos_t
 
 /** eq.Scalar(Tensor input, Scalar other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_eq_scalar(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
-                                                const flagos_scalar_t* other,
-                                                const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_eq_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_scalar_t* other, const flagos_tensor_t* out);
 
 /** ne.Scalar(Tensor input, Scalar other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_ne_scalar(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
-                                                const flagos_scalar_t* other,
-                                                const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_ne_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_scalar_t* other, const flagos_tensor_t* out);
 
 /** lt.Scalar(Tensor input, Scalar other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_lt_scalar(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
-                                                const flagos_scalar_t* other,
-                                                const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_lt_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_scalar_t* other, const flagos_tensor_t* out);
 
 /** le.Scalar(Tensor input, Scalar other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_le_scalar(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
-                                                const flagos_scalar_t* other,
-                                                const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_le_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_scalar_t* other, const flagos_tensor_t* out);
 
 /** gt.Scalar(Tensor input, Scalar other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_gt_scalar(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
-                                                const flagos_scalar_t* other,
-                                                const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_gt_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_scalar_t* other, const flagos_tensor_t* out);
 
 /** ge.Scalar(Tensor input, Scalar other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_ge_scalar(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
-                                                const flagos_scalar_t* other,
-                                                const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_ge_scalar(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_scalar_t* other, const flagos_tensor_t* out);
 
 /** isclose(Tensor input, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=0, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_isclose(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                              const flagos_tensor_t* other, double rtol,
-                                              double atol, uint32_t equal_nan,
-                                              const flagos_tensor_t* out);
+                                              const flagos_tensor_t* other, double rtol, double atol,
+                                              uint32_t equal_nan, const flagos_tensor_t* out);
 
 /** logical_and(Tensor input, Tensor other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_logical_and(flagos_stream_t* stream,
-                                                  const flagos_tensor_t* input,
-                                                  const flagos_tensor_t* other,
-                                                  const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_logical_and(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                  const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** logical_or(Tensor input, Tensor other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_logical_or(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
-                                                 const flagos_tensor_t* other,
-                                                 const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_logical_or(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** logical_xor(Tensor input, Tensor other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_logical_xor(flagos_stream_t* stream,
-                                                  const flagos_tensor_t* input,
-                                                  const flagos_tensor_t* other,
-                                                  const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_logical_xor(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                  const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** bitwise_and(Tensor input, Tensor other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32 or int64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_bitwise_and(flagos_stream_t* stream,
-                                                  const flagos_tensor_t* input,
-                                                  const flagos_tensor_t* other,
-                                                  const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_bitwise_and(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                  const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** bitwise_or(Tensor input, Tensor other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32 or int64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_bitwise_or(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
-                                                 const flagos_tensor_t* other,
-                                                 const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_bitwise_or(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** bitwise_xor(Tensor input, Tensor other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32 or int64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_bitwise_xor(flagos_stream_t* stream,
-                                                  const flagos_tensor_t* input,
-                                                  const flagos_tensor_t* other,
-                                                  const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_bitwise_xor(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                  const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** left_shift(Tensor input, Tensor other, Tensor! out)
  *  Computes in uint8, int8, int16, int32 or int64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_left_shift(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
-                                                 const flagos_tensor_t* other,
-                                                 const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_left_shift(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** right_shift(Tensor input, Tensor other, Tensor! out)
  *  Computes in uint8, int8, int16, int32 or int64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_right_shift(flagos_stream_t* stream,
-                                                  const flagos_tensor_t* input,
-                                                  const flagos_tensor_t* other,
-                                                  const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_right_shift(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                  const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** gcd(Tensor input, Tensor other, Tensor! out)
  *  Computes in uint8, int8, int16, int32 or int64.  Bound: exact.  Since: 1.0 */
@@ -826,16 +746,13 @@ FLAGOS_API flagos_status_t flagos_ops_lcm(flagos_stream_t* stream, const flagos_
 
 /** heaviside(Tensor input, Tensor values, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_heaviside(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input,
-                                                const flagos_tensor_t* values,
-                                                const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_heaviside(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_tensor_t* values, const flagos_tensor_t* out);
 
 /** xlogy(Tensor input, Tensor other, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_xlogy(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                            const flagos_tensor_t* other,
-                                            const flagos_tensor_t* out);
+                                            const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Reduction
@@ -843,130 +760,113 @@ FLAGOS_API flagos_status_t flagos_ops_xlogy(flagos_stream_t* stream, const flago
 
 /** sum(Tensor input, int?[] dim, bool keepdim=false, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_sum(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                          const int64_t* dim, uint32_t dim_count, uint32_t keepdim,
-                                          const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_sum(flagos_stream_t* stream, const flagos_tensor_t* input, const int64_t* dim,
+                                          uint32_t dim_count, uint32_t keepdim, const flagos_tensor_t* out);
 
 /** mean(Tensor input, int?[] dim, bool keepdim=false, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 2 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_mean(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                           const int64_t* dim, uint32_t dim_count, uint32_t keepdim,
-                                           const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_mean(flagos_stream_t* stream, const flagos_tensor_t* input, const int64_t* dim,
+                                           uint32_t dim_count, uint32_t keepdim, const flagos_tensor_t* out);
 
 /** prod(Tensor input, int?[] dim, bool keepdim=false, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_prod(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                           const int64_t* dim, uint32_t dim_count, uint32_t keepdim,
-                                           const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_prod(flagos_stream_t* stream, const flagos_tensor_t* input, const int64_t* dim,
+                                           uint32_t dim_count, uint32_t keepdim, const flagos_tensor_t* out);
 
 /** nansum(Tensor input, int?[] dim, bool keepdim=false, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_nansum(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                             const int64_t* dim, uint32_t dim_count,
-                                             uint32_t keepdim, const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_nansum(flagos_stream_t* stream, const flagos_tensor_t* input, const int64_t* dim,
+                                             uint32_t dim_count, uint32_t keepdim, const flagos_tensor_t* out);
 
 /** count_nonzero(Tensor input, int?[] dim, bool keepdim=false, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_count_nonzero(flagos_stream_t* stream,
-                                                    const flagos_tensor_t* input,
-                                                    const int64_t* dim, uint32_t dim_count,
-                                                    uint32_t keepdim, const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_count_nonzero(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                    const int64_t* dim, uint32_t dim_count, uint32_t keepdim,
+                                                    const flagos_tensor_t* out);
 
 /** amax(Tensor input, int?[] dim, bool keepdim=false, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_amax(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                           const int64_t* dim, uint32_t dim_count, uint32_t keepdim,
-                                           const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_amax(flagos_stream_t* stream, const flagos_tensor_t* input, const int64_t* dim,
+                                           uint32_t dim_count, uint32_t keepdim, const flagos_tensor_t* out);
 
 /** amin(Tensor input, int?[] dim, bool keepdim=false, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_amin(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                           const int64_t* dim, uint32_t dim_count, uint32_t keepdim,
-                                           const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_amin(flagos_stream_t* stream, const flagos_tensor_t* input, const int64_t* dim,
+                                           uint32_t dim_count, uint32_t keepdim, const flagos_tensor_t* out);
 
 /** max.dim(Tensor input, int dim, bool keepdim=false, Tensor! values, Tensor! indices)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_max_dim(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                              int64_t dim, uint32_t keepdim,
-                                              const flagos_tensor_t* values,
+FLAGOS_API flagos_status_t flagos_ops_max_dim(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
+                                              uint32_t keepdim, const flagos_tensor_t* values,
                                               const flagos_tensor_t* indices);
 
 /** min.dim(Tensor input, int dim, bool keepdim=false, Tensor! values, Tensor! indices)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_min_dim(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                              int64_t dim, uint32_t keepdim,
-                                              const flagos_tensor_t* values,
+FLAGOS_API flagos_status_t flagos_ops_min_dim(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
+                                              uint32_t keepdim, const flagos_tensor_t* values,
                                               const flagos_tensor_t* indices);
 
 /** argmax(Tensor input, int? dim, bool keepdim=false, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_argmax(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                             const int64_t* dim, uint32_t keepdim,
-                                             const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_argmax(flagos_stream_t* stream, const flagos_tensor_t* input, const int64_t* dim,
+                                             uint32_t keepdim, const flagos_tensor_t* out);
 
 /** argmin(Tensor input, int? dim, bool keepdim=false, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_argmin(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                             const int64_t* dim, uint32_t keepdim,
-                                             const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_argmin(flagos_stream_t* stream, const flagos_tensor_t* input, const int64_t* dim,
+                                             uint32_t keepdim, const flagos_tensor_t* out);
 
 /** any(Tensor input, int?[] dim, bool keepdim=false, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_any(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                          const int64_t* dim, uint32_t dim_count, uint32_t keepdim,
-                                          const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_any(flagos_stream_t* stream, const flagos_tensor_t* input, const int64_t* dim,
+                                          uint32_t dim_count, uint32_t keepdim, const flagos_tensor_t* out);
 
 /** all(Tensor input, int?[] dim, bool keepdim=false, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_all(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                          const int64_t* dim, uint32_t dim_count, uint32_t keepdim,
-                                          const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_all(flagos_stream_t* stream, const flagos_tensor_t* input, const int64_t* dim,
+                                          uint32_t dim_count, uint32_t keepdim, const flagos_tensor_t* out);
 
 /** equal(Tensor input, Tensor other, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_equal(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                            const flagos_tensor_t* other,
-                                            const flagos_tensor_t* out);
+                                            const flagos_tensor_t* other, const flagos_tensor_t* out);
 
 /** var(Tensor input, int?[] dim, float correction=1.0, bool keepdim=false, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp + 8 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_var(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                          const int64_t* dim, uint32_t dim_count, double correction,
-                                          uint32_t keepdim, const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_var(flagos_stream_t* stream, const flagos_tensor_t* input, const int64_t* dim,
+                                          uint32_t dim_count, double correction, uint32_t keepdim,
+                                          const flagos_tensor_t* out);
 
 /** std(Tensor input, int?[] dim, float correction=1.0, bool keepdim=false, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp + 8 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_std(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                          const int64_t* dim, uint32_t dim_count, double correction,
-                                          uint32_t keepdim, const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_std(flagos_stream_t* stream, const flagos_tensor_t* input, const int64_t* dim,
+                                          uint32_t dim_count, double correction, uint32_t keepdim,
+                                          const flagos_tensor_t* out);
 
 /** var_mean(Tensor input, int?[] dim, float correction=1.0, bool keepdim=false, Tensor! out, Tensor! mean)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp + 8 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_var_mean(flagos_stream_t* stream,
-                                               const flagos_tensor_t* input, const int64_t* dim,
-                                               uint32_t dim_count, double correction,
+FLAGOS_API flagos_status_t flagos_ops_var_mean(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                               const int64_t* dim, uint32_t dim_count, double correction,
                                                uint32_t keepdim, const flagos_tensor_t* out,
                                                const flagos_tensor_t* mean);
 
 /** std_mean(Tensor input, int?[] dim, float correction=1.0, bool keepdim=false, Tensor! out, Tensor! mean)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp + 8 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_std_mean(flagos_stream_t* stream,
-                                               const flagos_tensor_t* input, const int64_t* dim,
-                                               uint32_t dim_count, double correction,
+FLAGOS_API flagos_status_t flagos_ops_std_mean(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                               const int64_t* dim, uint32_t dim_count, double correction,
                                                uint32_t keepdim, const flagos_tensor_t* out,
                                                const flagos_tensor_t* mean);
 
 /** norm(Tensor input, float p=2.0, int?[] dim, bool keepdim=false, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_norm(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                           double p, const int64_t* dim, uint32_t dim_count,
-                                           uint32_t keepdim, const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_norm(flagos_stream_t* stream, const flagos_tensor_t* input, double p,
+                                           const int64_t* dim, uint32_t dim_count, uint32_t keepdim,
+                                           const flagos_tensor_t* out);
 
 /** logsumexp(Tensor input, int?[] dim, bool keepdim=false, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_logsumexp(flagos_stream_t* stream,
-                                                const flagos_tensor_t* input, const int64_t* dim,
-                                                uint32_t dim_count, uint32_t keepdim,
+FLAGOS_API flagos_status_t flagos_ops_logsumexp(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const int64_t* dim, uint32_t dim_count, uint32_t keepdim,
                                                 const flagos_tensor_t* out);
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -975,28 +875,24 @@ FLAGOS_API flagos_status_t flagos_ops_logsumexp(flagos_stream_t* stream,
 
 /** softmax(Tensor input, int dim, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp + 2 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_softmax(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                              int64_t dim, const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_softmax(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
+                                              const flagos_tensor_t* out);
 
 /** log_softmax(Tensor input, int dim, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp + 2 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_log_softmax(flagos_stream_t* stream,
-                                                  const flagos_tensor_t* input, int64_t dim,
+FLAGOS_API flagos_status_t flagos_ops_log_softmax(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
                                                   const flagos_tensor_t* out);
 
 /** softmax_backward(Tensor grad_output, Tensor output, int dim, Tensor! grad_input)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp + 2 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_softmax_backward(flagos_stream_t* stream,
-                                                       const flagos_tensor_t* grad_output,
+FLAGOS_API flagos_status_t flagos_ops_softmax_backward(flagos_stream_t* stream, const flagos_tensor_t* grad_output,
                                                        const flagos_tensor_t* output, int64_t dim,
                                                        const flagos_tensor_t* grad_input);
 
 /** log_softmax_backward(Tensor grad_output, Tensor output, int dim, Tensor! grad_input)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp + 2 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_log_softmax_backward(flagos_stream_t* stream,
-                                                           const flagos_tensor_t* grad_output,
-                                                           const flagos_tensor_t* output,
-                                                           int64_t dim,
+FLAGOS_API flagos_status_t flagos_ops_log_softmax_backward(flagos_stream_t* stream, const flagos_tensor_t* grad_output,
+                                                           const flagos_tensor_t* output, int64_t dim,
                                                            const flagos_tensor_t* grad_input);
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -1005,23 +901,20 @@ FLAGOS_API flagos_status_t flagos_ops_log_softmax_backward(flagos_stream_t* stre
 
 /** cross_entropy(Tensor input, Tensor:int target, Tensor? weight, str reduction=mean|sum|none, int ignore_index=-100, float label_smoothing=0.0, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_cross_entropy(
-    flagos_stream_t* stream, const flagos_tensor_t* input, const flagos_tensor_t* target,
-    const flagos_tensor_t* weight, const char* reduction, int64_t ignore_index,
-    double label_smoothing, const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_cross_entropy(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                    const flagos_tensor_t* target, const flagos_tensor_t* weight,
+                                                    const char* reduction, int64_t ignore_index, double label_smoothing,
+                                                    const flagos_tensor_t* out);
 
 /** nll_loss(Tensor input, Tensor:int target, Tensor? weight, str reduction=mean|sum|none, int ignore_index=-100, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_nll_loss(flagos_stream_t* stream,
-                                               const flagos_tensor_t* input,
-                                               const flagos_tensor_t* target,
-                                               const flagos_tensor_t* weight, const char* reduction,
-                                               int64_t ignore_index, const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_nll_loss(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                               const flagos_tensor_t* target, const flagos_tensor_t* weight,
+                                               const char* reduction, int64_t ignore_index, const flagos_tensor_t* out);
 
 /** mse_loss(Tensor input, Tensor target, str reduction=mean|sum|none, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_mse_loss(flagos_stream_t* stream,
-                                               const flagos_tensor_t* input,
+FLAGOS_API flagos_status_t flagos_ops_mse_loss(flagos_stream_t* stream, const flagos_tensor_t* input,
                                                const flagos_tensor_t* target, const char* reduction,
                                                const flagos_tensor_t* out);
 
@@ -1033,32 +926,27 @@ FLAGOS_API flagos_status_t flagos_ops_l1_loss(flagos_stream_t* stream, const fla
 
 /** smooth_l1_loss(Tensor input, Tensor target, str reduction=mean|sum|none, float beta=1.0, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_smooth_l1_loss(flagos_stream_t* stream,
-                                                     const flagos_tensor_t* input,
-                                                     const flagos_tensor_t* target,
-                                                     const char* reduction, double beta,
+FLAGOS_API flagos_status_t flagos_ops_smooth_l1_loss(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                     const flagos_tensor_t* target, const char* reduction, double beta,
                                                      const flagos_tensor_t* out);
 
 /** huber_loss(Tensor input, Tensor target, str reduction=mean|sum|none, float delta=1.0, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_huber_loss(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input,
-                                                 const flagos_tensor_t* target,
-                                                 const char* reduction, double delta,
+FLAGOS_API flagos_status_t flagos_ops_huber_loss(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_tensor_t* target, const char* reduction, double delta,
                                                  const flagos_tensor_t* out);
 
 /** binary_cross_entropy_with_logits(Tensor input, Tensor target, Tensor? weight, Tensor? pos_weight, str reduction=mean|sum|none, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_binary_cross_entropy_with_logits(
-    flagos_stream_t* stream, const flagos_tensor_t* input, const flagos_tensor_t* target,
-    const flagos_tensor_t* weight, const flagos_tensor_t* pos_weight, const char* reduction,
-    const flagos_tensor_t* out);
+    flagos_stream_t* stream, const flagos_tensor_t* input, const flagos_tensor_t* target, const flagos_tensor_t* weight,
+    const flagos_tensor_t* pos_weight, const char* reduction, const flagos_tensor_t* out);
 
 /** kl_div(Tensor input, Tensor target, str reduction=mean|sum|none, bool log_target=false, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_kl_div(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                             const flagos_tensor_t* target, const char* reduction,
-                                             uint32_t log_target, const flagos_tensor_t* out);
+                                             const flagos_tensor_t* target, const char* reduction, uint32_t log_target,
+                                             const flagos_tensor_t* out);
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Norm
@@ -1066,87 +954,80 @@ FLAGOS_API flagos_status_t flagos_ops_kl_div(flagos_stream_t* stream, const flag
 
 /** layer_norm(Tensor input, int[] normalized_shape, Tensor? weight, Tensor? bias, float eps=1e-05, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_layer_norm(
-    flagos_stream_t* stream, const flagos_tensor_t* input, const int64_t* normalized_shape,
-    uint32_t normalized_shape_count, const flagos_tensor_t* weight, const flagos_tensor_t* bias,
-    double eps, const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_layer_norm(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const int64_t* normalized_shape, uint32_t normalized_shape_count,
+                                                 const flagos_tensor_t* weight, const flagos_tensor_t* bias, double eps,
+                                                 const flagos_tensor_t* out);
 
 /** native_layer_norm(Tensor input, int[] normalized_shape, Tensor? weight, Tensor? bias, float eps, Tensor! out, Tensor! mean, Tensor! rstd)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_native_layer_norm(
-    flagos_stream_t* stream, const flagos_tensor_t* input, const int64_t* normalized_shape,
-    uint32_t normalized_shape_count, const flagos_tensor_t* weight, const flagos_tensor_t* bias,
-    double eps, const flagos_tensor_t* out, const flagos_tensor_t* mean,
-    const flagos_tensor_t* rstd);
+FLAGOS_API flagos_status_t flagos_ops_native_layer_norm(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                        const int64_t* normalized_shape,
+                                                        uint32_t normalized_shape_count, const flagos_tensor_t* weight,
+                                                        const flagos_tensor_t* bias, double eps,
+                                                        const flagos_tensor_t* out, const flagos_tensor_t* mean,
+                                                        const flagos_tensor_t* rstd);
 
 /** layer_norm_backward(Tensor grad_output, Tensor input, int[] normalized_shape, Tensor mean, Tensor rstd, Tensor? weight, Tensor! grad_input)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_layer_norm_backward(
-    flagos_stream_t* stream, const flagos_tensor_t* grad_output, const flagos_tensor_t* input,
-    const int64_t* normalized_shape, uint32_t normalized_shape_count, const flagos_tensor_t* mean,
-    const flagos_tensor_t* rstd, const flagos_tensor_t* weight, const flagos_tensor_t* grad_input);
+FLAGOS_API flagos_status_t flagos_ops_layer_norm_backward(flagos_stream_t* stream, const flagos_tensor_t* grad_output,
+                                                          const flagos_tensor_t* input, const int64_t* normalized_shape,
+                                                          uint32_t normalized_shape_count, const flagos_tensor_t* mean,
+                                                          const flagos_tensor_t* rstd, const flagos_tensor_t* weight,
+                                                          const flagos_tensor_t* grad_input);
 
 /** layer_norm_backward_weight(Tensor grad_output, Tensor input, int[] normalized_shape, Tensor mean, Tensor rstd, Tensor! grad_weight, Tensor! grad_bias)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_layer_norm_backward_weight(
     flagos_stream_t* stream, const flagos_tensor_t* grad_output, const flagos_tensor_t* input,
     const int64_t* normalized_shape, uint32_t normalized_shape_count, const flagos_tensor_t* mean,
-    const flagos_tensor_t* rstd, const flagos_tensor_t* grad_weight,
-    const flagos_tensor_t* grad_bias);
+    const flagos_tensor_t* rstd, const flagos_tensor_t* grad_weight, const flagos_tensor_t* grad_bias);
 
 /** rms_norm(Tensor input, int[] normalized_shape, Tensor? weight, float eps=1e-06, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_rms_norm(flagos_stream_t* stream,
-                                               const flagos_tensor_t* input,
-                                               const int64_t* normalized_shape,
-                                               uint32_t normalized_shape_count,
-                                               const flagos_tensor_t* weight, double eps,
-                                               const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_rms_norm(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                               const int64_t* normalized_shape, uint32_t normalized_shape_count,
+                                               const flagos_tensor_t* weight, double eps, const flagos_tensor_t* out);
 
 /** add_rms_norm(Tensor input, Tensor residual, int[] normalized_shape, Tensor? weight, float eps, Tensor! out, Tensor! sum)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_add_rms_norm(
-    flagos_stream_t* stream, const flagos_tensor_t* input, const flagos_tensor_t* residual,
-    const int64_t* normalized_shape, uint32_t normalized_shape_count, const flagos_tensor_t* weight,
-    double eps, const flagos_tensor_t* out, const flagos_tensor_t* sum);
+FLAGOS_API flagos_status_t flagos_ops_add_rms_norm(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                   const flagos_tensor_t* residual, const int64_t* normalized_shape,
+                                                   uint32_t normalized_shape_count, const flagos_tensor_t* weight,
+                                                   double eps, const flagos_tensor_t* out, const flagos_tensor_t* sum);
 
 /** rms_norm_backward(Tensor grad_output, Tensor input, int[] normalized_shape, Tensor? weight, float eps, Tensor! grad_input)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_rms_norm_backward(
-    flagos_stream_t* stream, const flagos_tensor_t* grad_output, const flagos_tensor_t* input,
-    const int64_t* normalized_shape, uint32_t normalized_shape_count, const flagos_tensor_t* weight,
-    double eps, const flagos_tensor_t* grad_input);
+FLAGOS_API flagos_status_t flagos_ops_rms_norm_backward(flagos_stream_t* stream, const flagos_tensor_t* grad_output,
+                                                        const flagos_tensor_t* input, const int64_t* normalized_shape,
+                                                        uint32_t normalized_shape_count, const flagos_tensor_t* weight,
+                                                        double eps, const flagos_tensor_t* grad_input);
 
 /** rms_norm_backward_weight(Tensor grad_output, Tensor input, int[] normalized_shape, float eps, Tensor! grad_weight)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_rms_norm_backward_weight(
     flagos_stream_t* stream, const flagos_tensor_t* grad_output, const flagos_tensor_t* input,
-    const int64_t* normalized_shape, uint32_t normalized_shape_count, double eps,
-    const flagos_tensor_t* grad_weight);
+    const int64_t* normalized_shape, uint32_t normalized_shape_count, double eps, const flagos_tensor_t* grad_weight);
 
 /** group_norm(Tensor input, int num_groups, Tensor? weight, Tensor? bias, float eps=1e-05, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_group_norm(flagos_stream_t* stream,
-                                                 const flagos_tensor_t* input, int64_t num_groups,
-                                                 const flagos_tensor_t* weight,
-                                                 const flagos_tensor_t* bias, double eps,
-                                                 const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_group_norm(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 int64_t num_groups, const flagos_tensor_t* weight,
+                                                 const flagos_tensor_t* bias, double eps, const flagos_tensor_t* out);
 
 /** instance_norm(Tensor input, Tensor? weight, Tensor? bias, float eps=1e-05, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_instance_norm(flagos_stream_t* stream,
-                                                    const flagos_tensor_t* input,
-                                                    const flagos_tensor_t* weight,
-                                                    const flagos_tensor_t* bias, double eps,
-                                                    const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_instance_norm(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                    const flagos_tensor_t* weight, const flagos_tensor_t* bias,
+                                                    double eps, const flagos_tensor_t* out);
 
 /** batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor!? running_mean, Tensor!? running_var, bool training, float momentum, float eps, Tensor! out)
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t
-flagos_ops_batch_norm(flagos_stream_t* stream, const flagos_tensor_t* input,
-                      const flagos_tensor_t* weight, const flagos_tensor_t* bias,
-                      const flagos_tensor_t* running_mean, const flagos_tensor_t* running_var,
-                      uint32_t training, double momentum, double eps, const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_batch_norm(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_tensor_t* weight, const flagos_tensor_t* bias,
+                                                 const flagos_tensor_t* running_mean,
+                                                 const flagos_tensor_t* running_var, uint32_t training, double momentum,
+                                                 double eps, const flagos_tensor_t* out);
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Product

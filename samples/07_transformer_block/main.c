@@ -2,10 +2,10 @@
  * A transformer block, attention and MLP, forward, in C11 against flagos_ops.h alone. The same code runs on every device
  * of every plugin; the results are compared.
  */
+#include "samples/common/sample.h" /* first: it says which system functions are meant */
+
 #include <flagos_ops.h>
 #include <math.h>
-
-#include "samples/common/sample.h"
 
 enum { TOKENS = 64, WIDTH = 128, HEADS = 4, HEAD = WIDTH / HEADS, HIDDEN = 256, MAX_TENSORS = 32 };
 
