@@ -235,7 +235,11 @@ TEST_CASE("reduction: every operator over types, layouts and dimensions") {
     for (const DType dtype : wanted_dtypes(row.types))
       for (const Placement placement : all_placements)
         for (const auto& list : dims) {
-          if (dtype != DType::f32 && (placement != Placement::dense || list.size() == 2)) continue;
+          // Kernels take their time: all types on rows, all placements on rows and columns in float32.
+          const bool is_row = list == std::vector<std::int64_t>{-1};
+          const bool is_column = list == std::vector<std::int64_t>{0};
+          if (dtype != DType::f32 && (placement != Placement::dense || !is_row)) continue;
+          if (placement != Placement::dense && !is_row && !is_column) continue;
           INFO(row.op << " " << dtype_name(dtype) << " " << placement_name(placement) << " dims "
                       << shape_text(list));
           check_row(row, dtype, {4, 5, 37}, list, list.size() == 1, placement, !is_floating(dtype),
@@ -262,6 +266,8 @@ TEST_CASE("reduction: small whole numbers to the last bit; long, split and stran
     for (const DType dtype : wanted_dtypes({DType::f32, DType::i32}))
       for (const auto& [shape, dims] : cases)
         for (const Placement placement : {Placement::dense, Placement::sliced}) {
+          // The layout is the engine's: one operator shows it.
+          if (placement == Placement::sliced && std::string(row.op) != "sum") continue;
           if (std::find(row.types.begin(), row.types.end(), dtype) == row.types.end()) continue;
           if (row.middle.size() == 1 && (shape.empty() || shape == Shape{1}))
             continue;  // the variance of one number
