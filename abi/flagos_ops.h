@@ -1098,6 +1098,43 @@ FLAGOS_API flagos_status_t flagos_ops_outer(flagos_stream_t* stream, const flago
                                             const flagos_tensor_t* vec2, const flagos_tensor_t* out);
 
 /* ------------------------------------------------------------------------------------------------------------------
+ * Attention
+ * --------------------------------------------------------------------------------------------------------------- */
+
+/** scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask, float dropout_p=0.0, bool is_causal=0, float? scale, bool enable_gqa=False, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp + 8 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_scaled_dot_product_attention(
+    flagos_stream_t* stream, const flagos_tensor_t* query, const flagos_tensor_t* key, const flagos_tensor_t* value,
+    const flagos_tensor_t* attn_mask, double dropout_p, uint32_t is_causal, const double* scale, uint32_t enable_gqa,
+    const flagos_tensor_t* out);
+
+/** varlen_attention(Tensor query, Tensor key, Tensor value, Tensor:int cu_seqlens_q, Tensor:int cu_seqlens_k, int max_seqlen_q, bool is_causal=0, float? scale, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp + 8 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_varlen_attention(flagos_stream_t* stream, const flagos_tensor_t* query,
+                                                       const flagos_tensor_t* key, const flagos_tensor_t* value,
+                                                       const flagos_tensor_t* cu_seqlens_q,
+                                                       const flagos_tensor_t* cu_seqlens_k, int64_t max_seqlen_q,
+                                                       uint32_t is_causal, const double* scale,
+                                                       const flagos_tensor_t* out);
+
+/** paged_attention(Tensor query, Tensor key_cache, Tensor value_cache, Tensor:int block_tables, Tensor:int seq_lens, float? scale, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp + 8 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_paged_attention(flagos_stream_t* stream, const flagos_tensor_t* query,
+                                                      const flagos_tensor_t* key_cache,
+                                                      const flagos_tensor_t* value_cache,
+                                                      const flagos_tensor_t* block_tables,
+                                                      const flagos_tensor_t* seq_lens, const double* scale,
+                                                      const flagos_tensor_t* out);
+
+/** reshape_and_cache(Tensor key, Tensor value, Tensor:int slot_mapping, Tensor! key_cache, Tensor! value_cache)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_reshape_and_cache(flagos_stream_t* stream, const flagos_tensor_t* key,
+                                                        const flagos_tensor_t* value,
+                                                        const flagos_tensor_t* slot_mapping,
+                                                        const flagos_tensor_t* key_cache,
+                                                        const flagos_tensor_t* value_cache);
+
+/* ------------------------------------------------------------------------------------------------------------------
  * Indexing
  * --------------------------------------------------------------------------------------------------------------- */
 

@@ -28,8 +28,6 @@ Table::Table() {
   add_binary(*this);
   begin("reduction");
   add_reductions(*this);
-  begin("scan");
-  add_scans(*this);
   begin("softmax");
   add_softmax(*this);
   begin("loss");
@@ -40,20 +38,12 @@ Table::Table() {
   add_products(*this);
   begin("attention");
   add_attention(*this);
-  begin("language model");
-  add_language(*this);
   begin("indexing");
   add_indexing(*this);
   begin("shape");
   add_shape(*this);
-  begin("sort");
-  add_sort(*this);
   begin("random");
   add_random(*this);
-  begin("convolution and pooling");
-  add_convolution(*this);
-  begin("optimizer");
-  add_optimizers(*this);
 }
 
 const Table& Table::get() {
