@@ -173,7 +173,7 @@ def test_trace(shell):
 
 def test_bench(shell):
     shell.bad(2, "bench needs to know what", "bench")
-    shell.bad(2, "there is no benchmark 'speed'; there is dispatch", "bench", "speed")
+    shell.bad(2, "there is no benchmark 'speed'; there are dispatch and ops", "bench", "speed")
     shell.expect("dispatch" in shell.good("bench", "--help").stdout, "bench --help does not list dispatch")
     program = pathlib.Path(shell.flagos).parent / "flagos_bench_dispatch"
     if program.exists():
