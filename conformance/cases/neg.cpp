@@ -99,13 +99,14 @@ FLAGOS_CASE("neg.table_complete",
   t.check(declared.size() > 100,
           "the functions of the header were found, there are " + std::to_string(declared.size()));
   for (const std::string& name : declared) {
-    if (name == "flagos_status_get_name" || name == "flagos_last_error")
-      continue;  // they return text and cannot fail
+    if (name == "flagos_status_get_name" || name == "flagos_last_error" ||
+        name == "flagos_set_last_error")
+      continue;  // they are about text and cannot fail
     const bool described = std::any_of(entries().begin(), entries().end(),
                                        [&](const Entry& entry) { return entry.name == name; });
     t.check(described, "the suite describes " + name);
   }
-  t.equal(entries().size(), declared.size() - 2, "described functions");
+  t.equal(entries().size(), declared.size() - 3, "described functions");
 
   World world(t);
   for (const Entry& entry : entries()) {

@@ -228,7 +228,8 @@ FLAGOS_CASE("peer.visible_subset", {.clause = "FLAGOS_<PLUGIN>_DEVICES",
     uuids.push_back("uuid:" + hex(info.uuid));
   }
   const std::string nobody = "uuid:" + std::string(32, 'f');
-  if (seen_with(t, variable, nobody).size() == count)
+  // A variable that means something else, such as a number of devices, knows no uuid at all.
+  if (seen_with(t, variable, nobody).size() == count || seen_with(t, variable, uuids[0]).empty())
     t.not_supported("the plugin does not take uuids in " + variable);
   t.equal(seen_with(t, variable, nobody).size(), 0, "devices with a uuid of nobody");
   for (std::uint32_t i = 0; i < count; ++i) {

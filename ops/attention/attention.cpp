@@ -37,7 +37,8 @@ void check_types(const Call& call, std::size_t out) {
 }
 
 double scale_of(const Call& call, std::size_t i, std::int64_t depth) {
-  return call.has(i) ? call.real(i) : 1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(depth, 1)));
+  return call.has(i) ? call.real(i)
+                     : 1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(depth, 1)));
 }
 
 std::int64_t group_of(const Call& call, std::size_t key, std::int64_t heads,
@@ -165,8 +166,11 @@ void paged_attention(Call& call) {
   call.expect_shape(lengths, std::array{q.shape[0]});
   call.expect_shape(out, std::array{q.shape[0], q.shape[1], v.shape[3]});
   if (k.shape[1] == 0) call.refuse(1, "has pages of no keys");
-  Attention attention{q.with_axis(2, 1, 0), k.transposed(1, 2), v.transposed(1, 2),
-                      call.tensor(out).with_axis(2, 1, 0), {}};
+  Attention attention{q.with_axis(2, 1, 0),
+                      k.transposed(1, 2),
+                      v.transposed(1, 2),
+                      call.tensor(out).with_axis(2, 1, 0),
+                      {}};
   attention.group = group_of(call, 1, q.shape[1], k.shape[2]);
   attention.scale = scale_of(call, scale, q.shape[2]);
   attention.tables = call.tensor(tables);
@@ -231,8 +235,9 @@ void reshape_and_cache(Call& call) {
     Key key = call.key();
     key.add(static_cast<std::uint64_t>(x.dtype), 4).add(static_cast<std::uint64_t>(cache.dtype), 4);
     key.add(static_cast<std::uint64_t>(slots.dtype), 4);
-    Launch launch(call, call.device().kernel(
-                            key, [&] { return cache_text(x.dtype, cache.dtype, slots.dtype, width); }));
+    Launch launch(call, call.device().kernel(key, [&] {
+      return cache_text(x.dtype, cache.dtype, slots.dtype, width);
+    }));
     launch.pointer(x.address).pointer(slots.address).pointer(cache.address);
     launch.integer(x.shape[0]).integer(x.shape[1]).integer(x.shape[2]);
     launch.integer(cache.shape[0]).integer(cache.shape[1]);

@@ -70,16 +70,14 @@ void check_sdpa(std::mt19937_64& random, const Case& c) {
     if (c.mask != 1) return static_cast<Number>(i % 5) / 4;
     return static_cast<Number>(i / c.keys % 3 != 2 && i % 3 != 0);  // of every third row, nothing
   });
-  const std::string which =
-      fmt::format("{} heads {}/{} {}x{}x{}/{} causal {} mask {} {}", dtype_name(c.dtype), c.heads,
-                  c.group, c.rows, c.keys, c.depth, c.out_depth, c.causal, c.mask,
-                  placement_name(c.placement));
+  const std::string which = fmt::format(
+      "{} heads {}/{} {}x{}x{}/{} causal {} mask {} {}", dtype_name(c.dtype), c.heads, c.group,
+      c.rows, c.keys, c.depth, c.out_depth, c.causal, c.mask, placement_name(c.placement));
   INFO(which);
   const std::vector<unsigned char> before = out.bytes();
   HostTensor* const given = c.mask != 0 ? &mask : nullptr;
   const flagos_status_t status = fixture().call(
-      "scaled_dot_product_attention",
-      {&q, &k, &v, given, 0.0, c.causal, {}, c.group != 1, &out});
+      "scaled_dot_product_attention", {&q, &k, &v, given, 0.0, c.causal, {}, c.group != 1, &out});
   REQUIRE_MESSAGE(status == FLAGOS_STATUS_OK, std::string(flagos_last_error()));
   std::vector<Number> expected, scale;
   const Number factor = 1 / std::sqrt(static_cast<Number>(c.depth));
@@ -136,8 +134,7 @@ TEST_CASE("attention: types, masks, causal, groups, sizes") {
   }
   Case c;
   for (int mask = 0; mask < 3; ++mask)
-    for (const Placement placement :
-         {Placement::dense, Placement::transposed, Placement::sliced}) {
+    for (const Placement placement : {Placement::dense, Placement::transposed, Placement::sliced}) {
       c.mask = mask;
       c.placement = placement;
       c.causal = mask == 1;
@@ -189,9 +186,8 @@ TEST_CASE("attention: sequences of different lengths") {
                  v = random_tensor(random, DType::f32, {37, 2, 8}), out(DType::f32, {30, 4, 8}),
                  qs = HostTensor::of(index, {5}, {q_starts.begin(), q_starts.end()}),
                  ks = HostTensor::of(index, {5}, {k_starts.begin(), k_starts.end()});
-      const flagos_status_t status =
-          fixture().call("varlen_attention",
-                         {&q, &k, &v, &qs, &ks, std::int64_t{22}, causal, 0.25, &out});
+      const flagos_status_t status = fixture().call(
+          "varlen_attention", {&q, &k, &v, &qs, &ks, std::int64_t{22}, causal, 0.25, &out});
       REQUIRE_MESSAGE(status == FLAGOS_STATUS_OK, std::string(flagos_last_error()));
       std::vector<Number> expected, scale;
       for (std::size_t s = 0; s < 4; ++s)
@@ -203,7 +199,8 @@ TEST_CASE("attention: sequences of different lengths") {
               if (causal && i > last) return -std::numeric_limits<Number>::infinity();
               Number sum = 0;
               for (std::int64_t d = 0; d < 16; ++d)
-                sum += q.get((r * 4 + h) * 16 + d) * k.get(((k_starts[s] + i) * 2 + h / 2) * 16 + d);
+                sum +=
+                    q.get((r * 4 + h) * 16 + d) * k.get(((k_starts[s] + i) * 2 + h / 2) * 16 + d);
               return sum / 4;
             };
             const Row row(
@@ -250,7 +247,8 @@ TEST_CASE("attention: a cache in pages, written and read") {
       const auto score = [&](std::int64_t i) {
         Number sum = 0;
         for (std::int64_t d = 0; d < depth; ++d)
-          sum += q.get((s * 6 + h) * depth + d) * key.get(((first + i) * heads + h / 3) * depth + d);
+          sum +=
+              q.get((s * 6 + h) * depth + d) * key.get(((first + i) * heads + h / 3) * depth + d);
         return sum / 4;
       };
       const Row row(
@@ -270,8 +268,9 @@ TEST_CASE("attention: a cache in pages, written and read") {
 TEST_CASE("attention: what is refused") {
   const std::string op = "scaled_dot_product_attention";
   HostTensor q(DType::f32, {1, 4, 5, 8}), k(DType::f32, {1, 2, 6, 8}), v(DType::f32, {1, 2, 6, 8}),
-      half(DType::f16, {1, 2, 6, 8}), out(DType::f32, {1, 4, 5, 8}), other(DType::f32, {1, 2, 6, 9}),
-      three(DType::f32, {1, 3, 6, 8}), mask(DType::f32, {4, 5}), wide(DType::f32, {1, 4, 5, 600});
+      half(DType::f16, {1, 2, 6, 8}), out(DType::f32, {1, 4, 5, 8}),
+      other(DType::f32, {1, 2, 6, 9}), three(DType::f32, {1, 3, 6, 8}), mask(DType::f32, {4, 5}),
+      wide(DType::f32, {1, 4, 5, 600});
   must_refuse(op, {&q, &k, &v, {}, 0.0, false, {}, false, &out}, "enable_gqa is false");
   must_refuse(op, {&q, &three, &three, {}, 0.0, false, {}, true, &out}, "no multiple of them");
   must_refuse(op, {&q, &k, &half, {}, 0.0, false, {}, true, &out}, "value is of float16");

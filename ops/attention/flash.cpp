@@ -25,7 +25,7 @@ struct Variant {
   bool serial = false, masked = false, causal = false, unit = false, few = false;
   Keys keys = Keys::dense;
   std::size_t depth = 0;
-  int page = 0;  // keys of a block that lie in one page
+  int page = 0;                                    // keys of a block that lie in one page
   bool wide_starts = false, wide_lengths = false;  // int64
 
   int rows() const {
@@ -105,8 +105,9 @@ std::string text_of(const Variant& v) {
       }
       if (paged) {
         k_end = cast(k.load(k.view(second, {batch}, {second_step}), {b}), i64);
-        k.require(k_end <= tables * page_size,
-                  "paged_attention: an element of seq_lens is more than block_tables have pages for");
+        k.require(
+            k_end <= tables * page_size,
+            "paged_attention: an element of seq_lens is more than block_tables have pages for");
       }
       const Tile length = q_end - q_first, keys = k_end - k_first;
       const tile::View vq = k.view(q, {batch, heads, q_end, depth}, q_strides);
@@ -125,8 +126,8 @@ std::string text_of(const Variant& v) {
         const tile::View view = k.view(p, {batch, kv_heads, k_end, width}, steps);
         return load_block(k, view, {b, kv_head, k_first + at, 0}, {bn, d});
       };
-      const auto start = tile::carry(k.full(f, {bm}, -infinity), k.full(f, {bm}, 0.0),
-                                     k.full(f, {bm, d}, 0.0));
+      const auto start =
+          tile::carry(k.full(f, {bm}, -infinity), k.full(f, {bm}, 0.0), k.full(f, {bm, d}, 0.0));
       const auto end = k.loop(
           zero, high, bn, start,
           [&](const Tile& at, const Tile& most, const Tile& total, const Tile& sum) {
@@ -200,8 +201,8 @@ void run_attention(const Call& call, Attention a) {
   v.masked = a.mask.has_value();
   if (v.masked) v.mask = a.mask->dtype;
   v.causal = a.causal;
-  v.unit = a.q.strides[3] == 1 && a.k.strides[3] == 1 && a.v.strides[3] == 1 &&
-           a.out.strides[3] == 1;
+  v.unit =
+      a.q.strides[3] == 1 && a.k.strides[3] == 1 && a.v.strides[3] == 1 && a.out.strides[3] == 1;
   v.keys = a.q_starts ? Keys::ragged : a.tables ? Keys::paged : Keys::dense;
   const std::int64_t width = std::max(a.q.shape[3], a.v.shape[3]);
   v.depth = static_cast<std::size_t>(
@@ -226,8 +227,8 @@ void run_attention(const Call& call, Attention a) {
   } else {
     launch.real32(static_cast<float>(a.scale));
   }
-  const std::int64_t batch = first != nullptr ? second->shape[0] - (a.q_starts ? 1 : 0)
-                                              : a.q.shape[0];
+  const std::int64_t batch =
+      first != nullptr ? second->shape[0] - (a.q_starts ? 1 : 0) : a.q.shape[0];
   launch.integer(batch).integer(a.q.shape[1]).integer(a.q.shape[2]).integer(a.k.shape[2]);
   launch.integer(a.q.shape[3]).integer(a.v.shape[3]).integer(a.group);
   for (const Tensor* tensor : {&a.q, &a.k, &a.v, &a.out, a.mask ? &*a.mask : nullptr})

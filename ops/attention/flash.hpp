@@ -9,11 +9,11 @@ namespace flagos::ops {
 
 // softmax(scale q k^T + mask) v. Of a row that may see nothing, 0.
 struct Attention {
-  Tensor q;                    // [batch, heads, rows, depth]
-  Tensor k, v;                 // [batch, heads / group, keys, depth]; v and out of a depth of their own
-  Tensor out;                  // as q
+  Tensor q;     // [batch, heads, rows, depth]
+  Tensor k, v;  // [batch, heads / group, keys, depth]; v and out of a depth of their own
+  Tensor out;   // as q
   std::optional<Tensor> mask = {};  // [batch, heads, rows, keys]: bool, or numbers that are added
-  std::int64_t group = 1;      // heads of q that share one of k
+  std::int64_t group = 1;           // heads of q that share one of k
   bool causal = false;
   double scale = 1;
   // Sequences one after the other: those of row r begin at starts[r]. Axis 2 of q, k, v and out has all of them, their
