@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "ops/table.hpp"
-#include "ops/testing/fixture.hpp"
+#include "ops/testing/check.hpp"
 
 using namespace flagos::ops;
 using namespace flagos::ops::testing;
@@ -16,12 +16,6 @@ Fixture& fixture() { return Fixture::get(); }
 constexpr DType types[] = {DType::f32, DType::f16, DType::bf16, DType::f64};
 bool takes(DType dtype) { return wants(dtype) && fixture().computes_in(dtype); }
 Bound bound_of(const std::string& op) { return Table::get().find(op)->bound(); }
-
-void must_refuse(const std::string& op, const Arguments& arguments, const std::string& words) {
-  CHECK(fixture().call(op, arguments) == FLAGOS_STATUS_INVALID_ARGUMENT);
-  const std::string text = flagos_last_error();
-  CHECK_MESSAGE(text.find(words) != std::string::npos, text);
-}
 
 HostTensor random_tensor(std::mt19937_64& random, DType dtype, const Shape& shape,
                          Placement placement = Placement::dense) {

@@ -127,8 +127,7 @@ void PointwiseOperator::run(Call& call) const {
   if (!dtypes().has(variant.type))
     call.refuse(inputs_[0], "leads to a computation in {}; {} is possible in {}",
                 dtype_name(variant.type), name(), dtypes().text());
-  const DType result =
-      rule_ == Rule::compare || rule_ == Rule::logical ? DType::boolean : variant.type;
+  const DType result = gives_bool() ? DType::boolean : variant.type;
   if (!can_cast(result, out.dtype))
     call.refuse(output_, "is of {}, which cannot take results of {}", dtype_name(out.dtype),
                 dtype_name(result));
@@ -338,8 +337,7 @@ void PointwiseOperator::enumerate(const KernelSink& sink) const {
     variant.type = dtype;
     variant.width = serial_block;
     for (std::size_t k = 0; k < choices_.size(); ++k) variant.choices.push_back(0);
-    const bool gives_bool = rule_ == Rule::compare || rule_ == Rule::logical;
-    variant.operands.push_back({gives_bool ? DType::boolean : dtype, neighbours});
+    variant.operands.push_back({gives_bool() ? DType::boolean : dtype, neighbours});
     for (const bool mask : masks_)
       variant.operands.push_back({mask ? DType::boolean : dtype, neighbours});
     sink(text_of(variant));

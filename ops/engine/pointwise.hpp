@@ -46,6 +46,7 @@ class PointwiseOperator : public Operator {
                     Expression expression);
   void run(Call& call) const override;
   void enumerate(const KernelSink& sink) const override;
+  bool gives_bool() const { return rule_ == Rule::compare || rule_ == Rule::logical; }
 
  private:
   struct Variant;

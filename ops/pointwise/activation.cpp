@@ -28,11 +28,11 @@ void add_activations(Table& table) {
   row("celu(Tensor input, Scalar alpha=1.0, Tensor! out)", 8,
       FLAGOS_OPS_X(where(x > 0.0, x, a.number(0) * expm1(x / a.number(0)))));
   row("gelu(Tensor input, str approximate=none|tanh, Tensor! out)", 32,
-      FLAGOS_OPS_X(gelu(a, x, a.choice(0) == 1)));
+      FLAGOS_OPS_X(gelu(x, a.choice(0) == 1)));
   row("silu(Tensor input, Tensor! out)", 8, FLAGOS_OPS_X(silu(x)));
-  row("mish(Tensor input, Tensor! out)", 16, FLAGOS_OPS_X(x * tanh(softplus(a, x, 1.0, 20.0))));
+  row("mish(Tensor input, Tensor! out)", 16, FLAGOS_OPS_X(x * tanh(softplus(x, 1.0, 20.0))));
   row("softplus(Tensor input, Scalar beta=1.0, Scalar threshold=20.0, Tensor! out)", 8,
-      FLAGOS_OPS_X(softplus(a, x, a.number(0), a.number(1))));
+      FLAGOS_OPS_X(softplus(x, a.number(0), a.number(1))));
   row("sigmoid(Tensor input, Tensor! out)", 8, FLAGOS_OPS_X(sigmoid(x)));
   row("hardsigmoid(Tensor input, Tensor! out)", 2,
       FLAGOS_OPS_X(clamp(x + 3.0, a.full(0), a.full(6)) / 6.0));
@@ -49,11 +49,11 @@ void add_activations(Table& table) {
         FLAGOS_OPS_X(where(x <= a.number(0), a.full(0) + a.number(1), x)));
   row("prelu(Tensor input, Tensor weight, Tensor! out)", 1,
       FLAGOS_OPS_XY(where(x > 0.0, x, x * y)));
-  row("log_sigmoid(Tensor input, Tensor! out)", 8, FLAGOS_OPS_X(log_sigmoid(a, x)));
+  row("log_sigmoid(Tensor input, Tensor! out)", 8, FLAGOS_OPS_X(log_sigmoid(x)));
   // Gates given as two tensors; halves of one tensor are two views of it.
   row("silu_and_mul(Tensor gate, Tensor up, Tensor! out)", 8, FLAGOS_OPS_XY(silu(x) * y));
   row("gelu_and_mul(Tensor gate, Tensor up, str approximate=none|tanh, Tensor! out)", 32,
-      FLAGOS_OPS_XY(gelu(a, x, a.choice(0) == 1) * y));
+      FLAGOS_OPS_XY(gelu(x, a.choice(0) == 1) * y));
 }
 
 }  // namespace flagos::ops

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <limits>
 
-#include "ops/testing/fixture.hpp"
+#include "ops/testing/check.hpp"
 
 using namespace flagos::ops;
 using namespace flagos::ops::testing;
@@ -14,16 +14,6 @@ namespace {
 
 Fixture& fixture() { return Fixture::get(); }
 
-void must_call(const std::string& op, const Arguments& arguments) {
-  const flagos_status_t status = fixture().call(op, arguments);
-  REQUIRE_MESSAGE(status == FLAGOS_STATUS_OK, std::string(flagos_last_error()));
-}
-void must_refuse(const std::string& op, const Arguments& arguments, const std::string& words,
-                 flagos_status_t wanted = FLAGOS_STATUS_INVALID_ARGUMENT) {
-  CHECK(fixture().call(op, arguments) == wanted);
-  const std::string text = flagos_last_error();
-  CHECK_MESSAGE(text.find(words) != std::string::npos, text);
-}
 HostTensor counting(DType dtype, Shape shape, Placement placement = Placement::dense) {
   HostTensor out(dtype, std::move(shape), placement);
   out.fill([](std::int64_t i) { return static_cast<Number>(i % 11) - 5; });
@@ -278,9 +268,9 @@ TEST_CASE("engine: a captured call runs with the graph, as often as it is launch
   fixture().free(memory);
 }
 
-TEST_CASE("engine: what was compiled at build runs without a compiler") {
-  // Run by ctest (ops_ahead_of_time) without a compiler and without a cache.
-  if (std::getenv("FLAGOS_OPS_TEST_AHEAD_OF_TIME") == nullptr) return;
+// Run by ctest (ops_ahead_of_time) without a compiler and without a cache.
+TEST_CASE("engine: what was compiled at build runs without a compiler" *
+          doctest::skip(std::getenv("FLAGOS_OPS_TEST_AHEAD_OF_TIME") == nullptr)) {
   static std::string said;
   const auto listen = [](void*, flagos_log_level_t, const char* text) { said += text; };
   flagos_set_log_callback(listen, nullptr, FLAGOS_LOG_LEVEL_WARNING);

@@ -45,7 +45,7 @@ Tile copysign(const Elements& a, const Tile& x, const Tile& of) {
   return bitcast((bitcast(x, bits) & ~mask) | (bitcast(of, bits) & mask), a.dtype);
 }
 
-Tile log10(const Elements&, const Tile& x) { return log2(x) * 0.301029995663981195214; }
+Tile log10(const Tile& x) { return log2(x) * 0.301029995663981195214; }
 
 Tile asinh(const Elements& a, const Tile& x) {
   // log1p(t + t^2 / (1 + sqrt(t^2 + 1))) keeps its digits at small t; for large ones the square would overflow.
@@ -55,7 +55,7 @@ Tile asinh(const Elements& a, const Tile& x) {
   return copysign(a, where(t > 1e8, log(t) + kLn2, small), x);
 }
 
-Tile acosh(const Elements&, const Tile& x) {
+Tile acosh(const Tile& x) {
   const Tile t = x - 1.0;
   return where(x > 1e8, log(x) + kLn2, log1p(t + sqrt(2.0 * t + t * t)));
 }
@@ -84,18 +84,18 @@ Tile nan_to_num(const Elements& a, const Tile& x) {
 Tile sigmoid(const Tile& x) { return 1.0 / (1.0 + exp(-x)); }
 Tile silu(const Tile& x) { return x / (1.0 + exp(-x)); }
 
-Tile softplus(const Elements&, const Tile& x, const Operand& beta, const Operand& threshold) {
+Tile softplus(const Tile& x, const Operand& beta, const Operand& threshold) {
   const Tile scaled = x * beta;
   return where(scaled > threshold, x, log1p(exp(min(scaled, threshold))) / beta);
 }
 
-Tile gelu(const Elements&, const Tile& x, bool by_tanh) {
+Tile gelu(const Tile& x, bool by_tanh) {
   if (by_tanh)
     return 0.5 * x * (1.0 + tanh(0.797884560802865355880 * (x + 0.044715 * (x * x * x))));
   return 0.5 * x * (1.0 + erf(x * 0.707106781186547524401));
 }
 
-Tile log_sigmoid(const Elements&, const Tile& x) { return min(x, 0.0) - log1p(exp(-abs(x))); }
+Tile log_sigmoid(const Tile& x) { return min(x, 0.0) - log1p(exp(-abs(x))); }
 
 Tile divide_floor(const Elements& a, const Tile& x, const Tile& y) {
   if (!a.is_float()) return floor_div(x, y);
@@ -107,11 +107,6 @@ Tile divide_floor(const Elements& a, const Tile& x, const Tile& y) {
   const Tile nearest = floor(lower);
   const Tile whole = where(lower - nearest > 0.5, nearest + 1.0, nearest);
   return where((y == 0.0) | isinf(x) | isinf(y) | isnan(quotient), floor(quotient), whole);
-}
-
-Tile remainder(const Elements& a, const Tile& x, const Tile& y) {
-  if (!a.is_float()) return floor_rem(x, y);
-  return floor_rem(x, y);
 }
 
 Tile power(const Elements& a, const Tile& x, const Tile& y) {
@@ -134,7 +129,7 @@ Tile power(const Elements& a, const Tile& x, const Tile& y) {
   return where(y < 0, inverse, result);
 }
 
-Tile hypot(const Elements&, const Tile& x, const Tile& y) {
+Tile hypot(const Tile& x, const Tile& y) {
   const Tile u = abs(x), v = abs(y);
   const Tile high = max(u, v), low = min(u, v);
   const Tile ratio = low / high;
@@ -151,7 +146,7 @@ Tile nextafter(const Elements& a, const Tile& x, const Tile& y) {
   return where(isnan(x) | isnan(y), x + y, where(x == y, y, where(x == 0.0, smallest, stepped)));
 }
 
-Tile logaddexp(const Elements&, const Tile& x, const Tile& y) {
+Tile logaddexp(const Tile& x, const Tile& y) {
   const Tile high = max(x, y), low = min(x, y);
   return where((high == low) & isinf(high), high, high + log1p(exp(low - high)));
 }

@@ -46,9 +46,9 @@ struct Case {
         input.fill_random(random, is_unsigned && !mask ? std::max(low, 0.0) : low, high, whole);
         arguments.emplace_back(&input);
       } else if (parameter.kind == Kind::tensor) {
-        const std::string text = op.schema_text();
-        out = HostTensor(gives_bool(op) ? DType::boolean : dtype, shape,
-                         placement == Placement::broadcast ? Placement::dense : placement);
+        out = HostTensor(
+            dynamic_cast<const PointwiseOperator&>(op).gives_bool() ? DType::boolean : dtype, shape,
+            placement == Placement::broadcast ? Placement::dense : placement);
         arguments.emplace_back(&out);
       } else if (parameter.kind == Kind::word) {
         arguments.emplace_back(std::string(row.words.at(words_used++)));
@@ -73,15 +73,6 @@ struct Case {
       for (const Number value : x) terms += std::fabs(value);
       scale.push_back(terms * largest);
     }
-  }
-
-  static bool gives_bool(const Operator& op) {
-    static const std::set<std::string> names = {
-        "isnan",       "isinf",      "isfinite",    "logical_not", "signbit",   "eq",
-        "ne",          "lt",         "le",          "gt",          "ge",        "isclose",
-        "logical_and", "logical_or", "logical_xor", "eq.Scalar",   "ne.Scalar", "lt.Scalar",
-        "le.Scalar",   "gt.Scalar",  "ge.Scalar"};
-    return names.count(op.name()) != 0;
   }
 };
 

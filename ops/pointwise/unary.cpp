@@ -35,7 +35,7 @@ void add_unary(Table& table) {
   function("expm1(Tensor input, Tensor! out)", 6, FLAGOS_OPS_X(expm1(x)));
   function("log(Tensor input, Tensor! out)", 4, FLAGOS_OPS_X(log(x)));
   function("log2(Tensor input, Tensor! out)", 4, FLAGOS_OPS_X(log2(x)));
-  function("log10(Tensor input, Tensor! out)", 5, FLAGOS_OPS_X(log10(a, x)));
+  function("log10(Tensor input, Tensor! out)", 5, FLAGOS_OPS_X(log10(x)));
   function("log1p(Tensor input, Tensor! out)", 4, FLAGOS_OPS_X(log1p(x)));
   function("sin(Tensor input, Tensor! out)", 4, FLAGOS_OPS_X(sin(x)));
   function("cos(Tensor input, Tensor! out)", 4, FLAGOS_OPS_X(cos(x)));
@@ -47,7 +47,7 @@ void add_unary(Table& table) {
   function("cosh(Tensor input, Tensor! out)", 5, FLAGOS_OPS_X(cosh(x)));
   function("tanh(Tensor input, Tensor! out)", 5, FLAGOS_OPS_X(tanh(x)));
   function("asinh(Tensor input, Tensor! out)", 6, FLAGOS_OPS_X(asinh(a, x)));
-  function("acosh(Tensor input, Tensor! out)", 6, FLAGOS_OPS_X(acosh(a, x)));
+  function("acosh(Tensor input, Tensor! out)", 6, FLAGOS_OPS_X(acosh(x)));
   function("atanh(Tensor input, Tensor! out)", 6, FLAGOS_OPS_X(atanh(a, x)));
   function("erf(Tensor input, Tensor! out)", 16, FLAGOS_OPS_X(erf(x)));
   same("ceil(Tensor input, Tensor! out)", numbers, FLAGOS_OPS_X(a.is_float() ? ceil(x) : x));

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "ops/table.hpp"
-#include "ops/testing/fixture.hpp"
+#include "ops/testing/check.hpp"
 
 using namespace flagos::ops;
 using namespace flagos::ops::testing;
@@ -23,12 +23,6 @@ bool takes(DType dtype) {
 }
 DType result_of(DType dtype) { return dtype == DType::i8 ? DType::i32 : dtype; }
 Bound bound_of(const std::string& op) { return Table::get().find(op)->bound(); }
-
-void must_refuse(const std::string& op, const Arguments& arguments, const std::string& words) {
-  CHECK(fixture().call(op, arguments) == FLAGOS_STATUS_INVALID_ARGUMENT);
-  const std::string text = flagos_last_error();
-  CHECK_MESSAGE(text.find(words) != std::string::npos, text);
-}
 
 // alpha a b + beta c of `batch` matrices, element by element; c may be empty.
 struct Expected {

@@ -1,25 +1,12 @@
-// What tests of operators along lines share: calls that must pass or be refused, and lines of a tensor on the host.
+// What tests of operators along lines share beside check.hpp: lines of a tensor on the host.
 #pragma once
-
-#include <doctest/doctest.h>
 
 #include <string>
 #include <vector>
 
-#include "ops/testing/fixture.hpp"
+#include "ops/testing/check.hpp"
 
 namespace flagos::ops::testing {
-
-inline void must_call(const std::string& op, const Arguments& arguments) {
-  const flagos_status_t status = Fixture::get().call(op, arguments);
-  REQUIRE_MESSAGE(status == FLAGOS_STATUS_OK, std::string(flagos_last_error()));
-}
-inline void must_refuse(const std::string& op, const Arguments& arguments,
-                        const std::string& words) {
-  CHECK(Fixture::get().call(op, arguments) == FLAGOS_STATUS_INVALID_ARGUMENT);
-  const std::string text = flagos_last_error();
-  CHECK_MESSAGE(text.find(words) != std::string::npos, text);
-}
 
 // For each line along the axes of `along` (bits) the row-major numbers of its elements, lines in row-major order of what
 // is left.
