@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <deque>
 #include <fstream>
 #include <functional>
@@ -253,6 +255,19 @@ int run(int argc, char** argv) {
     std::cout << options.help();
     return 0;
   }
+  // Before anything is measured: what cannot be written is said at once.
+  const auto open = [&](const char* option) {
+    std::ofstream out;
+    if (parsed.count(option) == 0) return out;
+    const auto path = parsed[option].as<std::string>();
+    out.open(path);
+    if (!out)
+      throw std::runtime_error(fmt::format("cannot write {}: {}", path, std::strerror(errno)));
+    return out;
+  };
+  std::ofstream json = open("json"), html = open("html");
+  if (!(parsed["seconds"].as<double>() > 0) || parsed["mib"].as<std::int64_t>() < 1)
+    throw std::runtime_error("--seconds must be above 0, and --mib at least 1");
   World world(parsed["device"].as<std::string>());
   const double seconds = parsed["seconds"].as<double>();
   const bool host = world.info().type == FLAGOS_DEVICE_TYPE_CPU;
@@ -296,10 +311,17 @@ int run(int argc, char** argv) {
                most > 0 ? rate / most : 0.0);
     std::fflush(stdout);
   }
-  if (parsed.count("json") != 0)
-    std::ofstream(parsed["json"].as<std::string>()) << report.dump(2) << "\n";
-  if (parsed.count("html") != 0)
-    std::ofstream(parsed["html"].as<std::string>()) << ops_page(report);
+  if (report["cases"].empty())
+    throw std::runtime_error(fmt::format("no case was run: there is none whose operator holds '{}'",
+                                         parsed["only"].as<std::string>()));
+  if (json.is_open()) json << report.dump(2) << "\n";
+  if (html.is_open()) html << ops_page(report);
+  json.close();
+  html.close();
+  if (json.fail() && parsed.count("json") != 0)
+    throw std::runtime_error("cannot write " + parsed["json"].as<std::string>());
+  if (html.fail() && parsed.count("html") != 0)
+    throw std::runtime_error("cannot write " + parsed["html"].as<std::string>());
   return 0;
 }
 

@@ -207,7 +207,7 @@ void emit_pack(const DeviceOwner& device, const std::vector<std::string>& files,
         emit_blob(device, *read_module(files[i], text), text, isa, parsed, true);
       } catch (const std::exception& error) {
         const std::lock_guard lock(mutex);
-        if (failure.empty()) failure = fmt::format("{}: {}", files[i], error.what());
+        if (failure.empty()) failure = error.what();
         next = files.size();
       }
     }
