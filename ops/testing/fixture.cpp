@@ -153,11 +153,11 @@ flagos_status_t Fixture::call(const std::string& op, const Arguments& arguments)
     if (status == FLAGOS_STATUS_OK) {
       for (const auto& [tensor, address] : places) download(*tensor, address);
       status = flagos_stream_synchronize(stream_, FLAGOS_TIMEOUT_INFINITE);
-    } else {
-      flagos_stream_reset(stream_);
     }
   }
   const std::string text = flagos_last_error();
+  // The device may have failed before the call queued all of its kernels: then the call itself says so.
+  if (status == FLAGOS_STATUS_EXECUTION_FAILED) check(flagos_stream_reset(stream_));
   for (const auto& [tensor, address] : places) free(address);
   if (status != FLAGOS_STATUS_OK) flagos_set_last_error(text.c_str());
   return status;
