@@ -2,6 +2,7 @@
 // decides how a program is laid out, print_<dialect>.cpp how the language spells it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -31,6 +32,10 @@ struct Target {
   std::uint64_t scratch_bytes = 64 << 20;  // scratch=: of one program, in serial
   std::uint32_t unroll = 64;               // unroll=: copies of a statement at most
   std::vector<std::string> without;        // no=f64,f16,i64,atomic64: what the device lacks
+
+  bool lacks(std::string_view feature) const {
+    return std::find(without.begin(), without.end(), feature) != without.end();
+  }
 };
 // Throws INVALID_ARGUMENT naming the part that is wrong.
 Target parse_target(std::string_view text);

@@ -114,18 +114,16 @@ SimtKernel SimtEmitter::run() {
 }
 
 void SimtEmitter::check_types(const Op& op) {
-  const auto lacks = [&](std::string_view name) {
-    return std::find(target_.without.begin(), target_.without.end(), name) != target_.without.end();
-  };
   for (const auto* values : {&op.operands, &op.results}) {
     for (const ValueId value : *values) {
       if (type(value).dtype != DType::f64) continue;
       needs_.f64 = true;
-      if (lacks("f64")) fail(op, "the target has no f64");
+      if (target_.lacks("f64")) fail(op, "the target has no f64");
     }
   }
   const bool atomic = op.code == OpCode::atomic_rmw || op.code == OpCode::atomic_cas;
-  if (atomic && is_wide(result_type(op).dtype) && lacks("atomic64")) fail(op, "the target has no atomics of 64 bits");
+  if (atomic && is_wide(result_type(op).dtype) && target_.lacks("atomic64"))
+    fail(op, "the target has no atomics of 64 bits");
 }
 
 void SimtEmitter::emit_block(const Block& block) {

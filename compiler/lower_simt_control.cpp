@@ -1,4 +1,5 @@
 // Loops, branches, assertions. Conditions are scalars, so all threads of a group take the same way.
+#include "compiler/printf.hpp"
 #include "compiler/simt_emitter.hpp"
 
 namespace flagos::compiler {
@@ -26,7 +27,8 @@ bool SimtEmitter::emit_control_op(const Op& op) {
       emit_assert(op);
       return true;
     case OpCode::print:
-      fail(op, "a kernel of this dialect has no way to print");
+      emit_print(op);
+      return true;
     case OpCode::yield:
       return true;  // what it yields is taken by the operation around it
     default:
@@ -122,6 +124,26 @@ void SimtEmitter::emit_assert(const Op& op) {
   line("if (L[{}] != 0u) {{ FAIL; return; }}", bad.begin);
   touch(bad);
   release(bad);
+}
+
+// A line for each element, by the thread that has it: the text of the host is one, and threads come in no order.
+void SimtEmitter::emit_print(const Op& op) {
+  const std::optional<std::string_view> length = dialect_.printf_length();
+  if (!length || target_.lacks("print")) fail(op, "a kernel of this dialect has no way to print");
+  const Printf print{*length, "group_id", text_of_print(module_, op)};
+  if (op.operands.empty()) {
+    close();
+    line("if (t == 0u) {}", print.statement());
+  }
+  for (const ValueId value : op.operands) {
+    const DType dtype = type(value).dtype;
+    const bool uniform = is_uniform(value);
+    open_for(value);
+    const std::string element = is_narrow(dtype) ? widen(dtype, own(value)) : own(value);
+    line("if ({}) {}", uniform ? "t == 0u" : fmt::format("e < {}u", Printf::kMostElements),
+         print.statement(dtype, element, type(value).is_tile() ? "e" : ""));
+  }
+  used(op);
 }
 
 std::vector<std::string> SimtEmitter::emit_region(const Op& op, const Block& block,

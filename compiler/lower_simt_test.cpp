@@ -38,14 +38,29 @@ TEST_CASE("simt: what a target lacks is said with its place") {
   CHECK(refused(kMatrix, "opencl-c;local=16384", "%x: ptr<f32>") == "");
   const std::string wide = "%a = cast %n : f64\n%b = mul %a, %a : f64\n%c = cast %b : f32\nprint %c {message=\"c\"}\n";
   CHECK(refused(wide, "opencl-c;no=f64", "%n: i32") == "line 3, column 1: cast: the target has no f64");
-  CHECK(refused(wide, "opencl-c", "%n: i32") ==
-        "line 6, column 1: print: a kernel of this dialect has no way to print");
+  for (const char* silent : {"glsl", "opencl-c;no=print"})
+    CHECK(refused(wide, silent, "%n: i32") == "line 6, column 1: print: a kernel of this dialect has no way to print");
   const std::string atomic =
       "%v = view %x {shape=[4], strides=[1]} : view<i64, 1>\n%z = const {value=0} : i32\n%o = const {value=1} : "
       "i64\n%a = "
       "atomic_rmw %v, %z, %o {op=add} : i64\n";
   CHECK(refused(atomic, "opencl-c;no=atomic64", "%x: ptr<i64>") ==
         "line 6, column 1: atomic_rmw: the target has no atomics of 64 bits");
+}
+
+TEST_CASE("simt: values are printed as their types are, by one thread or by those that have them") {
+  const std::string body =
+      "%r = range : tile<64xi32>\n%h = cast %r : tile<64xf16>\n%w = cast %n : u64\n"
+      "print %h, %w {message=\"100% \\" of\\" it\"}\nprint {message=\"here\"}\n";
+  const std::string program = ", (int)group_id(0), (int)group_id(1), (int)group_id(2)";
+  const std::string cuda = lowered(body, "cuda-c", "%n: i32").source,
+                    opencl = lowered(body, "opencl-c", "%n: i32").source;
+  CHECK(cuda.find("if (e < 32u) printf(\"program (%d, %d, %d): 100%% \\\"of\\\" it [%d] = %.9g") != std::string::npos);
+  CHECK(cuda.find(" it %llu") != std::string::npos);
+  CHECK(cuda.find(program + ", (unsigned long long)(") != std::string::npos);
+  CHECK(opencl.find(" it %lu") != std::string::npos);
+  CHECK(opencl.find(program + ", (unsigned long)(") != std::string::npos);
+  CHECK(opencl.find("if (t == 0u) printf(\"program (%d, %d, %d): here") != std::string::npos);
 }
 
 TEST_CASE("simt: GLSL has no functions of f64, and CUDA C++ does not contract what is strict") {

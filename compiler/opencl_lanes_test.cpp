@@ -105,8 +105,9 @@ TEST_CASE("opencl lanes: the launch record") {
 }
 
 TEST_CASE("opencl lanes: what cannot be said is refused, so that another road is taken") {
-  CHECK(refused("print %n {message=\"n\"}\n", kTarget, "%n: i32") ==
+  CHECK(refused("print %n {message=\"n\"}\n", kTarget + ";no=print", "%n: i32") ==
         "line 3, column 1: print: a kernel of this dialect has no way to print; kernel 'k'");
+  CHECK(refused("print %n {message=\"n\"}\n", kTarget, "%n: i32") == "");
   const std::string f64 =
       "%v = view %x {shape=[4], strides=[1]} : view<f64, 1>\n%z = const {value=0} : i32\n%a = load "
       "%v, %z : tile<4xf64>\n%b = exp %a : tile<4xf64>\nstore %v, %z, %b\n";

@@ -161,6 +161,8 @@ class CudaC final : public SimtDialect {
     return name + (dtype == DType::f32 ? "f" : "");
   }
 
+  std::optional<std::string_view> printf_length() const override { return "ll"; }
+
   std::string location(std::uint32_t line, std::string_view file) const override {
     return fmt::format("#line {} \"{}\"", line, file);
   }

@@ -171,6 +171,8 @@ class OpenclC final : public SimtDialect {
     return code == OpCode::rem ? "fmod" : std::string(info(code).name);
   }
 
+  std::optional<std::string_view> printf_length() const override { return "l"; }
+
   std::string location(std::uint32_t line, std::string_view file) const override {
     return fmt::format("#line {} \"{}\"", line, file);
   }

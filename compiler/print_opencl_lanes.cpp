@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "compiler/opencl_lanes.hpp"
 #include "compiler/print_gnu_cxx.hpp"
+#include "compiler/printf.hpp"
 #include "compiler/serial_emit.hpp"
 #include "compiler/simt_emitter.hpp"
 
@@ -259,9 +260,8 @@ class OpenclLanes final : public SerialDialect {
   std::string fail(const std::string&, const std::string&) const override {
     return fmt::format("{{ *flagos_failure = {:#x}; return; }}", static_cast<unsigned>(FLAGOS_STATUS_EXECUTION_FAILED));
   }
-  bool print(Writer&, const std::string&, const std::vector<Type>&, const std::vector<std::string>&) const override {
-    return false;
-  }
+  bool print(Writer& out, const std::string& text, const std::vector<Type>& types,
+             const std::vector<std::string>& values) const override;
   std::string atomic(const Op& op, DType dtype, const std::string& pointer,
                      const std::vector<std::string>& values) const override;
   void product(Writer& out, const Product& product) const override;
@@ -337,6 +337,24 @@ std::string OpenclLanes::atomic(const Op& op, DType dtype, const std::string& po
   return call(how == "exchange" ? "exchange" : fmt::format("update_{}", how), dtype, 1, {pointer, values[0]});
 }
 
+bool OpenclLanes::print(Writer& out, const std::string& text, const std::vector<Type>& types,
+                        const std::vector<std::string>& values) const {
+  if (target_.lacks("print")) return false;
+  const Printf print{"l", "get_group_id", text};
+  if (types.empty()) out.line("{}", print.statement());
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    const DType dtype = types[i].dtype;
+    if (!types[i].is_tile()) {
+      out.line("{}", print.statement(lane_dtype(dtype), values[i], ""));
+      continue;
+    }
+    const std::string element = call("get_p", dtype, 1, {values[i] + " + j"});
+    out.line("for (int j = 0; j < {}; ++j) {}", std::min(types[i].elements(), Printf::kMostElements),
+             print.statement(lane_dtype(dtype), element, "j"));
+  }
+  return true;
+}
+
 void OpenclLanes::product(Writer& out, const Product& product) const {
   const int lanes = static_cast<int>(target_.vector_bits) / 8 / info(product.dtype).bytes;
   const auto declare = [&](std::string_view name, const Factor& factor) {
@@ -382,7 +400,7 @@ std::string OpenclLanes::print_kernel(const SerialKernel& made) const {
 }
 
 void OpenclLanes::check(const std::vector<SerialKernel>& kernels, std::string_view feature, bool used) const {
-  if (!used || std::find(target_.without.begin(), target_.without.end(), feature) == target_.without.end()) return;
+  if (!used || !target_.lacks(feature)) return;
   throw_error(FLAGOS_STATUS_UNSUPPORTED, "module of kernel '{}': it needs {}, which target '{}' lacks",
               kernels.front().kernel->name, feature, print_target(target_));
 }

@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "compiler/diagnostic.hpp"
+#include "compiler/printf.hpp"
 #include "compiler/serial_emit.hpp"
 
 namespace flagos::compiler::serial {
@@ -356,8 +357,6 @@ void Emitter::emit_if(const Op& op) {
 
 void Emitter::emit_assert(const Op& op) {
   fails_ = true;
-  std::string where;
-  if (op.file >= 0) where = fmt::format("{}:{}: ", module_.files[static_cast<std::size_t>(op.file)], op.file_line);
   const std::string text = where + "assert: " + op.find("message")->text;
   const Type& of = type(op.operands[0]);
   const std::string bad = fresh("e");
@@ -380,7 +379,7 @@ void Emitter::emit_print(const Op& op) {
     types.push_back(type(operand));
     values.push_back(type(operand).is_tile() ? buffer(operand) : name(operand));
   }
-  if (!dialect_.print(out_, where + op.find("message")->text, types, values))
+  if (!dialect_.print(out_, text_of_print(module_, op), types, values))
     refuse(op, "a kernel of this dialect has no way to print");
 }
 

@@ -124,6 +124,7 @@ class SimtEmitter : private ElementPrinter {
   void emit_if(const Op& op);
   void emit_while(const Op& op);
   void emit_assert(const Op& op);
+  void emit_print(const Op& op);
   void bind(ValueId value, ValueId to);
   // A region of scalars, in place: what it yields.
   std::vector<std::string> emit_region(const Op& op, const Block& block, const std::vector<std::string>& arguments);

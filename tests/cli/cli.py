@@ -255,6 +255,10 @@ kernel @say(%n: i32) {
 """)
     done = shell.good("kernel", "run", printing, "--set", "n=41", **cpu, FLAGOS_LOG_LEVEL="info")
     shell.expect("n is" in done.stderr and "41" in done.stderr, f"print: {done.stderr}")
+    opencl = {"FLAGOS_PLUGIN_FILES": next((p for p in shell.driver_plugins if "opencl" in p), "")}
+    if "opencl:0" in shell.good("info", **opencl).stdout:  # through the driver's printf
+        done = shell.good("kernel", "run", printing, "--device", "opencl:0", "--set", "n=41", **opencl)
+        shell.expect("program (0, 0, 0): n is 41\n" in done.stdout, f"print on opencl: {done.stdout}")
     # An assertion that does not hold fails the run, and its words reach the log.
     failing = shell.folder / "failing.tile"
     failing.write_text("""flagos.tile 1.0

@@ -1,0 +1,30 @@
+// Kernels that print through their language's printf, which writes to the standard output of the process.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "compiler/module.hpp"
+
+namespace flagos::compiler {
+
+struct Printf {
+  static constexpr std::int64_t kMostElements = 32;  // of a tile
+
+  std::string_view length;    // before the letter of a conversion of 64 bits
+  std::string_view group_id;  // a function of the axis
+  std::string text;           // of the author
+
+  // "program (1, 0, 0): text [3] = 0.5": a value as it is held in registers, floats at least as f32; `index` is
+  // an expression of 32 bits, "" for a scalar.
+  std::string statement(DType dtype, std::string_view value, std::string_view index) const;
+  std::string statement() const { return call("", ""); }
+
+ private:
+  std::string call(std::string_view format, std::string_view values) const;
+};
+
+// What the author wrote, behind file and line where they are known.
+std::string text_of_print(const Module& module, const Op& op);
+
+}  // namespace flagos::compiler
