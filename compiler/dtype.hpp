@@ -28,6 +28,8 @@ const DTypeInfo& info(DType dtype);
 std::optional<DType> find_dtype(std::string_view name);
 
 inline bool is_float(DType dtype) { return info(dtype).dtype_class == DTypeClass::floating; }
+// Computed in f32.
+inline bool is_narrow(DType dtype) { return is_float(dtype) && info(dtype).bits < 32; }
 inline bool is_signed(DType dtype) { return info(dtype).dtype_class == DTypeClass::signed_int; }
 inline bool is_int(DType dtype) {
   return info(dtype).dtype_class == DTypeClass::signed_int || info(dtype).dtype_class == DTypeClass::unsigned_int;

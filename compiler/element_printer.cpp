@@ -47,6 +47,12 @@ Format format_of(DType dtype) {
   }
 }
 
+std::string infix(const std::string& a, OpCode code, const std::string& b) {
+  return fmt::format("({} {} {})", a, sign_of(code), b);
+}
+
+}  // namespace
+
 std::string_view sign_of(OpCode code) {
   switch (code) {
     case OpCode::add:
@@ -79,12 +85,6 @@ std::string_view sign_of(OpCode code) {
       return "";
   }
 }
-
-std::string infix(const std::string& a, OpCode code, const std::string& b) {
-  return fmt::format("({} {} {})", a, sign_of(code), b);
-}
-
-}  // namespace
 
 std::string register_type(DType dtype) {
   if (dtype == DType::i1) return "bool";

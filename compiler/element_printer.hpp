@@ -51,10 +51,11 @@ class ElementPrinter {
   bool strict_ = false;  // of the operation whose expression is written: no contraction
 };
 
+// The operator between the operands in C, "" where the operation is written otherwise.
+std::string_view sign_of(OpCode code);
+
 // The register that holds an element: "f32", "u32" for a narrow float, "i32" for a small integer.
 std::string register_type(DType dtype);
-// "bits" as f32: the type in which a narrow float is computed.
-inline bool is_narrow(DType dtype) { return is_float(dtype) && info(dtype).bits < 32; }
 inline bool is_wide(DType dtype) { return info(dtype).bits == 64; }
 
 }  // namespace flagos::compiler

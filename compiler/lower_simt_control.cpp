@@ -130,7 +130,7 @@ void SimtEmitter::emit_assert(const Op& op) {
 void SimtEmitter::emit_print(const Op& op) {
   const std::optional<std::string_view> length = dialect_.printf_length();
   if (!length || target_.lacks("print")) fail(op, "a kernel of this dialect has no way to print");
-  const Printf print{*length, "group_id", text_of_print(module_, op)};
+  const Printf print{*length, "group_id", message_of(module_, op)};
   if (op.operands.empty()) {
     close();
     line("if (t == 0u) {}", print.statement());

@@ -30,8 +30,6 @@ struct Instance {
   int lanes = 1;
 };
 
-bool is_small(DType dtype) { return is_float(dtype) && info(dtype).bits < 32; }
-
 std::string_view native(DType dtype) {
   switch (dtype) {
     case DType::i8:
@@ -71,12 +69,12 @@ std::string_view integer_of(int bytes, bool with_sign) {
   }
 }
 
-int lane_bytes(DType dtype) { return dtype == DType::i1 || is_small(dtype) ? 4 : info(dtype).bytes; }
+int lane_bytes(DType dtype) { return dtype == DType::i1 || is_narrow(dtype) ? 4 : info(dtype).bytes; }
 
 bool is_of(DType dtype, std::string_view classes) {
   if (classes.empty()) return true;
   const auto has = [&](char c) { return classes.find(c) != std::string_view::npos; };
-  if (is_small(dtype)) return has(dtype == DType::bf16 ? 'B' : 's');
+  if (is_narrow(dtype)) return has(dtype == DType::bf16 ? 'B' : 's');
   if (has(info(dtype).bytes == 4 ? '4' : '8') && info(dtype).bytes >= 4) return true;
   if (is_float(dtype)) return has('f');
   if (dtype == DType::i1) return has('b');
@@ -135,7 +133,7 @@ std::vector<std::pair<std::string, std::string>> marks_of(const Instance& made, 
     return vector ? fmt::format("convert_{}{}", type, count) : fmt::format("({})", type);
   };
   const std::string_view code = info(first).bytes == 1 ? "uchar" : "ushort";
-  const bool is_code = first == DType::i1 || is_small(first);
+  const bool is_code = first == DType::i1 || is_narrow(first);
   std::string numbers;
   for (int i = 0; i < lanes; ++i) numbers += fmt::format("{}{}", i == 0 ? "" : ", ", i);
   const bool minus = is_signed(second);

@@ -13,8 +13,6 @@ using serial::memory_type;
 
 namespace {
 
-bool is_small(DType dtype) { return is_float(dtype) && info(dtype).bits < 32; }
-
 // Infix where C++ and flagos.tile agree: floats, and the bits of integers.
 std::string_view infix_of(OpCode code, bool floating) {
   switch (code) {
@@ -101,7 +99,7 @@ std::string literal(DType dtype, std::uint64_t bits) {
 }
 
 std::string memory_literal(DType dtype, std::uint64_t bits) {
-  if (dtype == DType::i1 || is_small(dtype)) return fmt::format("{}{{{}}}", memory_type(dtype), bits);
+  if (dtype == DType::i1 || is_narrow(dtype)) return fmt::format("{}{{{}}}", memory_type(dtype), bits);
   return literal(dtype, bits);
 }
 
@@ -129,7 +127,7 @@ std::string elementwise(const Op& op, DType from, DType to, const std::vector<st
   if (op.has("strict")) text = fmt::format("strict({})", text);
   const bool rounds = op.code != OpCode::neg && op.code != OpCode::abs && op.code != OpCode::min &&
                       op.code != OpCode::max && op.code != OpCode::clamp;
-  if (is_small(from) && to == from && rounds) text = fmt::format("round_to<{}>({})", memory_type(to), text);
+  if (is_narrow(from) && to == from && rounds) text = fmt::format("round_to<{}>({})", memory_type(to), text);
   return text;
 }
 

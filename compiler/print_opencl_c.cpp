@@ -113,7 +113,9 @@ constexpr std::string_view kAtomic64 = R"(#pragma OPENCL EXTENSION cl_khr_int64_
 #define atomic_xor_u64(a, x) atom_xor(AT(u64, a), x)
 )";
 
-std::string_view memory_type(DType dtype) {
+}  // namespace
+
+std::string_view opencl_type(DType dtype) {
   switch (dtype) {
     case DType::i8:
       return "char";
@@ -136,6 +138,8 @@ std::string_view memory_type(DType dtype) {
   }
 }
 
+namespace {
+
 class OpenclC final : public SimtDialect {
  public:
   std::string prelude(const Module&, const SimtNeeds& needs) const override {
@@ -152,7 +156,7 @@ class OpenclC final : public SimtDialect {
     for (std::size_t i = 0; i < made.kernel->arguments.size(); ++i) {
       const Type& type = made.kernel->values[i];
       const auto argument = static_cast<ValueId>(i);
-      const std::string_view dtype = memory_type(type.dtype);
+      const std::string_view dtype = opencl_type(type.dtype);
       arguments += i == 0 ? "" : ", ";
       arguments +=
           type.kind == Type::Kind::pointer

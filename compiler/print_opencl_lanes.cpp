@@ -44,14 +44,6 @@ LANE(f32, float);
 typedef struct { i64 low, high; } Range;
 )";
 
-bool is_small(DType dtype) { return is_float(dtype) && info(dtype).bits < 32; }
-
-// The type of an argument, or of what it points to: one that the driver tells by its own name.
-std::string argument_type(DType dtype) {
-  if (dtype == DType::i1 || is_small(dtype)) return info(dtype).bytes == 1 ? "uchar" : "ushort";
-  return type_of(dtype, 1);
-}
-
 std::string call(std::string_view name, DType dtype, int lanes, const std::vector<std::string>& operands) {
   return fmt::format("fl_{}_{}_{}({})", name, info(dtype).name, lanes, fmt::join(operands, ", "));
 }
@@ -67,25 +59,6 @@ std::string mask(DType dtype, int lanes, const std::string& comparison) {
   return convert(DType::i1, lanes, comparison);
 }
 
-std::string_view comparison_of(OpCode code) {
-  switch (code) {
-    case OpCode::eq:
-      return "==";
-    case OpCode::ne:
-      return "!=";
-    case OpCode::lt:
-      return "<";
-    case OpCode::le:
-      return "<=";
-    case OpCode::gt:
-      return ">";
-    case OpCode::ge:
-      return ">=";
-    default:
-      return "";
-  }
-}
-
 std::string rounded(DType to, int lanes, const std::string& x, bool chop, bool saturate) {
   return call("round", to, lanes, {x, chop ? "1" : "0", saturate ? "1" : "0"});
 }
@@ -99,7 +72,7 @@ std::string cast(DType from, DType to, int lanes, const std::string& x, bool cho
   }
   if (to == DType::i1) return mask(from, lanes, fmt::format("{} != ({})0", x, type_of(lane_dtype(from), lanes)));
   if (is_float(from)) {
-    if (is_small(to))
+    if (is_narrow(to))
       return rounded(to, lanes, from == DType::f64 ? call("narrow_odd", from, lanes, {x}) : x, chop, saturate);
     if (to == DType::f64) return convert(to, lanes, x);
     if (to != DType::f32)
@@ -109,10 +82,10 @@ std::string cast(DType from, DType to, int lanes, const std::string& x, bool cho
                                                 : convert(to, lanes, x);
     return saturate ? call("saturated", to, lanes, {made}) : made;
   }
-  if (!is_float(to) || (!chop && !is_small(to))) return convert(to, lanes, x);
+  if (!is_float(to) || (!chop && !is_narrow(to))) return convert(to, lanes, x);
   const bool wide = info(from).bytes == 8;
   const std::string number =
-      wide ? call("widen", from, lanes, {x, !chop && is_small(to) ? "1" : "0"}) : convert(DType::f64, lanes, x);
+      wide ? call("widen", from, lanes, {x, !chop && is_narrow(to) ? "1" : "0"}) : convert(DType::f64, lanes, x);
   if (to == DType::f64) return number;
   const std::string narrow = call(chop ? "narrow_zero" : "narrow_odd", DType::f64, lanes, {number});
   return to == DType::f32 ? narrow : rounded(to, lanes, narrow, chop, saturate);
@@ -126,8 +99,8 @@ std::string reread(DType from, DType to, int lanes, const std::string& x) {
                      : info(from).bytes == 4 ? DType::u32
                                              : DType::u64;
   std::string bits = fmt::format("as_{}({})", type_of(code, lanes), x);
-  if (is_small(from)) bits = convert(code, lanes, call("encode", from, lanes, {x, "0", "0"}));
-  if (is_small(to)) return call("decode", to, lanes, {convert(DType::u32, lanes, bits)});
+  if (is_narrow(from)) bits = convert(code, lanes, call("encode", from, lanes, {x, "0", "0"}));
+  if (is_narrow(to)) return call("decode", to, lanes, {convert(DType::u32, lanes, bits)});
   return fmt::format("as_{}({})", type_of(to, lanes), bits);
 }
 
@@ -229,7 +202,7 @@ class OpenclLanes final : public SerialDialect {
   }
   std::string literal(DType dtype, std::uint64_t bits) const override;
   std::string memory_literal(DType dtype, std::uint64_t bits) const override {
-    if (dtype == DType::i1 || is_small(dtype)) return fmt::format("({}){:#x}", memory_type(dtype), bits);
+    if (dtype == DType::i1 || is_narrow(dtype)) return fmt::format("({}){:#x}", memory_type(dtype), bits);
     return literal(dtype, bits);
   }
 
@@ -286,10 +259,10 @@ std::string OpenclLanes::literal(DType dtype, std::uint64_t bits) const {
     return fmt::format("({}){}u{}", memory_type(dtype), bits, dtype == DType::u64 ? "l" : "");
   }
   const double value = decode_float(dtype, bits);
-  if (is_small(dtype) && std::isnan(value)) return call("decode", dtype, 1, {fmt::format("{:#x}u", bits)});
+  if (is_narrow(dtype) && std::isnan(value)) return call("decode", dtype, 1, {fmt::format("{:#x}u", bits)});
   if (dtype == DType::f64)
     return std::isfinite(value) ? print_literal(dtype, bits) : fmt::format("as_double({:#x}ul)", bits);
-  const std::uint64_t narrow = is_small(dtype) ? encode_float(DType::f32, value) : bits;
+  const std::uint64_t narrow = is_narrow(dtype) ? encode_float(DType::f32, value) : bits;
   return std::isfinite(value) ? print_literal(DType::f32, narrow) + "f" : fmt::format("as_float({:#x}u)", narrow);
 }
 
@@ -306,13 +279,13 @@ std::string OpenclLanes::elementwise(const Op& op, DType from, DType to, int lan
       break;
   }
   if (from == DType::i1) return masks(op, lanes, in);
-  if (const std::string_view sign = comparison_of(op.code); !sign.empty())
-    return mask(from, lanes, fmt::format("{} {} {}", in[0], sign, in[1]));
+  if (info(op.code).result == Result::truth && in.size() == 2)
+    return mask(from, lanes, fmt::format("{} {} {}", in[0], sign_of(op.code), in[1]));
   if (!is_float(from)) return integers(op, from, lanes, in);
   const std::string text = floats(op, lane_dtype(from), lanes, in);
   const bool exact = op.code == OpCode::neg || op.code == OpCode::abs || op.code == OpCode::min ||
                      op.code == OpCode::max || op.code == OpCode::clamp;
-  return is_small(from) && to == from && !exact ? rounded(to, lanes, text, false, false) : text;
+  return is_narrow(from) && to == from && !exact ? rounded(to, lanes, text, false, false) : text;
 }
 
 std::string OpenclLanes::fold(Writer& out, std::string_view how, std::string_view nan, DType dtype, int lanes,
@@ -388,7 +361,7 @@ std::string OpenclLanes::print_kernel(const SerialKernel& made) const {
     const bool pointer = type.kind == Type::Kind::pointer;
     const bool constant = pointer && is_readonly(kernel, static_cast<ValueId>(i));
     arguments += fmt::format("{}{}{}{}{} v{}", i == 0 ? "" : ", ", pointer ? "__global " : "", constant ? "const " : "",
-                             argument_type(type.dtype), pointer ? "*" : "", i);
+                             opencl_type(type.dtype), pointer ? "*" : "", i);
   }
   if (made.fails) arguments += std::string(arguments.empty() ? "" : ", ") + "__global int* flagos_failure";
   std::string text =

@@ -40,10 +40,10 @@ std::string Printf::statement(DType dtype, std::string_view value, std::string_v
   return call(" [%d] = " + conversion, fmt::format(", (int)({}), {}", index, item));
 }
 
-std::string text_of_print(const Module& module, const Op& op) {
+std::string message_of(const Module& module, const Op& op, std::string_view kind) {
   const std::string& text = op.find("message")->text;
-  if (op.file < 0) return text;
-  return fmt::format("{}:{}: {}", module.files[static_cast<std::size_t>(op.file)], op.file_line, text);
+  if (op.file < 0) return fmt::format("{}{}", kind, text);
+  return fmt::format("{}:{}: {}{}", module.files[static_cast<std::size_t>(op.file)], op.file_line, kind, text);
 }
 
 }  // namespace flagos::compiler

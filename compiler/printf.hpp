@@ -24,7 +24,7 @@ struct Printf {
   std::string call(std::string_view format, std::string_view values) const;
 };
 
-// What the author wrote, behind file and line where they are known.
-std::string text_of_print(const Module& module, const Op& op);
+// The author's message of an assert or print, behind file and line where they are known.
+std::string message_of(const Module& module, const Op& op, std::string_view kind = "");
 
 }  // namespace flagos::compiler

@@ -357,7 +357,7 @@ void Emitter::emit_if(const Op& op) {
 
 void Emitter::emit_assert(const Op& op) {
   fails_ = true;
-  const std::string text = where + "assert: " + op.find("message")->text;
+  const std::string text = message_of(module_, op, "assert: ");
   const Type& of = type(op.operands[0]);
   const std::string bad = fresh("e");
   if (of.is_tile()) {
@@ -371,15 +371,13 @@ void Emitter::emit_assert(const Op& op) {
 }
 
 void Emitter::emit_print(const Op& op) {
-  std::string where;
-  if (op.file >= 0) where = fmt::format("{}:{}: ", module_.files[static_cast<std::size_t>(op.file)], op.file_line);
   std::vector<Type> types;
   std::vector<std::string> values;
   for (const ValueId operand : op.operands) {
     types.push_back(type(operand));
     values.push_back(type(operand).is_tile() ? buffer(operand) : name(operand));
   }
-  if (!dialect_.print(out_, text_of_print(module_, op), types, values))
+  if (!dialect_.print(out_, message_of(module_, op), types, values))
     refuse(op, "a kernel of this dialect has no way to print");
 }
 

@@ -7,15 +7,13 @@
 namespace flagos::compiler::serial {
 namespace {
 
-bool is_small(DType dtype) { return is_float(dtype) && info(dtype).bits < 32; }
-
 std::string hex_escape(unsigned char c) { return fmt::format("\\{:03o}", c); }
 
 }  // namespace
 
 std::string memory_type(DType dtype) { return std::string(info(dtype).name); }
 
-DType lane_dtype(DType dtype) { return is_small(dtype) ? DType::f32 : dtype; }
+DType lane_dtype(DType dtype) { return is_narrow(dtype) ? DType::f32 : dtype; }
 
 std::string lane_type(DType dtype) { return dtype == DType::i1 ? "bool" : memory_type(lane_dtype(dtype)); }
 

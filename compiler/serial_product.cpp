@@ -14,8 +14,6 @@ bool takes_amx(const Target& target, const Op& op, DType dtype, std::int64_t dep
          depth >= 16 && target.vector_bits == 512;
 }
 
-bool is_small(DType dtype) { return is_float(dtype) && info(dtype).bits < 32; }
-
 }  // namespace
 
 // Where the elements of a factor are: through operations that only move them to a load or a tile with a place.
@@ -32,7 +30,7 @@ std::optional<Plan::Source> Plan::source_of(ValueId value) const {
         if (!keeps_space(type(op.operands[0]), type(value))) return std::nullopt;
         break;
       case OpCode::cast:
-        if (!is_small(type(op.operands[0]).dtype) || type(value).dtype != DType::f32) return std::nullopt;
+        if (!is_narrow(type(op.operands[0]).dtype) || type(value).dtype != DType::f32) return std::nullopt;
         break;
       case OpCode::expand:
       case OpCode::trans:

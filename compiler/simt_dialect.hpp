@@ -45,6 +45,9 @@ class SimtDialect {
   virtual std::string location(std::uint32_t line, std::string_view file) const = 0;
 };
 
+// The type in OpenCL C of an element in memory, or of an argument.
+std::string_view opencl_type(DType dtype);
+
 std::unique_ptr<SimtDialect> make_opencl_c();
 std::unique_ptr<SimtDialect> make_glsl();
 std::unique_ptr<SimtDialect> make_cuda_c();
