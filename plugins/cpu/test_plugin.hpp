@@ -1,86 +1,26 @@
-// The plugin as core would open it, with a small host and short ways to say things; for the tests.
+// The plugin under test, with its test kernels.
 #pragma once
 
-#include <flagos_plugin.h>
-
-#include <cstddef>
-#include <cstdint>
-#include <map>
-#include <mutex>
-#include <string>
-#include <vector>
-
-extern "C" flagos_status_t flagos_plugin_open(const flagos_host_t* host,
-                                              flagos_plugin_t* out_plugin);
+#include "base/testing/test_plugin.hpp"
 
 namespace flagos::cpu::test {
 
-constexpr std::uint64_t forever = FLAGOS_TIMEOUT_INFINITE;
+using namespace flagos::testing;
 
-// What core would be.
-class TestHost {
+inline std::vector<std::byte> read_test_kernels() { return read_file(FLAGOS_CPU_TEST_KERNELS); }
+
+class TestDevice : public testing::TestDevice {
  public:
-  TestHost();
-  const flagos_host_t& table() const { return table_; }
-  std::string last_error();
-  std::vector<flagos_record_t> take_records();
+  explicit TestDevice(Config config = {})
+      : testing::TestDevice(std::move(config), {"elf-so", read_test_kernels()}) {}
 
-  std::map<std::string, std::string> config;
-
- private:
-  flagos_host_t table_{};
-  std::mutex mutex_;
-  std::string error_;
-  std::vector<flagos_record_t> records_;
-};
-
-// An open device of an instance of its own, with the test kernels loaded.
-class TestDevice {
- public:
-  TestDevice();
-  ~TestDevice();
-  TestDevice(const TestDevice&) = delete;
-  TestDevice& operator=(const TestDevice&) = delete;
-
-  flagos_plugin_device_t* get() const { return device_; }
-  flagos_plugin_stream_t* stream(std::int32_t priority = 0);  // destroyed with the device
-  flagos_plugin_event_t* event(std::uint32_t flags = 0);      // destroyed with the device
-  flagos_plugin_kernel_t* kernel(const char* name);
-  std::uint64_t alloc(std::uint64_t size_bytes,
-                      flagos_memory_kind_t kind = FLAGOS_MEMORY_KIND_DEVICE);
-  template <typename Arguments>
-  flagos_status_t launch(flagos_plugin_stream_t* stream, const char* name,
-                         const Arguments& arguments, std::uint32_t grid = 1,
-                         std::uint32_t block = 1, std::uint32_t shared_bytes = 0) {
-    return launch_bytes(stream, name, &arguments, sizeof(arguments), grid, block, shared_bytes);
-  }
   flagos_status_t launch_empty(flagos_plugin_stream_t* stream) {
-    return launch_bytes(stream, "test_empty", nullptr, 0, 1, 1, 0);
+    return launch_bytes(stream, "test_empty", nullptr, 0);
   }
-  flagos_status_t launch_bytes(flagos_plugin_stream_t* stream, const char* name,
-                               const void* arguments, std::size_t size_bytes, std::uint32_t grid,
-                               std::uint32_t block, std::uint32_t shared_bytes);
-
-  TestHost host;
-  flagos_plugin_t api{};
-
- private:
-  flagos_plugin_device_t* device_ = nullptr;
-  flagos_plugin_module_t* module_ = nullptr;
-  std::vector<flagos_plugin_stream_t*> streams_;
-  std::vector<flagos_plugin_event_t*> events_;
-  std::vector<std::uint64_t> memory_;
-  std::map<std::string, flagos_plugin_kernel_t*> kernels_;
 };
 
-flagos_launch_desc_t launch_desc(const void* arguments, std::size_t size_bytes,
-                                 std::uint32_t grid = 1, std::uint32_t block = 1,
-                                 std::uint32_t shared_bytes = 0);
-flagos_module_desc_t module_desc(const void* data, std::size_t size_bytes);
-std::vector<std::byte> read_test_kernels();
-
-inline std::uint64_t address_of(const void* pointer) {
-  return reinterpret_cast<std::uint64_t>(pointer);
+inline flagos_module_desc_t module_desc(const void* data, std::size_t size_bytes) {
+  return testing::module_desc("elf-so", data, size_bytes);
 }
 
 }  // namespace flagos::cpu::test

@@ -1,106 +1,31 @@
-// The plugin as core would open it, with a small host and short ways to say things; for the tests.
+// The plugin under test, with its test kernels.
 #pragma once
 
-#include <flagos_plugin.h>
-
-#include <cstddef>
-#include <cstdint>
-#include <map>
-#include <mutex>
-#include <string>
-#include <vector>
-
-extern "C" flagos_status_t flagos_plugin_open(const flagos_host_t* host,
-                                              flagos_plugin_t* out_plugin);
+#include "base/testing/test_plugin.hpp"
 
 namespace flagos::opencl::test {
 
-constexpr std::uint64_t forever = FLAGOS_TIMEOUT_INFINITE;
-using Config = std::map<std::string, std::string>;  // what core would find in the environment
+using namespace flagos::testing;
 
-// What core would be.
-class TestHost {
+// Whole runs of the tests may be sent to another driver or another kind of memory: FLAGOS_OPENCL_DRIVER and
+// FLAGOS_OPENCL_MEMORY of the environment hold where a test says nothing else.
+Config with_environment(Config config);
+
+class TestInstance : public testing::TestInstance {
  public:
-  TestHost();
-  const flagos_host_t& table() const { return table_; }
-  std::string last_error();
-  std::string log();  // all lines, each with a newline
-  std::vector<flagos_record_t> take_records();
-  int losses();
-
-  std::map<std::string, std::string> config;
-
- private:
-  flagos_host_t table_{};
-  std::mutex mutex_;
-  std::string error_;
-  std::string log_;
-  std::vector<flagos_record_t> records_;
-  int losses_ = 0;
-};
-
-// An instance; devices are opened by whoever needs one.
-class TestInstance {
- public:
-  explicit TestInstance(Config config = {});
-  ~TestInstance();
-  TestInstance(const TestInstance&) = delete;
-  TestInstance& operator=(const TestInstance&) = delete;
-
-  std::uint32_t count() const;
-  flagos_device_info_t info(std::uint32_t index) const;
-
-  TestHost host;
-  flagos_plugin_t api{};
-  flagos_status_t opened = FLAGOS_STATUS_OK;
+  explicit TestInstance(Config config = {})
+      : testing::TestInstance(with_environment(std::move(config))) {}
 };
 
 // False, and a line that says so, on a machine without any OpenCL device: the test has nothing to do.
 bool has_device();
 
-// The first device, open, with the test kernels loaded.
-class TestDevice : public TestInstance {
+TestModule test_kernels();
+
+class TestDevice : public testing::TestDevice {
  public:
-  explicit TestDevice(Config config = {});
-  ~TestDevice();
-
-  flagos_plugin_device_t* get() const { return device_; }
-  flagos_plugin_stream_t* stream();                       // destroyed with the device
-  flagos_plugin_event_t* event(std::uint32_t flags = 0);  // destroyed with the device
-  flagos_plugin_kernel_t* kernel(const char* name);
-  std::uint64_t alloc(std::uint64_t size_bytes,
-                      flagos_memory_kind_t kind = FLAGOS_MEMORY_KIND_DEVICE);  // zero
-  template <typename Arguments>
-  flagos_status_t launch(flagos_plugin_stream_t* stream, const char* name,
-                         const Arguments& arguments, std::uint32_t grid = 1,
-                         std::uint32_t block = 1, std::uint32_t shared_bytes = 0) {
-    return launch_bytes(stream, name, &arguments, sizeof(arguments), grid, block, shared_bytes);
-  }
-  flagos_status_t launch_bytes(flagos_plugin_stream_t* stream, const char* name,
-                               const void* arguments, std::size_t size_bytes,
-                               std::uint32_t grid = 1, std::uint32_t block = 1,
-                               std::uint32_t shared_bytes = 0);
-  flagos_status_t load(const std::string& format, const void* data, std::size_t size_bytes,
-                       flagos_plugin_module_t** out_module);
-  std::vector<std::uint32_t> read(flagos_plugin_stream_t* stream, std::uint64_t address,
-                                  std::size_t count);
-
- private:
-  flagos_plugin_device_t* device_ = nullptr;
-  flagos_plugin_module_t* module_ = nullptr;
-  std::vector<flagos_plugin_stream_t*> streams_;
-  std::vector<flagos_plugin_event_t*> events_;
-  std::vector<std::uint64_t> memory_;
-  std::map<std::string, flagos_plugin_kernel_t*> kernels_;
+  explicit TestDevice(Config config = {})
+      : testing::TestDevice(with_environment(std::move(config)), test_kernels()) {}
 };
-
-flagos_launch_desc_t launch_desc(const void* arguments, std::size_t size_bytes,
-                                 std::uint32_t grid = 1, std::uint32_t block = 1,
-                                 std::uint32_t shared_bytes = 0);
-flagos_module_desc_t module_desc(const char* format, const void* data, std::size_t size_bytes);
-
-inline std::uint64_t address_of(const void* pointer) {
-  return reinterpret_cast<std::uint64_t>(pointer);
-}
 
 }  // namespace flagos::opencl::test

@@ -90,7 +90,7 @@ class Scenario {
   void check_loss() {
     if (device_ == nullptr) return;
     CHECK(api_.device->query_status(device_) == FLAGOS_STATUS_DEVICE_LOST);
-    CHECK(host.device_errors() == 1);
+    CHECK(host.losses() == 1);
     auto desc = desc_of<flagos_stream_desc_t>();
     flagos_plugin_stream_t* stream = nullptr;
     CHECK(api_.stream->create(device_, &desc, &stream) == FLAGOS_STATUS_DEVICE_LOST);
@@ -352,8 +352,8 @@ TEST_CASE("fault sweep: what failed once inside the plugin works the next time")
 }
 
 TEST_CASE("fake: devices of it say that they are") {
-  TestPlugin plugin(Config{{"FLAGOS_VULKAN_DRIVER", FLAGOS_VULKAN_TEST_FAKE}});
-  REQUIRE(plugin.device_count() > 0);
+  TestInstance plugin(Config{{"FLAGOS_VULKAN_DRIVER", FLAGOS_VULKAN_TEST_FAKE}});
+  REQUIRE(plugin.count() > 0);
   auto info = desc_of<flagos_device_info_t>();
   REQUIRE(plugin.api.device->get_info(plugin.api.instance, 0, &info) == FLAGOS_STATUS_OK);
   CHECK((info.capabilities & FLAGOS_DEVICE_CAPABILITY_FAKE) != 0);

@@ -43,19 +43,19 @@ void there_and_back(TestDevice& device, std::size_t count) {
 }
 
 TEST_CASE("plugin: a machine without the loader has no devices, and the log says why") {
-  TestPlugin plugin(Config{{"FLAGOS_VULKAN_DRIVER", "/nowhere/libvulkan.so.1"}});
-  CHECK(plugin.device_count() == 0);
+  TestInstance plugin(Config{{"FLAGOS_VULKAN_DRIVER", "/nowhere/libvulkan.so.1"}});
+  CHECK(plugin.count() == 0);
   CHECK(plugin.host.log().find("/nowhere/libvulkan.so.1") != std::string::npos);
   CHECK(plugin.host.log().find("libvulkan1") != std::string::npos);
 }
 
 TEST_CASE("plugin: the filter chooses devices, and names an entry that matches none") {
   TestDevice all;
-  TestPlugin one(Config{{"FLAGOS_VULKAN_DEVICES", "0,0,no such device"}});
-  CHECK(one.device_count() == 1);
+  TestInstance one(Config{{"FLAGOS_VULKAN_DEVICES", "0,0,no such device"}});
+  CHECK(one.count() == 1);
   CHECK(one.host.log().find("no such device") != std::string::npos);
-  TestPlugin none(Config{{"FLAGOS_VULKAN_DEVICES", "no such device"}});
-  CHECK(none.device_count() == 0);
+  TestInstance none(Config{{"FLAGOS_VULKAN_DEVICES", "no such device"}});
+  CHECK(none.count() == 0);
 }
 
 TEST_CASE("plugin: memory, a kernel, and back") {
