@@ -1159,6 +1159,13 @@ FLAGOS_API flagos_status_t flagos_ops_index_tensor(flagos_stream_t* stream, cons
                                                    const flagos_tensor_t* const* indices, uint32_t indices_count,
                                                    const flagos_tensor_t* out);
 
+/** index_put(Tensor input, Tensor[]:int indices, Tensor values, bool accumulate=0, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_index_put(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_tensor_t* const* indices, uint32_t indices_count,
+                                                const flagos_tensor_t* values, uint32_t accumulate,
+                                                const flagos_tensor_t* out);
+
 /** scatter(Tensor input, int dim, Tensor:int index, Tensor src, Tensor! out)
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_scatter(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
@@ -1183,13 +1190,6 @@ FLAGOS_API flagos_status_t flagos_ops_scatter_reduce(flagos_stream_t* stream, co
                                                      const flagos_tensor_t* index, const flagos_tensor_t* src,
                                                      const char* reduce, uint32_t include_self,
                                                      const flagos_tensor_t* out);
-
-/** index_put(Tensor input, Tensor[]:int indices, Tensor values, bool accumulate=0, Tensor! out)
- *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
-FLAGOS_API flagos_status_t flagos_ops_index_put(flagos_stream_t* stream, const flagos_tensor_t* input,
-                                                const flagos_tensor_t* const* indices, uint32_t indices_count,
-                                                const flagos_tensor_t* values, uint32_t accumulate,
-                                                const flagos_tensor_t* out);
 
 /** index_add(Tensor input, int dim, Tensor:int index, Tensor source, Scalar alpha=1, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */

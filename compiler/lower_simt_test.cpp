@@ -51,10 +51,10 @@ TEST_CASE("simt: what a target lacks is said with its place") {
 TEST_CASE("simt: values are printed as their types are, by one thread or by those that have them") {
   const std::string body =
       "%r = range : tile<64xi32>\n%h = cast %r : tile<64xf16>\n%w = cast %n : u64\n"
-      "print %h, %w {message=\"100% \\" of\\" it\"}\nprint {message=\"here\"}\n";
+      "print %h, %w {message=\"100% \\\"of\\\" it\"}\nprint {message=\"here\"}\n";
   const std::string program = ", (int)group_id(0), (int)group_id(1), (int)group_id(2)";
-  const std::string cuda = lowered(body, "cuda-c", "%n: i32").source,
-                    opencl = lowered(body, "opencl-c", "%n: i32").source;
+  const std::string cuda = lowered(body, "cuda-c", "%n: i32").source;
+  const std::string opencl = lowered(body, "opencl-c", "%n: i32").source;
   CHECK(cuda.find("if (e < 32u) printf(\"program (%d, %d, %d): 100%% \\\"of\\\" it [%d] = %.9g") != std::string::npos);
   CHECK(cuda.find(" it %llu") != std::string::npos);
   CHECK(cuda.find(program + ", (unsigned long long)(") != std::string::npos);

@@ -197,8 +197,6 @@ class Glsl final : public SimtDialect {
     }
   }
 
-  std::optional<std::string_view> printf_length() const override { return std::nullopt; }
-
   std::string location(std::uint32_t line, std::string_view file) const override {
     return fmt::format("#line {} \"{}\"", line, file);
   }

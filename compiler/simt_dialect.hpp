@@ -40,7 +40,7 @@ class SimtDialect {
   // The language's own function of f32 or f64 for an operation, "" where it has none that is exact enough.
   virtual std::string function(OpCode code, DType dtype) const = 0;
   // What stands before the letter of a conversion of 64 bits in the language's printf; nothing where it has no printf.
-  virtual std::optional<std::string_view> printf_length() const = 0;
+  virtual std::optional<std::string_view> printf_length() const { return std::nullopt; }
   // `#line` for the statement that follows.
   virtual std::string location(std::uint32_t line, std::string_view file) const = 0;
 };
