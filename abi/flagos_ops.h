@@ -870,6 +870,35 @@ FLAGOS_API flagos_status_t flagos_ops_logsumexp(flagos_stream_t* stream, const f
                                                 const flagos_tensor_t* out);
 
 /* ------------------------------------------------------------------------------------------------------------------
+ * Scan
+ * --------------------------------------------------------------------------------------------------------------- */
+
+/** cumsum(Tensor input, int dim, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 8 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_cumsum(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
+                                             const flagos_tensor_t* out);
+
+/** cumprod(Tensor input, int dim, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 8 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_cumprod(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
+                                              const flagos_tensor_t* out);
+
+/** cummax(Tensor input, int dim, Tensor! values, Tensor! indices)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_cummax(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
+                                             const flagos_tensor_t* values, const flagos_tensor_t* indices);
+
+/** cummin(Tensor input, int dim, Tensor! values, Tensor! indices)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_cummin(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
+                                             const flagos_tensor_t* values, const flagos_tensor_t* indices);
+
+/** logcumsumexp(Tensor input, int dim, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp + 8 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_logcumsumexp(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
+                                                   const flagos_tensor_t* out);
+
+/* ------------------------------------------------------------------------------------------------------------------
  * Softmax
  * --------------------------------------------------------------------------------------------------------------- */
 
@@ -1259,6 +1288,104 @@ FLAGOS_API flagos_status_t flagos_ops_tril(flagos_stream_t* stream, const flagos
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_triu(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t diagonal,
                                            const flagos_tensor_t* out);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Sort
+ * --------------------------------------------------------------------------------------------------------------- */
+
+/** sort(Tensor input, int dim=-1, bool descending=0, Tensor! values, Tensor! indices)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_sort(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
+                                           uint32_t descending, const flagos_tensor_t* values,
+                                           const flagos_tensor_t* indices);
+
+/** sort.stable(Tensor input, bool stable=1, int dim=-1, bool descending=0, Tensor! values, Tensor! indices)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_sort_stable(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                  uint32_t stable, int64_t dim, uint32_t descending,
+                                                  const flagos_tensor_t* values, const flagos_tensor_t* indices);
+
+/** argsort(Tensor input, int dim=-1, bool descending=0, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_argsort(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
+                                              uint32_t descending, const flagos_tensor_t* out);
+
+/** argsort.stable(Tensor input, bool stable=1, int dim=-1, bool descending=0, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_argsort_stable(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                     uint32_t stable, int64_t dim, uint32_t descending,
+                                                     const flagos_tensor_t* out);
+
+/** topk(Tensor input, int k, int dim=-1, bool largest=1, bool sorted=1, Tensor! values, Tensor! indices)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_topk(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t k,
+                                           int64_t dim, uint32_t largest, uint32_t sorted,
+                                           const flagos_tensor_t* values, const flagos_tensor_t* indices);
+
+/** kthvalue(Tensor input, int k, int dim=-1, bool keepdim=0, Tensor! values, Tensor! indices)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_kthvalue(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t k,
+                                               int64_t dim, uint32_t keepdim, const flagos_tensor_t* values,
+                                               const flagos_tensor_t* indices);
+
+/** median(Tensor input, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_median(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                             const flagos_tensor_t* out);
+
+/** median.dim(Tensor input, int dim, bool keepdim=0, Tensor! values, Tensor! indices)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_median_dim(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
+                                                 uint32_t keepdim, const flagos_tensor_t* values,
+                                                 const flagos_tensor_t* indices);
+
+/** nanmedian(Tensor input, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_nanmedian(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_tensor_t* out);
+
+/** nanmedian.dim(Tensor input, int dim, bool keepdim=0, Tensor! values, Tensor! indices)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_nanmedian_dim(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
+                                                    uint32_t keepdim, const flagos_tensor_t* values,
+                                                    const flagos_tensor_t* indices);
+
+/** searchsorted(Tensor sorted_sequence, Tensor input, bool out_int32=0, bool right=0, str side=none|left|right, Tensor?:int sorter, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_searchsorted(flagos_stream_t* stream, const flagos_tensor_t* sorted_sequence,
+                                                   const flagos_tensor_t* input, uint32_t out_int32, uint32_t right,
+                                                   const char* side, const flagos_tensor_t* sorter,
+                                                   const flagos_tensor_t* out);
+
+/** bucketize(Tensor input, Tensor boundaries, bool out_int32=0, bool right=0, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_bucketize(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                const flagos_tensor_t* boundaries, uint32_t out_int32, uint32_t right,
+                                                const flagos_tensor_t* out);
+
+/** unique(Tensor input, Tensor! out, Tensor!? inverse, Tensor!? counts, Tensor! count)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_unique(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                             const flagos_tensor_t* out, const flagos_tensor_t* inverse,
+                                             const flagos_tensor_t* counts, const flagos_tensor_t* count);
+
+/** unique_consecutive(Tensor input, Tensor! out, Tensor!? inverse, Tensor!? counts, Tensor! count)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_unique_consecutive(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                         const flagos_tensor_t* out, const flagos_tensor_t* inverse,
+                                                         const flagos_tensor_t* counts, const flagos_tensor_t* count);
+
+/** histc(Tensor input, int bins=100, Scalar min=0, Scalar max=0, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_histc(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t bins,
+                                            const flagos_scalar_t* min, const flagos_scalar_t* max,
+                                            const flagos_tensor_t* out);
+
+/** bincount(Tensor input, Tensor? weights, int minlength=0, Tensor! out, Tensor! count)
+ *  Computes in uint8, int8, int16, int32 or int64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_bincount(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                               const flagos_tensor_t* weights, int64_t minlength,
+                                               const flagos_tensor_t* out, const flagos_tensor_t* count);
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Shape

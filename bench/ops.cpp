@@ -16,6 +16,7 @@
 #include <iostream>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "bench/bench_device.hpp"
@@ -101,6 +102,16 @@ class World {
                         static_cast<std::uint32_t>(shape.size()), dims, steps});
     return {reinterpret_cast<std::uintptr_t>(&tensors_.back()), 0, 0};
   }
+  // The same of random numbers.
+  flagos_ops_argument_t random_tensor(const Shape& shape, flagos_dtype_t dtype) {
+    const flagos_ops_argument_t out = tensor(shape, dtype);
+    const flagos_tensor_t* const made = &tensors_.back();
+    must(FLAGOS_DTYPE_CODE(dtype) == FLAGOS_DTYPE_CODE(FLAGOS_DTYPE_INT64)
+             ? flagos_ops_randint(stream_, -1000000000, 1000000000, 1, 0, made)
+             : flagos_ops_randn(stream_, 1, 0, made),
+         "random numbers");
+    return out;
+  }
   void clear() {
     wait();
     for (const flagos_address_t address : memory_) flagos_memory_free(device_, address);
@@ -151,12 +162,27 @@ std::vector<Case> all_cases(std::int64_t mebibytes) {
     };
     flat("add", 2, {absent});
     flat("mul", 2, {});
+    const Shape matrix{rows, columns};
+    for (const auto& [op, shape, dim] :
+         {std::tuple{"cumsum", Shape{n}, 0}, std::tuple{"cumsum", matrix, 1},
+          std::tuple{"cumsum", matrix, 0}})
+      cases.push_back({op, fmt::format("{} dim {}", shape_text(shape), dim), name, bytes * 2, 0,
+                       [=, d = dtype](World& w) {
+                         return Arguments{w.tensor(shape, d), number(dim), w.tensor(shape, d)};
+                       }});
+    // Values and places. What must be moved is a small part of the work.
+    for (const Shape& shape : {Shape{n / 16}, Shape{rows * 16, columns / 256}})
+      cases.push_back({"sort", shape_text(shape), name,
+                       bytes / 16 * 2 + static_cast<double>(n) / 16 * 8, 0,
+                       [=, d = dtype](World& w) {
+                         return Arguments{w.random_tensor(shape, d), number(-1), number(0),
+                                          w.tensor(shape, d), w.tensor(shape, FLAGOS_DTYPE_INT64)};
+                       }});
     if (dtype == FLAGOS_DTYPE_INT64) continue;
     flat("exp", 1, {});
     flat("silu", 1, {});
     flat("gelu", 1, {absent});
     flat("silu_and_mul", 2, {});
-    const Shape matrix{rows, columns};
     cases.push_back({"add", shape_text(matrix) + " + " + std::to_string(columns), name, bytes * 2,
                      0, [=, d = dtype](World& w) {
                        return Arguments{w.tensor(matrix, d), w.tensor({columns}, d), absent,
@@ -176,6 +202,10 @@ std::vector<Case> all_cases(std::int64_t mebibytes) {
                                         w.tensor({columns}, d),
                                         {std::bit_cast<std::uint64_t>(1e-6), 0, 0},
                                         w.tensor(matrix, d)};
+                     }});
+    cases.push_back({"logcumsumexp", shape_text(matrix) + " dim 1", name, bytes * 2, 0,
+                     [=, d = dtype](World& w) {
+                       return Arguments{w.random_tensor(matrix, d), number(1), w.tensor(matrix, d)};
                      }});
     for (const std::int64_t m : {256, 512, 1024})
       cases.push_back(

@@ -28,6 +28,8 @@ Table::Table() {
   add_binary(*this);
   begin("reduction");
   add_reductions(*this);
+  begin("scan");
+  add_scans(*this);
   begin("softmax");
   add_softmax(*this);
   begin("loss");
@@ -40,6 +42,11 @@ Table::Table() {
   add_attention(*this);
   begin("indexing");
   add_indexing(*this);
+  begin("sort");
+  add_sorting(*this);
+  add_searches(*this);
+  add_unique(*this);
+  add_histograms(*this);
   begin("shape");
   add_shape(*this);
   begin("random");

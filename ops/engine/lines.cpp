@@ -121,7 +121,7 @@ void Lines::lay(std::span<const std::int64_t> shape, std::uint32_t along, bool o
 }
 
 void Lines::choose() {
-  const bool serial = call_.device().is_serial();
+  const bool serial = plan_.serial = call_.device().is_serial();
   const int budget = serial ? 4096 : 1024;
   std::size_t judge = 0;  // the operand that most bytes come from
   while (judge + 1 < operands_.size() && operands_[judge].part != Part::full) ++judge;
@@ -138,6 +138,12 @@ void Lines::choose() {
   }
   plan_.whole = length_ <= plan_.width;
   describe_operands();
+}
+
+void Lines::step_columns() {
+  if (!plan_.columns) return;
+  plan_.width = 1;
+  plan_.whole = length_ <= 1;
 }
 
 void Lines::describe_operands() {
@@ -166,8 +172,8 @@ std::int64_t Lines::run_split(const Key& key, tile::DType computed, std::int64_t
   flagos_kernel_t* const kernel = call_.device().kernel(plan.key(key), [&] {
     tile::Module module;
     module.kernel(
-        call_.op().schema().function_name(), {{"WIDTH", plan.width}, {"HEIGHT", plan.height}},
-        [&](tile::Kernel& k) {
+        "ops_" + call_.op().schema().function_name(),
+        {{"WIDTH", plan.width}, {"HEIGHT", plan.height}}, [&](tile::Kernel& k) {
           std::vector<tile::Pointer> pointers;
           for (std::size_t i = 0; i < count; ++i)
             pointers.push_back(
@@ -267,6 +273,7 @@ Lines Lines::of_states(std::size_t outputs,
   }
   // A tile has one state of several lines.
   out.plan_.columns = true;
+  out.plan_.serial = plan_.serial;
   out.plan_.width = 1;
   out.plan_.height = power_above(extents_[2], 8, 256);
   out.describe_operands();
@@ -343,14 +350,22 @@ Tile LineKernel::load_line(std::size_t operand, tile::DType as) {
 
 void LineKernel::store_line(std::size_t operand, const Tile& value) { store(operand, low, value); }
 
-void LineKernel::store_state(std::size_t state, const Tile& value) {
+tile::View LineKernel::states(std::size_t state) const {
   const Tile rows = extents_[0] * extents_[1];
-  const tile::View states =
-      k.view(pointers_[plan.operands.size() + state],
-             {rows * ((length + (part_ - 1)) / part_), extents_[2]}, {extents_[2], 1});
-  const tile::DType stored = pointers_[plan.operands.size() + state].ref().type().dtype;
-  k.store(states, {split_ * rows + outer_, place_[2]},
-          reshape(cast(value, stored), {1, plan.height}));
+  return k.view(pointers_[plan.operands.size() + state],
+                {rows * ((length + (part_ - 1)) / part_), extents_[2]}, {extents_[2], 1});
+}
+
+void LineKernel::store_state(std::size_t state, const Tile& value) {
+  const tile::View kept = states(state);
+  k.store(kept, {split_ * extents_[0] * extents_[1] + outer_, place_[2]},
+          reshape(cast(value, kept.dtype()), {1, plan.height}));
+}
+
+Tile LineKernel::load_state(std::size_t state, const Tile& part, tile::DType as) const {
+  const Tile kept = k.load(states(state), {part * extents_[0] * extents_[1] + outer_, place_[2]},
+                           {1, plan.height});
+  return cast(reshape(kept, line_shape()), as);
 }
 
 Tile LineKernel::inside(const Tile& at) const {
@@ -367,7 +382,7 @@ void copy_elements(Call& call, const Tensor& from, const Tensor& to) {
   key.add(of_copies, 2).add(static_cast<std::uint64_t>(to.dtype), 4).add(rank, 5);
   flagos_kernel_t* const kernel = call.device().kernel(key, [&] {
     tile::Module module;
-    module.kernel(call.op().schema().function_name() + "_copy", {{"RANK", rank}},
+    module.kernel("ops_" + call.op().schema().function_name() + "_copy", {{"RANK", rank}},
                   [&](tile::Kernel& k) {
                     const tile::DType stored = stored_as(to.dtype);
                     const tile::Pointer out = k.pointer("out", stored, "noalias");

@@ -36,6 +36,7 @@ struct LinePlan {
   bool columns = false;  // tiles are [width, height]: the lines lie side by side
   bool whole = false;    // a line fits into one tile
   bool split = false;    // a line is cut over programs
+  bool serial = false;   // the device's programs are
   int width = 0;         // of a tile, along the line
   int height = 0;        // lines of a tile
   Key key(Key key) const;
@@ -66,6 +67,9 @@ class LineKernel {
   void store_line(std::size_t operand, const tile::Tile& value);
   // Of a part of a line: what Lines::of_states reads.
   void store_state(std::size_t state, const tile::Tile& value);
+  // What another program kept of a part, as `as`; and which part this one sees.
+  tile::Tile load_state(std::size_t state, const tile::Tile& part, tile::DType as) const;
+  const tile::Tile& part() const { return split_; }
   // Which elements of a tile at `at` are part of the line.
   tile::Tile inside(const tile::Tile& at) const;
   tile::Tile sum(const tile::Tile& x) const { return expand(tile::sum(x, axis), axis); }
@@ -112,6 +116,7 @@ class LineKernel {
         part_(extent),
         outer_(extent) {}
   tile::View view(std::size_t operand) const;
+  tile::View states(std::size_t state) const;  // [part and outer axes, inner axis]
   std::vector<tile::Operand> corner(std::size_t operand, const tile::Tile& at) const;
   std::vector<int> block_shape(std::size_t operand) const;
 
@@ -137,6 +142,8 @@ class Lines {
   std::int64_t lines() const { return extents_[0] * extents_[1] * extents_[2]; }
   const LinePlan& plan() const { return plan_; }
   const std::vector<LineOperand>& operands() const { return operands_; }
+  // Where lines lie side by side, tiles have one element of each: what depends on the elements before goes line by line.
+  void step_columns();
   // A number that the kernel gets.
   Lines& number(double value) {
     numbers_.push_back(value);

@@ -2,12 +2,22 @@
 // their order. Lines that are long and few are split over programs, whose states a second kernel merges.
 #pragma once
 
+#include <cmath>
 #include <vector>
 
 #include "ops/engine/lines.hpp"
 #include "ops/operator.hpp"
 
 namespace flagos::ops {
+
+// Nothing is above (or below) it: what stands behind the end of a line.
+inline tile::Operand neutral(DType dtype, bool largest) {
+  if (is_floating(dtype)) return largest ? -HUGE_VAL : HUGE_VAL;
+  if (dtype == DType::boolean || dtype == DType::u8) return largest ? 0LL : 255LL;
+  const int bits = static_cast<int>(size_of(dtype)) * 8;
+  const auto most = static_cast<long long>((~std::uint64_t{0} >> 1) >> (64 - bits));
+  return largest ? -most - 1 : most;
+}
 
 template <std::size_t N>
 struct Reduction {

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "ops/engine/copy.hpp"
 #include "ops/engine/reduction.hpp"
 #include "ops/families.hpp"
 #include "ops/table.hpp"
@@ -151,15 +152,6 @@ void run_prod(Call& call) {
 
 // ---- extremes --------------------------------------------------------------------------------------------------------
 
-// Nothing is above (or below) it: what stands behind the end of a line.
-tile::Operand neutral(DType dtype, bool largest) {
-  if (is_floating(dtype)) return largest ? -infinity : infinity;
-  if (dtype == DType::boolean || dtype == DType::u8) return largest ? 0LL : 255LL;
-  const int bits = static_cast<int>(size_of(dtype)) * 8;
-  const auto most = static_cast<long long>((~std::uint64_t{0} >> 1) >> (64 - bits));
-  return largest ? -most - 1 : most;
-}
-
 void expect_elements(const Call& call, std::size_t dims_place, std::uint32_t dims) {
   if (reduced_elements(call.tensor(0), dims) == 0)
     call.refuse(0, "is of shape {}: what is reduced by {} has no elements, and no {}",
@@ -281,11 +273,11 @@ void run_truth(Call& call) {
 void run_equal(Call& call) {
   expect_input(call);
   call.expect_same_dtype(1, 0);
-  call.expect_shape(1, call.tensor(0));
   call.expect_dtype(2, DType::boolean);
   call.expect_shape(2, std::span<const std::int64_t>());
   call.expect_no_overlap(2, false);
   const Tensor& a = call.tensor(0);
+  if (!same_shape(a.dims(), call.tensor(1).dims())) return fill(call, call.tensor(2), Scalar{});
   const std::uint32_t all = (1U << a.rank) - 1;
   Lines lines(call, a.dims(), all,
               {{call.tensor(2).expanded_to(a.dims()), Part::line, true}, {a}, {call.tensor(1)}});

@@ -304,6 +304,10 @@ TEST_CASE("reduction: extremes with their places, means with their spread, equal
       y.set(1049, y.get(1049) + 1);
       must_call("equal", {&x, &y, &same});
       CHECK(same.get(0) == 0);
+      HostTensor other(dtype, {3, 7, 50});  // of another shape
+      same.set(0, 1);
+      must_call("equal", {&x, &other, &same});
+      CHECK(same.get(0) == 0);
     }
   if (!wants(DType::f32)) return;
   HostTensor x =
