@@ -1,6 +1,8 @@
 // Errors, struct checks and the other parts of an entry that are not on the fast path.
 #include "core/entry.hpp"
 
+#include <flagos_comm.h>
+
 #include <time.h>
 
 #include <algorithm>
@@ -19,7 +21,7 @@ struct StatusName {
   flagos_status_t status;
   const char* name;
 };
-constexpr std::array<StatusName, 25> status_names = {{
+constexpr std::array<StatusName, 30> status_names = {{
     {FLAGOS_STATUS_OK, "FLAGOS_STATUS_OK"},
     {FLAGOS_STATUS_TIMEOUT, "FLAGOS_STATUS_TIMEOUT"},
     {FLAGOS_STATUS_NOT_READY, "FLAGOS_STATUS_NOT_READY"},
@@ -44,6 +46,11 @@ constexpr std::array<StatusName, 25> status_names = {{
     {FLAGOS_STATUS_DEVICE_LOST, "FLAGOS_STATUS_DEVICE_LOST"},
     {FLAGOS_STATUS_EXECUTION_FAILED, "FLAGOS_STATUS_EXECUTION_FAILED"},
     {FLAGOS_STATUS_CANCELLED, "FLAGOS_STATUS_CANCELLED"},
+    {FLAGOS_STATUS_RANK_FAILED, "FLAGOS_STATUS_RANK_FAILED"},
+    {FLAGOS_STATUS_RANK_MISMATCH, "FLAGOS_STATUS_RANK_MISMATCH"},
+    {FLAGOS_STATUS_COMM_TIMEOUT, "FLAGOS_STATUS_COMM_TIMEOUT"},
+    {FLAGOS_STATUS_COMM_ABORTED, "FLAGOS_STATUS_COMM_ABORTED"},
+    {FLAGOS_STATUS_COMM_REFUSED, "FLAGOS_STATUS_COMM_REFUSED"},
     {FLAGOS_STATUS_INTERNAL, "FLAGOS_STATUS_INTERNAL"},
 }};
 

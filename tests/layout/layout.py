@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 
-HEADERS = ["flagos.h", "flagos_plugin.h", "flagos_cpu_kernel.h", "flagos_compiler.h", "flagos_ops.h"]
+HEADERS = ["flagos.h", "flagos_plugin.h", "flagos_cpu_kernel.h", "flagos_compiler.h", "flagos_ops.h", "flagos_comm.h"]
 
 
 class ParseError(Exception):

@@ -42,7 +42,7 @@ mv "${work}/first" "${prefix}"
 libdir="$(dirname "$(find "${prefix}" -name libflagos.so -print -quit)")"
 [[ -f "${libdir}/libflagos.so" ]] || fail "no libflagos.so was installed"
 for file in include/flagos/flagos.h include/flagos/flagos_plugin.h include/flagos/flagos_cpu_kernel.h \
-  include/flagos/flagos_compiler.h include/flagos/flagos_ops.h include/flagos/tile.hpp; do
+  include/flagos/flagos_compiler.h include/flagos/flagos_ops.h include/flagos/flagos_comm.h include/flagos/tile.hpp; do
   [[ -f "${prefix}/${file}" ]] || fail "${file} was not installed"
 done
 for file in libflagos_plugin_cpu.so libflagos_plugin_cpu.json; do

@@ -1,0 +1,655 @@
+#include "comm/communicator.hpp"
+
+#include <poll.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <shared_mutex>
+
+#include "base/guard.hpp"
+#include "base/thread.hpp"
+
+namespace flagos::comm {
+namespace {
+
+// A caller finishes operations up to this size itself when the other ranks are there already.
+constexpr std::uint64_t here_bytes = 64 << 10;
+constexpr std::uint32_t here_rounds = 200;
+constexpr std::uint32_t most_misses = 4;
+
+std::uint64_t now_ns() {
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                        std::chrono::steady_clock::now().time_since_epoch())
+                                        .count());
+}
+
+void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+bool wants_plans() {
+  static const bool wants = [] {
+    const char* const value = secure_getenv("FLAGOS_COMM_DEBUG");
+    return value != nullptr && std::strcmp(value, "plan") == 0;
+  }();
+  return wants;
+}
+
+// Streams and graphs know operations by address, also when their communicator has gone. Callbacks hold this shared while
+// they look at the owner; a communicator that goes holds it alone.
+std::shared_mutex& owners_mutex() {
+  static std::shared_mutex* const mutex = new std::shared_mutex;
+  return *mutex;
+}
+// Operations that outlive their communicator, for ever: a graph may be launched at any time.
+std::vector<std::unique_ptr<Operation>>& orphans() {
+  static auto* const list = new std::vector<std::unique_ptr<Operation>>;
+  return *list;
+}
+
+std::uint64_t bytes_of(const Request& request) {
+  std::uint64_t count = request.count;
+  for (const std::uint64_t block : request.source_counts) count += block;
+  for (const std::uint64_t block : request.target_counts) count += block;
+  std::uint64_t bytes = count * dtype_bytes(request.dtype);
+  for (const Message& message : request.messages)
+    bytes += message.count * dtype_bytes(message.dtype);
+  return bytes;
+}
+
+}  // namespace
+
+// ---- life --------------------------------------------------------------------------------------------------------
+
+Communicator::Communicator(flagos_device_t* device, std::uint32_t rank, std::uint32_t size,
+                           const Config& config)
+    : device_(device),
+      rank_(rank),
+      size_(size),
+      config_(config),
+      segment_(Segment::create(rank, size)),
+      peers_(size),
+      staging_(device, segment_, size),
+      execution_(rank, peers_, staging_) {
+  for (std::uint32_t i = 0; i < size; ++i) {
+    peers_[i].rank = i;
+    peers_[i].segment = segment_;
+  }
+  expect(flagos_timeline_create(device, 0, &timeline_));
+}
+
+void Communicator::connect(std::uint32_t rank, std::shared_ptr<Segment> segment) {
+  Peer& peer = peers_[rank];
+  peer.segment = std::move(segment);
+  peer.out = &segment_->ring(rank);
+  peer.in = &peer.segment->ring(rank_);
+  const SegmentName& name = peer.segment->name();
+  const bool same_process = Segment::same_process(name);
+  peer.takes_pointers = peer.gives_pointers = same_process;
+  if (!same_process) peer.process = static_cast<int>(syscall(SYS_pidfd_open, name.pid, 0));
+  ++local_size_;
+}
+
+void Communicator::connect(std::uint32_t rank, Socket socket) {
+  if (network_ == nullptr) network_ = std::make_unique<TcpTransport>(rank_, size_, segment_);
+  Peer& peer = peers_[rank];
+  peer.segment = network_->add(rank, std::move(socket));
+  peer.out = &segment_->ring(rank);
+  peer.in = &peer.segment->ring(rank_);
+  peer.takes_pointers = true;
+  peer.doorbell = network_->doorbell();
+  peer.sleeping = &network_->sleeping();
+}
+
+void Communicator::open() {
+  if (network_ != nullptr) network_->start();
+  is_open_.store(true, std::memory_order_release);
+  thread_ = start_thread(fmt::format("flagos-comm-{}", rank_), {}, [this] { work(); });
+}
+
+void Communicator::make_later(std::function<void()> make) {
+  maker_ = start_thread(fmt::format("flagos-make-{}", rank_), {}, [this, make = std::move(make)] {
+    static_cast<void>(
+        guard(make, [this](flagos_status_t status, const char* text) { fail(status, text); }));
+  });
+}
+
+void Communicator::finish() {
+  if (maker_.joinable()) maker_.join();
+  const flagos_status_t done =
+      guard([&] { synchronize(FLAGOS_TIMEOUT_INFINITE); }, [](flagos_status_t, const char*) {});
+  static_cast<void>(done);  // a failed communicator has no operations that run
+}
+
+Communicator::~Communicator() {
+  if (maker_.joinable()) maker_.join();
+  if (thread_.joinable()) {
+    std::unique_lock lock(owners_mutex());
+    for (const auto& operation : operations_) operation->owner = nullptr;
+  }
+  // Graphs that are at an operation of this communicator now.
+  if (visitors_.load(std::memory_order_acquire) != 0) {
+    fail(FLAGOS_STATUS_COMM_ABORTED,
+         fmt::format("rank {} destroyed the communicator while a graph used it", rank_));
+    while (visitors_.load(std::memory_order_acquire) != 0)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  stop_.store(true, std::memory_order_release);
+  segment_->head().bell.ring_always();
+  if (thread_.joinable()) thread_.join();
+  network_.reset();
+  segment_->head().closed.store(1, std::memory_order_release);
+  for (Peer& peer : peers_) {
+    if (peer.rank != rank_ && peer.segment != nullptr) peer.segment->head().bell.ring_always();
+    if (peer.process >= 0) close(peer.process);
+  }
+  flagos_timeline_destroy(timeline_);
+  std::unique_lock lock(owners_mutex());
+  for (auto& operation : operations_)
+    if (operation->recorded || operation->awaited) orphans().push_back(std::move(operation));
+}
+
+// ---- calls -------------------------------------------------------------------------------------------------------
+
+void Communicator::List::push(Operation& operation) {
+  operation.next = nullptr;
+  (first == nullptr ? first : last->next) = &operation;
+  last = &operation;
+}
+
+void Communicator::List::pop() {
+  first = first->next;
+  if (first == nullptr) last = nullptr;
+}
+
+void Communicator::List::remove(Operation& operation) {
+  if (first == &operation) return pop();
+  Operation* before = first;
+  while (before != nullptr && before->next != &operation) before = before->next;
+  if (before == nullptr) return;
+  before->next = operation.next;
+  if (last == &operation) last = before;
+}
+
+void Communicator::check_usable() {
+  if (!is_open_.load(std::memory_order_acquire)) {
+    std::string text;
+    const flagos_status_t found = status(text);
+    throw Error(found,
+                found == FLAGOS_STATUS_NOT_READY ? "the communicator is still being made" : text);
+  }
+  const flagos_status_t found = status_.load(std::memory_order_acquire);
+  if (found == FLAGOS_STATUS_OK) return;
+  std::lock_guard lock(failure_mutex_);
+  throw Error(found, failure_text_);
+}
+
+void Communicator::complete_and_check(Request& request) {
+  check_usable();
+  check_request(request, rank_, size_);
+  check_reduction(request);
+  flagos_device_t* device = nullptr;
+  expect(flagos_stream_get_device(request.stream, &device));
+  if (device != device_)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "{}: the stream is of another open device than rank {}", name_of(request.kind),
+                rank_);
+  for (const Message& message : request.messages)
+    staging_.check_range(message.address, message.count * dtype_bytes(message.dtype),
+                         message.is_send ? "send" : "receive");
+  if (request.kind == Kind::exchange || request.kind == Kind::barrier) return;
+  Range source, target;
+  used_ranges(request, rank_, source, target);
+  staging_.check_range(source.start, source.bytes, name_of(request.kind));
+  staging_.check_range(target.start, target.bytes, name_of(request.kind));
+}
+
+Operation& Communicator::make_operation(const Request& request) {
+  std::lock_guard lock(queue_mutex_);
+  if (free_ == nullptr) {
+    operations_.push_back(std::make_unique<Operation>());
+    free_ = operations_.back().get();
+    free_->next = nullptr;
+  }
+  Operation& operation = *std::exchange(free_, free_->next);
+  operation.request = request;
+  operation.owner = this;
+  operation.scale = 1;
+  operation.reduction = {request.dtype, static_cast<std::uint8_t>(request.reduction),
+                         config_.deterministic};
+  if (request.reduction >= first_reduction) {
+    std::lock_guard scales(reduction_mutex_);
+    const auto index = static_cast<std::size_t>(request.reduction - first_reduction);
+    if (index < most_reductions) operation.scale = scales_[index];
+    operation.reduction.kind = premultiplied_sum;
+  }
+  operation.value = 0;
+  operation.ready.store(false, std::memory_order_relaxed);
+  operation.stream_status = FLAGOS_STATUS_OK;
+  operation.awaited = operation.recorded = false;
+  return operation;
+}
+
+// The messages were checked one by one; together they must agree on those to this rank itself.
+void Communicator::check(const Request& request) {
+  check_usable();
+  if (request.kind == Kind::exchange) check_messages_to_self(request, rank_);
+}
+
+void Communicator::submit(const Request& request) {
+  flagos_capture_status_t capture = FLAGOS_CAPTURE_STATUS_NONE;
+  expect(flagos_stream_get_capture_status(request.stream, &capture, nullptr));
+  if (capture == FLAGOS_CAPTURE_STATUS_NONE) {
+    queue(request);
+  } else {
+    record(request);
+  }
+}
+
+void Communicator::queue(const Request& request) {
+  std::lock_guard submit(submit_mutex_);
+  std::uint32_t is_idle = 0;
+  expect(flagos_stream_query(request.stream, &is_idle));
+  Operation& operation = make_operation(request);
+  const std::uint64_t value = operation.value = ++next_value_;
+  operation.awaited = is_idle == 0;
+  operation.ready.store(is_idle != 0, std::memory_order_release);
+  outstanding_.fetch_add(1, std::memory_order_relaxed);
+  {
+    std::lock_guard lock(queue_mutex_);
+    pending_.push(operation);
+  }
+  if (is_idle != 0) {
+    if (try_here(operation)) return;
+    segment_->head().bell.ring_always();
+  } else if (const flagos_status_t status =
+                 flagos_stream_launch_host(request.stream, stream_arrived, &operation);
+             status != FLAGOS_STATUS_OK) {
+    const std::string text = flagos_last_error();
+    {
+      std::lock_guard lock(queue_mutex_);
+      pending_.remove(operation);
+      operation.awaited = false;
+      operation.next = std::exchange(free_, &operation);
+    }
+    outstanding_.fetch_sub(1, std::memory_order_relaxed);
+    throw Error(status, text);
+  }
+  expect(flagos_stream_wait_timeline(request.stream, timeline_, value));
+}
+
+void Communicator::record(const Request& request) {
+  std::lock_guard submit(submit_mutex_);
+  Operation& operation = make_operation(request);
+  operation.recorded = true;  // stays with the graph: it is never used for another call
+  expect(flagos_stream_launch_host(request.stream, graph_arrived, &operation));
+}
+
+void Communicator::stream_arrived(void* user_data, flagos_status_t status) {
+  Operation& operation = *static_cast<Operation*>(user_data);
+  std::shared_lock lock(owners_mutex());
+  Communicator* const self = operation.owner;
+  if (self == nullptr) return;
+  operation.stream_status = status;
+  operation.awaited = false;
+  operation.ready.store(true, std::memory_order_release);
+  self->segment_->head().bell.ring_always();
+}
+
+// A graph waits in here until its operation is done: it has no other way to wait.
+void Communicator::graph_arrived(void* user_data, flagos_status_t status) {
+  Operation& operation = *static_cast<Operation*>(user_data);
+  std::lock_guard running(operation.running);
+  std::uint32_t runs = 0;
+  {
+    std::shared_lock lock(owners_mutex());
+    Communicator* const self = operation.owner;
+    if (self == nullptr || self->status_.load(std::memory_order_acquire) != FLAGOS_STATUS_OK)
+      return;
+    self->visitors_.fetch_add(1, std::memory_order_acq_rel);
+    operation.stream_status = status;
+    runs = operation.runs.load(std::memory_order_acquire);
+    operation.ready.store(true, std::memory_order_release);
+    std::lock_guard queue(self->queue_mutex_);
+    self->reached_.push(operation);
+  }
+  Communicator* const self = operation.owner;
+  self->segment_->head().bell.ring_always();
+  operation.runs.wait(runs, std::memory_order_acquire);
+  self->visitors_.fetch_sub(1, std::memory_order_acq_rel);
+}
+
+// Tries to finish a small operation in the call itself, which saves waking a thread, if the other ranks are there.
+bool Communicator::try_here(Operation& operation) {
+  if (bytes_of(operation.request) > here_bytes || staging_.is_remote()) return false;
+  std::unique_lock engine(engine_mutex_, std::try_to_lock);
+  if (!engine.owns_lock() || !execution_.is_done() ||
+      status_.load(std::memory_order_acquire) != FLAGOS_STATUS_OK)
+    return false;
+  {
+    std::lock_guard lock(queue_mutex_);
+    if (pending_.first != &operation) return false;
+  }
+  const std::uint64_t before = completed_.load(std::memory_order_relaxed);
+  const std::uint32_t rounds = misses_ < most_misses || misses_ % 16 == 0 ? here_rounds : 2;
+  is_here_ = true;
+  last_move_ns_ = now_ns();
+  for (std::uint32_t round = 0;
+       round < rounds && completed_.load(std::memory_order_relaxed) == before; ++round) {
+    if (step()) continue;
+    if (round < 64) {
+      relax();
+    } else {
+      sched_yield();
+    }
+  }
+  is_here_ = false;
+  const bool is_done = completed_.load(std::memory_order_relaxed) != before;
+  misses_ = is_done ? 0 : misses_ + 1;
+  return is_done;
+}
+
+flagos_status_t Communicator::synchronize(std::uint64_t timeout_ns) {
+  const std::uint64_t start = now_ns();
+  while (outstanding_.load(std::memory_order_acquire) != 0) {
+    const flagos_status_t found = status_.load(std::memory_order_acquire);
+    if (found != FLAGOS_STATUS_OK && failure_finished_.load(std::memory_order_acquire)) {
+      std::lock_guard lock(failure_mutex_);
+      throw Error(found, failure_text_);
+    }
+    if (now_ns() - start >= timeout_ns) return FLAGOS_STATUS_TIMEOUT;
+    std::unique_lock lock(queue_mutex_);
+    idle_.wait_for(lock, std::chrono::milliseconds(5));
+  }
+  return FLAGOS_STATUS_OK;
+}
+
+// ---- progress ----------------------------------------------------------------------------------------------------
+
+void Communicator::work() {
+  std::unique_lock engine(engine_mutex_);
+  std::uint32_t idle_rounds = 0;
+  while (!stop_.load(std::memory_order_acquire)) {
+    if (status_.load(std::memory_order_acquire) != FLAGOS_STATUS_OK) {
+      finish_failure(engine);
+      wait_for_work(idle_rounds = 1000, engine);
+    } else if (step()) {
+      idle_rounds = 0;
+      last_move_ns_ = now_ns();
+    } else {
+      wait_for_work(++idle_rounds, engine);
+    }
+  }
+}
+
+// Turns, then lets others run, then sleeps until somebody rings.
+void Communicator::wait_for_work(std::uint32_t idle_rounds, std::unique_lock<std::mutex>& engine) {
+  const bool is_busy = !execution_.is_done();
+  if (is_busy && idle_rounds < 32) return relax();
+  if (is_busy && idle_rounds < 200) {
+    engine.unlock();
+    sched_yield();
+    engine.lock();
+    return;
+  }
+  Bell& bell = segment_->head().bell;
+  const std::uint32_t seen = bell.count.load(std::memory_order_acquire);
+  // Who has nothing to do is woken by calls alone: other ranks need not pay for it.
+  if (is_busy) bell.sleeping.store(1, std::memory_order_seq_cst);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  const bool failed = status_.load(std::memory_order_acquire) != FLAGOS_STATUS_OK;
+  if (failed || !step()) {
+    std::uint64_t sleep_ns = 50'000'000;
+    if (is_busy)
+      sleep_ns = execution_.is_done() || execution_.waits_for() != rank_ ? 5'000'000 : 20'000;
+    if (stop_.load(std::memory_order_acquire)) sleep_ns = 0;
+    engine.unlock();
+    bell.wait(seen, sleep_ns);
+    engine.lock();
+    if (!failed) look_around();
+  }
+  bell.sleeping.store(0, std::memory_order_relaxed);
+}
+
+bool Communicator::begin_next() {
+  Operation* operation = nullptr;
+  {
+    std::lock_guard lock(queue_mutex_);
+    List& list = pending_.first != nullptr && pending_.first->ready.load(std::memory_order_acquire)
+                     ? pending_
+                     : reached_;
+    operation = list.first;
+    if (operation == nullptr) return false;
+    list.pop();
+  }
+  if (operation->request.kind != Kind::exchange) operation->sequence = next_sequence_++;
+  last_move_ns_ = now_ns();
+  execution_.start(*operation);
+  if (operation->stream_status != FLAGOS_STATUS_OK)
+    throw_error(FLAGOS_STATUS_RANK_FAILED, "{}: the stream of rank {} has failed before it: {}",
+                describe(*operation), rank_, flagos_status_get_name(operation->stream_status));
+  if (wants_plans()) print_plan(*operation);
+  return true;
+}
+
+bool Communicator::step() {
+  bool moved = false;
+  const flagos_status_t status = guard(
+      [&] {
+        if (execution_.is_done()) {
+          moved = begin_next();
+          if (!moved) return;
+        }
+        Operation* const operation = execution_.operation();
+        moved |= execution_.step();
+        if (execution_.is_done()) complete(*operation);
+      },
+      [&](flagos_status_t failed, const char* text) {
+        const bool is_ours = FLAGOS_STATUS_CLASS(failed) != FLAGOS_STATUS_CLASS_COMM;
+        fail(is_ours ? FLAGOS_STATUS_RANK_FAILED : failed,
+             is_ours ? fmt::format("{}: rank {} failed: {}", describe(*execution_.operation()),
+                                   rank_, text)
+                     : text);
+      });
+  return moved || status != FLAGOS_STATUS_OK;
+}
+
+void Communicator::complete(Operation& operation) {
+  completed_.fetch_add(1, std::memory_order_relaxed);
+  if (operation.recorded) {
+    operation.runs.fetch_add(1, std::memory_order_release);
+    operation.runs.notify_all();
+    return;
+  }
+  if (!is_here_) expect(flagos_timeline_signal(timeline_, operation.value));
+  {
+    std::lock_guard lock(queue_mutex_);
+    operation.next = std::exchange(free_, &operation);
+  }
+  if (outstanding_.fetch_sub(1, std::memory_order_acq_rel) == 1) idle_.notify_all();
+}
+
+void Communicator::print_plan(const Operation& operation) const {
+  std::fprintf(stderr, "flagos comm: rank %u of %u: %s, %llu bytes: %s, %u phases\n", rank_, size_,
+               describe(operation).c_str(),
+               static_cast<unsigned long long>(bytes_of(operation.request)),
+               execution_.plan().algorithm, execution_.plan().phase_count);
+}
+
+// ---- failure -----------------------------------------------------------------------------------------------------
+
+flagos_status_t Communicator::status(std::string& out_text) {
+  std::lock_guard lock(failure_mutex_);
+  out_text = failure_text_;
+  const flagos_status_t found = status_.load(std::memory_order_acquire);
+  return found == FLAGOS_STATUS_OK && !is_open_.load(std::memory_order_acquire)
+             ? FLAGOS_STATUS_NOT_READY
+             : found;
+}
+
+// The first failure is kept, and told to the others through our segment.
+void Communicator::fail(flagos_status_t status, const std::string& text) {
+  {
+    std::lock_guard lock(failure_mutex_);
+    if (status_.load(std::memory_order_acquire) != FLAGOS_STATUS_OK) return;
+    failure_text_ = text;
+    Failure& failure = segment_->head().failure;
+    failure.status = status;
+    std::snprintf(failure.text.data(), failure.text.size(), "%s", text.c_str());
+    failure.state.store(Failure::set, std::memory_order_release);
+    status_.store(status, std::memory_order_release);
+  }
+  for (Peer& peer : peers_)
+    if (peer.segment != nullptr) peer.segment->head().bell.ring_always();
+}
+
+// On the communicator's thread: lets go of everything, waits until nobody reads our memory, then tells the streams.
+void Communicator::finish_failure(std::unique_lock<std::mutex>& engine) {
+  if (failure_finished_.load(std::memory_order_acquire)) {
+    std::lock_guard lock(queue_mutex_);
+    for (; reached_.first != nullptr; reached_.pop()) {
+      reached_.first->runs.fetch_add(1, std::memory_order_release);
+      reached_.first->runs.notify_all();
+    }
+    return;
+  }
+  Operation* const running = execution_.operation();
+  execution_.drop();
+  segment_->head().stopped.store(1, std::memory_order_release);
+  for (Peer& peer : peers_)
+    if (peer.segment != nullptr) peer.segment->head().bell.ring_always();
+  engine.unlock();
+  for (int i = 0; i < 900 && is_read_by_others(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  engine.lock();
+  if (running != nullptr && running->recorded) {
+    running->runs.fetch_add(1, std::memory_order_release);
+    running->runs.notify_all();
+  }
+  flagos_timeline_fail(timeline_, status_.load(std::memory_order_acquire));
+  failure_finished_.store(true, std::memory_order_release);
+  idle_.notify_all();
+}
+
+bool Communicator::is_read_by_others() {
+  for (Peer& peer : peers_) {
+    if (!peer.takes_pointers || peer.out == nullptr) continue;
+    const SegmentHead& head = peer.segment->head();
+    if (head.stopped.load(std::memory_order_acquire) == 0 &&
+        head.closed.load(std::memory_order_acquire) == 0 && !peer.is_consumed(peer.written))
+      return true;
+  }
+  return false;
+}
+
+void Communicator::abort() {
+  fail(FLAGOS_STATUS_COMM_ABORTED, fmt::format("rank {} aborted the communicator", rank_));
+  for (int i = 0;
+       i < 1000 && thread_.joinable() && !failure_finished_.load(std::memory_order_acquire); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
+// When nothing moves: has another rank failed, left or died, or is it overdue?
+void Communicator::look_around() {
+  for (Peer& peer : peers_) {
+    if (peer.rank == rank_) continue;
+    SegmentHead& head = peer.segment->head();
+    if (head.failure.state.load(std::memory_order_acquire) != Failure::set) continue;
+    const Failure& failure = head.failure;
+    const std::string text(failure.text.data(), strnlen(failure.text.data(), failure.text.size()));
+    const bool is_known = FLAGOS_STATUS_CLASS(failure.status) == FLAGOS_STATUS_CLASS_COMM;
+    return fail(is_known ? failure.status : FLAGOS_STATUS_RANK_FAILED, text);
+  }
+  look_for_dead_processes();
+  if (execution_.is_done()) return;
+  const std::uint32_t culprit = execution_.waits_for();
+  const std::string what = describe(*execution_.operation());
+  if (culprit != rank_ &&
+      peers_[culprit].segment->head().closed.load(std::memory_order_acquire) != 0)
+    return fail(FLAGOS_STATUS_RANK_FAILED,
+                fmt::format("{}: rank {} has left the communicator", what, culprit));
+  const std::uint64_t waited = now_ns() - last_move_ns_;
+  if (waited < config_.timeout_ns) return;
+  fail(FLAGOS_STATUS_COMM_TIMEOUT,
+       culprit == rank_ ? fmt::format("{}: the device of rank {} did not answer for {} ms", what,
+                                      rank_, waited / 1'000'000)
+                        : fmt::format("{}: rank {} waited {} ms for rank {}", what, rank_,
+                                      waited / 1'000'000, culprit));
+}
+
+void Communicator::look_for_dead_processes() {
+  for (Peer& peer : peers_) {
+    if (peer.process < 0 || peer.segment->head().closed.load(std::memory_order_acquire) != 0)
+      continue;
+    pollfd descriptor{peer.process, POLLIN, 0};
+    if (poll(&descriptor, 1, 0) <= 0) continue;
+    return fail(
+        FLAGOS_STATUS_RANK_FAILED,
+        fmt::format("{}: rank {} (process {}) has died",
+                    execution_.is_done() ? "between operations" : describe(*execution_.operation()),
+                    peer.rank, peer.segment->name().pid));
+  }
+}
+
+// ---- information and reductions -------------------------------------------------------------------------------------
+
+void Communicator::fill_info(flagos_comm_info_t& info) {
+  info.rank = rank_;
+  info.size = size_;
+  info.local_size = local_size_;
+  info.device = device_;
+  info.timeout_ns = config_.timeout_ns;
+  if (config_.deterministic) info.flags |= FLAGOS_COMM_FLAG_DETERMINISTIC;
+  if (config_.non_blocking) info.flags |= FLAGOS_COMM_FLAG_NON_BLOCKING;
+  info.operations = completed_.load(std::memory_order_acquire);
+}
+
+flagos_comm_reduction_t Communicator::create_reduction(double scale) {
+  std::lock_guard lock(reduction_mutex_);
+  for (std::size_t i = 0; i < most_reductions; ++i) {
+    if (has_scale_[i]) continue;
+    has_scale_[i] = true;
+    scales_[i] = scale;
+    return first_reduction + static_cast<flagos_comm_reduction_t>(i);
+  }
+  throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES, "the communicator has {} reductions already",
+              most_reductions);
+}
+
+void Communicator::destroy_reduction(flagos_comm_reduction_t reduction) {
+  std::lock_guard lock(reduction_mutex_);
+  const auto index = static_cast<std::size_t>(reduction - first_reduction);
+  if (reduction < first_reduction || index >= most_reductions || !has_scale_[index])
+    throw_error(FLAGOS_STATUS_NOT_FOUND, "there is no reduction {} of this communicator",
+                reduction);
+  has_scale_[index] = false;
+}
+
+void Communicator::check_reduction(const Request& request) {
+  const bool is_reduction = request.kind == Kind::all_reduce || request.kind == Kind::reduce ||
+                            request.kind == Kind::reduce_scatter || request.kind == Kind::scan ||
+                            request.kind == Kind::exclusive_scan;
+  if (!is_reduction) return;
+  Reduction reduction{request.dtype, static_cast<std::uint8_t>(request.reduction), false};
+  if (request.reduction >= first_reduction) {
+    std::lock_guard lock(reduction_mutex_);
+    const auto index = static_cast<std::size_t>(request.reduction - first_reduction);
+    if (index < most_reductions && has_scale_[index]) reduction.kind = premultiplied_sum;
+  }
+  if (request.reduction < 0 ||
+      (request.reduction > FLAGOS_COMM_REDUCTION_BIT_XOR && reduction.kind != premultiplied_sum))
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{}: there is no reduction {}",
+                name_of(request.kind), request.reduction);
+  if (!is_defined(reduction))
+    throw_error(FLAGOS_STATUS_UNSUPPORTED, "{}: {} of {} is not defined", name_of(request.kind),
+                reduction_name(reduction.kind), dtype_name(request.dtype));
+}
+
+}  // namespace flagos::comm

@@ -1,0 +1,149 @@
+// One rank: its peers, the queue of its operations, and the thread that carries them out when the caller does not.
+#pragma once
+
+#include <flagos_comm.h>
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "comm/execution.hpp"
+#include "comm/operation.hpp"
+#include "comm/transport/tcp.hpp"
+
+namespace flagos::comm {
+
+struct Config {
+  std::uint64_t timeout_ns = 0;
+  bool deterministic = false;
+  bool non_blocking = false;
+};
+
+class Communicator {
+ public:
+  // A rank that nobody has joined yet.
+  Communicator(flagos_device_t* device, std::uint32_t rank, std::uint32_t size,
+               const Config& config);
+  // Waits for pending operations.
+  ~Communicator();
+  Communicator(const Communicator&) = delete;
+  Communicator& operator=(const Communicator&) = delete;
+
+  std::uint32_t rank() const { return rank_; }
+  std::uint32_t size() const { return size_; }
+  const Config& config() const { return config_; }
+  flagos_device_t* device() const { return device_; }
+  std::shared_ptr<Segment> segment() { return segment_; }
+
+  // Joins a rank of this host through the rings of its segment.
+  void connect(std::uint32_t rank, std::shared_ptr<Segment> segment);
+  // Joins a rank through a network.
+  void connect(std::uint32_t rank, Socket socket);
+  // All are joined: operations may come.
+  void open();
+
+  // Runs `make`, which joins the others and opens, on a thread; what it throws becomes the status.
+  void make_later(std::function<void()> make);
+
+  // Fills in what the caller left out and checks all that one rank can; throws.
+  void complete_and_check(Request& request);
+  // As complete_and_check, of a request of several messages.
+  void check(const Request& request);
+  // Queues what was checked.
+  void submit(const Request& request);
+  // Waits for all operations; then nothing of the communicator is needed any more.
+  void finish();
+  flagos_status_t synchronize(std::uint64_t timeout_ns);
+  void abort();
+  // OK, or why it failed; the text goes to `out_text`.
+  flagos_status_t status(std::string& out_text);
+  void fail(flagos_status_t status, const std::string& text);
+  void fill_info(flagos_comm_info_t& info);
+
+  flagos_comm_reduction_t create_reduction(double scale);
+  void destroy_reduction(flagos_comm_reduction_t reduction);
+
+ private:
+  static constexpr flagos_comm_reduction_t first_reduction = 256;
+  static constexpr std::size_t most_reductions = 64;
+
+  struct List {
+    Operation* first = nullptr;
+    Operation* last = nullptr;
+    void push(Operation& operation);
+    void pop();
+    void remove(Operation& operation);
+  };
+
+  void check_usable();
+  void check_reduction(const Request& request);
+  Operation& make_operation(const Request& request);
+  void queue(const Request& request);
+  void record(const Request& request);
+  static void stream_arrived(void* user_data, flagos_status_t status);
+  static void graph_arrived(void* user_data, flagos_status_t status);
+  bool try_here(Operation& operation);
+
+  void work();
+  void wait_for_work(std::uint32_t idle_rounds, std::unique_lock<std::mutex>& engine);
+  bool step();
+  bool begin_next();
+  void complete(Operation& operation);
+  void look_around();
+  void look_for_dead_processes();
+  void finish_failure(std::unique_lock<std::mutex>& engine);
+  bool is_read_by_others();
+  void print_plan(const Operation& operation) const;
+
+  flagos_device_t* const device_;
+  const std::uint32_t rank_, size_;
+  const Config config_;
+  std::shared_ptr<Segment> segment_;
+  std::vector<Peer> peers_;
+  std::uint32_t local_size_ = 1;
+  std::unique_ptr<TcpTransport> network_;
+  Staging staging_;
+  Execution execution_;
+  flagos_timeline_t* timeline_ = nullptr;
+  std::atomic<bool> is_open_{false};
+
+  std::mutex submit_mutex_;  // orders the calls
+  std::uint64_t next_value_ = 0;
+  std::uint32_t misses_ = 0;  // calls in a row that did not finish their operation themselves
+
+  std::mutex queue_mutex_;  // guards the lists and operations_
+  List pending_;            // in the order of the calls
+  List reached_;            // recorded ones at which a graph has arrived
+  Operation* free_ = nullptr;
+  std::vector<std::unique_ptr<Operation>> operations_;
+  std::condition_variable idle_;
+  std::atomic<std::uint64_t> outstanding_{0};  // operations of calls that are not done
+  std::atomic<std::uint64_t> completed_{0};
+  std::atomic<std::uint32_t> visitors_{0};  // graphs that wait in here
+
+  std::mutex engine_mutex_;  // held by whoever steps
+  bool is_here_ = false;     // the caller steps: its stream need not be told
+  std::uint64_t next_sequence_ = 0;
+  std::uint64_t last_move_ns_ = 0;
+
+  std::mutex failure_mutex_;
+  std::atomic<flagos_status_t> status_{FLAGOS_STATUS_OK};
+  std::string failure_text_;
+  std::atomic<bool> failure_finished_{false};
+
+  std::mutex reduction_mutex_;
+  std::array<double, most_reductions> scales_{};
+  std::array<bool, most_reductions> has_scale_{};
+
+  std::atomic<bool> stop_{false};
+  std::thread maker_;
+  std::thread thread_;
+};
+
+}  // namespace flagos::comm

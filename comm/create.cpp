@@ -1,0 +1,164 @@
+#include "comm/create.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/guard.hpp"
+
+namespace flagos::comm {
+namespace {
+
+std::uint64_t default_timeout_ns() {
+  constexpr std::uint64_t otherwise = 300'000'000'000;
+  const char* const value = secure_getenv("FLAGOS_COMM_TIMEOUT_MS");
+  if (value == nullptr) return otherwise;
+  std::uint64_t milliseconds = 0;
+  const char* const end = value + std::strlen(value);
+  const auto [stop, error] = std::from_chars(value, end, milliseconds);
+  if (error != std::errc() || stop != end || milliseconds == 0 ||
+      milliseconds > UINT64_MAX / 1'000'000)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "FLAGOS_COMM_TIMEOUT_MS is '{}', not a number of milliseconds", value);
+  return milliseconds * 1'000'000;
+}
+
+// Tests, and hosts whose processes cannot see each other, use the network within a host.
+bool is_network_forced() {
+  const char* const value = secure_getenv("FLAGOS_COMM_TRANSPORT");
+  if (value == nullptr || std::strcmp(value, "shm") == 0) return false;
+  if (std::strcmp(value, "tcp") == 0) return true;
+  throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+              "FLAGOS_COMM_TRANSPORT is '{}'; there are shm and tcp", value);
+}
+
+// Connects to the remote ranks below this one, and lets those above in.
+void join_remote(Communicator& communicator, const std::vector<RankCard>& cards,
+                 const std::vector<std::uint32_t>& remote, Socket& listener, const Secret& secret,
+                 const Deadline& deadline) {
+  const std::uint32_t rank = communicator.rank();
+  std::size_t missing = 0;
+  for (const std::uint32_t peer : remote) {
+    if (peer > rank) {
+      ++missing;
+      continue;
+    }
+    Socket socket = Socket::connect(cards[peer].listener, deadline);
+    Greeting greeting;
+    greeting.rank = rank;
+    greeting.size = communicator.size();
+    greet(socket, secret, greeting, deadline);
+    communicator.connect(peer, std::move(socket));
+  }
+  std::vector<bool> has_come(communicator.size(), false);
+  Door door(listener, secret);
+  while (missing != 0) {
+    if (deadline.has_passed())
+      throw_error(FLAGOS_STATUS_COMM_TIMEOUT, "{} ranks did not connect to rank {}", missing, rank);
+    door.wait(std::min(deadline.left_ms(), 200), {});
+    for (auto& guest : door.take_members()) {
+      const std::uint32_t peer = guest->greeting.rank;
+      if (peer <= rank || peer >= communicator.size() || has_come[peer]) continue;
+      has_come[peer] = true;
+      communicator.connect(peer, std::move(guest->socket));
+      --missing;
+    }
+  }
+}
+
+// Reaches all others, once all have told where they are.
+void join(Communicator& communicator, const Invitation& invitation) {
+  const std::uint32_t rank = communicator.rank();
+  const bool is_forced = is_network_forced();
+  Membership membership(invitation, rank, communicator.size(), communicator.config().timeout_ns);
+  RankCard card;
+  card.segment = communicator.segment()->name();
+  card.flags = communicator.config().deterministic ? FLAGOS_COMM_FLAG_DETERMINISTIC : 0;
+  card.listener = membership.local_address();
+  Socket listener = Socket::listen(card.listener);
+  const std::vector<RankCard> cards = membership.exchange(card);
+  std::string text;
+  const flagos_status_t status = guard(
+      [&] {
+        std::vector<std::uint32_t> remote;
+        for (std::uint32_t peer = 0; peer < communicator.size(); ++peer) {
+          if (peer == rank) continue;
+          if (!is_forced && Segment::same_host(cards[peer].segment)) {
+            communicator.connect(peer,
+                                 Segment::open(cards[peer].segment, peer, communicator.size()));
+          } else {
+            remote.push_back(peer);
+          }
+        }
+        static constexpr std::uint8_t label[] = "network";
+        join_remote(communicator, cards, remote, listener, derive(invitation.secret, label),
+                    membership.deadline());
+      },
+      [&](flagos_status_t, const char* found) { text = found; });
+  membership.confirm(status, text);
+  communicator.open();
+}
+
+}  // namespace
+
+std::string configured_interface() {
+  const char* const value = secure_getenv("FLAGOS_COMM_INTERFACE");
+  return value != nullptr ? value : "";
+}
+
+Config read_config(const flagos_comm_config_t* config) {
+  Config result;
+  if (config != nullptr) {
+    if (config->struct_size < sizeof(*config))
+      throw_error(FLAGOS_STATUS_INVALID_STRUCT_SIZE,
+                  "flagos_comm_config_t: struct_size is {}, at least {} is needed",
+                  config->struct_size, sizeof(*config));
+    const auto* const tail = reinterpret_cast<const unsigned char*>(config);
+    for (std::size_t i = sizeof(*config); i < config->struct_size; ++i)
+      if (tail[i] != 0)
+        throw_error(FLAGOS_STATUS_UNSUPPORTED,
+                    "flagos_comm_config_t: byte {} of a newer version is not 0", i);
+    constexpr std::uint32_t known = FLAGOS_COMM_FLAG_DETERMINISTIC | FLAGOS_COMM_FLAG_NON_BLOCKING;
+    if ((config->flags & ~known) != 0)
+      throw_error(FLAGOS_STATUS_UNSUPPORTED, "flagos_comm_config_t: unknown flags 0x{:x}",
+                  config->flags & ~known);
+    for (const flagos_extension_t* next = config->next; next != nullptr; next = next->next)
+      if ((next->type & FLAGOS_EXTENSION_IGNORABLE) == 0)
+        throw_error(FLAGOS_STATUS_UNSUPPORTED,
+                    "flagos_comm_config_t: unknown chained struct 0x{:x}", next->type);
+    result.timeout_ns = config->timeout_ns;
+    result.deterministic = (config->flags & FLAGOS_COMM_FLAG_DETERMINISTIC) != 0;
+    result.non_blocking = (config->flags & FLAGOS_COMM_FLAG_NON_BLOCKING) != 0;
+  }
+  if (result.timeout_ns == 0) result.timeout_ns = default_timeout_ns();
+  return result;
+}
+
+std::vector<std::shared_ptr<Communicator>> create_all(std::span<flagos_device_t* const> devices,
+                                                      const Config& config) {
+  const auto size = static_cast<std::uint32_t>(devices.size());
+  std::vector<std::shared_ptr<Communicator>> made;
+  for (std::uint32_t rank = 0; rank < size; ++rank)
+    made.push_back(std::make_shared<Communicator>(devices[rank], rank, size, config));
+  for (std::uint32_t rank = 0; rank < size; ++rank)
+    for (std::uint32_t peer = 0; peer < size; ++peer)
+      if (peer != rank) made[rank]->connect(peer, made[peer]->segment());
+  for (const auto& communicator : made) communicator->open();
+  return made;
+}
+
+std::shared_ptr<Communicator> create(flagos_device_t* device, const Invitation& invitation,
+                                     std::uint32_t rank, std::uint32_t size, const Config& config) {
+  if (size == 0 || rank >= size)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "rank {} of {} ranks", rank, size);
+  auto communicator = std::make_shared<Communicator>(device, rank, size, config);
+  if (!config.non_blocking) {
+    join(*communicator, invitation);
+  } else {
+    communicator->make_later([self = communicator.get(), invitation] { join(*self, invitation); });
+  }
+  return communicator;
+}
+
+}  // namespace flagos::comm

@@ -1,0 +1,26 @@
+// Ways to make communicators.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "comm/bootstrap/rendezvous.hpp"
+#include "comm/communicator.hpp"
+
+namespace flagos::comm {
+
+// With the defaults filled in; throws what the caller got wrong.
+Config read_config(const flagos_comm_config_t* config);
+// FLAGOS_COMM_INTERFACE; "" where it is not set.
+std::string configured_interface();
+
+// All ranks in this process.
+std::vector<std::shared_ptr<Communicator>> create_all(std::span<flagos_device_t* const> devices,
+                                                      const Config& config);
+
+// One rank; the others join through the invitation.
+std::shared_ptr<Communicator> create(flagos_device_t* device, const Invitation& invitation,
+                                     std::uint32_t rank, std::uint32_t size, const Config& config);
+
+}  // namespace flagos::comm

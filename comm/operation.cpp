@@ -1,0 +1,239 @@
+#include "comm/operation.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/error.hpp"
+
+namespace flagos::comm {
+namespace {
+
+// Elements of a side of an operation, from its first byte on.
+std::uint64_t extent(const std::vector<std::uint64_t>& counts,
+                     const std::vector<std::uint64_t>& offsets) {
+  std::uint64_t end = 0;
+  for (std::size_t i = 0; i < counts.size(); ++i)
+    if (counts[i] != 0) end = std::max(end, offsets[i] + counts[i]);
+  return end;
+}
+
+bool has_blocks(Kind kind) {
+  return kind == Kind::reduce_scatter || kind == Kind::all_gather || kind == Kind::gather ||
+         kind == Kind::scatter || kind == Kind::all_to_all;
+}
+
+void check_root(const Request& request, std::uint32_t size) {
+  const bool rooted = request.kind == Kind::reduce || request.kind == Kind::broadcast ||
+                      request.kind == Kind::gather || request.kind == Kind::scatter;
+  if (rooted && request.root >= size)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{}: root {} of {} ranks", name_of(request.kind),
+                request.root, size);
+}
+
+void check_types(const Request& request) {
+  if (request.kind == Kind::barrier || request.kind == Kind::exchange) return;
+  if (dtype_bytes(request.dtype) == 0)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{}: 0x{:08x} is {}", name_of(request.kind),
+                request.dtype, dtype_name(request.dtype));
+}
+
+// Counts and offsets of blocks that are equal and lie one behind the other, or offsets alone.
+void fill(const Request& request, std::vector<std::uint64_t>& counts,
+          std::vector<std::uint64_t>& offsets, std::uint32_t size) {
+  if (counts.empty()) counts.assign(size, request.count);
+  if (!offsets.empty()) return;
+  std::uint64_t end = 0;
+  for (std::uint32_t i = 0; i < size; ++i) {
+    offsets.push_back(end);
+    if (counts[i] > std::numeric_limits<std::uint64_t>::max() - end)
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{}: the blocks are more than 2^64 elements",
+                  name_of(request.kind));
+    end += counts[i];
+  }
+}
+
+void check_blocks(const Request& request, const std::vector<std::uint64_t>& counts,
+                  const std::vector<std::uint64_t>& offsets, const char* side) {
+  const std::uint64_t most = std::numeric_limits<std::uint64_t>::max() / dtype_bytes(request.dtype);
+  for (std::size_t i = 0; i < counts.size(); ++i)
+    if (counts[i] > most || offsets[i] > most - counts[i])
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                  "{}: block {} of the {}, {} elements at {}, ends past 2^64 bytes",
+                  name_of(request.kind), i, side, counts[i], offsets[i]);
+}
+
+}  // namespace
+
+void used_ranges(const Request& r, std::uint32_t rank, Range& source, Range& target) {
+  const std::uint64_t width = dtype_bytes(r.dtype);
+  const bool is_root = r.root == rank;
+  source = {r.source, r.count * width};
+  target = {r.target, r.count * width};
+  switch (r.kind) {
+    case Kind::reduce:
+      if (!is_root) target = {};
+      break;
+    case Kind::exclusive_scan:
+    case Kind::scan:
+    case Kind::all_reduce:
+      break;
+    case Kind::broadcast:
+      target = {};
+      break;
+    case Kind::reduce_scatter:
+      source.bytes = extent(r.source_counts, r.source_offsets) * width;
+      target.bytes = r.source_counts[rank] * width;
+      break;
+    case Kind::all_gather:
+    case Kind::gather:
+      source.bytes = r.target_counts[rank] * width;
+      target.bytes = extent(r.target_counts, r.target_offsets) * width;
+      if (r.kind == Kind::gather && !is_root) target = {};
+      break;
+    case Kind::scatter:
+      source.bytes = extent(r.source_counts, r.source_offsets) * width;
+      target.bytes = r.source_counts[rank] * width;
+      if (!is_root) source = {};
+      break;
+    case Kind::all_to_all:
+      source.bytes = extent(r.source_counts, r.source_offsets) * width;
+      target.bytes = extent(r.target_counts, r.target_offsets) * width;
+      break;
+    default:
+      source = target = {};
+      break;
+  }
+}
+
+namespace {
+
+// The place at which source and target may be one.
+bool is_in_place(const Request& r, std::uint32_t rank) {
+  const std::uint64_t width = dtype_bytes(r.dtype);
+  switch (r.kind) {
+    case Kind::all_reduce:
+    case Kind::reduce:
+    case Kind::scan:
+    case Kind::exclusive_scan:
+      return r.source == r.target;
+    case Kind::reduce_scatter:
+    case Kind::scatter:
+      return r.target == r.source + r.source_offsets[rank] * width;
+    case Kind::all_gather:
+    case Kind::gather:
+      return r.source == r.target + r.target_offsets[rank] * width;
+    case Kind::all_to_all:
+      return r.source == r.target && !r.has_counts;
+    default:
+      return false;
+  }
+}
+
+void check_ranges(const Request& r, std::uint32_t rank) {
+  Range source, target;
+  used_ranges(r, rank, source, target);
+  for (const auto& [range, side] : {std::pair(source, "source"), std::pair(target, "target")}) {
+    if (range.bytes == 0) continue;
+    if (range.start == 0)
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{}: {} is 0 and has {} bytes", name_of(r.kind),
+                  side, range.bytes);
+    if (range.bytes > std::numeric_limits<std::uint64_t>::max() - range.start)
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{}: {} of {} bytes at {} wraps around",
+                  name_of(r.kind), side, range.bytes, range.start);
+  }
+  if (source.bytes == 0 || target.bytes == 0 || is_in_place(r, rank)) return;
+  if (source.start < target.start + target.bytes && target.start < source.start + source.bytes)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "{}: source ({} bytes at 0x{:x}) and target ({} bytes at 0x{:x}) overlap and are "
+                "not in place",
+                name_of(r.kind), source.bytes, source.start, target.bytes, target.start);
+}
+
+void check_messages(const Request& request, std::uint32_t size) {
+  for (const Message& message : request.messages) {
+    const char* const what = message.is_send ? "send" : "receive";
+    if (message.peer >= size)
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{}: peer {} of {} ranks", what, message.peer,
+                  size);
+    const std::uint64_t width = dtype_bytes(message.dtype);
+    if (width == 0)
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{}: 0x{:08x} is {}", what, message.dtype,
+                  dtype_name(message.dtype));
+    if (message.count > (std::numeric_limits<std::uint64_t>::max() - message.address) / width)
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{}: {} elements at {} wrap around", what,
+                  message.count, message.address);
+    if (message.count != 0 && message.address == 0)
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{}: the address is 0 and there are {} elements",
+                  what, message.count);
+  }
+}
+
+}  // namespace
+
+const char* name_of(Kind kind) {
+  static constexpr const char* names[] = {
+      "nothing",        "all_reduce", "reduce",          "reduce_scatter", "scan",
+      "exclusive_scan", "broadcast",  "all_gather",      "gather",         "scatter",
+      "all_to_all",     "barrier",    "send and receive"};
+  const auto index = static_cast<std::size_t>(kind);
+  return index < std::size(names) ? names[index] : "an unknown operation";
+}
+
+std::string describe(const Operation& operation) {
+  if (operation.request.kind == Kind::exchange) {
+    const Message& first = operation.request.messages.front();
+    if (operation.request.messages.size() == 1)
+      return fmt::format("{} rank {}", first.is_send ? "send to" : "receive from", first.peer);
+    return fmt::format("a group of {} sends and receives", operation.request.messages.size());
+  }
+  return fmt::format("{} #{}", name_of(operation.request.kind), operation.sequence);
+}
+
+void check_messages_to_self(const Request& request, std::uint32_t rank) {
+  std::vector<const Message*> sends, receives;
+  for (const Message& message : request.messages)
+    if (message.peer == rank) (message.is_send ? sends : receives).push_back(&message);
+  if (sends.size() != receives.size())
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "rank {} sends {} messages to itself and receives {} in one group", rank,
+                sends.size(), receives.size());
+  for (std::size_t i = 0; i < sends.size(); ++i)
+    if (sends[i]->count != receives[i]->count || sends[i]->dtype != receives[i]->dtype)
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                  "rank {} sends {} {} to itself and receives {} {}", rank, sends[i]->count,
+                  dtype_name(sends[i]->dtype), receives[i]->count, dtype_name(receives[i]->dtype));
+}
+
+void Request::clear() {
+  kind = Kind::none;
+  stream = nullptr;
+  source = target = 0;
+  count = 0;
+  dtype = 0;
+  reduction = 0;
+  root = 0;
+  has_counts = false;
+  for (auto* array : {&source_counts, &source_offsets, &target_counts, &target_offsets})
+    array->clear();
+  messages.clear();
+}
+
+void check_request(Request& request, std::uint32_t rank, std::uint32_t size) {
+  check_root(request, size);
+  check_types(request);
+  if (request.kind == Kind::exchange) return check_messages(request, size);
+  if (has_blocks(request.kind)) {
+    fill(request, request.source_counts, request.source_offsets, size);
+    fill(request, request.target_counts, request.target_offsets, size);
+    check_blocks(request, request.source_counts, request.source_offsets, "source");
+    check_blocks(request, request.target_counts, request.target_offsets, "target");
+  } else if (request.kind != Kind::barrier &&
+             request.count >
+                 std::numeric_limits<std::uint64_t>::max() / dtype_bytes(request.dtype)) {
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{}: {} elements are more than 2^64 bytes",
+                name_of(request.kind), request.count);
+  }
+  check_ranges(request, rank);
+}
+
+}  // namespace flagos::comm

@@ -1,0 +1,78 @@
+// One operation of one rank, as it waits in the queue: what the caller asked for, checked.
+#pragma once
+
+#include <flagos_comm.h>
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "comm/channel.hpp"
+#include "comm/reduce/reduce.hpp"
+
+namespace flagos::comm {
+
+// A send or receive of an exchange.
+struct Message {
+  bool is_send = false;
+  std::uint32_t peer = 0;
+  flagos_address_t address = 0;
+  std::uint64_t count = 0;
+  flagos_dtype_t dtype = 0;
+};
+
+// The caller's words.
+struct Request {
+  Kind kind = Kind::none;
+  flagos_stream_t* stream = nullptr;
+  flagos_address_t source = 0;
+  flagos_address_t target = 0;
+  std::uint64_t count = 0;
+  flagos_dtype_t dtype = 0;
+  flagos_comm_reduction_t reduction = 0;
+  std::uint32_t root = 0;
+  bool has_counts = false;  // a `v` operation: blocks of their own sizes
+  // [size] each, in elements; filled for every operation that has blocks
+  std::vector<std::uint64_t> source_counts, source_offsets, target_counts, target_offsets;
+  std::vector<Message> messages;
+
+  // Empty again; keeps the memory of the arrays.
+  void clear();
+};
+
+struct Operation {
+  Request request;
+  Reduction reduction;
+  double scale = 1;
+  std::uint64_t sequence = 0;
+  std::uint64_t value = 0;  // of the communicator's timeline when it is done; 0: nobody waits there
+  std::atomic<bool> ready{false};  // the stream has arrived
+  flagos_status_t stream_status = FLAGOS_STATUS_OK;
+  class Communicator* owner =
+      nullptr;            // nullptr when that is gone and a stream or a graph still knows this
+  bool awaited = false;   // a stream will tell that it has arrived
+  bool recorded = false;  // belongs to a graph: runs many times, one after the other
+  std::mutex running;
+  std::atomic<std::uint32_t> runs{0};
+  Operation* next = nullptr;
+};
+
+// "all_reduce #7"
+std::string describe(const Operation& operation);
+
+struct Range {
+  flagos_address_t start = 0;
+  std::uint64_t bytes = 0;
+};
+// What this rank reads and writes.
+void used_ranges(const Request& request, std::uint32_t rank, Range& source, Range& target);
+
+// What a rank sends to itself in a group it must receive there, in the same order. Throws.
+void check_messages_to_self(const Request& request, std::uint32_t rank);
+
+// Checks a request against the communicator and fills the arrays of blocks that the caller left out. Throws.
+void check_request(Request& request, std::uint32_t rank, std::uint32_t size);
+
+}  // namespace flagos::comm

@@ -1,0 +1,210 @@
+// Ranks in processes of their own: operations, and ranks that die, stop, leave or disagree.
+#include <doctest/doctest.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <memory>
+#include <thread>
+
+#include "comm/testing/world.hpp"
+
+extern char** environ;
+
+using namespace flagos::comm::testing;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Outcome {
+  int exit_code = -1;  // -1: killed by a signal, or by us because it did not end
+  std::string output;
+};
+
+std::string hex(const flagos_comm_unique_id_t& id) {
+  std::string text;
+  for (const std::uint8_t byte : id.bytes) {
+    char digits[3];
+    std::snprintf(digits, sizeof(digits), "%02x", byte);
+    text += digits;
+  }
+  return text;
+}
+
+class Rank {
+ public:
+  Rank(const std::vector<std::string>& arguments, const std::vector<std::string>& variables) {
+    int ends[2];
+    REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+    output_ = ends[0];
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
+    std::vector<char*> argv = {const_cast<char*>(FLAGOS_COMM_RANK_PROGRAM)};
+    for (const std::string& argument : arguments)
+      argv.push_back(const_cast<char*>(argument.c_str()));
+    argv.push_back(nullptr);
+    std::vector<char*> envp;
+    for (char** variable = environ; *variable != nullptr; ++variable) envp.push_back(*variable);
+    for (const std::string& variable : variables)
+      envp.push_back(const_cast<char*>(variable.c_str()));
+    envp.push_back(nullptr);
+    REQUIRE(posix_spawn(&pid_, FLAGOS_COMM_RANK_PROGRAM, &actions, nullptr, argv.data(),
+                        envp.data()) == 0);
+    posix_spawn_file_actions_destroy(&actions);
+    close(ends[1]);
+  }
+  ~Rank() {
+    if (pid_ > 0) end(0);
+    close(output_);
+  }
+  Rank(const Rank&) = delete;
+  Rank& operator=(const Rank&) = delete;
+
+  // Waits for the end, and kills what does not end by itself.
+  Outcome end(int timeout_ms) {
+    Outcome outcome;
+    const Clock::time_point until = Clock::now() + std::chrono::milliseconds(timeout_ms);
+    int status = 0;
+    while (waitpid(pid_, &status, WNOHANG) == 0) {
+      if (Clock::now() >= until) {
+        kill(pid_, SIGKILL);
+        waitpid(pid_, &status, 0);
+        break;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    pid_ = 0;
+    if (WIFEXITED(status)) outcome.exit_code = WEXITSTATUS(status);
+    char buffer[4096];
+    for (ssize_t got = 0; (got = read(output_, buffer, sizeof(buffer))) > 0;)
+      outcome.output.append(buffer, static_cast<std::size_t>(got));
+    return outcome;
+  }
+
+ private:
+  pid_t pid_ = 0;
+  int output_ = -1;
+};
+
+// Starts `size` ranks of a scenario; the last of `devices` serves the rest.
+std::vector<std::unique_ptr<Rank>> start(std::uint32_t size,
+                                         const std::vector<std::string>& devices,
+                                         const std::vector<std::string>& scenario,
+                                         std::vector<std::string> variables = {}) {
+  flagos_comm_unique_id_t id{};
+  check(flagos_comm_unique_id_create(&id));
+  variables.push_back("FLAGOS_COMM_ID=" + hex(id));
+  std::vector<std::unique_ptr<Rank>> ranks;
+  for (std::uint32_t rank = 0; rank < size; ++rank) {
+    std::vector<std::string> arguments = {std::to_string(rank), std::to_string(size),
+                                          devices[rank % devices.size()]};
+    arguments.insert(arguments.end(), scenario.begin(), scenario.end());
+    ranks.push_back(std::make_unique<Rank>(arguments, variables));
+  }
+  return ranks;
+}
+
+std::uint64_t milliseconds_in(const std::string& output) {
+  const std::size_t at = output.find(" ms=");
+  return at == std::string::npos ? UINT64_MAX : std::strtoull(output.c_str() + at + 4, nullptr, 10);
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+const std::string short_timeout = "FLAGOS_COMM_TIMEOUT_MS=1500";
+
+}  // namespace
+
+TEST_CASE("processes: random operations through shared memory") {
+  for (const std::uint32_t size : {2U, 3U, 4U}) {
+    auto ranks = start(size, {"cpu"}, {"random", std::to_string(seed() + size), "60", "100000"});
+    for (auto& rank : ranks) {
+      const Outcome outcome = rank->end(120'000);
+      CHECK_MESSAGE(outcome.output == "ok\n", outcome.output);
+      CHECK(outcome.exit_code == 0);
+    }
+  }
+}
+
+TEST_CASE(
+    "processes: random operations over TCP, also on devices whose memory the host does not reach") {
+  std::vector<std::string> devices = {"cpu"};
+  if (RankDevice::exists("opencl")) devices.push_back("opencl");
+  auto ranks = start(3, devices, {"random", std::to_string(seed() + 9), "40", "200000"},
+                     {"FLAGOS_COMM_TRANSPORT=tcp"});
+  for (auto& rank : ranks) {
+    const Outcome outcome = rank->end(120'000);
+    CHECK_MESSAGE(outcome.output == "ok\n", outcome.output);
+  }
+}
+
+TEST_CASE("processes: a killed, a stopped and a disagreeing rank over TCP") {
+  const auto run = [](const std::string& scenario, const std::string& status) {
+    auto ranks = start(3, {"cpu"}, {scenario, "1", "5", "100000"},
+                       {short_timeout, "FLAGOS_COMM_TRANSPORT=tcp"});
+    for (const std::uint32_t rank : {0U, 2U}) {
+      const Outcome outcome = ranks[rank]->end(30'000);
+      CHECK(outcome.exit_code == 3);
+      CHECK_MESSAGE(contains(outcome.output, "status=" + status), outcome.output);
+      CHECK_MESSAGE(contains(outcome.output, "rank 1"), outcome.output);
+      CHECK_MESSAGE(milliseconds_in(outcome.output) < 2500, outcome.output);
+    }
+  };
+  run("kill", "FLAGOS_STATUS_RANK_FAILED");
+  run("stop", "FLAGOS_STATUS_COMM_TIMEOUT");
+  run("mismatch", "FLAGOS_STATUS_RANK_MISMATCH");
+}
+
+TEST_CASE("processes: a rank that is killed is named by all others") {
+  for (const std::uint32_t victim : {0U, 2U}) {
+    auto ranks =
+        start(3, {"cpu"}, {"kill", std::to_string(victim), "5", "100000"}, {short_timeout});
+    for (std::uint32_t rank = 0; rank < 3; ++rank) {
+      const Outcome outcome = ranks[rank]->end(30'000);
+      if (rank == victim) continue;
+      CHECK(outcome.exit_code == 3);
+      CHECK_MESSAGE(contains(outcome.output, "status=FLAGOS_STATUS_RANK_FAILED"), outcome.output);
+      CHECK_MESSAGE(contains(outcome.output, "rank " + std::to_string(victim)), outcome.output);
+      CHECK_MESSAGE(milliseconds_in(outcome.output) < 2500, outcome.output);
+    }
+  }
+}
+
+TEST_CASE("processes: a rank that stops is found within the timeout") {
+  auto ranks = start(3, {"cpu"}, {"stop", "1", "5", "100000"}, {short_timeout});
+  for (const std::uint32_t rank : {0U, 2U}) {
+    const Outcome outcome = ranks[rank]->end(30'000);
+    CHECK(outcome.exit_code == 3);
+    CHECK_MESSAGE(contains(outcome.output, "status=FLAGOS_STATUS_COMM_TIMEOUT"), outcome.output);
+    CHECK_MESSAGE(contains(outcome.output, "for rank 1"), outcome.output);
+    CHECK_MESSAGE(contains(outcome.output, "all_reduce #5"), outcome.output);
+    CHECK_MESSAGE(milliseconds_in(outcome.output) < 2500, outcome.output);
+  }
+}
+
+TEST_CASE("processes: ranks that disagree all hear of it") {
+  auto ranks = start(3, {"cpu"}, {"mismatch", "1", "4", "100000"}, {short_timeout});
+  for (auto& rank : ranks) {
+    const Outcome outcome = rank->end(30'000);
+    CHECK(outcome.exit_code == 3);
+    CHECK_MESSAGE(contains(outcome.output, "status=FLAGOS_STATUS_RANK_MISMATCH"), outcome.output);
+    CHECK_MESSAGE(contains(outcome.output, "all_reduce #4"), outcome.output);
+    CHECK_MESSAGE(contains(outcome.output, "50001"), outcome.output);
+  }
+}
+
+TEST_CASE("processes: a rank that leaves is named") {
+  auto ranks = start(2, {"cpu"}, {"leave", "1", "3", "100000"}, {short_timeout});
+  const Outcome outcome = ranks[0]->end(30'000);
+  CHECK(outcome.exit_code == 3);
+  CHECK_MESSAGE(contains(outcome.output, "rank 1 has left"), outcome.output);
+}

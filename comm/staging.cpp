@@ -1,0 +1,140 @@
+#include "comm/staging.hpp"
+
+#include "base/error.hpp"
+
+namespace flagos::comm {
+namespace {
+
+constexpr int outgoing_count = Segment::slot_count / 2;
+
+flagos_memory_info_t info_of(flagos_device_t* device, flagos_address_t address) {
+  flagos_memory_info_t info{};
+  info.struct_size = sizeof(info);
+  expect(flagos_memory_get_info(device, address, &info));
+  return info;
+}
+
+}  // namespace
+
+void expect(flagos_status_t status) {
+  if (FLAGOS_STATUS_CLASS(status) != FLAGOS_STATUS_CLASS_ANSWER)
+    throw Error(status, flagos_last_error());
+}
+
+Staging::Staging(flagos_device_t* device, std::shared_ptr<Segment> segment, std::uint32_t size)
+    : device_(device), segment_(std::move(segment)) {
+  flagos_device_info_t info{};
+  info.struct_size = sizeof(info);
+  expect(flagos_device_get_info(device, &info));
+  host_addresses_ = (info.capabilities & FLAGOS_DEVICE_CAPABILITY_HOST_ADDRESSES) != 0;
+  for (Slot& slot : slots_) slot.lent.reserve(size);
+  if (!host_addresses_) prepare_device();
+}
+
+// Pins the slots where the device can, and makes what copies need, so that nothing is allocated later.
+void Staging::prepare_device() {
+  expect(flagos_stream_create(device_, nullptr, &stream_));
+  flagos_event_desc_t desc{};
+  desc.struct_size = sizeof(desc);
+  desc.flags = FLAGOS_EVENT_FLAG_NO_TIMING;
+  for (Slot& slot : slots_) expect(flagos_event_create(device_, &desc, &slot.event));
+  expect(flagos_event_create(device_, &desc, &copied_));
+  flagos_address_t address = 0;
+  registered_ = flagos_memory_host_register(device_, data(0), Segment::slot_count * slot_bytes, 0,
+                                            &address) == FLAGOS_STATUS_OK &&
+                address == reinterpret_cast<std::uintptr_t>(data(0));
+}
+
+Staging::~Staging() {
+  if (stream_ != nullptr) flagos_stream_synchronize(stream_, 1'000'000'000);
+  if (registered_) flagos_memory_host_unregister(device_, data(0));
+  for (Slot& slot : slots_) flagos_event_destroy(slot.event);
+  flagos_event_destroy(copied_);
+  flagos_stream_destroy(stream_);
+}
+
+bool Staging::reaches(flagos_address_t address) const {
+  return host_addresses_ || address == 0 ||
+         info_of(device_, address).kind != FLAGOS_MEMORY_KIND_DEVICE;
+}
+
+void Staging::check_range(flagos_address_t address, std::uint64_t bytes, const char* what) const {
+  if (bytes == 0) return;
+  const flagos_memory_info_t info = info_of(device_, address);
+  if (info.kind == FLAGOS_MEMORY_KIND_UNKNOWN) return;
+  if (bytes > info.size_bytes - (address - info.base))
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "{}: {} bytes at 0x{:x} end past an allocation of {} bytes at 0x{:x}", what, bytes,
+                address, info.size_bytes, info.base);
+}
+
+int Staging::take_outgoing(std::vector<Peer>& peers) {
+  for (int i = 0; i < outgoing_count; ++i) {
+    Slot& slot = slots_[i];
+    if (slot.state == State::lent) {
+      while (!slot.lent.empty() &&
+             peers[slot.lent.back().peer].is_consumed(slot.lent.back().number))
+        slot.lent.pop_back();
+      if (slot.lent.empty()) slot.state = State::free;
+    }
+    if (slot.state != State::free) continue;
+    slot.state = State::used;
+    return i;
+  }
+  return none;
+}
+
+int Staging::take_incoming() {
+  for (int i = outgoing_count; i < static_cast<int>(Segment::slot_count); ++i) {
+    Slot& slot = slots_[i];
+    if (slot.state == State::storing && is_complete(slot.event)) slot.state = State::free;
+    if (slot.state != State::free) continue;
+    slot.state = State::used;
+    return i;
+  }
+  return none;
+}
+
+void Staging::lend(int slot, std::uint32_t peer, std::uint32_t number) {
+  slots_[slot].state = State::lent;
+  slots_[slot].lent.push_back({peer, number});
+}
+
+void Staging::fetch(int slot, flagos_address_t address, std::uint64_t bytes) {
+  expect(flagos_memory_copy(stream_, reinterpret_cast<std::uintptr_t>(data(slot)), address, bytes));
+  expect(flagos_event_record(slots_[slot].event, stream_));
+}
+
+void Staging::store(int slot, flagos_address_t address, std::uint64_t bytes) {
+  expect(flagos_memory_copy(stream_, address, reinterpret_cast<std::uintptr_t>(data(slot)), bytes));
+  expect(flagos_event_record(slots_[slot].event, stream_));
+  slots_[slot].state = State::storing;
+}
+
+void Staging::copy(flagos_address_t from, flagos_address_t to, std::uint64_t bytes) {
+  expect(flagos_memory_copy(stream_, to, from, bytes));
+  expect(flagos_event_record(copied_, stream_));
+  copying_ = true;
+}
+
+bool Staging::has_arrived(int slot) { return is_complete(slots_[slot].event); }
+
+bool Staging::is_complete(flagos_event_t* event) {
+  std::uint32_t complete = 0;
+  expect(flagos_event_query(event, &complete));
+  return complete != 0;
+}
+
+bool Staging::is_settled() {
+  if (stream_ == nullptr) return true;
+  for (int i = outgoing_count; i < static_cast<int>(Segment::slot_count); ++i) {
+    Slot& slot = slots_[i];
+    if (slot.state != State::storing) continue;
+    if (!is_complete(slot.event)) return false;
+    slot.state = State::free;
+  }
+  if (copying_ && is_complete(copied_)) copying_ = false;
+  return !copying_;
+}
+
+}  // namespace flagos::comm

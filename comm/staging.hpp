@@ -1,0 +1,79 @@
+// Bytes on their way: the slots of this rank's segment, and copies between them and memory that the host does not reach.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "comm/peer.hpp"
+
+namespace flagos::comm {
+
+class Staging {
+ public:
+  static constexpr std::uint64_t slot_bytes = Segment::slot_bytes;
+  static constexpr int none = -1;
+
+  Staging(flagos_device_t* device, std::shared_ptr<Segment> segment, std::uint32_t size);
+  ~Staging();
+  Staging(const Staging&) = delete;
+  Staging& operator=(const Staging&) = delete;
+
+  flagos_device_t* device() const { return device_; }
+  // Whether the host does not reach memory of the device.
+  bool is_remote() const { return !host_addresses_; }
+  // Whether the host reads and writes what is there.
+  bool reaches(flagos_address_t address) const;
+  // Throws when a range ends past its allocation.
+  void check_range(flagos_address_t address, std::uint64_t bytes, const char* what) const;
+
+  // A slot that nobody uses; `none` when all are in use. Slots for what goes out and for what comes in are apart, so that
+  // neither starves the other.
+  int take_outgoing(std::vector<Peer>& peers);
+  int take_incoming();
+  void give_back(int slot) { slots_[slot].state = State::free; }
+  std::byte* data(int slot) { return segment_->slot(static_cast<std::uint32_t>(slot)); }
+  std::uint64_t offset(int slot) { return segment_->offset_of(data(slot)); }
+
+  // From memory to a slot; done when has_arrived() says so.
+  void fetch(int slot, flagos_address_t address, std::uint64_t bytes);
+  // From a slot to memory; the slot is given back when it is done.
+  void store(int slot, flagos_address_t address, std::uint64_t bytes);
+  bool has_arrived(int slot);
+  // The slot is read by a peer until it has consumed its entry of that number.
+  void lend(int slot, std::uint32_t peer, std::uint32_t number);
+
+  // Between two places of which the host does not reach both; done when is_settled() says so.
+  void copy(flagos_address_t from, flagos_address_t to, std::uint64_t bytes);
+  // Whether all stores and copies are done.
+  bool is_settled();
+
+ private:
+  enum class State { free, used, lent, storing };
+  struct Lent {
+    std::uint32_t peer, number;
+  };
+  struct Slot {
+    State state = State::free;
+    flagos_event_t* event = nullptr;
+    std::vector<Lent> lent;
+  };
+
+  void prepare_device();
+  void finish(flagos_event_t* event);
+  bool is_complete(flagos_event_t* event);
+
+  flagos_device_t* device_;
+  std::shared_ptr<Segment> segment_;
+  bool host_addresses_ = false;
+  bool registered_ = false;
+  flagos_stream_t* stream_ = nullptr;
+  flagos_event_t* copied_ = nullptr;
+  bool copying_ = false;
+  std::array<Slot, Segment::slot_count> slots_;
+};
+
+// Throws Error with the text of the failing call of core.
+void expect(flagos_status_t status);
+
+}  // namespace flagos::comm

@@ -1,0 +1,144 @@
+// One rank in a process of its own, for tests that start, kill and stop ranks.
+//
+// usage: flagos_comm_rank RANK SIZE DEVICE SCENARIO [ARGUMENT...], FLAGOS_COMM_ID in hex
+//   random SEED COUNT MOST          so many random operations of at most MOST elements
+//   kill VICTIM AFTER COUNT         as above; VICTIM kills itself when AFTER operations are queued
+//   stop VICTIM AFTER COUNT         VICTIM stops itself
+//   leave VICTIM AFTER COUNT        VICTIM destroys its communicator and ends
+//   mismatch VICTIM AFTER COUNT     VICTIM asks for one element more
+// Prints one line: "ok", or "status=NAME ms=N text=TEXT".
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <memory>
+
+#include "comm/testing/cases.hpp"
+
+using namespace flagos::comm::testing;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+flagos_comm_unique_id_t id_from_environment() {
+  flagos_comm_unique_id_t id{};
+  const char* const text = std::getenv("FLAGOS_COMM_ID");
+  for (std::size_t i = 0;
+       text != nullptr && i < sizeof(id.bytes) && std::strlen(text) >= 2 * (i + 1); ++i) {
+    const char digits[3] = {text[2 * i], text[2 * i + 1], '\0'};
+    id.bytes[i] = static_cast<std::uint8_t>(std::strtoul(digits, nullptr, 16));
+  }
+  return id;
+}
+
+int report(flagos_status_t status, Clock::time_point since, const std::string& text) {
+  const auto ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - since).count();
+  std::printf("status=%s ms=%lld text=%s\n", flagos_status_get_name(status),
+              static_cast<long long>(ms), text.c_str());
+  return 3;
+}
+
+struct Scenario {
+  std::uint32_t rank, size;
+  RankDevice& device;
+  flagos_comm_t* comm;
+  char** arguments;
+
+  std::uint64_t number(int index) const { return std::strtoull(arguments[index], nullptr, 10); }
+
+  int random() const {
+    std::mt19937_64 generator(number(0));
+    for (std::uint64_t i = 0; i < number(1); ++i) {
+      RankCase test(random_case(generator, size, number(2)), rank, size, device);
+      check(test.call(comm));
+      check(device.synchronize());
+      if (const std::string wrong = test.verify(); !wrong.empty()) {
+        std::printf("%s\n", wrong.c_str());
+        return 1;
+      }
+    }
+    std::printf("ok\n");
+    return 0;
+  }
+
+  // The same operation until something happens; `act` is what the victim does.
+  template <typename Act>
+  int until_failure(Act&& act) const {
+    const std::uint64_t victim = number(0), after = number(1), most = number(2);
+    const bool is_victim = rank == victim;
+    constexpr std::uint64_t count = 50000;
+    const flagos_address_t buffer = device.alloc((count + 1) * 4);
+    Clock::time_point last = Clock::now();
+    flagos_status_t status = FLAGOS_STATUS_OK;
+    for (std::uint64_t i = 0; i < most && status == FLAGOS_STATUS_OK; ++i) {
+      std::uint64_t elements = count;
+      if (is_victim && i == after) act(elements);
+      last = Clock::now();
+      status = flagos_comm_all_reduce(comm, device.stream(), buffer, buffer, elements,
+                                      FLAGOS_DTYPE_FLOAT32, FLAGOS_COMM_REDUCTION_SUM);
+      if (status == FLAGOS_STATUS_OK) status = device.synchronize();
+    }
+    device.free(buffer);
+    if (status == FLAGOS_STATUS_OK) {
+      std::printf("ok\n");
+      return 0;
+    }
+    flagos_status_t found = FLAGOS_STATUS_OK;
+    flagos_comm_query_status(comm, &found);
+    return report(found, last, found == FLAGOS_STATUS_OK ? "" : flagos_last_error());
+  }
+};
+
+int run(int argc, char** argv) {
+  if (argc < 5) {
+    std::fprintf(stderr, "usage: flagos_comm_rank RANK SIZE DEVICE SCENARIO [ARGUMENT...]\n");
+    return 2;
+  }
+  const auto rank = static_cast<std::uint32_t>(std::strtoul(argv[1], nullptr, 10));
+  const auto size = static_cast<std::uint32_t>(std::strtoul(argv[2], nullptr, 10));
+  RankDevice device(argv[3]);
+  const std::string name = argv[4];
+  const flagos_comm_unique_id_t id = id_from_environment();
+  const Clock::time_point start = Clock::now();
+  flagos_comm_t* comm = nullptr;
+  if (const flagos_status_t status =
+          flagos_comm_create(device.device(), &id, rank, size, nullptr, &comm);
+      status != FLAGOS_STATUS_OK)
+    return report(status, start, flagos_last_error());
+  const Scenario scenario{rank, size, device, comm, argv + 5};
+  int result = 2;
+  if (name == "random" && argc == 8) {
+    result = scenario.random();
+  } else if (argc == 8) {
+    result = scenario.until_failure([&](std::uint64_t& elements) {
+      if (name == "kill") raise(SIGKILL);
+      if (name == "stop") raise(SIGSTOP);
+      if (name == "mismatch") ++elements;
+      if (name == "leave") {
+        flagos_comm_destroy(comm);
+        std::printf("left\n");
+        std::fflush(stdout);
+        _exit(0);
+      }
+    });
+  }
+  flagos_comm_destroy(comm);
+  return result;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::printf("%s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,289 @@
+#include "comm/transport/tcp.hpp"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+#include "base/error.hpp"
+#include "base/thread.hpp"
+
+namespace flagos::comm {
+namespace {
+
+constexpr std::uint64_t most_bytes = Segment::slot_bytes;
+
+}  // namespace
+
+TcpTransport::TcpTransport(std::uint32_t rank, std::uint32_t size, std::shared_ptr<Segment> segment)
+    : rank_(rank),
+      size_(size),
+      segment_(std::move(segment)),
+      doorbell_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (doorbell_ < 0)
+    throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES, "eventfd: {}", std::strerror(errno));
+}
+
+std::shared_ptr<Segment> TcpTransport::add(std::uint32_t peer, Socket socket) {
+  auto link = std::make_unique<Link>();
+  link->peer = peer;
+  link->socket = std::move(socket);
+  link->stand_in = Segment::create(peer, size_);
+  link->out = &segment_->ring(peer);
+  link->in = &link->stand_in->ring(rank_);
+  links_.push_back(std::move(link));
+  return links_.back()->stand_in;
+}
+
+void TcpTransport::start() {
+  thread_ = start_thread(fmt::format("flagos-tcp-{}", rank_), {}, [this] { run(); });
+}
+
+TcpTransport::~TcpTransport() {
+  stop_.store(true, std::memory_order_release);
+  const std::uint64_t one = 1;
+  static_cast<void>(!write(doorbell_, &one, sizeof(one)));
+  if (thread_.joinable()) thread_.join();
+  close(doorbell_);
+}
+
+void TcpTransport::run() {
+  std::chrono::steady_clock::time_point end{};
+  while (true) {
+    const bool has_failed =
+        segment_->head().failure.state.load(std::memory_order_acquire) == Failure::set;
+    bool moved = false;
+    for (const auto& link : links_) {
+      if (link->is_over) continue;
+      if (has_failed) {
+        say_last(*link, FrameKind::failure);
+      } else {
+        moved |= pump_out(*link);
+      }
+      if (!link->is_over) moved |= pump_in(*link);
+    }
+    if (stop_.load(std::memory_order_acquire)) {
+      if (end == std::chrono::steady_clock::time_point{})
+        end = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+      if (has_failed || is_flushed() || std::chrono::steady_clock::now() > end) break;
+    }
+    wait(moved);
+  }
+  for (const auto& link : links_) say_last(*link, FrameKind::goodbye);
+}
+
+bool TcpTransport::is_flushed() const {
+  return std::all_of(links_.begin(), links_.end(), [](const auto& link) {
+    return link->is_over || link->out->entries[link->out_read % Ring::entry_count].stamp.load(
+                                std::memory_order_acquire) != link->out_read + 1;
+  });
+}
+
+// ---- out ---------------------------------------------------------------------------------------------------------
+
+bool TcpTransport::pump_out(Link& link) {
+  bool moved = false;
+  while (!link.is_over) {
+    const Entry& entry = link.out->entries[link.out_read % Ring::entry_count];
+    if (entry.stamp.load(std::memory_order_acquire) != link.out_read + 1) break;
+    if (!link.has_out_frame) {
+      link.out_frame = Frame{};
+      link.out_frame.header = entry.header;
+      link.out_frame.bytes = std::min(entry.bytes - link.entry_sent, most_bytes);
+      link.out_done = 0;
+      link.has_out_frame = true;
+    }
+    const std::byte* data = entry.data.data();
+    if (entry.place == Place::slot) data = segment_->at(entry.where, entry.bytes);
+    if (entry.place == Place::pointer)
+      data = reinterpret_cast<const std::byte*>(static_cast<std::uintptr_t>(entry.where));
+    if (!send_frame(link, data + link.entry_sent)) break;
+    moved = true;
+    link.has_out_frame = false;
+    link.entry_sent += link.out_frame.bytes;
+    if (link.entry_sent < entry.bytes) continue;
+    link.entry_sent = 0;
+    link.out->consumed.store(++link.out_read, std::memory_order_release);
+    segment_->head().bell.ring();
+  }
+  return moved;
+}
+
+// Whether all of the frame has left.
+bool TcpTransport::send_frame(Link& link, const std::byte* data) {
+  const std::uint64_t total = sizeof(Frame) + link.out_frame.bytes;
+  while (link.out_done < total) {
+    iovec parts[2];
+    std::size_t count = 0;
+    if (link.out_done < sizeof(Frame))
+      parts[count++] = {reinterpret_cast<std::byte*>(&link.out_frame) + link.out_done,
+                        sizeof(Frame) - link.out_done};
+    const std::uint64_t of_data =
+        link.out_done - std::min<std::uint64_t>(link.out_done, sizeof(Frame));
+    if (link.out_frame.bytes > of_data)
+      parts[count++] = {const_cast<std::byte*>(data) + of_data, link.out_frame.bytes - of_data};
+    msghdr message{};
+    message.msg_iov = parts;
+    message.msg_iovlen = count;
+    const ssize_t sent = sendmsg(link.socket.fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) {
+      lose(link, std::strerror(errno));
+      return false;
+    }
+    link.out_done += static_cast<std::uint64_t>(sent);
+  }
+  return true;
+}
+
+// Tells why we go. In the middle of a frame nothing can be said: the end of the connection must do.
+void TcpTransport::say_last(Link& link, FrameKind kind) {
+  if (link.has_said_last || link.is_over) return;
+  link.has_said_last = true;
+  // Who failed may free its memory as soon as this is seen.
+  link.stand_in->head().stopped.store(1, std::memory_order_release);
+  if (!link.has_out_frame || link.out_done == 0) {
+    struct {
+      Frame frame;
+      std::int64_t status = 0;
+      char text[504] = {};
+    } last;
+    last.frame.kind = kind;
+    last.frame.bytes = sizeof(last) - sizeof(Frame);
+    const Failure& failure = segment_->head().failure;
+    if (kind == FrameKind::failure) {
+      last.status = failure.status;
+      std::memcpy(last.text, failure.text.data(), sizeof(last.text));
+    }
+    static_cast<void>(send(link.socket.fd(), &last, sizeof(last), MSG_NOSIGNAL | MSG_DONTWAIT));
+  }
+  shutdown(link.socket.fd(), SHUT_WR);
+}
+
+// ---- in ----------------------------------------------------------------------------------------------------------
+
+// The connection is of no use any more.
+void TcpTransport::lose(Link& link, const std::string& why) {
+  link.is_over = true;
+  SegmentHead& head = link.stand_in->head();
+  head.stopped.store(1, std::memory_order_release);
+  if (head.closed.load(std::memory_order_acquire) == 0) {
+    Failure& failure = head.failure;
+    failure.status = FLAGOS_STATUS_RANK_FAILED;
+    std::snprintf(failure.text.data(), failure.text.size(),
+                  "the connection to rank %u has ended: %s", link.peer, why.c_str());
+    failure.state.store(Failure::set, std::memory_order_release);
+  }
+  segment_->head().bell.ring_always();
+}
+
+// Where the bytes of the frame that comes belong.
+std::byte* TcpTransport::place_for(Link& link) {
+  Entry& entry = link.in->entries[link.in_written % Ring::entry_count];
+  return link.in_frame.bytes <= inside_bytes
+             ? entry.data.data()
+             : link.stand_in->slot(link.in_written % Ring::entry_count);
+}
+
+bool TcpTransport::pump_in(Link& link) {
+  bool moved = false;
+  while (!link.is_over) {
+    // A ring that is full leaves the bytes in the socket, and so holds the sender back.
+    if (link.in_written - link.in->consumed.load(std::memory_order_acquire) >= Ring::entry_count)
+      break;
+    const bool in_head = link.in_done < sizeof(Frame);
+    std::byte* target = reinterpret_cast<std::byte*>(&link.in_frame) + link.in_done;
+    std::uint64_t wanted = sizeof(Frame) - link.in_done;
+    if (!in_head) {
+      target = place_for(link) + (link.in_done - sizeof(Frame));
+      wanted = sizeof(Frame) + link.in_frame.bytes - link.in_done;
+    }
+    if (wanted != 0) {
+      const ssize_t got = recv(link.socket.fd(), target, wanted, MSG_DONTWAIT);
+      if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) {
+        lose(link, got == 0 ? "it was closed at the other end" : std::strerror(errno));
+        break;
+      }
+      moved = true;
+      link.in_done += static_cast<std::uint64_t>(got);
+    }
+    if (link.in_done < sizeof(Frame)) continue;
+    const Frame& frame = link.in_frame;
+    if (in_head && (frame.magic != Frame::magic_value || frame.bytes > most_bytes)) {
+      lose(link, fmt::format("it carries what is no frame ({} bytes)", frame.bytes));
+      break;
+    }
+    if (link.in_done == sizeof(Frame) + frame.bytes && !take_frame(link)) break;
+  }
+  return moved;
+}
+
+// A whole frame has come. False when it was the last one.
+bool TcpTransport::take_frame(Link& link) {
+  const Frame& frame = link.in_frame;
+  std::byte* const data = place_for(link);
+  link.in_done = 0;
+  if (frame.kind == FrameKind::data) {
+    Entry& entry = link.in->entries[link.in_written % Ring::entry_count];
+    entry.bytes = frame.bytes;
+    entry.header = frame.header;
+    entry.place = frame.bytes <= inside_bytes ? Place::inside : Place::slot;
+    entry.where = link.stand_in->offset_of(data);
+    entry.stamp.store(++link.in_written, std::memory_order_release);
+    segment_->head().bell.ring();
+    return true;
+  }
+  SegmentHead& head = link.stand_in->head();
+  if (frame.kind == FrameKind::failure && frame.bytes == 512) {
+    Failure& failure = head.failure;
+    std::int64_t status = 0;
+    std::memcpy(&status, data, sizeof(status));
+    failure.status = static_cast<flagos_status_t>(status);
+    std::memcpy(failure.text.data(), data + sizeof(status), failure.text.size());
+    failure.text.back() = '\0';
+    failure.state.store(Failure::set, std::memory_order_release);
+  } else {
+    head.closed.store(1, std::memory_order_release);
+  }
+  head.stopped.store(1, std::memory_order_release);
+  link.is_over = true;
+  segment_->head().bell.ring_always();
+  return false;
+}
+
+void TcpTransport::wait(bool moved) {
+  if (moved) return;
+  std::vector<pollfd>& polled = polled_;
+  polled.clear();
+  polled.push_back({doorbell_, POLLIN, 0});
+  sleeping_.store(1, std::memory_order_seq_cst);
+  bool has_work = false;
+  for (const auto& link : links_) {
+    if (link->is_over) continue;
+    short events = 0;
+    if (link->in_written - link->in->consumed.load(std::memory_order_acquire) < Ring::entry_count)
+      events |= POLLIN;
+    const bool has_entry = link->out->entries[link->out_read % Ring::entry_count].stamp.load(
+                               std::memory_order_acquire) == link->out_read + 1;
+    if (has_entry && !link->has_out_frame) has_work = true;  // it came just now
+    if (link->has_out_frame && !link->has_said_last) events |= POLLOUT;
+    polled.push_back({link->socket.fd(), events, 0});
+  }
+  const bool has_failed =
+      segment_->head().failure.state.load(std::memory_order_acquire) == Failure::set;
+  poll(polled.data(), polled.size(), has_work && !has_failed ? 0 : 50);
+  sleeping_.store(0, std::memory_order_relaxed);
+  std::uint64_t count = 0;
+  static_cast<void>(!read(doorbell_, &count, sizeof(count)));
+}
+
+}  // namespace flagos::comm
