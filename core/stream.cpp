@@ -107,7 +107,7 @@ void Stream::forbid_capture(const char* name) {
   throw_error(FLAGOS_STATUS_NOT_PERMITTED, "{} is not allowed on a capturing stream; the capture is invalidated", name);
 }
 
-flagos_status_t Stream::synchronize(std::uint64_t timeout_ns) {
+flagos_status_t Stream::synchronize(std::uint64_t timeout_ns, std::string* said) {
   const Deadline deadline(timeout_ns);
   // A stream whose handle is gone already is waited for by core itself, for its device.
   const bool watch_handle = (mode() & dead) == 0;
@@ -119,8 +119,12 @@ flagos_status_t Stream::synchronize(std::uint64_t timeout_ns) {
     if (device().lost() != FLAGOS_STATUS_OK) return device().lost();
     const flagos_status_t status = tables().stream.synchronize(keep_native().get(), deadline.slice_ns());
     if (status == FLAGOS_STATUS_OK) return poison_status();
-    if (status != FLAGOS_STATUS_TIMEOUT)
-      return device().lost() != FLAGOS_STATUS_OK ? device().lost() : checked(status, "stream.synchronize");
+    if (status != FLAGOS_STATUS_TIMEOUT) {
+      if (device().lost() != FLAGOS_STATUS_OK) return device().lost();
+      const flagos_status_t known = checked(status, "stream.synchronize");
+      if (said != nullptr) *said = flagos_last_error();
+      return known;
+    }
     if (deadline.expired()) return FLAGOS_STATUS_TIMEOUT;
     if (watch_handle && (mode() & dead)) return FLAGOS_STATUS_CANCELLED;
   }
@@ -168,19 +172,25 @@ using namespace flagos::core;
 
 namespace {
 
+void throw_if_failed(flagos_status_t status, const std::string& said) {
+  if (FLAGOS_STATUS_CLASS(status) == FLAGOS_STATUS_CLASS_ANSWER) return;
+  throw_error(status, "work on the stream failed with {}{}{}; see flagos_stream_reset", flagos_status_get_name(status),
+              said.empty() ? "" : ": ", said);
+}
+
 // A wait on the host: not in a capture, outside the read section, and with the poison's text.
 flagos_status_t wait_for(flagos_stream_t* stream, std::uint64_t timeout_ns, const char* name) {
   Ref<Stream> object(&resolve<Stream>(stream, "stream"));
   object->forbid_capture(name);
+  std::string said;
   const flagos_status_t status = [&] {
     Pause pause;
-    return object->synchronize(timeout_ns);
+    return object->synchronize(timeout_ns, &said);
   }();
   if (status == FLAGOS_STATUS_OK) object->device().releases().poll();
   if (status == FLAGOS_STATUS_CANCELLED && (object->mode() & Stream::dead))
     throw_error(status, "the stream was destroyed while {} waited for it", name);
-  if (FLAGOS_STATUS_CLASS(status) != FLAGOS_STATUS_CLASS_ANSWER)
-    throw_error(status, "work on the stream failed with {}; see flagos_stream_reset", flagos_status_get_name(status));
+  throw_if_failed(status, said);
   return status;
 }
 
@@ -219,10 +229,9 @@ flagos_status_t flagos_stream_query(flagos_stream_t* stream, uint32_t* out_compl
         Stream& object = resolve<Stream>(stream, "stream");
         require(out_complete, "out_complete");
         object.forbid_capture("flagos_stream_query");
-        const flagos_status_t status = object.synchronize(0);
-        if (FLAGOS_STATUS_CLASS(status) != FLAGOS_STATUS_CLASS_ANSWER)
-          throw_error(status, "work on the stream failed with {}; see flagos_stream_reset",
-                      flagos_status_get_name(status));
+        std::string said;
+        const flagos_status_t status = object.synchronize(0, &said);
+        throw_if_failed(status, said);
         *out_complete = status == FLAGOS_STATUS_OK ? 1 : 0;
       },
       Callback::allowed);

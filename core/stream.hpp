@@ -6,6 +6,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <string>
 
 #include "core/command.hpp"
 #include "core/device.hpp"
@@ -58,8 +59,9 @@ class Stream : public Child {
   // For operations that may need the soft queue even on an ordinary stream; see soft_queue.cpp.
   flagos_status_t submit_slow(Command command);
 
-  // Waits for everything submitted before; TIMEOUT, CANCELLED, or the status that poisoned it.
-  flagos_status_t synchronize(std::uint64_t timeout_ns);
+  // Waits for everything submitted before; TIMEOUT, CANCELLED, or the status that poisoned it, and what the plugin says
+  // of that.
+  flagos_status_t synchronize(std::uint64_t timeout_ns, std::string* said = nullptr);
   void reset();
   void poison(flagos_status_t status);
   flagos_status_t poison_status() const { return poison_.load(std::memory_order_acquire); }

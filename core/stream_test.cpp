@@ -23,6 +23,9 @@ TEST_CASE("a reset without the plugin's own keeps the failed stream for who is j
   flagos_stream_t* stream = f.stream();
   REQUIRE(f.launch(stream, "fail") == FLAGOS_STATUS_OK);
   CHECK(flagos_stream_synchronize(stream, forever) == FLAGOS_STATUS_EXECUTION_FAILED);
+  CHECK(std::string(flagos_last_error()) ==
+        "work on the stream failed with FLAGOS_STATUS_EXECUTION_FAILED: the stream failed; see "
+        "flagos_stream_reset");
   REQUIRE(fake().live_streams == 1);
 
   // A thread has found the plugin's stream and has not looked at it yet.
