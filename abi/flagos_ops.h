@@ -270,6 +270,26 @@ FLAGOS_API flagos_status_t flagos_ops_atanh(flagos_stream_t* stream, const flago
 FLAGOS_API flagos_status_t flagos_ops_erf(flagos_stream_t* stream, const flagos_tensor_t* input,
                                           const flagos_tensor_t* out);
 
+/** erfc(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 16 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_erfc(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+
+/** erfinv(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 16 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_erfinv(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                             const flagos_tensor_t* out);
+
+/** lgamma(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 16 ulp + 32 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_lgamma(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                             const flagos_tensor_t* out);
+
+/** digamma(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 16 ulp + 32 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_digamma(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                              const flagos_tensor_t* out);
+
 /** ceil(Tensor input, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_ceil(flagos_stream_t* stream, const flagos_tensor_t* input,
@@ -444,6 +464,16 @@ FLAGOS_API flagos_status_t flagos_ops_silu_and_mul(flagos_stream_t* stream, cons
 FLAGOS_API flagos_status_t flagos_ops_gelu_and_mul(flagos_stream_t* stream, const flagos_tensor_t* gate,
                                                    const flagos_tensor_t* up, const char* approximate,
                                                    const flagos_tensor_t* out);
+
+/** glu(Tensor input, int dim=-1, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_glu(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
+                                          const flagos_tensor_t* out);
+
+/** swiglu(Tensor input, int dim=-1, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_swiglu(flagos_stream_t* stream, const flagos_tensor_t* input, int64_t dim,
+                                             const flagos_tensor_t* out);
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Binary
@@ -753,6 +783,11 @@ FLAGOS_API flagos_status_t flagos_ops_heaviside(flagos_stream_t* stream, const f
  *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_xlogy(flagos_stream_t* stream, const flagos_tensor_t* input,
                                             const flagos_tensor_t* other, const flagos_tensor_t* out);
+
+/** polar(Tensor abs, Tensor angle, Tensor! out)
+ *  Computes in float32.  Bound: 6 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_polar(flagos_stream_t* stream, const flagos_tensor_t* abs,
+                                            const flagos_tensor_t* angle, const flagos_tensor_t* out);
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Reduction
@@ -1164,6 +1199,103 @@ FLAGOS_API flagos_status_t flagos_ops_reshape_and_cache(flagos_stream_t* stream,
                                                         const flagos_tensor_t* value_cache);
 
 /* ------------------------------------------------------------------------------------------------------------------
+ * Language
+ * --------------------------------------------------------------------------------------------------------------- */
+
+/** embedding(Tensor weight, Tensor:int indices, int padding_idx=-1, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 or complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_embedding(flagos_stream_t* stream, const flagos_tensor_t* weight,
+                                                const flagos_tensor_t* indices, int64_t padding_idx,
+                                                const flagos_tensor_t* out);
+
+/** one_hot(Tensor:int input, int num_classes=-1, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_one_hot(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                              int64_t num_classes, const flagos_tensor_t* out);
+
+/** rope(Tensor:int positions, Tensor! query, Tensor!? key, int head_size, Tensor cos_sin_cache, bool is_neox=1)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp + 2 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_rope(flagos_stream_t* stream, const flagos_tensor_t* positions,
+                                           const flagos_tensor_t* query, const flagos_tensor_t* key, int64_t head_size,
+                                           const flagos_tensor_t* cos_sin_cache, uint32_t is_neox);
+
+/** apply_rotary_pos_emb(Tensor q, Tensor k, Tensor cos, Tensor sin, Tensor?:int position_ids, bool rotary_interleaved=0, Tensor! q_embed, Tensor! k_embed)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp + 2 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_apply_rotary_pos_emb(flagos_stream_t* stream, const flagos_tensor_t* q,
+                                                           const flagos_tensor_t* k, const flagos_tensor_t* cos,
+                                                           const flagos_tensor_t* sin,
+                                                           const flagos_tensor_t* position_ids,
+                                                           uint32_t rotary_interleaved, const flagos_tensor_t* q_embed,
+                                                           const flagos_tensor_t* k_embed);
+
+/** apply_repetition_penalties(Tensor! logits, Tensor:bool prompt_mask, Tensor:bool output_mask, Tensor repetition_penalties)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_apply_repetition_penalties(flagos_stream_t* stream, const flagos_tensor_t* logits,
+                                                                 const flagos_tensor_t* prompt_mask,
+                                                                 const flagos_tensor_t* output_mask,
+                                                                 const flagos_tensor_t* repetition_penalties);
+
+/** apply_top_k_top_p(Tensor logits, Tensor?:int k, Tensor? p, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_apply_top_k_top_p(flagos_stream_t* stream, const flagos_tensor_t* logits,
+                                                        const flagos_tensor_t* k, const flagos_tensor_t* p,
+                                                        const flagos_tensor_t* out);
+
+/** top_k_top_p_sampling_from_probs(Tensor probs, Tensor?:int top_k, Tensor? top_p, int seed, int offset=0, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_top_k_top_p_sampling_from_probs(flagos_stream_t* stream,
+                                                                      const flagos_tensor_t* probs,
+                                                                      const flagos_tensor_t* top_k,
+                                                                      const flagos_tensor_t* top_p, int64_t seed,
+                                                                      int64_t offset, const flagos_tensor_t* out);
+
+/** topk_softmax(Tensor gating_output, bool renormalize=0, Tensor! topk_weights, Tensor! topk_indices, Tensor!? token_expert_indices)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_topk_softmax(flagos_stream_t* stream, const flagos_tensor_t* gating_output,
+                                                   uint32_t renormalize, const flagos_tensor_t* topk_weights,
+                                                   const flagos_tensor_t* topk_indices,
+                                                   const flagos_tensor_t* token_expert_indices);
+
+/** moe_align_block_size(Tensor:int topk_ids, int num_experts, int block_size, Tensor! sorted_token_ids, Tensor! expert_ids, Tensor! num_tokens_post_pad)
+ *  Computes in int32 or int64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_moe_align_block_size(flagos_stream_t* stream, const flagos_tensor_t* topk_ids,
+                                                           int64_t num_experts, int64_t block_size,
+                                                           const flagos_tensor_t* sorted_token_ids,
+                                                           const flagos_tensor_t* expert_ids,
+                                                           const flagos_tensor_t* num_tokens_post_pad);
+
+/** moe_sum(Tensor input, Tensor! output)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp + 2 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_moe_sum(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                              const flagos_tensor_t* output);
+
+/** fused_moe(Tensor hidden_states, Tensor w1, Tensor w2, Tensor topk_weights, Tensor:int topk_ids, str activation=silu|gelu, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp + 16 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_fused_moe(flagos_stream_t* stream, const flagos_tensor_t* hidden_states,
+                                                const flagos_tensor_t* w1, const flagos_tensor_t* w2,
+                                                const flagos_tensor_t* topk_weights, const flagos_tensor_t* topk_ids,
+                                                const char* activation, const flagos_tensor_t* out);
+
+/** grouped_mm(Tensor input, Tensor mat2, Tensor?:int offs, Tensor! out)
+ *  Computes in int8, float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_grouped_mm(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const flagos_tensor_t* mat2, const flagos_tensor_t* offs,
+                                                 const flagos_tensor_t* out);
+
+/** weight_int8pack_mm(Tensor input, Tensor mat2, Tensor scales, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_weight_int8pack_mm(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                         const flagos_tensor_t* mat2, const flagos_tensor_t* scales,
+                                                         const flagos_tensor_t* out);
+
+/** rwkv_wkv(Tensor time_decay, Tensor time_first, Tensor key, Tensor value, Tensor!? state, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 16 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_rwkv_wkv(flagos_stream_t* stream, const flagos_tensor_t* time_decay,
+                                               const flagos_tensor_t* time_first, const flagos_tensor_t* key,
+                                               const flagos_tensor_t* value, const flagos_tensor_t* state,
+                                               const flagos_tensor_t* out);
+
+/* ------------------------------------------------------------------------------------------------------------------
  * Indexing
  * --------------------------------------------------------------------------------------------------------------- */
 
@@ -1516,6 +1648,49 @@ FLAGOS_API flagos_status_t flagos_ops_randperm(flagos_stream_t* stream, int64_t 
 FLAGOS_API flagos_status_t flagos_ops_multinomial(flagos_stream_t* stream, const flagos_tensor_t* probs,
                                                   int64_t num_samples, uint32_t replacement, int64_t seed,
                                                   int64_t offset, const flagos_tensor_t* out);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Optimizer
+ * --------------------------------------------------------------------------------------------------------------- */
+
+/** fused_sgd(Tensor![] self, Tensor![] grads, Tensor![] momentum_buffer_list, float weight_decay, float momentum, float lr, float dampening, bool nesterov, bool maximize, bool is_first_step, Tensor? grad_scale, Tensor? found_inf)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 8 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_fused_sgd(flagos_stream_t* stream, const flagos_tensor_t* const* self,
+                                                uint32_t self_count, const flagos_tensor_t* const* grads,
+                                                uint32_t grads_count,
+                                                const flagos_tensor_t* const* momentum_buffer_list,
+                                                uint32_t momentum_buffer_list_count, double weight_decay,
+                                                double momentum, double lr, double dampening, uint32_t nesterov,
+                                                uint32_t maximize, uint32_t is_first_step,
+                                                const flagos_tensor_t* grad_scale, const flagos_tensor_t* found_inf);
+
+/** fused_adam(Tensor![] self, Tensor![] grads, Tensor![] exp_avgs, Tensor![] exp_avg_sqs, Tensor![] max_exp_avg_sqs, Tensor[] state_steps, float lr, float beta1, float beta2, float weight_decay, float eps, bool amsgrad, bool maximize, Tensor? grad_scale, Tensor? found_inf)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 8 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t
+flagos_ops_fused_adam(flagos_stream_t* stream, const flagos_tensor_t* const* self, uint32_t self_count,
+                      const flagos_tensor_t* const* grads, uint32_t grads_count, const flagos_tensor_t* const* exp_avgs,
+                      uint32_t exp_avgs_count, const flagos_tensor_t* const* exp_avg_sqs, uint32_t exp_avg_sqs_count,
+                      const flagos_tensor_t* const* max_exp_avg_sqs, uint32_t max_exp_avg_sqs_count,
+                      const flagos_tensor_t* const* state_steps, uint32_t state_steps_count, double lr, double beta1,
+                      double beta2, double weight_decay, double eps, uint32_t amsgrad, uint32_t maximize,
+                      const flagos_tensor_t* grad_scale, const flagos_tensor_t* found_inf);
+
+/** fused_adamw(Tensor![] self, Tensor![] grads, Tensor![] exp_avgs, Tensor![] exp_avg_sqs, Tensor![] max_exp_avg_sqs, Tensor[] state_steps, float lr, float beta1, float beta2, float weight_decay, float eps, bool amsgrad, bool maximize, Tensor? grad_scale, Tensor? found_inf)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 8 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_fused_adamw(
+    flagos_stream_t* stream, const flagos_tensor_t* const* self, uint32_t self_count,
+    const flagos_tensor_t* const* grads, uint32_t grads_count, const flagos_tensor_t* const* exp_avgs,
+    uint32_t exp_avgs_count, const flagos_tensor_t* const* exp_avg_sqs, uint32_t exp_avg_sqs_count,
+    const flagos_tensor_t* const* max_exp_avg_sqs, uint32_t max_exp_avg_sqs_count,
+    const flagos_tensor_t* const* state_steps, uint32_t state_steps_count, double lr, double beta1, double beta2,
+    double weight_decay, double eps, uint32_t amsgrad, uint32_t maximize, const flagos_tensor_t* grad_scale,
+    const flagos_tensor_t* found_inf);
+
+/** clip_grad_norm(Tensor![] grads, float max_norm, float norm_type=2.0, Tensor! total_norm)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 8 ulp + 8 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_clip_grad_norm(flagos_stream_t* stream, const flagos_tensor_t* const* grads,
+                                                     uint32_t grads_count, double max_norm, double norm_type,
+                                                     const flagos_tensor_t* total_norm);
 
 #ifdef __cplusplus
 }

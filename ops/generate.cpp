@@ -97,7 +97,9 @@ void write_document(std::ostream& out) {
          "Made by `scripts/update-operators` from the table in `ops/`; do not edit. What all have "
          "in common is at the top of\n"
          "[flagos_ops.h](../abi/flagos_ops.h); [add-an-operator.md](add-an-operator.md) tells how "
-         "to add one.\n\n"
+         "to add one.\n"
+         "[language-operators.md](language-operators.md) tells what those of language models take, "
+         "which ATen does not have.\n\n"
          "`Tensor!` is written, `Tensor?` may be NULL, `Tensor:bool` is a mask, `Tensor:int` holds "
          "indices. u is the unit of\n"
          "the type that is computed in, K the number of terms.\n";

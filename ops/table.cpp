@@ -24,8 +24,10 @@ Table::Table() {
   add_unary(*this);
   begin("activation");
   add_activations(*this);
+  add_gates(*this);
   begin("binary");
   add_binary(*this);
+  add_polar(*this);
   begin("reduction");
   add_reductions(*this);
   begin("scan");
@@ -40,6 +42,8 @@ Table::Table() {
   add_products(*this);
   begin("attention");
   add_attention(*this);
+  begin("language");
+  add_language(*this);
   begin("indexing");
   add_indexing(*this);
   begin("sort");
@@ -51,6 +55,8 @@ Table::Table() {
   add_shape(*this);
   begin("random");
   add_random(*this);
+  begin("optimizer");
+  add_optimizers(*this);
 }
 
 const Table& Table::get() {

@@ -1,6 +1,7 @@
 // One input: a function of each element.
 #include "ops/families.hpp"
 #include "ops/pointwise/functions.hpp"
+#include "ops/pointwise/special.hpp"
 #include "ops/table.hpp"
 
 namespace flagos::ops {
@@ -50,6 +51,13 @@ void add_unary(Table& table) {
   function("acosh(Tensor input, Tensor! out)", 6, FLAGOS_OPS_X(acosh(x)));
   function("atanh(Tensor input, Tensor! out)", 6, FLAGOS_OPS_X(atanh(a, x)));
   function("erf(Tensor input, Tensor! out)", 16, FLAGOS_OPS_X(erf(x)));
+  function("erfc(Tensor input, Tensor! out)", 16, FLAGOS_OPS_X(erfc(a, x)));
+  function("erfinv(Tensor input, Tensor! out)", 16, FLAGOS_OPS_X(erfinv(a, x)));
+  // Both have zeros, beside which the bound is of what is added there.
+  row("lgamma(Tensor input, Tensor! out)", Rule::to_float, floats, summed(32, 16),
+      FLAGOS_OPS_X(lgamma(a, x)));
+  row("digamma(Tensor input, Tensor! out)", Rule::to_float, floats, summed(32, 16),
+      FLAGOS_OPS_X(digamma(a, x)));
   same("ceil(Tensor input, Tensor! out)", numbers, FLAGOS_OPS_X(a.is_float() ? ceil(x) : x));
   same("floor(Tensor input, Tensor! out)", numbers, FLAGOS_OPS_X(a.is_float() ? floor(x) : x));
   same("round(Tensor input, Tensor! out)", numbers, FLAGOS_OPS_X(a.is_float() ? rint(x) : x));

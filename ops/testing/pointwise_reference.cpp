@@ -28,6 +28,29 @@ N floor_mod(N x, N y) {
 }
 std::int64_t whole(N x) { return static_cast<std::int64_t>(x); }
 
+// Between two numbers, which close in on it.
+N erfinv(N x) {
+  if (std::fabs(x) == 1) return x * std::numeric_limits<N>::infinity();
+  N low = 0, high = 12;
+  for (int i = 0; i < 80; ++i) {
+    const N middle = (low + high) / 2;
+    const bool below = std::fabs(x) < 0.5L ? std::erf(middle) < std::fabs(x)
+                                           : std::erfc(middle) > 1 - std::fabs(x);
+    (below ? low : high) = middle;
+  }
+  return std::copysign(low, x);
+}
+// By steps of 1 to where the rest is a few terms of Euler and Maclaurin.
+N digamma(N x) {
+  if (x == 0) return std::copysign(std::numeric_limits<N>::infinity(), -x);
+  if (x < 0 && x == std::floor(x)) return std::numeric_limits<N>::quiet_NaN();
+  N sum = 0;
+  for (; x < 60; x += 1) sum -= 1 / x;
+  const N s = 1 / (x * x);
+  return sum + std::log(x) - 1 / (2 * x) -
+         s * (1 / N{12} - s * (1 / N{120} - s * (1 / N{252} - s / 240)));
+}
+
 #define X [](const Number* x, [[maybe_unused]] const Number* p) -> Number
 const std::pair<double, double> any{-8, 8}, positive{0.25, 8}, unit{-0.99, 0.99}, small{-3, 3},
     count{0, 7};
@@ -148,6 +171,22 @@ std::vector<PointwiseReference> make() { return {{"abs", X{return std::fabs(x[0]
 , {"erf", X{return std::erf(x[0]);
 }
 , { small }
+}
+, {"erfc", X{return std::erfc(x[0]);
+}
+, { any }
+}
+, {"erfinv", X{return erfinv(x[0]);
+}
+, { unit }
+}
+, {"lgamma", X{return std::lgamma(x[0]);
+}
+, { any }
+}
+, {"digamma", X{return digamma(x[0]);
+}
+, { any }
 }
 , {"ceil", X{return std::ceil(x[0]);
 }
