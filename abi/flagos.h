@@ -452,7 +452,8 @@ enum {
   FLAGOS_FEATURE_EXPORT_MEMORY = 19,  /* FLAGOS_MEMORY_FLAG_EXPORTABLE, flagos_memory_export and import */
   FLAGOS_FEATURE_EXPORT_EVENT = 20,   /* FLAGOS_EVENT_FLAG_EXPORTABLE, flagos_event_export and import */
   FLAGOS_FEATURE_NATIVE_OBJECTS = 21, /* flagos_*_get_native and wrap_native */
-  FLAGOS_FEATURE_COUNT = 22
+  FLAGOS_FEATURE_OPERATORS = 22,      /* flagos_operator_query and run */
+  FLAGOS_FEATURE_COUNT = 23
 };
 
 typedef int32_t flagos_support_t;
@@ -1397,7 +1398,8 @@ enum {
   FLAGOS_GRAPH_NODE_TYPE_HOST = 5,         /* payload: flagos_host_node_desc_t */
   FLAGOS_GRAPH_NODE_TYPE_EVENT_RECORD = 6, /* payload: flagos_event_node_desc_t */
   FLAGOS_GRAPH_NODE_TYPE_EVENT_WAIT = 7,   /* payload: flagos_event_node_desc_t */
-  FLAGOS_GRAPH_NODE_TYPE_CHILD = 8         /* payload: flagos_child_node_desc_t */
+  FLAGOS_GRAPH_NODE_TYPE_CHILD = 8,        /* payload: flagos_child_node_desc_t */
+  FLAGOS_GRAPH_NODE_TYPE_OPERATOR = 9      /* a captured flagos_operator_run; cannot be added or changed by hand */
 };
 
 typedef struct flagos_kernel_node_desc_t {
@@ -1836,6 +1838,101 @@ FLAGOS_API flagos_status_t flagos_dlpack_import(flagos_device_t* device, const v
 /** Calls the deleter of a DLPack tensor. @param managed  NULL does nothing. Threads: any thread.
  *  Ownership: takes `managed`.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_dlpack_release(void* managed, uint32_t major);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Native operators: what a plugin computes with a library of its vendor's. Programs call the operators of flagos_ops.h,
+ * which asks here first: a native operator may refuse any call, and then a portable kernel does the work.
+ * --------------------------------------------------------------------------------------------------------------- */
+
+/* An operator that a device offers. Both texts live as long as the device is open. */
+typedef struct flagos_operator_info_t {
+  uint32_t struct_size;
+  uint32_t padding;   /* 0 */
+  const char* name;   /* as flagos_ops.h has it: "addmm" */
+  const char* schema; /* as flagos_ops.h has it. Who knows the operator by another schema does not run it. */
+} flagos_operator_info_t;
+
+typedef int32_t flagos_operator_argument_type_t;
+enum {
+  FLAGOS_OPERATOR_ARGUMENT_TYPE_NONE = 0,     /* an optional one that is absent */
+  FLAGOS_OPERATOR_ARGUMENT_TYPE_TENSOR = 1,   /* value is the address of a flagos_tensor_t */
+  FLAGOS_OPERATOR_ARGUMENT_TYPE_TENSORS = 2,  /* value is the address of `count` addresses of flagos_tensor_t */
+  FLAGOS_OPERATOR_ARGUMENT_TYPE_INTEGER = 3,  /* value is the int64_t */
+  FLAGOS_OPERATOR_ARGUMENT_TYPE_INTEGERS = 4, /* value is the address of `count` int64_t */
+  FLAGOS_OPERATOR_ARGUMENT_TYPE_REAL = 5,     /* value is the bits of the double */
+  FLAGOS_OPERATOR_ARGUMENT_TYPE_BOOLEAN = 6,  /* value is 0 or 1 */
+  FLAGOS_OPERATOR_ARGUMENT_TYPE_TEXT = 7      /* value is the address of the text */
+};
+
+/* One argument. A Scalar is an INTEGER, a REAL or a BOOLEAN, as it was given. This struct never grows. */
+typedef struct flagos_operator_argument_t {
+  flagos_operator_argument_type_t type;
+  uint32_t count; /* of a list; else 0 */
+  uint64_t value;
+} flagos_operator_argument_t;
+
+/* The most arguments that an operator has. */
+#define FLAGOS_OPERATOR_MAX_ARGUMENTS 32
+
+/* One call of a native operator. */
+typedef struct flagos_operator_desc_t {
+  uint32_t struct_size;
+  uint32_t index; /* of flagos_operator_get_info */
+  const flagos_extension_t* next;
+  uint64_t flags;                              /* 0 */
+  const flagos_operator_argument_t* arguments; /* [argument_count], in the order of the schema, outputs too */
+  uint32_t argument_count;
+  uint32_t padding;           /* 0 */
+  flagos_address_t workspace; /* memory that work may use until the stream has passed; not read by query */
+  uint64_t workspace_bytes;   /* at least what query asks for */
+} flagos_operator_desc_t;
+
+/* For flagos_operator_support_t.flags. */
+enum {
+  FLAGOS_OPERATOR_SUPPORT_FLAG_RUNS = 1,      /* the call is taken; without it the other bits and members are 0 */
+  FLAGOS_OPERATOR_SUPPORT_FLAG_DEFERRABLE = 2 /* also in a capture, and where other work is waited for */
+};
+
+typedef struct flagos_operator_support_t {
+  uint32_t struct_size;
+  uint32_t flags;
+  uint64_t workspace_bytes; /* 0: no workspace is needed */
+} flagos_operator_support_t;
+
+/** How many operators the device offers; 0 where it offers none. Threads: any thread.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_operator_get_count(flagos_device_t* device, uint32_t* out_count);
+
+/** @retval FLAGOS_STATUS_NOT_FOUND  index is at or past the count. Threads: any thread.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_operator_get_info(flagos_device_t* device, uint32_t index,
+                                                    flagos_operator_info_t* out_info);
+
+/**
+ * Whether the device would run this call, and what it needs for it. It depends on everything in the call but addresses:
+ * an answer may be kept for calls that differ in nothing else.
+ *
+ * @param desc  the addresses of tensors and the workspace are not read
+ * @retval FLAGOS_STATUS_UNSUPPORTED       the device offers no operators (FLAGOS_FEATURE_OPERATORS)
+ * @retval FLAGOS_STATUS_NOT_FOUND         it offers none of this index
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT  an argument of an unknown type, a NULL, a tensor that does not fit 64 bits
+ *
+ * Threads: any thread.  Ownership: borrows everything.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_operator_query(flagos_device_t* device, const flagos_operator_desc_t* desc,
+                                                 flagos_operator_support_t* out_support);
+
+/**
+ * Queues an operator. Returns when it is queued; all tensors and the workspace must stay until the stream has passed.
+ * That shapes and types go together is the caller's to check; memory is checked here.
+ *
+ * @retval FLAGOS_STATUS_UNSUPPORTED       nothing was queued: the device offers no operators, or refuses this call, or the
+ *                                         stream is captured or held back and the operator is not DEFERRABLE. The
+ *                                         capture goes on.
+ * @retval FLAGOS_STATUS_NOT_FOUND         it offers none of this index
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT  as flagos_operator_query; or a tensor, or the workspace, past its allocation
+ *
+ * Threads: any thread.  Ownership: borrows everything; the desc and what it points to only for the call.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_operator_run(flagos_stream_t* stream, const flagos_operator_desc_t* desc);
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Profiling

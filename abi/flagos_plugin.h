@@ -268,8 +268,8 @@ typedef struct flagos_timeline_table_t {
   flagos_status_t (*stream_signal)(flagos_plugin_stream_t* stream, flagos_plugin_timeline_t* timeline, uint64_t value);
 } flagos_timeline_table_t;
 
-/* One node of a finished graph. Core builds, captures, checks and flattens graphs; a plugin runs them. Types CHILD
-   and EMPTY never come here. Only the members of its type are set. This struct never grows. */
+/* One node of a finished graph. Core builds, captures, checks and flattens graphs; a plugin runs them. Types CHILD,
+   EMPTY and OPERATOR never come here. Only the members of its type are set. This struct never grows. */
 typedef struct flagos_plugin_graph_node_t {
   flagos_graph_node_type_t type;
   uint32_t dependency_count;
@@ -356,6 +356,24 @@ typedef struct flagos_topology_table_t {
                               flagos_link_info_t* out_info);
 } flagos_topology_table_t;
 
+/* What the chip computes with a library of its own; see "Native operators" in flagos.h. What is refused runs as a portable
+   kernel, so a plugin takes what it does better than that. */
+typedef struct flagos_operators_table_t {
+  uint32_t struct_size;
+  uint32_t group_version;
+  /* NOT_FOUND at and past the end, without an error text. Both texts live as long as the device. */
+  flagos_status_t (*get_info)(flagos_plugin_device_t* device, uint32_t index, flagos_operator_info_t* out_info);
+  /* Whether run takes such a call: its types, shapes, strides and numbers, with whatever addresses; those are not read.
+     Cheap. Core has checked that the index is one of get_info, that nothing is NULL, and that tensors have a rank up to
+     64, no negative extent, strides, and fit 64 bits. Number and types of the arguments, and whether shapes go together,
+     are checked here: a call that is not as the schema says is not taken. An error only where something is broken. */
+  flagos_status_t (*query)(flagos_plugin_device_t* device, const flagos_operator_desc_t* desc,
+                           flagos_operator_support_t* out_support);
+  /* Submits. UNSUPPORTED, with nothing queued, for what query does not take, and where an address does not suit. After
+     DEFERRABLE it may be called again with the same desc, and must take it. The desc is copied before it returns. */
+  flagos_status_t (*run)(flagos_plugin_stream_t* stream, const flagos_operator_desc_t* desc);
+} flagos_operators_table_t;
+
 /* ------------------------------------------------------------------------------------------------------------------
  * The root table and the one exported symbol. The first 32 bytes are the same in all majors.
  * --------------------------------------------------------------------------------------------------------------- */
@@ -386,6 +404,7 @@ typedef struct flagos_plugin_t {
   const flagos_profiling_table_t* profiling;
   const flagos_interop_table_t* interop;
   const flagos_topology_table_t* topology;
+  const flagos_operators_table_t* operators;
 } flagos_plugin_t;
 
 /* The name of the exported symbol. */

@@ -85,6 +85,9 @@ struct NodeMaker {
     node.bytes = std::move(bytes);
     return node;
   }
+  GraphNode operator()(OperatorCommand& command) const {
+    return make_node(FLAGOS_GRAPH_NODE_TYPE_OPERATOR, std::move(command));
+  }
   // Of a record outside the capture: the executable waits for the event's last record when it is launched.
   GraphNode operator()(WaitEventCommand& command) const {
     return make_node(FLAGOS_GRAPH_NODE_TYPE_EVENT_WAIT, WaitEventCommand{command.event, nullptr});

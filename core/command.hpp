@@ -18,6 +18,7 @@ class Event;
 class GraphExec;
 class Kernel;
 class NativeEvent;
+class OperatorCall;
 class PeerTransfer;
 class Prepared;
 class SharedEvent;
@@ -101,6 +102,10 @@ struct WaitSharedCommand {
   std::shared_ptr<SharedEvent> event;
   std::uint64_t record;
 };
+// A native operator, in a capture or held back.
+struct OperatorCommand {
+  std::shared_ptr<const OperatorCall> call;
+};
 // Runs in core when the work before it is done: markers of the release queue and of pools.
 struct NotifyCommand {
   std::function<void(flagos_status_t)> function;
@@ -109,7 +114,7 @@ struct NotifyCommand {
 using Command = std::variant<CopyCommand, Copy2dCommand, FillCommand, UpdateCommand, PrefetchCommand, WriteValueCommand,
                              WaitValueCommand, LaunchCommand, LaunchPreparedCommand, RecordCommand, WaitEventCommand,
                              HostCommand, WaitTimelineCommand, SignalTimelineCommand, GraphCommand, LaunchMarkCommand,
-                             PeerCopyCommand, WaitSharedCommand, NotifyCommand>;
+                             PeerCopyCommand, WaitSharedCommand, OperatorCommand, NotifyCommand>;
 
 // Hands a command to the plugin, with the emulations that need no waiting (2-D rows, wide fills, updates). Not for
 // commands that need the soft queue on this device. Returns the plugin's status.

@@ -8,6 +8,7 @@
 #include "core/log.hpp"
 #include "core/marker.hpp"
 #include "core/module.hpp"
+#include "core/operators.hpp"
 #include "core/peer_copy.hpp"
 #include "core/runtime.hpp"
 #include "core/soft_queue.hpp"
@@ -36,6 +37,7 @@ Device::Device(Runtime& runtime, Plugin& plugin, std::uint32_t ordinal, const fl
     throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object for an open device");
   try {
     fill_support();
+    operators_ = read_operators(tables_, native_);
     plugin_.attach(native_, this);
     runtime_.attach(this);
   } catch (...) {
@@ -86,6 +88,7 @@ void Device::fill_support() {
   set(FLAGOS_FEATURE_EXPORT_MEMORY, has.export_memory, has.host_register);
   set(FLAGOS_FEATURE_EXPORT_EVENT, false, true);
   set(FLAGOS_FEATURE_NATIVE_OBJECTS, has.native_objects, false);
+  set(FLAGOS_FEATURE_OPERATORS, has.operators, false);
 }
 
 // Kinds of memory and widths of fills are told by what the plugin does, not by a bit: so they are tried once.

@@ -92,6 +92,9 @@ class Device : public Object {
   // ---- portable kernels; see tile_program.hpp ----
   TileTable& tiles() { return *tiles_; }
 
+  // ---- native operators; see operators.hpp ----
+  const std::vector<flagos_operator_info_t>& operators() const { return operators_; }
+
   // ---- what libraries built on flagos keep here ----
   Attachments& attachments() { return attachments_; }
 
@@ -120,6 +123,7 @@ class Device : public Object {
   std::vector<std::unique_ptr<TransferPort>> idle_ports_;  // under streams_mutex_
   ReleaseQueue releases_;
   std::unique_ptr<TileTable> tiles_;
+  std::vector<flagos_operator_info_t> operators_;
   Attachments attachments_;
 };
 

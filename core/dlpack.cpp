@@ -8,6 +8,7 @@
 #include "core/entry.hpp"
 #include "core/event.hpp"
 #include "core/stream.hpp"
+#include "core/tensor.hpp"
 
 namespace flagos::core {
 
@@ -48,73 +49,19 @@ static_assert(sizeof(DlTensor) == 48 && sizeof(DlManagedTensor) == 64 && sizeof(
 
 constexpr std::uint64_t dl_flag_read_only = 1;
 constexpr std::int32_t dl_cpu = 1;
-constexpr std::uint32_t largest_rank = 64;
 
 void check_major(std::uint32_t major) {
   if (major > 1)
     throw_error(FLAGOS_STATUS_UNSUPPORTED_VERSION, "DLPack of major version {}; this flagos knows 0 and 1", major);
 }
 
-// The bytes from the first to behind the last element, relative to element 0.
-struct Extent {
-  std::int64_t first = 0;
-  std::int64_t end = 0;
-};
-
-std::int64_t element_bits(flagos_dtype_t dtype) {
-  const std::int64_t bits = std::int64_t{FLAGOS_DTYPE_BITS(dtype)} * FLAGOS_DTYPE_LANES(dtype);
-  if (bits == 0) throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "dtype {:#x} has elements of 0 bits", dtype);
-  return bits;
-}
-
-[[noreturn]] void throw_too_large() {
-  throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "the tensor's size does not fit 64 bits");
-}
-
-// Elements of fewer than 8 bits are packed, as DLPack has them.
-Extent extent_of(const std::int64_t* shape, const std::int64_t* strides, std::uint32_t rank, std::int64_t bits) {
-  Extent extent;
-  if (std::find(shape, shape + rank, 0) != shape + rank) return extent;
-  std::int64_t dense = 1;
-  for (std::uint32_t i = rank; i-- > 0;) {
-    const std::int64_t stride = strides != nullptr ? strides[i] : dense;
-    std::int64_t reach = 0;
-    if (__builtin_mul_overflow(shape[i] - 1, stride, &reach) ||
-        __builtin_add_overflow(reach < 0 ? extent.first : extent.end, reach, reach < 0 ? &extent.first : &extent.end) ||
-        __builtin_mul_overflow(dense, shape[i], &dense))
-      throw_too_large();
-  }
-  if (__builtin_add_overflow(extent.end, 1, &extent.end) || __builtin_mul_overflow(extent.end, bits, &extent.end) ||
-      __builtin_mul_overflow(extent.first, bits, &extent.first))
-    throw_too_large();
-  return {extent.first / 8 - (extent.first % 8 != 0 ? 1 : 0), extent.end / 8 + (extent.end % 8 != 0 ? 1 : 0)};
-}
-
-void check_shape(const std::int64_t* shape, std::uint32_t rank) {
-  if (rank > largest_rank)
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "a tensor of rank {}, at most {} is possible", rank, largest_rank);
-  if (rank != 0) require(shape, "the shape");
-  for (std::uint32_t i = 0; i < rank; ++i) {
-    if (shape[i] < 0) throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "shape[{}] is {}", i, shape[i]);
-  }
-}
-
 // Throws unless all elements lie in one allocation, or in host memory that the device works in.
 void check_tensor(Device& device, const flagos_tensor_t& tensor) {
   check_shape(tensor.shape, tensor.rank);
   const Extent extent = extent_of(tensor.shape, tensor.strides, tensor.rank, element_bits(tensor.dtype));
-  if (extent.end == extent.first) return;
-  const std::uint64_t below = 0 - static_cast<std::uint64_t>(extent.first);
-  if (tensor.address == 0 || below > tensor.address)
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "a tensor at {:#x} that begins {} bytes before it", tensor.address,
-                below);
-  const flagos_address_t start = tensor.address - below;
-  device.check_range(start, static_cast<std::uint64_t>(extent.end - extent.first), "the tensor");
-  const Allocation* found = device.addresses().find(start);
-  if (found != device.addresses().find(tensor.address))
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "the tensor at {:#x} begins {} bytes before its allocation",
-                tensor.address, below);
-  if (found == nullptr && device.info().dlpack_device_type != dl_cpu)
+  if (extent.empty()) return;
+  const flagos_address_t start = check_memory(device, tensor.address, extent, "the tensor");
+  if (device.addresses().find(start) == nullptr && device.info().dlpack_device_type != dl_cpu)
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{:#x} is not in a live allocation of this opening of device {}", start,
                 device.info().id);
 }
@@ -224,7 +171,7 @@ flagos_tensor_t describe(const Device& device, const DlTensor& source) {
   tensor.dtype = FLAGOS_MAKE_DTYPE(source.dtype.code, source.dtype.bits, source.dtype.lanes);
   const auto data = static_cast<flagos_address_t>(reinterpret_cast<std::uintptr_t>(source.data));
   const Extent extent = extent_of(source.shape, source.strides, tensor.rank, element_bits(tensor.dtype));
-  if (__builtin_add_overflow(data, source.byte_offset, &tensor.address) || (data == 0 && extent.end != extent.first))
+  if (__builtin_add_overflow(data, source.byte_offset, &tensor.address) || (data == 0 && !extent.empty()))
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "data at {:#x} with an offset of {} bytes", data, source.byte_offset);
   tensor.shape = source.shape;
   tensor.strides = source.strides;

@@ -9,6 +9,7 @@
 #include "core/event.hpp"
 #include "core/graph_exec.hpp"
 #include "core/module.hpp"
+#include "core/operators.hpp"
 #include "core/soft_queue.hpp"
 #include "core/stream.hpp"
 #include "core/timeline.hpp"
@@ -219,6 +220,10 @@ struct Issuer {
   }
 
   flagos_status_t operator()(const WaitSharedCommand&) const { return FLAGOS_STATUS_OK; }  // it is over by now
+
+  flagos_status_t operator()(const OperatorCommand& command) const {
+    return tables.operators.run(stream.native(), &command.call->desc());
+  }
 
   flagos_status_t operator()(const NotifyCommand& command) const {
     return issue_notification(stream, command.function);

@@ -32,12 +32,13 @@ struct Tables {
   flagos_profiling_table_t profiling;
   flagos_interop_table_t interop;
   flagos_topology_table_t topology;
+  flagos_operators_table_t operators;
   // What the plugin itself filled.
   struct {
     bool synchronize, query_status, recover, copy_2d, update, host_register, prefetch, launch_host, write_value,
         wait_value, reset;
     bool kernel_names, global, log, binary, compile, compiler, occupancy, suggest_block, prepare;
-    bool memory_pool, timeline, graph, profiling, topology;
+    bool memory_pool, timeline, graph, profiling, topology, operators;
     bool copy_peer, export_memory, native_objects;
   } has;
 };

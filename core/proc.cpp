@@ -15,7 +15,7 @@ struct Proc {
 #define FLAGOS_PROC(name) \
   { #name, reinterpret_cast < flagos_proc_t>(&name) }
 // In the order of flagos.h; tests/symbols compares it with what the library exports.
-constexpr std::size_t proc_count = 135;
+constexpr std::size_t proc_count = 139;
 const Proc procs[proc_count] = {
     FLAGOS_PROC(flagos_status_get_name),
     FLAGOS_PROC(flagos_last_error),
@@ -145,6 +145,10 @@ const Proc procs[proc_count] = {
     FLAGOS_PROC(flagos_dlpack_export),
     FLAGOS_PROC(flagos_dlpack_import),
     FLAGOS_PROC(flagos_dlpack_release),
+    FLAGOS_PROC(flagos_operator_get_count),
+    FLAGOS_PROC(flagos_operator_get_info),
+    FLAGOS_PROC(flagos_operator_query),
+    FLAGOS_PROC(flagos_operator_run),
     FLAGOS_PROC(flagos_profiler_create),
     FLAGOS_PROC(flagos_profiler_destroy),
     FLAGOS_PROC(flagos_profiler_enable),

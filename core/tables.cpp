@@ -154,6 +154,9 @@ void complete_optional_groups(const flagos_plugin_t& raw, Tables& tables) {
   all_or_none("profiling.begin_launch and end_launch", profiling.begin_launch, profiling.end_launch);
   auto& topology = tables.topology;
   tables.has.topology = complete_group(raw.topology != nullptr, "topology", topology.get_link);
+  auto& operators = tables.operators;
+  tables.has.operators =
+      complete_group(raw.operators != nullptr, "operators", operators.get_info, operators.query, operators.run);
 }
 
 // Of this group a driver may offer any part.
@@ -187,6 +190,7 @@ void complete_tables(const flagos_plugin_t& raw, Tables& tables) {
   copy_table(raw.profiling, tables.profiling, "profiling");
   copy_table(raw.interop, tables.interop, "interop");
   copy_table(raw.topology, tables.topology, "topology");
+  copy_table(raw.operators, tables.operators, "operators");
   complete_device(tables.device, tables);
   complete_memory(tables.memory, tables);
   complete_stream(tables.stream, tables);
@@ -210,6 +214,7 @@ void complete_tables(const flagos_plugin_t& raw, Tables& tables) {
   tables.root.profiling = &tables.profiling;
   tables.root.interop = &tables.interop;
   tables.root.topology = &tables.topology;
+  tables.root.operators = &tables.operators;
 }
 
 }  // namespace flagos::core

@@ -713,6 +713,12 @@ void FakeControls::reset() {
   trail_values.clear();
 }
 
+flagos_status_t submit_fake(flagos_plugin_stream_t* stream, std::function<flagos_status_t()> work) {
+  Operation operation;
+  operation.run = [work = std::move(work)](flagos_status_t) { return work(); };
+  return submit(stream, std::move(operation), "operator");
+}
+
 void set_fake_options(const FakeOptions& options) { next_options = options; }
 
 flagos_status_t open_fake(const flagos_host_t* host, flagos_plugin_t* out_plugin) {
@@ -737,6 +743,7 @@ flagos_status_t open_fake(const flagos_host_t* host, flagos_plugin_t* out_plugin
   plugin.kernel = &instance->kernel_table;
   if (instance->options.profiling) plugin.profiling = &instance->profiling_table;
   if (instance->options.native) plugin.interop = &instance->interop_table;
+  plugin.operators = instance->options.operators;
   *out_plugin = plugin;
   return FLAGOS_STATUS_OK;
 }

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct FakeOptions {
   const char* target = nullptr;  // a format that it compiles, such as "gnu-c++;isa=x86-64-v3"
   bool takes_tile = false;       // beside it, with a lower priority
   bool environment = false;      // the runtime reads variables
+  const flagos_operators_table_t* operators = nullptr;
 };
 
 // Of the whole process; reset by Fake.
@@ -52,6 +54,9 @@ struct FakeControls {
   std::vector<std::uint32_t> trail();  // what the kernel "append" was given, in order
 };
 FakeControls& fake();
+
+// Queues work on a stream of the fake plugin, for tables that tests bring along.
+flagos_status_t submit_fake(flagos_plugin_stream_t* stream, std::function<flagos_status_t()> work);
 
 void set_fake_options(const FakeOptions& options);
 flagos_status_t open_fake(const flagos_host_t* host, flagos_plugin_t* out_plugin);

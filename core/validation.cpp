@@ -12,6 +12,7 @@
 #include "core/event.hpp"
 #include "core/log.hpp"
 #include "core/module.hpp"
+#include "core/operators.hpp"
 
 namespace flagos::core {
 
@@ -87,6 +88,15 @@ void check_arguments(const Kernel& kernel, const void* block, std::uint64_t size
   }
 }
 
+void check_tensors(Device& device, const flagos_operator_desc_t& desc, const std::string& where) {
+  for_each_tensor(desc, [&](std::uint32_t argument, const flagos_tensor_t& tensor) {
+    const std::string wrong = complaint(device, tensor.address, true);
+    if (!wrong.empty() && tensor.address != 0)
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "validation: {}operator '{}', argument {}: {}", where,
+                  device.operators()[desc.index].name, argument, wrong);
+  });
+}
+
 struct NodeCheck {
   Device& device;
   std::string where;
@@ -103,6 +113,7 @@ struct NodeCheck {
   void operator()(const LaunchCommand& command) const {
     check_arguments(*command.kernel, command.arguments.data(), command.arguments.size(), where);
   }
+  void operator()(const OperatorCommand& command) const { check_tensors(device, command.call->desc(), where); }
   template <typename T>
   void operator()(const T&) const {}
 };
@@ -112,6 +123,8 @@ struct NodeCheck {
 void validate_launch(const Kernel& kernel, const flagos_launch_desc_t& desc) {
   if (desc.argument_block != nullptr) check_arguments(kernel, desc.argument_block, desc.argument_bytes, "");
 }
+
+void validate_operator(Device& device, const flagos_operator_desc_t& desc) { check_tensors(device, desc, ""); }
 
 void validate_copy(Device& device, flagos_address_t target, flagos_address_t source, std::uint64_t size_bytes) {
   refuse_freed(device, target, "copy target");

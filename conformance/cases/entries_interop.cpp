@@ -1,4 +1,5 @@
-// Rows of the description: topology, memory and events of other processes, native objects, tensors.
+// Rows of the description: topology, memory and events of other processes, native objects, tensors,
+// native operators.
 #include <unistd.h>
 
 #include <cstring>
@@ -209,6 +210,27 @@ void describe_tensors(std::vector<Entry>& entries) {
                                  in_data("managed", a_managed_tensor).may_be_null(), major()));
 }
 
+// ---- native operators ----
+
+void describe_operators(std::vector<Entry>& entries) {
+  entries.push_back(FLAGOS_ENTRY(flagos_operator_get_count, device(), out_value("out_count", 4)));
+  entries.push_back(FLAGOS_ENTRY(flagos_operator_get_info, device(),
+                                 value("index", Kind::number, 0)
+                                     .point(0x7fffffff, {not_found})
+                                     .point(UINT32_MAX, {not_found}),
+                                 out_struct<flagos_operator_info_t>("out_info"))
+                        .statuses({ok, not_found}));
+  entries.push_back(FLAGOS_ENTRY(flagos_operator_query, device(),
+                                 in_struct<flagos_operator_desc_t>("desc"),
+                                 out_struct<flagos_operator_support_t>("out_support"))
+                        .feature(FLAGOS_FEATURE_OPERATORS)
+                        .statuses({ok, not_found}));
+  entries.push_back(FLAGOS_ENTRY(flagos_operator_run, handle("stream", Type::stream),
+                                 in_struct<flagos_operator_desc_t>("desc"))
+                        .feature(FLAGOS_FEATURE_OPERATORS)
+                        .statuses({unsupported, not_found}));
+}
+
 }  // namespace
 
 void describe_interop(std::vector<Entry>& entries) {
@@ -221,6 +243,7 @@ void describe_interop(std::vector<Entry>& entries) {
   describe_shown(entries);
   describe_wrapped(entries);
   describe_tensors(entries);
+  describe_operators(entries);
 }
 
 }  // namespace flagos::conformance

@@ -389,6 +389,9 @@ void World::describe(flagos_profiler_desc_t& desc) const {
   desc.capacity = 16;
 }
 
+// The first operator, without its arguments: no plugin takes it, and each must say so.
+void World::describe(flagos_operator_desc_t& desc) const { desc.struct_size = sizeof desc; }
+
 void World::describe(flagos_tensor_t& tensor) const {
   static constexpr std::int64_t shape[] = {4, 16};
   tensor.struct_size = sizeof tensor;

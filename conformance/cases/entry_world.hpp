@@ -114,6 +114,7 @@ class World {
   void describe(flagos_child_node_desc_t& desc) const;
   void describe(flagos_profiler_desc_t& desc) const;
   void describe(flagos_tensor_t& tensor) const;
+  void describe(flagos_operator_desc_t& desc) const;
   template <class Desc>
   Desc valid() const {
     Desc desc{};

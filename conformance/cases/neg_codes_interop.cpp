@@ -1,4 +1,5 @@
-// Rows of neg.error_code_exact: several devices, memory and events of other processes, native objects, tensors.
+// Rows of neg.error_code_exact: several devices, memory and events of other processes, native objects,
+// tensors, native operators.
 #include <cstring>
 
 #include "conformance/cases/dlpack_layout.hpp"
@@ -173,6 +174,28 @@ void tensor_rows(std::vector<CodeRow>& rows) {
       "of major 2", [](DlVersioned& managed) { managed.major = 2; }, unsupported_version);
 }
 
+void operator_rows(std::vector<CodeRow>& rows) {
+  using Desc = flagos_operator_desc_t;
+  rows.push_back({"flagos_operator_get_info", "one past the end",
+                  [](Call& call) {
+                    std::uint32_t count = 0;
+                    flagos_operator_get_count(call.world.device(), &count);
+                    call["index"] = count;
+                  },
+                  not_found});
+  for (const char* const entry : {"flagos_operator_query", "flagos_operator_run"}) {
+    const auto row = [&](const char* what, auto change_desc, flagos_status_t status) {
+      rows.push_back({entry, what, change<Desc>("desc", change_desc), status});
+    };
+    row(
+        "index past the end", [](Desc& desc) { desc.index = UINT32_MAX; }, not_found);
+    row(
+        "flags 1", [](Desc& desc) { desc.flags = 1; }, unsupported);
+    row(
+        "struct_size 4", [](Desc& desc) { desc.struct_size = 4; }, invalid_size);
+  }
+}
+
 }  // namespace
 
 std::vector<CodeRow> interop_code_rows(const CodeFacts&) {
@@ -182,6 +205,7 @@ std::vector<CodeRow> interop_code_rows(const CodeFacts&) {
   export_rows(rows);
   native_rows(rows);
   tensor_rows(rows);
+  operator_rows(rows);
   return rows;
 }
 

@@ -212,7 +212,8 @@ std::string inconsistent_set(const flagos_plugin_t& plugin) {
       {"timeline", plugin.timeline},
       {"graph", plugin.graph},
       {"profiling", plugin.profiling},
-      {"topology", plugin.topology}};
+      {"topology", plugin.topology},
+      {"operators", plugin.operators}};
   for (const auto& [group, table] : optional_groups)
     for (const Slot& slot : slots)
       if (table != nullptr && std::string(slot.group) == group && !slot.filled)

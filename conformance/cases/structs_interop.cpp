@@ -1,4 +1,4 @@
-// Rows of the struct description: topology, exports, native objects, tensors.
+// Rows of the struct description: topology, exports, native objects, tensors, operators.
 #include <unistd.h>
 
 #include <cstddef>
@@ -82,6 +82,27 @@ Struct tensor_row() {
   return row;
 }
 
+bool offers_operators(const World& world) {
+  std::uint32_t count = 0;
+  return flagos_operator_get_count(world.device(), &count) == ok && count != 0;
+}
+
+Struct operator_row() {
+  Struct row = in_struct_row<flagos_operator_desc_t>("flagos_operator_desc_t");
+  row.next_offset = offsetof(flagos_operator_desc_t, next);
+  row.flags = {{offsetof(flagos_operator_desc_t, flags), 8, 0}};
+  row.padding = {offsetof(flagos_operator_desc_t, padding)};
+  row.needs = FLAGOS_FEATURE_OPERATORS;
+  row.present = offers_operators;
+  row.use = [](World& world, void* desc) {
+    flagos_operator_support_t support{};
+    support.struct_size = sizeof support;
+    return flagos_operator_query(world.device(), static_cast<flagos_operator_desc_t*>(desc),
+                                 &support);
+  };
+  return row;
+}
+
 flagos_status_t close_when_made(flagos_status_t status, const flagos_external_t* external) {
   if (status == ok) ::close(external->fd);
   return status;
@@ -117,6 +138,25 @@ Struct memory_export_row() {
   return row;
 }
 
+Struct operator_info_row() {
+  Struct row = out_struct_row<flagos_operator_info_t>(
+      "flagos_operator_info_t",
+      [](World& world, auto* info) { return flagos_operator_get_info(world.device(), 0, info); });
+  row.present = offers_operators;
+  return row;
+}
+
+Struct operator_support_row() {
+  Struct row = out_struct_row<flagos_operator_support_t>(
+      "flagos_operator_support_t", [](World& world, auto* support) {
+        const auto desc = world.valid<flagos_operator_desc_t>();
+        return flagos_operator_query(world.device(), &desc, support);
+      });
+  row.needs = FLAGOS_FEATURE_OPERATORS;
+  row.present = offers_operators;
+  return row;
+}
+
 }  // namespace
 
 void describe_interop_structs(std::vector<Struct>& structs) {
@@ -124,6 +164,7 @@ void describe_interop_structs(std::vector<Struct>& structs) {
   structs.push_back(event_import_row());
   structs.push_back(native_row());
   structs.push_back(tensor_row());
+  structs.push_back(operator_row());
 }
 
 void describe_interop_out_structs(std::vector<Struct>& structs) {
@@ -145,6 +186,8 @@ void describe_interop_out_structs(std::vector<Struct>& structs) {
   structs.push_back(out_struct_row<flagos_tensor_t>(
       "flagos_tensor_t in flagos_dlpack_import",
       [](World& world, auto* tensor) { return import_exported_tensor(world, tensor); }));
+  structs.push_back(operator_info_row());
+  structs.push_back(operator_support_row());
 }
 
 }  // namespace flagos::conformance

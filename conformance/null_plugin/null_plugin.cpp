@@ -327,6 +327,25 @@ const flagos_topology_table_t topology_table = {
     },
 };
 
+// ---- operators ----
+
+// One that is offered and takes no call.
+const flagos_operators_table_t operators_table = {
+    HEAD(flagos_operators_table_t),
+    [](flagos_plugin_device_t*, std::uint32_t index, flagos_operator_info_t* out) {
+      if (index != 0) return flagos_status_t{FLAGOS_STATUS_NOT_FOUND};
+      out->name = "nothing";
+      out->schema = "nothing()";
+      return ok();
+    },
+    [](flagos_plugin_device_t*, const flagos_operator_desc_t*, flagos_operator_support_t*) {
+      return ok();
+    },
+    [](flagos_plugin_stream_t*, const flagos_operator_desc_t*) {
+      return flagos_status_t{FLAGOS_STATUS_UNSUPPORTED};
+    },
+};
+
 }  // namespace
 
 flagos_status_t flagos_plugin_open(const flagos_host_t* host, flagos_plugin_t* out_plugin) {
@@ -356,6 +375,7 @@ flagos_status_t flagos_plugin_open(const flagos_host_t* host, flagos_plugin_t* o
     plugin.profiling = &profiling_table;
     plugin.interop = &interop_table;
     plugin.topology = &topology_table;
+    plugin.operators = &operators_table;
   }
   std::memcpy(out_plugin, &plugin, plugin.struct_size);
   return status;
