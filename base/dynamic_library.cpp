@@ -41,8 +41,10 @@ DynamicLibrary::DynamicLibrary(const std::string& path) : state_(std::make_uniqu
 
 DynamicLibrary::~DynamicLibrary() = default;
 
+bool DynamicLibrary::has(const char* name) const { return state_->library.has(name); }
+
 DynamicLibrary::Symbol DynamicLibrary::symbol(const char* name) const {
-  if (!state_->library.has(name)) throw_error(FLAGOS_STATUS_NOT_FOUND, "it has no symbol {}", name);
+  if (!has(name)) throw_error(FLAGOS_STATUS_NOT_FOUND, "it has no symbol {}", name);
   return &state_->library.get<void()>(name);
 }
 

@@ -16,6 +16,7 @@ class DynamicLibrary {
   DynamicLibrary& operator=(const DynamicLibrary&) = delete;
 
   using Symbol = void (*)();
+  bool has(const char* name) const;
   // Throws Error (NOT_FOUND).
   Symbol symbol(const char* name) const;
 

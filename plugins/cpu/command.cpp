@@ -26,6 +26,7 @@ void destroy_command(Command& command) noexcept {
 flagos_record_kind_t command_kind(const Command& command) noexcept {
   switch (command.type) {
     case CommandType::launch:
+    case CommandType::product:
       return FLAGOS_RECORD_KIND_KERNEL;
     case CommandType::copy:
     case CommandType::copy_2d:
@@ -72,6 +73,8 @@ const char* command_name(const Command& command) noexcept {
       return "signal_timeline";
     case CommandType::graph:
       return "graph";
+    case CommandType::product:
+      return static_cast<const ProductCommand&>(command).product.name();
     case CommandType::mark:
     case CommandType::end_of_chunk:
       break;
@@ -91,6 +94,8 @@ std::uint64_t command_bytes(const Command& command) noexcept {
       return static_cast<const FillCommand&>(command).bytes;
     case CommandType::update:
       return static_cast<const UpdateCommand&>(command).bytes;
+    case CommandType::product:
+      return static_cast<const ProductCommand&>(command).product.bytes();
     default:
       return 0;
   }

@@ -13,6 +13,7 @@
 #include "plugins/cpu/event.hpp"
 #include "plugins/cpu/graph.hpp"
 #include "plugins/cpu/kernel.hpp"
+#include "plugins/cpu/product.hpp"
 #include "plugins/cpu/timeline.hpp"
 #include "plugins/cpu/value_poller.hpp"
 #include "plugins/cpu/wait.hpp"
@@ -35,6 +36,7 @@ enum class CommandType : std::uint8_t {
   wait_timeline,
   signal_timeline,
   graph,
+  product,
   mark
 };
 
@@ -145,6 +147,13 @@ struct GraphCommand : Command {
   Graph* graph;
   ProgramRef program;
   std::unique_ptr<RecordRef[]> records;  // one per node where the graph has event nodes
+};
+
+// A native operator.
+struct ProductCommand : Command {
+  static constexpr CommandType command_type = CommandType::product;
+  const BlasFunctions* blas;
+  Product product;
 };
 
 // Ends the life of a command, whatever its type.

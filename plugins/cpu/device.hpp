@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "plugins/cpu/blas.hpp"
 #include "plugins/cpu/callback_pool.hpp"
 #include "plugins/cpu/child_compiler.hpp"
 #include "plugins/cpu/event.hpp"
@@ -39,6 +40,7 @@ class Instance {
   ThreadPool::Options pool_options(std::uint32_t index) const;
   MemoryAccount& memory(std::uint32_t index) noexcept { return accounts_[index]; }
   ChildCompiler& compiler() noexcept { return compiler_; }
+  Blas& blas() noexcept { return blas_; }
   // True once.
   bool first_interpreted() noexcept { return !has_interpreted_.exchange(true); }
 
@@ -51,6 +53,7 @@ class Instance {
  private:
   const Host host_;
   ChildCompiler compiler_{host_};
+  Blas blas_{host_};
   std::atomic<bool> has_interpreted_{false};
   std::uint32_t device_count_;
   std::uint32_t thread_limit_;

@@ -12,6 +12,7 @@
 #include "plugins/cpu/kernel.hpp"
 #include "plugins/cpu/memory.hpp"
 #include "plugins/cpu/module.hpp"
+#include "plugins/cpu/operators.hpp"
 #include "plugins/cpu/stream.hpp"
 #include "plugins/cpu/timeline.hpp"
 
@@ -127,6 +128,13 @@ constexpr flagos_topology_table_t topology_table = {.struct_size = sizeof(flagos
                                                     .group_version = 1,
                                                     .get_link = topology_get_link};
 
+constexpr flagos_operators_table_t operators_table = {
+    .struct_size = sizeof(flagos_operators_table_t),
+    .group_version = 1,
+    .get_info = operator_get_info,
+    .query = operator_query,
+    .run = operator_run};
+
 flagos_plugin_t make_table() noexcept {
   flagos_plugin_t table{};
   table.abi_version_min = table.abi_version_max = own_version;
@@ -145,6 +153,7 @@ flagos_plugin_t make_table() noexcept {
   table.profiling = &profiling_table;
   table.interop = &interop_table;
   table.topology = &topology_table;
+  table.operators = &operators_table;
   return table;
 }
 

@@ -118,6 +118,11 @@ bool Stream::execute(Command& command, Worker& worker) noexcept {
     }
     case CommandType::graph:
       return run_graph(static_cast<GraphCommand&>(command), worker);
+    case CommandType::product: {
+      const auto& call = static_cast<ProductCommand&>(command);
+      call.product.run(*call.blas, worker);
+      return true;
+    }
     case CommandType::mark:
       run_mark(static_cast<MarkCommand&>(command));
       return true;
