@@ -24,6 +24,9 @@
  *             the device cannot compute in the type. Others as flagos_module_load and flagos_kernel_launch. The text is
  *             in flagos_last_error.
  * Threads     Any thread; calls on one stream are ordered as they are made.
+ * Native      Where a device offers its own version of an operator and takes the call, that one runs: see
+ *             flagos_ops_set_preference. FLAGOS_OPS_TRACE=1 writes a line for each call, which says what ran, to stderr;
+ *             another value names a file.
  * First call  Of an operator for a combination of types compiles its kernel, or finds it compiled; see docs/operators.md.
  */
 #ifndef FLAGOS_OPS_H
@@ -99,6 +102,37 @@ FLAGOS_API flagos_status_t flagos_ops_get_info(uint32_t index, flagos_ops_info_t
  * Threads: any thread.  Since: 1.0
  */
 FLAGOS_API flagos_status_t flagos_ops_find(const char* name, uint32_t* out_index);
+
+/* Which version of an operator a call uses. */
+typedef int32_t flagos_ops_preference_t;
+enum {
+  FLAGOS_OPS_PREFERENCE_NATIVE = 0,  /* the device's own where it offers one and that takes the call; else portable */
+  FLAGOS_OPS_PREFERENCE_PORTABLE = 1 /* the portable kernel */
+};
+
+/**
+ * Whether the device offers its own version of an operator, from a library of its vendor's. It may still not take every
+ * call.
+ *
+ * @param out_native  1 or 0
+ * @retval FLAGOS_STATUS_NOT_FOUND  there is no operator of this index
+ *
+ * Threads: any thread.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_ops_get_native(flagos_device_t* device, uint32_t index, uint32_t* out_native);
+
+/**
+ * Chooses the version for all devices and calls from here on. Before the first call it is what the variable
+ * FLAGOS_OPS_PREFER says ("portable", or "native,mm=portable"), else NATIVE. Native and portable versions keep the same
+ * bounds; their bits may differ.
+ *
+ * @param name  as for flagos_ops_find; NULL is all operators
+ * @retval FLAGOS_STATUS_NOT_FOUND         there is no operator of this name
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT  not a FLAGOS_OPS_PREFERENCE_*
+ *
+ * Threads: any thread.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_ops_set_preference(const char* name, flagos_ops_preference_t preference);
 
 /* One argument of flagos_ops_call, as the schema says. This struct never grows.
  *   Tensor, Scalar    value is the address of the flagos_tensor_t, flagos_scalar_t; 0 where it is absent

@@ -5,7 +5,10 @@
 #include <span>
 
 #include "base/guard.hpp"
+#include "ops/device.hpp"
+#include "ops/native.hpp"
 #include "ops/table.hpp"
+#include "ops/trace.hpp"
 
 using namespace flagos;
 using namespace flagos::ops;
@@ -22,6 +25,15 @@ template <typename T>
 T& require(T* pointer, const char* name) {
   if (pointer == nullptr) throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} is NULL", name);
   return *pointer;
+}
+
+const Operator& find(const char* name) {
+  const Operator* const found = Table::get().find(name);
+  if (found == nullptr)
+    throw_error(FLAGOS_STATUS_NOT_FOUND,
+                "no operator '{}'; flagos_ops_get_info and `flagos ops list` tell which there are",
+                name);
+  return *found;
 }
 
 // ---- how the arguments of the functions become those of the call ---------------------------------------------------
@@ -41,7 +53,7 @@ flagos_status_t call(flagos_stream_t* stream, std::uint32_t index,
     if (index >= operators.size())
       throw_error(FLAGOS_STATUS_NOT_FOUND, "operator {} of {}", index, operators.size());
     Call made(*operators[index], stream, arguments);
-    operators[index]->run(made);
+    run_operator(*operators[index], made);
   });
 }
 
@@ -77,12 +89,28 @@ flagos_status_t flagos_ops_get_info(uint32_t index, flagos_ops_info_t* out_info)
 flagos_status_t flagos_ops_find(const char* name, uint32_t* out_index) {
   return entry([&] {
     require(out_index, "out_index") = 0;
-    const Operator* const found = Table::get().find(&require(name, "name"));
-    if (found == nullptr)
-      throw_error(
-          FLAGOS_STATUS_NOT_FOUND,
-          "no operator '{}'; flagos_ops_get_info and `flagos ops list` tell which there are", name);
-    *out_index = found->index();
+    *out_index = find(&require(name, "name")).index();
+  });
+}
+
+flagos_status_t flagos_ops_get_native(flagos_device_t* device, uint32_t index,
+                                      uint32_t* out_native) {
+  return entry([&] {
+    require(out_native, "out_native") = 0;
+    const auto& operators = Table::get().operators();
+    if (index >= operators.size())
+      throw_error(FLAGOS_STATUS_NOT_FOUND, "operator {} of {}", index, operators.size());
+    *out_native = native_indices(device)[index] != Device::not_native ? 1 : 0;
+  });
+}
+
+flagos_status_t flagos_ops_set_preference(const char* name, flagos_ops_preference_t preference) {
+  return entry([&] {
+    if (preference != FLAGOS_OPS_PREFERENCE_NATIVE && preference != FLAGOS_OPS_PREFERENCE_PORTABLE)
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "preference is {}, not a FLAGOS_OPS_PREFERENCE_*",
+                  preference);
+    if (name == nullptr) return Preferences::get().set_all(preference);
+    Preferences::get().set(find(name).index(), preference);
   });
 }
 

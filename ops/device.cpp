@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/error.hpp"
+#include "ops/native.hpp"
 
 namespace flagos::ops {
 namespace {
@@ -23,6 +24,11 @@ bool find_tile_format(flagos_device_t* device, flagos_schedule_class_t& out_sche
     return true;
   }
   return false;
+}
+
+std::uint64_t next_number() {
+  static std::atomic<std::uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
 }  // namespace
@@ -69,7 +75,8 @@ std::shared_ptr<Device> Device::of(flagos_stream_t* stream) {
   return last.device;
 }
 
-Device::Device(flagos_device_t* handle) : handle_(handle) {
+Device::Device(flagos_device_t* handle)
+    : handle_(handle), number_(next_number()), native_(native_indices(handle)) {
   info_.struct_size = sizeof(info_);
   expect(flagos_device_get_info(handle, &info_));
   flagos_schedule_class_t schedule = FLAGOS_SCHEDULE_CLASS_SIMT;

@@ -45,6 +45,12 @@ class Device {
   // How many programs of a kernel keep the device busy.
   std::uint32_t programs() const { return programs_; }
 
+  // Where the device lists its own version of an operator of ours.
+  static constexpr std::uint32_t not_native = UINT32_MAX;
+  std::uint32_t native_index(std::uint32_t op) const { return native_[op]; }
+  // Never used again in the process, as addresses are.
+  std::uint64_t number() const { return number_; }
+
   // The kernel of this key; `build` gives its text, which is compiled and loaded the first time.
   template <typename Build>
   flagos_kernel_t* kernel(const Key& key, Build&& build) {
@@ -78,6 +84,7 @@ class Device {
   void give_back();
 
   flagos_device_t* handle_;
+
   flagos_device_info_t info_{};
   bool serial_ = false;
   std::uint32_t programs_ = 1;
@@ -88,6 +95,8 @@ class Device {
   std::vector<flagos_module_t*> modules_;
   std::vector<flagos_address_t> captured_;
   std::atomic<flagos_memory_pool_t*> pool_{nullptr};
+  const std::uint64_t number_;
+  const std::vector<std::uint32_t> native_;  // by operator of ours
 };
 
 // Workspace of one call.

@@ -1,12 +1,16 @@
 // flagos ops: the table of operators on the command line.
 #include <flagos_ops.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <fstream>
 #include <map>
+#include <string_view>
+#include <utility>
 
 #include "tools/command.hpp"
+#include "tools/describe.hpp"
 #include "tools/table.hpp"
 
 namespace flagos::tools {
@@ -42,6 +46,35 @@ Status read_status(const std::string& path) {
   }
 }
 
+// The plugins whose devices offer their own version of an operator, by its index.
+std::vector<std::vector<std::string>> native_versions() {
+  std::vector<std::vector<std::string>> out(count());
+  const RuntimeOwner runtime(0);
+  std::uint32_t devices = 0;
+  if (flagos_device_get_count(runtime, &devices) != FLAGOS_STATUS_OK)
+    throw CommandError(flagos_last_error());
+  std::string last;
+  for (std::uint32_t i = 0; i < devices; ++i) {
+    flagos_device_info_t info{};
+    info.struct_size = sizeof(info);
+    flagos_device_t* device = nullptr;
+    if (flagos_device_describe(runtime, i, &info) != FLAGOS_STATUS_OK) continue;
+    const std::string plugin = std::string(info.id).substr(0, std::string_view(info.id).find(':'));
+    if (std::exchange(last, plugin) == plugin) continue;  // devices of a plugin stand together
+    if (flagos_device_open(runtime, i, &device) != FLAGOS_STATUS_OK) {
+      fmt::print(stderr, "flagos: {} is left out: {}\n", info.id, flagos_last_error());
+      continue;
+    }
+    for (std::uint32_t op = 0; op < out.size(); ++op) {
+      std::uint32_t offered = 0;
+      if (flagos_ops_get_native(device, op, &offered) == FLAGOS_STATUS_OK && offered != 0)
+        out[op].push_back(plugin);
+    }
+    flagos_device_close(device);
+  }
+  return out;
+}
+
 int list(const Arguments& arguments) {
   cxxopts::Options options("flagos ops list", "Lists all operators.");
   options.add_options()("json", "as JSON")("family", "of this family only",
@@ -58,8 +91,9 @@ int list(const Arguments& arguments) {
     for (const std::string& path : (*parsed)["status"].as<std::vector<std::string>>())
       statuses.push_back(read_status(path));
 
+  const std::vector<std::vector<std::string>> native = native_versions();
   nlohmann::json rows = nlohmann::json::array();
-  std::vector<std::string> head = {"operator", "family", "computes in", "bound"};
+  std::vector<std::string> head = {"operator", "family", "computes in", "bound", "native on"};
   for (const Status& status : statuses) head.push_back(status.device);
   Table table(head);
   std::vector<std::uint32_t> passed(statuses.size());
@@ -69,12 +103,12 @@ int list(const Arguments& arguments) {
     const flagos_ops_info_t info = info_of(i);
     if (!family.empty() && family != info.family) continue;
     ++listed;
-    std::vector<std::string> row = {info.name, info.family, info.dtypes, info.bound};
-    nlohmann::json entry = {{"name", info.name},
-                            {"schema", info.schema},
-                            {"family", info.family},
-                            {"dtypes", info.dtypes},
-                            {"bound", info.bound}};
+    std::vector<std::string> row = {
+        info.name, info.family, info.dtypes, info.bound,
+        native[i].empty() ? "-" : fmt::format("{}", fmt::join(native[i], ", "))};
+    nlohmann::json entry = {{"name", info.name},     {"schema", info.schema},
+                            {"family", info.family}, {"dtypes", info.dtypes},
+                            {"bound", info.bound},   {"native", native[i]}};
     for (std::size_t k = 0; k < statuses.size(); ++k) {
       const auto found = statuses[k].results.find(info.name);
       const std::string result = found != statuses[k].results.end() ? found->second : "-";
@@ -124,7 +158,8 @@ int run_ops(const Arguments& arguments) {
   if (what == "--help" || what == "-h") {
     fmt::print(
         "usage: flagos ops list|show [ARGUMENTS]\n\n"
-        "  list       all operators, with the types they compute in and their bounds\n"
+        "  list       all operators: the types they compute in, their bounds, the plugins with "
+        "versions of their own\n"
         "  show NAME  one of them\n\n`flagos ops list --help` tells more.\n");
     return 0;
   }

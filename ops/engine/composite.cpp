@@ -2,6 +2,7 @@
 
 #include "ops/call.hpp"
 #include "ops/table.hpp"
+#include "ops/trace.hpp"
 
 namespace flagos::ops {
 
@@ -29,7 +30,7 @@ void call_operator(flagos_stream_t* stream, std::string_view name,
     arguments.at(i).value = address(described[i]);
   arguments.back().value = address(described.back());
   Call call(*op, stream, arguments);
-  op->run(call);
+  run_operator(*op, call);
 }
 
 }  // namespace flagos::ops

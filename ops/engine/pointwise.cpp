@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/engine/launch.hpp"
+#include "ops/native.hpp"
 
 namespace flagos::ops {
 
@@ -138,7 +139,7 @@ void PointwiseOperator::run(Call& call) const {
         : parameter.kind == Parameter::Kind::boolean ? static_cast<std::uint32_t>(call.flag(i))
                                                      : static_cast<std::uint32_t>(call.has(i)));
   }
-  if (out.elements() == 0) return;
+  if (out.elements() == 0 || run_native(call)) return;
 
   InlineVector<Tensor, Layout::max_operands> operands;
   operands.push_back(out);

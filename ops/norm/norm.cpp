@@ -3,6 +3,7 @@
 
 #include "ops/engine/lines.hpp"
 #include "ops/families.hpp"
+#include "ops/native.hpp"
 #include "ops/table.hpp"
 
 namespace flagos::ops {
@@ -90,7 +91,7 @@ void layer_norm(Call& call, LayerNormPlaces at) {
       operands.push_back({call.tensor(i).expanded_to(input.dims()), Part::line, true});
     }
   }
-  if (input.elements() == 0) return;
+  if (input.elements() == 0 || run_native(call)) return;
   const bool scaled = call.has(2), shifted = call.has(3), told = at.mean != 0;
   Lines lines(call, input.dims(), axes, operands);
   lines.number(call.real(4));
@@ -130,7 +131,7 @@ void run_layer_norm_backward(Call& call) {
     if (((axes >> i) & 1U) != 0) kept[i] = 1;
   call.expect_shape(3, kept);
   call.expect_shape(4, kept);
-  if (input.elements() == 0) return;
+  if (input.elements() == 0 || run_native(call)) return;
   const bool scaled = call.has(5);
   std::vector<LineOperand> operands{{call.tensor(6), Part::full, true},
                                     {grad},
@@ -217,7 +218,7 @@ void run_rms_norm(Call& call) {
   expect_like(call, 2, 0, call.integers(1));
   expect_like(call, 4, 0, input.dims());
   call.expect_no_overlap(4);
-  if (input.elements() == 0) return;
+  if (input.elements() == 0 || run_native(call)) return;
   const bool scaled = call.has(2);
   std::vector<LineOperand> operands{{call.tensor(4), Part::full, true}, {input}};
   if (scaled) operands.push_back({call.tensor(2).expanded_to(input.dims()), Part::along});
@@ -243,7 +244,7 @@ void run_add_rms_norm(Call& call) {
     expect_like(call, i, 0, input.dims());
     call.expect_no_overlap(i);
   }
-  if (input.elements() == 0) return;
+  if (input.elements() == 0 || run_native(call)) return;
   const bool scaled = call.has(3);
   std::vector<LineOperand> operands{{call.tensor(5), Part::full, true},
                                     {call.tensor(6), Part::full, true},
@@ -276,7 +277,7 @@ void run_rms_norm_backward(Call& call) {
   expect_like(call, 3, 1, call.integers(2));
   expect_like(call, 5, 1, input.dims());
   call.expect_no_overlap(5);
-  if (input.elements() == 0) return;
+  if (input.elements() == 0 || run_native(call)) return;
   const bool scaled = call.has(3);
   std::vector<LineOperand> operands{{call.tensor(5), Part::full, true}, {call.tensor(0)}, {input}};
   if (scaled) operands.push_back({call.tensor(3).expanded_to(input.dims()), Part::along});
@@ -389,7 +390,7 @@ void grouped(Call& call, std::int64_t groups, std::size_t weight, std::size_t bi
   expect_like(call, bias, 0, vector);
   expect_like(call, output, 0, input.dims());
   call.expect_no_overlap(output);
-  if (input.elements() == 0) return;
+  if (input.elements() == 0 || run_native(call)) return;
   if (input.rank == max_rank)
     call.refuse(0, "is of rank {}; {} are allowed here", input.rank, max_rank - 1);
   const std::int64_t in_group = channels / groups;
@@ -465,7 +466,7 @@ void run_batch_norm(Call& call) {
   }
   expect_like(call, 8, 0, input.dims());
   call.expect_no_overlap(8);
-  if (input.elements() == 0) return;
+  if (input.elements() == 0 || run_native(call)) return;
   const std::uint32_t places = ((1U << input.rank) - 1) & ~2U, inner = places & ~1U;
   const auto per_channel = [&](const Tensor& tensor) { return along_axis(tensor, input, 1); };
   Tensor scale, shift;

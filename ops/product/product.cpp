@@ -3,6 +3,7 @@
 
 #include "ops/engine/composite.hpp"
 #include "ops/families.hpp"
+#include "ops/native.hpp"
 #include "ops/table.hpp"
 
 namespace flagos::ops {
@@ -38,6 +39,12 @@ Tensor addend(const Call& call, std::size_t i, std::size_t a, const Tensor& out)
   }
 }
 
+// The operator is this product and nothing else: the device's own version goes first.
+void run(const Call& call, const Product& product) {
+  if (product.out.elements() != 0 && run_native(call)) return;
+  run_product(call, product);
+}
+
 Tensor as_row(const Tensor& vector) { return vector.with_axis(0, 1, 0); }
 Tensor as_column(const Tensor& vector) { return vector.with_axis(vector.rank, 1, 0); }
 
@@ -50,7 +57,7 @@ void mm(Call& call) {
   const Tensor &a = call.tensor(0), &b = call.tensor(1);
   check_inner(call, 0, a.shape[1], 1, b.shape[0]);
   call.expect_shape(2, std::array{a.shape[0], b.shape[1]});
-  run_product(call, {a, b, call.tensor(2), {}});
+  run(call, {a, b, call.tensor(2), {}});
 }
 
 void bmm(Call& call) {
@@ -62,7 +69,7 @@ void bmm(Call& call) {
   if (a.shape[0] != b.shape[0])
     call.refuse(1, "has {} matrices, and input has {}", b.shape[0], a.shape[0]);
   call.expect_shape(2, std::array{a.shape[0], a.shape[1], b.shape[2]});
-  run_product(call, {a, b, call.tensor(2), {}});
+  run(call, {a, b, call.tensor(2), {}});
 }
 
 // beta input + alpha a b: addmm, baddbmm, addmv with `rank` axes of the first factor.
@@ -82,7 +89,7 @@ void add_product(Call& call, int rank, bool vector) {
   const Tensor added = addend(call, 0, 1, call.tensor(5));
   call.expect_no_overlap(5);
   const auto seen = [&](const Tensor& tensor) { return vector ? as_column(tensor) : tensor; };
-  run_product(call, {a, b, seen(call.tensor(5)), seen(added), call.scalar(4), call.scalar(3)});
+  run(call, {a, b, seen(call.tensor(5)), seen(added), call.scalar(4), call.scalar(3)});
 }
 void addmm(Call& call) { add_product(call, 2, false); }
 void baddbmm(Call& call) { add_product(call, 3, false); }
@@ -99,8 +106,8 @@ void addbmm(Call& call) {
   call.expect_shape(5, std::array{a.shape[1], b.shape[2]});
   const Tensor added = addend(call, 0, 1, call.tensor(5));
   call.expect_no_overlap(5);
-  run_product(call, {a.without_axis(0), b.without_axis(0), call.tensor(5), added, call.scalar(4),
-                     call.scalar(3), a.shape[0], a.strides[0], b.strides[0]});
+  run(call, {a.without_axis(0), b.without_axis(0), call.tensor(5), added, call.scalar(4),
+             call.scalar(3), a.shape[0], a.strides[0], b.strides[0]});
 }
 
 void mv(Call& call) {
@@ -110,7 +117,7 @@ void mv(Call& call) {
   const Tensor &a = call.tensor(0), &b = call.tensor(1);
   check_inner(call, 0, a.shape[1], 1, b.shape[0]);
   call.expect_shape(2, std::array{a.shape[0]});
-  run_product(call, {a, as_column(b), as_column(call.tensor(2)), {}});
+  run(call, {a, as_column(b), as_column(call.tensor(2)), {}});
 }
 
 void dot(Call& call) {
@@ -120,7 +127,7 @@ void dot(Call& call) {
   const Tensor &a = call.tensor(0), &b = call.tensor(1);
   check_inner(call, 0, a.shape[0], 1, b.shape[0]);
   call.expect_shape(2, std::span<const std::int64_t>());
-  run_product(call, {as_row(a), as_column(b), as_row(as_row(call.tensor(2))), {}});
+  run(call, {as_row(a), as_column(b), as_row(as_row(call.tensor(2))), {}});
 }
 
 void outer(Call& call) {
@@ -159,7 +166,7 @@ void matmul(Call& call) {
   Tensor out = call.tensor(2);
   if (column) out = as_column(out);
   if (row) out = out.with_axis(out.rank - 1, 1, 0);
-  run_product(call, {a, b, out, {}});
+  run(call, {a, b, out, {}});
 }
 
 void linear(Call& call) {
@@ -185,7 +192,7 @@ void linear(Call& call) {
     addend(call, 2, 0, out);
     product.c = bias;
   }
-  run_product(call, product);
+  run(call, product);
 }
 
 }  // namespace
