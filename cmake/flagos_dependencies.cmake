@@ -3,7 +3,7 @@ set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
 
 set(flagos_missing "")
-foreach(package Boost spdlog fmt nlohmann_json cxxopts OpenSSL)
+foreach(package Boost spdlog fmt nlohmann_json cxxopts OpenSSL LibArchive)
   set(components "")
   if(package STREQUAL "Boost")
     set(components COMPONENTS filesystem system)

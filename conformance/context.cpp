@@ -7,9 +7,14 @@
 #include <string_view>
 
 #include "conformance/features.hpp"
+#include "conformance/results.hpp"
 
 namespace flagos::conformance {
 namespace {
+
+// Of a case with more subcases than this, the rest share one digest.
+constexpr std::size_t most_digests = 2048;
+constexpr const char* other_subcases = "others";
 
 std::string_view base_name(std::string_view path) {
   const auto slash = path.rfind('/');
@@ -34,7 +39,8 @@ std::string error_text(flagos_status_t status) {
 Context::State::State(const Case& the_case, const Settings& the_settings)
     : owner(the_case),
       settings(the_settings),
-      random(stable_hash(fmt::format("{}/{}", the_settings.seed, the_case.id))) {}
+      random(stable_hash(fmt::format("{}/{}", the_settings.seed, the_case.id))),
+      publishes_digests(the_case.options.oracle == Oracle::exact) {}
 
 void Context::State::note(Status new_status, const std::string& new_text) {
   const std::lock_guard lock(mutex);
@@ -131,6 +137,23 @@ void Context::digest(std::span<const std::uint8_t> bytes) {
   const std::lock_guard lock(state_->mutex);
   state_->digest.update(bytes);
   state_->digested = true;
+  if (!state_->publishes_digests) return;
+  const bool fits =
+      state_->digests.size() < most_digests || state_->digests.contains(state_->parameters);
+  state_->digests[fits ? state_->parameters : other_subcases].update(bytes);
+}
+
+void measure(Context& t, const std::string& what, const std::string& unit,
+             std::span<const double> samples) {
+  Context::State& state = t.state();
+  const std::lock_guard lock(state.mutex);
+  state.measurements.push_back(
+      {subcase_name(what, state.parameters), unit, {samples.begin(), samples.end()}});
+}
+
+void keep_digests_private(Context& t) {
+  const std::lock_guard lock(t.state().mutex);
+  t.state().publishes_digests = false;
 }
 
 // ---- data ----
@@ -201,6 +224,10 @@ CaseResult run_case(const Case& the_case, const Context::Settings& settings) {
   result.status = state.status;
   result.text = state.text;
   result.digest = state.digested ? state.digest.hex() : std::string();
+  for (const auto& [parameters, digest] : state.digests) {
+    result.digests[parameters] = digest.hex();
+  }
+  result.measurements = state.measurements;
   result.checks = state.checks;
   result.subcases = state.subcases;
   result.seconds = now_seconds() - start;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "conformance/case.hpp"
 #include "conformance/result.hpp"
@@ -38,6 +39,9 @@ struct Context::State {
   bool excused = false;  // the harness itself has seen that a feature is absent
   bool digested = false;
   Sha256 digest;
+  std::map<std::string, Sha256> digests;  // of each subcase
+  bool publishes_digests;
+  std::vector<Measurement> measurements;
 
   // The plugin under test; each is made at first use. `setup` is recursive: device() needs
   // runtime().

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "conformance/json_text.hpp"
 #include "conformance/sha256.hpp"
 
 namespace flagos::conformance {
@@ -42,12 +43,9 @@ void write_all(int descriptor, std::string_view text, const std::string& path) {
   }
 }
 
-// Text of a plugin may hold any bytes; a log line is UTF-8.
-std::string one_line(const nlohmann::json& event) {
-  return event.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
 }  // namespace
+
+std::string run_name(const std::string& hash) { return hash.substr(0, 16); }
 
 std::vector<nlohmann::json> read_event_chain(const std::string& text, std::size_t* out_used,
                                              std::string* out_root) {
@@ -56,12 +54,12 @@ std::vector<nlohmann::json> read_event_chain(const std::string& text, std::size_
   std::size_t start = 0;
   for (std::size_t end = text.find('\n'); end != std::string::npos; end = text.find('\n', start)) {
     const std::string line = text.substr(start, end - start);
-    nlohmann::json event = nlohmann::json::parse(line, nullptr, false);
-    const std::size_t number = events.size() + 1;
-    if (!event.is_object()) throw std::runtime_error(fmt::format("line {} is no event", number));
+    const std::string name = fmt::format("line {}", events.size() + 1);
+    nlohmann::json event = parse_canonical_json(line, name);
+    if (!event.is_object()) throw std::runtime_error(name + " is no event");
     const auto prev = event.find("prev");
     if (prev == event.end() || !prev->is_string() || prev->get<std::string>() != previous) {
-      throw std::runtime_error(fmt::format("line {} does not follow the line before it", number));
+      throw std::runtime_error(name + " does not follow the line before it");
     }
     previous = sha256_hex(line);
     events.push_back(std::move(event));
@@ -89,6 +87,8 @@ EventLog EventLog::resume(const std::string& path) {
   } catch (const std::runtime_error& error) {
     throw std::runtime_error(fmt::format("'{}': {}", path, error.what()));
   }
+  if (used > 0) log.header_ = log.loaded_.front();
+  if (used > 0) log.run_ = run_name(sha256_hex(text.substr(0, text.find('\n'))));
   log.descriptor_ = open_or_throw(path, O_WRONLY | O_APPEND);
   if (used < text.size() && ftruncate(log.descriptor_, static_cast<off_t>(used)) != 0) {
     throw std::runtime_error(fmt::format("cannot shorten '{}': {}", path, std::strerror(errno)));
@@ -99,12 +99,16 @@ EventLog EventLog::resume(const std::string& path) {
 EventLog::EventLog(EventLog&& other) noexcept
     : path_(std::move(other.path_)),
       descriptor_(std::exchange(other.descriptor_, -1)),
+      header_(std::move(other.header_)),
+      run_(std::move(other.run_)),
       previous_(std::move(other.previous_)),
       loaded_(std::move(other.loaded_)) {}
 
 EventLog& EventLog::operator=(EventLog&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(descriptor_, other.descriptor_);
+  std::swap(header_, other.header_);
+  std::swap(run_, other.run_);
   std::swap(previous_, other.previous_);
   std::swap(loaded_, other.loaded_);
   return *this;
@@ -116,8 +120,12 @@ EventLog::~EventLog() {
 
 void EventLog::append(nlohmann::json event) {
   event["prev"] = previous_;
-  const std::string line = one_line(event);
+  const std::string line = canonical_json(event);
   previous_ = sha256_hex(line);
+  if (run_.empty()) {
+    run_ = run_name(previous_);
+    header_ = event;
+  }
   if (descriptor_ < 0) return;
   write_all(descriptor_, line + "\n", path_);
   if (fdatasync(descriptor_) != 0) {

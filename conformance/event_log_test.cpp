@@ -121,7 +121,7 @@ TEST_CASE("a missing or exchanged line is named") {
   CHECK_THROWS_WITH_AS(EventLog::resume(folder.file()), doctest::Contains("line 1 does not follow"),
                        std::runtime_error);
   write_text(folder.file(), "not json\n");
-  CHECK_THROWS_WITH_AS(EventLog::resume(folder.file()), doctest::Contains("line 1 is no event"),
+  CHECK_THROWS_WITH_AS(EventLog::resume(folder.file()), doctest::Contains("line 1 is not JSON"),
                        std::runtime_error);
   CHECK_THROWS_AS(EventLog::resume(folder.file() + ".missing"), std::runtime_error);
 }

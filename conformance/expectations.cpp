@@ -66,6 +66,17 @@ void read_entry(const nlohmann::json& entry, std::size_t index, const std::vecto
 
 }  // namespace
 
+nlohmann::json to_json(const Expectations& expectations) {
+  nlohmann::json entries = nlohmann::json::array();
+  for (const auto& [id, expectation] : expectations) {
+    const bool never = expectation.expect == Expect::unsupported;
+    entries.push_back({{"id", id},
+                       {"expect", never ? "unsupported" : "expected_failure"},
+                       {"reason", expectation.reason}});
+  }
+  return {{"cases", entries}};
+}
+
 Expectations parse_expectations(const std::string& text, const std::vector<Case>& cases) {
   const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
   if (json.is_discarded()) throw std::runtime_error("it is not JSON");

@@ -1,6 +1,8 @@
 // What the makers of a plugin say beforehand about cases that do not pass: expectations.json.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
+
 #include <map>
 #include <string>
 #include <vector>
@@ -18,6 +20,9 @@ struct Expectation {
 };
 
 using Expectations = std::map<std::string, Expectation>;
+
+// As parse_expectations takes it.
+nlohmann::json to_json(const Expectations& expectations);
 
 // Throws std::runtime_error with one sentence per mistake: no JSON, an unknown member, id or
 // expectation, a reason of less than 20 characters, an id that stands twice.

@@ -9,6 +9,7 @@
 #include "conformance/expectations.hpp"
 #include "conformance/options.hpp"
 #include "conformance/record.hpp"
+#include "conformance/waivers.hpp"
 
 namespace flagos::conformance {
 
@@ -19,7 +20,9 @@ struct Outcome {
   std::vector<Status> runs;  // before expectations
   std::string text;
   std::string digest;
-  std::string reason;  // of the expectation that was applied
+  std::map<std::string, std::string> digests;  // of its subcases
+  std::vector<Measurement> measurements;
+  std::string reason;  // of the expectation or waiver that was applied
   std::string log;
   std::string repro;
   std::uint64_t checks = 0;
@@ -33,6 +36,7 @@ struct Judgement {
   std::vector<Outcome> outcomes;  // sorted by id
   Counts totals{};
   std::map<std::string, Counts> by_category;
+  std::vector<std::size_t> waiver_matches;  // how many cases each waiver excused
   std::vector<std::string> not_for_certification;
   std::vector<std::string> reasons;  // why it is not conformant
   bool conformant = false;
@@ -40,7 +44,10 @@ struct Judgement {
 };
 
 Judgement judge(const Options& options, const std::vector<const Case*>& cases, const Record& record,
-                const Expectations& expectations);
+                const Expectations& expectations, const Waivers& waivers = {});
+
+// Adds a NOT_RUN for every run of a case that has no result: it says nothing about the plugin.
+void add_not_run(Record& record, const std::vector<const Case*>& cases, const Options& options);
 
 // For --null-check: ids of cases that pass although the plugin does nothing, and are not tagged
 // `query`.

@@ -17,6 +17,7 @@
 
 #include <unistd.h>
 
+#include "conformance/commands.hpp"
 #include "conformance/helper.hpp"
 #include "conformance/listing.hpp"
 #include "conformance/locate.hpp"
@@ -30,6 +31,8 @@ namespace flagos::conformance {
 namespace {
 
 constexpr int harness_error = 3;
+// Every reader of JSON keeps whole numbers up to here.
+constexpr std::uint64_t largest_seed = (1ull << 53) - 1;
 
 cxxopts::Options command_line() {
   cxxopts::Options parser("flagos-conformance", "Checks a flagos plugin against the contract.");
@@ -54,8 +57,12 @@ cxxopts::Options command_line() {
   add("quick", "smaller sizes and fewer repeats; not for certification");
   add("timeout-scale", "multiplies all time limits", cxxopts::value<double>(), "X");
   add("expectations", "cases that are known not to pass", text(), "FILE");
+  add("waivers", "failures that a certificate may hold for a while", text(), "FILE");
+  add("approver-key", "public key with which the waivers must be approved", text(), "FILE");
   add("kernels", "folder with the suite's kernels", text(), "DIR");
   add("out", "folder for the report", text(), "DIR");
+  add("package", "with --out: the whole report in one file as well");
+  add("sign", "with --out: sign the report with this ed25519 key (PEM)", text(), "KEYFILE");
   add("resume", "go on with the run in --out");
   add("list", "list the cases and end");
   add("markdown", "with --list: as a page");
@@ -135,6 +142,10 @@ Options read_options(const cxxopts::ParseResult& parsed) {
   options.except = value_or(parsed, "except", none);
   options.shard = parse_shard(value_or<std::string>(parsed, "shard", "1/1"));
   options.seed = value_or<std::uint64_t>(parsed, "seed", std::random_device()());
+  if (options.seed > largest_seed) {
+    throw std::runtime_error(
+        fmt::format("--seed takes 0 to {}; it is {}", largest_seed, options.seed));
+  }
   options.shuffle = parsed.count("shuffle") != 0;
   options.orders =
       positive(value_or<std::uint32_t>(parsed, "orders", options.certify ? 2 : 1), "--orders");
@@ -152,7 +163,15 @@ Options read_options(const cxxopts::ParseResult& parsed) {
       value_or<std::string>(parsed, "kernels", find_kernels_dir(options.executable));
   options.out = value_or<std::string>(parsed, "out", "");
   options.resume = parsed.count("resume") != 0;
-  if (options.resume && options.out.empty()) throw std::runtime_error("--resume needs --out");
+  options.waivers = value_or<std::string>(parsed, "waivers", "");
+  options.approver_key = value_or<std::string>(parsed, "approver-key", "");
+  options.package = parsed.count("package") != 0;
+  options.signing_key = value_or<std::string>(parsed, "sign", "");
+  for (const char* const option : {"resume", "package", "sign"}) {
+    if (parsed.count(option) != 0 && options.out.empty()) {
+      throw std::runtime_error(fmt::format("--{} needs --out", option));
+    }
+  }
   options.null_check = parsed.count("null-check") != 0;
   options.selftest = parsed.count("selftest") != 0;
   options.verbose = parsed.count("verbose") != 0;
@@ -188,7 +207,8 @@ int orchestrate(int argc, char** argv) {
   if (parsed.count("help") != 0) {
     fmt::print(
         "{}\nExit codes: 0 allowed, 1 not allowed, 2 incomplete, 3 error of the suite or its "
-        "use.\n",
+        "use.\n\nWhat is done with reports: flagos-conformance verify, diff, matrix (each has "
+        "--help).\n",
         parser.help());
     return 0;
   }
@@ -219,6 +239,7 @@ int main(int argc, char** argv) {
   if (mode == "--worker") return worker_main();
   if (mode == "--helper") return helper_main({argv + 2, argv + argc});
   try {
+    if (is_command(argc, argv)) return run_command(argc, argv);
     return orchestrate(argc, argv);
   } catch (const std::exception& error) {
     fmt::print(stderr, "flagos-conformance: {}\n", error.what());

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "conformance/report.hpp"
+#include "conformance/html.hpp"
 
 namespace flagos::conformance {
 namespace {

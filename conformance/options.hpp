@@ -36,6 +36,10 @@ struct Options {
   double timeout_scale = 1;
   std::string out;  // "": no files
   std::string expectations;
+  std::string waivers;
+  std::string approver_key;  // of whoever approves waivers; "": approvals are not checked here
+  bool package = false;      // one file of the whole report
+  std::string signing_key;   // "": no attestation
   std::string kernels_dir;
   std::string executable;  // of the suite: workers and helpers are started from it
 };

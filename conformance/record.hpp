@@ -24,7 +24,10 @@ struct Attempted {
 struct Record {
   std::map<std::string, std::vector<Attempted>> attempts;  // by case id
   nlohmann::json capabilities;                             // null until the probe has answered
-  std::string capabilities_hash;
+  std::string capabilities_hash;                           // at the start
+  std::string capabilities_hash_end;  // of the last worker that described the device
+  std::uint64_t capability_snapshots = 0;
+  nlohmann::json libraries = nlohmann::json::array();  // mapped beside the plugin: [{name, sha256}]
   std::vector<std::string> plugin_faults;   // what the plugin did wrong outside of any case
   std::vector<std::string> harness_faults;  // what we did wrong
   std::string stopped;                      // why the rest was not run; "" when all was

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "conformance/judgement.hpp"
+#include "conformance/package/archive.hpp"
+#include "conformance/run_log.hpp"
 
 namespace flagos::conformance {
 
@@ -16,23 +18,31 @@ struct ReportInput {
   const Record& record;
   const Judgement& judgement;
   std::string chain_root;  // of events.jsonl
-  nlohmann::json environment;
+  nlohmann::json header;   // its first line
 };
 
 nlohmann::json make_report_json(const ReportInput& input);
 std::string make_report_html(const ReportInput& input);
 std::string make_junit(const ReportInput& input);
 
+// "flagos-conformant 1.0/core", what a conformant run may call itself.
+std::string claimed_name(const Options& options);
+
 // The machine: system, processor, memory, limits, variables of the allow-list.
 nlohmann::json describe_environment();
 
-// Writes all files into options.out and their hashes into SHA256SUMS. Each is complete or absent.
-// Throws std::runtime_error that names the file.
-void write_reports(const ReportInput& input);
+// Judges a run from its log. Cases without a result count as NOT_RUN.
+Judgement judge_log(LoggedRun& run, const std::vector<Case>& cases);
 
-// Text for HTML and XML: markup characters are escaped, control characters and broken UTF-8
-// replaced.
-std::string escape_markup(std::string_view text);
+// Every file of the report but events.jsonl, SHA256SUMS and attestation.json: equal logs give equal
+// files.
+Files make_report_files(const LoggedRun& run, const Judgement& judgement);
+
+// What options.out, where events.jsonl is complete, is asked to hold beside it: the files above,
+// their hashes, the attestation and the package. Each is complete or absent.
+// Returns the path of the package, "" when none was asked for. Throws std::runtime_error that names
+// the file.
+std::string write_reports(const Options& options, const std::vector<Case>& cases);
 
 // The file that holds what was printed during a case, relative to the folder of the report.
 std::string log_file_name(const std::string& id);

@@ -4,9 +4,10 @@
 #include <algorithm>
 
 #include "conformance/features.hpp"
+#include "conformance/html.hpp"
 #include "conformance/report.hpp"
 #include "conformance/selection.hpp"
-#include "conformance/version.hpp"
+#include "conformance/statistics.hpp"
 
 namespace flagos::conformance {
 namespace {
@@ -16,72 +17,9 @@ using nlohmann::json;
 constexpr std::size_t slowest_shown = 15;
 constexpr std::size_t log_shown = 4000;
 
-constexpr const char* style = R"(
-:root { --text: #1c2430; --soft: #5b6675; --page: #f6f7f9; --card: #ffffff; --line: #dfe3e8;
-  --good: #17793b; --good-back: #e3f4e8; --bad: #b3261e; --bad-back: #fbe9e7;
-  --warn: #8a5a00; --warn-back: #fdf3dc; }
-@media (prefers-color-scheme: dark) {
-  :root { --text: #e4e8ee; --soft: #9aa6b5; --page: #12161c; --card: #1b212a; --line: #323b47;
-    --good: #6fd08f; --good-back: #173423; --bad: #ff9c92; --bad-back: #43201d;
-    --warn: #f0c36d; --warn-back: #3a2d10; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 70rem; padding: 1rem; background: var(--page); color: var(--text);
-  font: 16px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; margin: .2rem 0; } h2 { font-size: 1.15rem; margin: 0 0 .6rem; }
-section { background: var(--card); border: 1px solid var(--line); border-radius: .5rem;
-  padding: 1rem; margin: 1rem 0; }
-.good { color: var(--good); } .bad { color: var(--bad); } .warn { color: var(--warn); }
-.banner.good { background: var(--good-back); } .banner.bad { background: var(--bad-back); }
-.banner.warn { background: var(--warn-back); }
-.banner ul { margin: .4rem 0 0; padding-left: 1.2rem; color: var(--text); }
-.soft { color: var(--soft); } .scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: .92rem; }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line);
-  vertical-align: top; overflow-wrap: anywhere; }
-th { font-weight: 600; white-space: nowrap; } td.number, th.number { text-align: right; white-space: nowrap; }
-code, pre { font: .85rem/1.45 ui-monospace, monospace; overflow-wrap: anywhere; white-space: pre-wrap; }
-pre { margin: .4rem 0; padding: .6rem; background: var(--page); border-radius: .3rem; max-height: 24rem;
-  overflow: auto; }
-article { border-top: 1px solid var(--line); padding: .7rem 0; }
-article:first-of-type { border-top: 0; }
-)";
-
 std::string_view tone_of(Status status) {
   if (status == Status::pass) return "good";
   return is_allowed(status) || is_incomplete(status) ? "warn" : "bad";
-}
-
-std::string row(std::initializer_list<std::string> cells) {
-  std::string text = "<tr>";
-  for (const std::string& cell : cells) text += "<td>" + cell + "</td>";
-  return text + "</tr>\n";
-}
-
-std::string name_row(std::string_view name, const std::string& value) {
-  return fmt::format("<tr><th>{}</th><td>{}</td></tr>\n", name, escape_markup(value));
-}
-
-std::string table(std::string_view head, const std::string& rows) {
-  return fmt::format("<div class=\"scroll\"><table>{}{}</table></div>\n", head, rows);
-}
-
-std::string section(std::string_view title, const std::string& body) {
-  return fmt::format("<section><h2>{}</h2>\n{}</section>\n", title, body);
-}
-
-// A JSON value of the capabilities or the environment as one line of text.
-std::string plain(const json& value) {
-  if (value.is_string()) return value.get<std::string>();
-  if (!value.is_array()) return value.dump();
-  std::string text;
-  for (const json& item : value) text += (text.empty() ? "" : ", ") + plain(item);
-  return text;
-}
-
-std::string list(const std::vector<std::string>& items) {
-  std::string text;
-  for (const std::string& item : items) text += "<li>" + escape_markup(item) + "</li>\n";
-  return text.empty() ? "" : "<ul>\n" + text + "</ul>\n";
 }
 
 // ---- the banner ----
@@ -104,8 +42,7 @@ std::string banner(const ReportInput& input) {
   std::string headline = "Not conformant";
   if (judgement.conformant) {
     tone = "good";
-    headline = fmt::format("Conformant: flagos {}.{}/{}", FLAGOS_ABI_MAJOR, FLAGOS_ABI_MINOR,
-                           level_name(input.options.level));
+    headline = claimed_name(input.options);
   } else if (judgement.reasons.empty()) {
     tone = "warn";
     headline = "Nothing failed, but NOT FOR CERTIFICATION";
@@ -115,7 +52,7 @@ std::string banner(const ReportInput& input) {
   std::string text = fmt::format("<section class=\"banner {0}\"><h1 class=\"{0}\">{1}</h1>\n", tone,
                                  escape_markup(headline));
   text += fmt::format("<p>{}</p>\n", totals_line(judgement.totals));
-  text += list(judgement.reasons) + list(judgement.not_for_certification);
+  text += html_list(judgement.reasons) + html_list(judgement.not_for_certification);
   return text + "</section>\n";
 }
 
@@ -123,28 +60,34 @@ std::string banner(const ReportInput& input) {
 
 std::string subject(const ReportInput& input) {
   const Options& options = input.options;
+  const json& suite = input.header.at("suite");
   std::string rows;
-  if (!options.plugin_path.empty()) {
-    const std::size_t slash = options.plugin_path.rfind('/');
-    rows += name_row("plugin file", options.plugin_path.substr(slash + 1));
-    rows += name_row("SHA-256", input.record.plugin_sha256);
-  }
   if (input.record.capabilities.is_object()) {
     const json& plugin = input.record.capabilities.at("plugin");
-    rows += name_row("plugin", fmt::format("{} {} by {}, ABI {}", plain(plugin.at("name")),
-                                           plain(plugin.at("version")), plain(plugin.at("vendor")),
-                                           plain(plugin.at("abi_version"))));
+    rows += html_name_row(
+        "plugin", fmt::format("{} {} by {}, ABI {}", plain_text(plugin.at("name")),
+                              plain_text(plugin.at("version")), plain_text(plugin.at("vendor")),
+                              plain_text(plugin.at("abi_version"))));
+    const json& device = input.record.capabilities.at("device");
+    rows += html_name_row("device", plain_text(device.at("name")));
   }
-  rows += name_row("suite", fmt::format("flagos-conformance {}", suite_version));
-  rows += name_row("level", std::string(level_name(options.level)));
-  rows += name_row("seed", std::to_string(options.seed));
-  rows += name_row(
+  for (const json& file : input.header.at("plugin_files")) {
+    rows += html_name_row("file", plain_text(file.at("name")));
+    rows += html_name_row("SHA-256", plain_text(file.at("sha256")));
+  }
+  rows += html_name_row(
+      "suite",
+      fmt::format("flagos-conformance {} (commit {}{})", plain_text(suite.at("version")),
+                  plain_text(suite.at("commit")), suite.at("dirty") == true ? ", changed" : ""));
+  rows += html_name_row("level", std::string(level_name(options.level)));
+  rows += html_name_row("seed", std::to_string(options.seed));
+  rows += html_name_row(
       "run", fmt::format("{} orders x {} repeats, {} jobs, shard {}/{}, {:.0f} s", options.orders,
                          options.repeat, options.jobs, options.shard.index + 1, options.shard.count,
                          input.record.wall_seconds));
-  rows += name_row("started", input.record.started_utc);
-  rows += name_row("last line of events.jsonl", input.chain_root);
-  return section("What was tested", table("", rows));
+  rows += html_name_row("started", input.record.started_utc);
+  rows += html_name_row("last line of events.jsonl", input.chain_root);
+  return html_section("What was tested", html_table("", rows));
 }
 
 std::string matrix_cell(const std::vector<const Outcome*>& outcomes) {
@@ -174,30 +117,30 @@ std::string matrix(const Judgement& judgement) {
   constexpr std::string_view head =
       "<tr><th>category</th><th class=\"number\">core</th><th class=\"number\">full</th>"
       "<th class=\"number\">optional</th></tr>\n";
-  return section("Passed of all cases, by category and level", table(head, rows));
+  return html_section("Passed of all cases, by category and level", html_table(head, rows));
 }
 
 std::string capability_table(const Record& record) {
   if (!record.capabilities.is_object()) return "";
   std::string rows;
   for (const auto& [name, support] : record.capabilities.at("features").items()) {
-    const std::string value = plain(support);
+    const std::string value = plain_text(support);
     const char* const tone = value == "absent" ? "soft" : value == "native" ? "good" : "warn";
-    rows += row({escape_markup(name),
-                 fmt::format("<span class=\"{}\">{}</span>", tone, escape_markup(value))});
+    rows += html_row({escape_markup(name),
+                      fmt::format("<span class=\"{}\">{}</span>", tone, escape_markup(value))});
   }
   std::string device;
   for (const auto& [name, value] : record.capabilities.at("device").items()) {
-    device += name_row(escape_markup(name), plain(value));
+    device += html_name_row(name, plain_text(value));
   }
   std::string formats;
   for (const json& format : record.capabilities.at("formats")) {
-    formats += name_row("kernel format",
-                        fmt::format("{} {} {}", plain(format.at("name")),
-                                    plain(format.at("version")), plain(format.at("target"))));
+    formats += html_name_row("kernel format", fmt::format("{} {} {}", plain_text(format.at("name")),
+                                                          plain_text(format.at("version")),
+                                                          plain_text(format.at("target"))));
   }
-  return section("Features", table("<tr><th>feature</th><th>support</th></tr>\n", rows)) +
-         section("Device", table("", device + formats));
+  return html_section("Features", html_table("<tr><th>feature</th><th>support</th></tr>\n", rows)) +
+         html_section("Device", html_table("", device + formats));
 }
 
 // ---- cases ----
@@ -226,17 +169,19 @@ std::string failures(const Judgement& judgement) {
   for (const Outcome& outcome : judgement.outcomes) {
     if (!is_allowed(outcome.status) || outcome.status == Status::waived) text += failure(outcome);
   }
-  return section("Cases that did not pass", text.empty() ? "<p>None.</p>\n" : text);
+  return html_section("Cases that did not pass", text.empty() ? "<p>None.</p>\n" : text);
 }
 
 std::string skipped(const Judgement& judgement) {
   std::string rows;
   for (const Outcome& outcome : judgement.outcomes) {
     if (outcome.status != Status::not_supported) continue;
-    rows += row(
+    rows += html_row(
         {"<code>" + escape_markup(outcome.the_case->id) + "</code>", escape_markup(outcome.text)});
   }
-  return rows.empty() ? "" : section("Not supported", table("", rows));
+  return rows.empty() ? ""
+                      : html_section("Not supported",
+                                     html_table("<tr><th>case</th><th>why</th></tr>\n", rows));
 }
 
 std::string slowest(const Judgement& judgement) {
@@ -250,30 +195,78 @@ std::string slowest(const Judgement& judgement) {
     rows += fmt::format("<tr><td><code>{}</code></td><td class=\"number\">{:.2f} s</td></tr>\n",
                         escape_markup(outcome->the_case->id), outcome->seconds);
   }
-  return section("Slowest cases", table("", rows));
+  return html_section("Slowest cases",
+                      html_table("<tr><th>case</th><th class=\"number\">time</th></tr>\n", rows));
 }
 
-std::string environment(const json& values) {
+std::string performance(const Judgement& judgement) {
   std::string rows;
-  for (const auto& [name, value] : values.items())
-    rows += name_row(escape_markup(name), plain(value));
-  return section("Environment", table("", rows));
+  for (const Outcome& outcome : judgement.outcomes) {
+    for (const Measurement& measurement : outcome.measurements) {
+      const Summary summary = summarize(measurement.samples);
+      rows += fmt::format(
+          "<tr><td><code>{}</code></td><td>{}</td><td class=\"number\">{:.4g}</td>"
+          "<td class=\"number\">{:.4g} to {:.4g}</td><td "
+          "class=\"number\">{}</td><td>{}</td></tr>\n",
+          escape_markup(outcome.the_case->id), escape_markup(measurement.name), summary.median,
+          summary.least, summary.most, measurement.samples.size(), escape_markup(measurement.unit));
+    }
+  }
+  if (rows.empty()) return "";
+  constexpr std::string_view head =
+      "<tr><th>case</th><th>figure</th><th class=\"number\">median</th><th class=\"number\">range"
+      "</th><th class=\"number\">samples</th><th>unit</th></tr>\n";
+  return html_section("Performance, reported and not judged", html_table(head, rows));
+}
+
+std::string waivers(const ReportInput& input) {
+  std::string rows;
+  for (const json& entry : input.header.at("waivers").at("waivers")) {
+    rows += html_row({"<code>" + escape_markup(plain_text(entry.at("id"))) + "</code>",
+                      escape_markup(plain_text(entry.at("class"))),
+                      escape_markup(plain_text(entry.at("reason"))),
+                      escape_markup(plain_text(entry.at("issue"))),
+                      escape_markup(plain_text(entry.at("owner"))),
+                      escape_markup(plain_text(entry.at("expires")))});
+  }
+  for (const json& entry : input.header.at("expectations").at("cases")) {
+    rows += html_row({"<code>" + escape_markup(plain_text(entry.at("id"))) + "</code>",
+                      escape_markup(plain_text(entry.at("expect"))),
+                      escape_markup(plain_text(entry.at("reason"))), "", "", ""});
+  }
+  if (rows.empty()) return html_section("Waivers", "<p>None.</p>\n");
+  constexpr std::string_view head =
+      "<tr><th>case</th><th>class</th><th>reason</th><th>issue</th><th>owner</th><th>expires</th></"
+      "tr>\n";
+  return html_section("Waivers", html_table(head, rows));
+}
+
+std::string environment(const json& values, const Record& record) {
+  std::string rows;
+  for (const auto& [name, value] : values.items()) rows += html_name_row(name, plain_text(value));
+  std::string libraries;
+  for (const json& library : record.libraries) {
+    libraries += html_row({escape_markup(plain_text(library.at("name"))),
+                           "<code>" + escape_markup(plain_text(library.at("sha256"))) + "</code>"});
+  }
+  std::string text = html_section("Environment", html_table("", rows));
+  if (libraries.empty()) return text;
+  return text +
+         html_section("Libraries in the process of the plugin",
+                      "<details><summary>their SHA-256</summary>" +
+                          html_table("<tr><th>library</th><th>SHA-256</th></tr>\n", libraries) +
+                          "</details>\n");
 }
 
 }  // namespace
 
 std::string make_report_html(const ReportInput& input) {
-  std::string text =
-      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-      "<meta name=\"color-scheme\" content=\"light dark\">\n"
-      "<title>flagos conformance report</title>\n";
-  text += fmt::format("<style>{}</style></head><body>\n", style);
-  text += "<p class=\"soft\">flagos conformance report</p>\n";
-  text += banner(input) + subject(input) + matrix(input.judgement) + failures(input.judgement);
-  text += capability_table(input.record) + skipped(input.judgement) + slowest(input.judgement);
-  text += environment(input.environment);
-  return text + "</body></html>\n";
+  std::string body = "<p class=\"soft\">flagos conformance report</p>\n";
+  body += banner(input) + subject(input) + matrix(input.judgement) + failures(input.judgement);
+  body += waivers(input) + capability_table(input.record) + performance(input.judgement);
+  body += skipped(input.judgement) + slowest(input.judgement);
+  body += environment(input.header.at("environment"), input.record);
+  return html_page("flagos conformance report", body);
 }
 
 }  // namespace flagos::conformance

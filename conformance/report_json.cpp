@@ -2,12 +2,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "conformance/report.hpp"
 #include "conformance/selection.hpp"
-#include "conformance/sha256.hpp"
-#include "conformance/version.hpp"
 
 namespace flagos::conformance {
 namespace {
@@ -23,27 +20,10 @@ json counts_json(const Counts& counts) {
   return object;
 }
 
-std::string caselist_sha256(const Judgement& judgement) {
-  std::string ids;
-  for (const Outcome& outcome : judgement.outcomes) ids += outcome.the_case->id + "\n";
-  return sha256_hex(ids);
-}
-
-json suite_json(const ReportInput& input) {
-  return {{"name", "flagos-conformance"},
-          {"version", suite_version},
-          {"abi_header_version", fmt::format("{}.{}", FLAGOS_ABI_MAJOR, FLAGOS_ABI_MINOR)},
-          {"caselist_sha256", caselist_sha256(input.judgement)},
-          {"binary_sha256", sha256_file(input.options.executable)}};
-}
-
 json plugin_json(const ReportInput& input) {
-  if (input.options.plugin_path.empty()) return nullptr;
-  const std::filesystem::path path = input.options.plugin_path;
-  json plugin = {{"file",
-                  {{"name", path.filename().string()},
-                   {"sha256", input.record.plugin_sha256},
-                   {"size_bytes", std::filesystem::file_size(path)}}}};
+  const json& files = input.header.at("plugin_files");
+  if (files.empty()) return nullptr;
+  json plugin = {{"file", files.at(0)}, {"files", files}, {"dependencies", input.record.libraries}};
   if (input.record.capabilities.is_object()) plugin.update(input.record.capabilities.at("plugin"));
   return plugin;
 }
@@ -64,7 +44,7 @@ json run_json(const ReportInput& input) {
           {"started_utc", input.record.started_utc},
           {"ended_utc", input.record.ended_utc},
           {"wall_seconds", input.record.wall_seconds},
-          {"resumed", options.resume}};
+          {"retries", 0}};
 }
 
 json case_json(const Outcome& outcome) {
@@ -85,7 +65,8 @@ json case_json(const Outcome& outcome) {
                  {"seconds", outcome.seconds},
                  {"text", outcome.text},
                  {"repro", outcome.repro},
-                 {"digest", outcome.digest}};
+                 {"digest", outcome.digest},
+                 {"digests", outcome.digests}};
   if (!outcome.reason.empty()) object["expectation"] = outcome.reason;
   if (!outcome.log.empty()) object["log"] = log_file_name(outcome.the_case->id);
   return object;
@@ -100,20 +81,86 @@ json features_json(const Record& record) {
   return object;
 }
 
+// What the run may be called, when its verdict allows it; who vouches for it is said elsewhere.
+json claim_json(const ReportInput& input) {
+  json features = json::array();
+  if (input.record.capabilities.is_object()) {
+    for (const auto& [name, support] : input.record.capabilities.at("features").items()) {
+      if (support != "absent") features.push_back(name);
+    }
+  }
+  return {{"name", claimed_name(input.options)},
+          {"level", level_name(input.options.level)},
+          {"abi_version", fmt::format("{}.{}", FLAGOS_ABI_MAJOR, FLAGOS_ABI_MINOR)},
+          {"features", features}};
+}
+
+json performance_json(const Judgement& judgement) {
+  json figures = json::array();
+  for (const Outcome& outcome : judgement.outcomes) {
+    for (const Measurement& measurement : outcome.measurements) {
+      json figure = to_json(measurement);
+      figure["id"] = outcome.the_case->id;
+      figures.push_back(figure);
+    }
+  }
+  return figures;
+}
+
+std::vector<std::string> not_run(const Judgement& judgement) {
+  std::vector<std::string> ids;
+  for (const Outcome& outcome : judgement.outcomes) {
+    const bool ran = std::any_of(outcome.runs.begin(), outcome.runs.end(),
+                                 [](Status status) { return status != Status::not_run; });
+    if (!ran) ids.push_back(outcome.the_case->id);
+  }
+  return ids;
+}
+
+// What nobody should read into the verdict.
+const std::vector<std::string>& limits() {
+  static const std::vector<std::string> sentences = {
+      "it holds for the plugin's file with this SHA-256 on this model of device and family of "
+      "system, "
+      "and for no other",
+      "it says that the cases of this version of the suite held, not that the plugin has no "
+      "defects",
+      "it says nothing about speed: figures are reported, never judged",
+      "without a signature by a key that the reader trusts it is the word of whoever made it",
+  };
+  return sentences;
+}
+
 }  // namespace
+
+std::string claimed_name(const Options& options) {
+  return fmt::format("flagos-conformant {}.{}/{}", FLAGOS_ABI_MAJOR, FLAGOS_ABI_MINOR,
+                     level_name(options.level));
+}
 
 json make_report_json(const ReportInput& input) {
   const Judgement& judgement = input.judgement;
   const bool known = input.record.capabilities.is_object();
-  json report = {{"schema", 1},
-                 {"suite", suite_json(input)},
+  const std::vector<std::string> missing = not_run(judgement);
+  const Record& record = input.record;
+  json report = {{"schema", 2},
+                 {"suite", input.header.at("suite")},
                  {"plugin", plugin_json(input)},
                  {"devices", json::array()},
                  {"features", features_json(input.record)},
                  {"capabilities_sha256", input.record.capabilities_hash},
                  {"run", run_json(input)},
-                 {"environment", input.environment},
+                 {"environment", input.header.at("environment")},
+                 {"claim", claim_json(input)},
+                 {"capabilities",
+                  {{"sha256_start", record.capabilities_hash},
+                   {"sha256_end", record.capabilities_hash_end},
+                   {"snapshots", record.capability_snapshots}}},
+                 {"performance", performance_json(judgement)},
+                 {"limits", limits()},
                  {"cases_expected", judgement.outcomes.size()},
+                 {"cases_run", judgement.outcomes.size() - missing.size()},
+                 {"missing", missing},
                  {"cases", json::array()},
                  {"events_root", input.chain_root}};
   if (known) {

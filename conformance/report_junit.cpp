@@ -3,6 +3,7 @@
 
 #include <iterator>
 
+#include "conformance/html.hpp"
 #include "conformance/report.hpp"
 #include "conformance/selection.hpp"
 

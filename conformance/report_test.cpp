@@ -3,16 +3,18 @@
 #include <doctest/doctest.h>
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <sstream>
 
 #include <stdlib.h>
 
-#include "conformance/event_log.hpp"
+#include "conformance/html.hpp"
+#include "conformance/json_text.hpp"
 #include "conformance/listing.hpp"
 #include "conformance/locate.hpp"
+#include "conformance/package/test_run.hpp"
+#include "conformance/secrets.hpp"
 #include "conformance/sha256.hpp"
+#include "conformance/statistics.hpp"
 
 namespace flagos::conformance {
 namespace {
@@ -50,31 +52,31 @@ Attempted attempt(const Case& the_case, Status status, const std::string& text) 
 
 struct Fixture {
   Fixture() {
-    REQUIRE(mkdtemp(folder.data()) != nullptr);
     options.selftest = true;
     options.executable = own_executable();
-    options.out = folder;
     options.seed = 9;
     record.attempts["copy.fails"] = {attempt(failing(), Status::fail, hostile)};
     record.attempts["copy.passes"] = {attempt(passing(), Status::pass, "")};
     record.attempts["graph.skips"] = {attempt(skipping(), Status::not_supported, "absent")};
     judgement = judge(options, {&failing(), &passing(), &skipping()}, record, {});
   }
-  ~Fixture() { std::filesystem::remove_all(folder); }
   ReportInput input() const {
-    return {options, record, judgement, "root", nlohmann::json{{"system", hostile}}};
+    const nlohmann::json suite = {{"version", "0.1.0"}, {"commit", "c0ffee"}, {"dirty", false}};
+    return {options,
+            record,
+            judgement,
+            "root",
+            {{"suite", suite},
+             {"plugin_files", nlohmann::json::array()},
+             {"environment", {{"system", hostile}}},
+             {"waivers", {{"waivers", nlohmann::json::array()}}},
+             {"expectations", {{"cases", nlohmann::json::array()}}}}};
   }
 
-  std::string folder = "/tmp/flagos_report_XXXXXX";
   Options options;
   Record record;
   Judgement judgement;
 };
-
-std::string read_text(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 std::size_t count_of(const std::string& text, const std::string& part) {
   std::size_t count = 0;
@@ -141,31 +143,74 @@ TEST_CASE("report.json says what ran and how it ended") {
   CHECK(report.at("totals").at("by_category").at("copy").at("FAIL") == 1);
   CHECK(report.at("verdict").at("conformant") == false);
   CHECK_FALSE(report.at("verdict").at("reasons").empty());
-  CHECK(report.at("suite").at("binary_sha256") == sha256_file(fixture.options.executable));
+  CHECK(report.at("suite").at("commit") == "c0ffee");
+  CHECK(report.at("cases_expected") == 3);
+  CHECK(report.at("cases_run") == 3);
+  CHECK(report.at("missing").empty());
+  CHECK(report.at("claim").at("name") == "flagos-conformant 1.0/core");
+  CHECK(report.at("limits").size() >= 4);
 }
 
 TEST_CASE("all files are written, and their sums are right") {
-  const Fixture fixture;
-  EventLog::create(fixture.folder + "/events.jsonl").append({{"event", "run"}});
-  write_reports(fixture.input());
-  std::istringstream sums(read_text(fixture.folder + "/SHA256SUMS"));
-  std::size_t files = 0;
-  for (std::string sum, name; sums >> sum >> name; ++files) {
-    CHECK_MESSAGE(sha256_file(fixture.folder + "/" + name) == sum, name);
+  const TestFolder folder;
+  SmallRun run;
+  run.change = [](CaseResult& result) {
+    if (result.id == "copy.b") result.status = Status::fail;
+  };
+  const Files files = write_small_run(folder.path(), run);
+  CHECK(files.size() == 10);
+  std::istringstream sums(files.at("SHA256SUMS"));
+  std::size_t summed = 0;
+  for (std::string sum, name; sums >> sum >> name; ++summed) {
+    CHECK_MESSAGE(sha256_hex(files.at(name)) == sum, name);
   }
-  CHECK(files == 9);
-  CHECK(read_text(fixture.folder + "/logs/copy.fails.txt") == hostile);
-  const auto digests = nlohmann::json::parse(read_text(fixture.folder + "/digests.json"));
-  CHECK(digests == nlohmann::json{{"copy.passes", "d1"}});
-  for (const auto& entry : std::filesystem::directory_iterator(fixture.folder)) {
+  CHECK(summed == 9);
+  CHECK(files.at("logs/copy.b.txt") == "what it printed");
+  const auto digests = nlohmann::json::parse(files.at("digests.json"));
+  CHECK(digests == nlohmann::json{{"copy.a[size=1]", sha256_hex("copy.a1")},
+                                  {"copy.a[size=2]", sha256_hex("copy.a2")}});
+  for (const auto& [name, bytes] : files) {
+    if (name.ends_with(".json")) CHECK(canonical_json(nlohmann::json::parse(bytes)) == bytes);
+  }
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
     CHECK(entry.path().extension() != ".part");
   }
 }
 
+TEST_CASE("equal logs give equal files") {
+  const TestFolder folder;
+  const Files files = write_small_run(folder.path());
+  LoggedRun run = read_run_log(files.at("events.jsonl"), small_cases());
+  for (const auto& [name, bytes] : make_report_files(run, judge_log(run, small_cases()))) {
+    CHECK_MESSAGE(files.at(name) == bytes, name);
+  }
+}
+
 TEST_CASE("a folder that cannot be written is named") {
-  Fixture fixture;
-  fixture.options.out = "/proc/nowhere";
-  CHECK_THROWS_WITH(write_reports(fixture.input()), doctest::Contains("/proc/nowhere"));
+  Options options;
+  options.out = "/proc/nowhere";
+  CHECK_THROWS_WITH(write_reports(options, small_cases()), doctest::Contains("/proc/nowhere"));
+}
+
+TEST_CASE("what is secret does not reach a log") {
+  setenv("FLAGOS_TEST_TOKEN", "a-very-secret-word", 1);
+  CHECK(without_secrets("it said a-very-secret-word twice: a-very-secret-word") ==
+        "it said [removed] twice: [removed]");
+  unsetenv("FLAGOS_TEST_TOKEN");
+  CHECK(without_secrets("nothing here") == "nothing here");
+}
+
+TEST_CASE("figures are summed up") {
+  CHECK(summarize({3, 1, 2}).median == 2);
+  CHECK(summarize({4, 1, 2, 3}).median == 2.5);
+  CHECK(summarize({}).median == 0);
+  CHECK(summarize({3, 1, 2}).most == 3);
+  const Interval same = bootstrap_ratio({1, 1.01, 0.99, 1}, {1, 0.99, 1.01, 1});
+  CHECK(same.low <= 1);
+  CHECK(same.high >= 1);
+  const Interval twice = bootstrap_ratio({1, 1.01, 0.99, 1}, {2, 2.01, 1.99, 2});
+  CHECK(twice.low > 1.9);
+  CHECK(twice.high < 2.1);
 }
 
 TEST_CASE("the list escapes what would end a cell") {

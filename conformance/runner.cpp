@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <random>
 #include <stdexcept>
 
@@ -11,6 +12,9 @@
 #include <sys/wait.h>
 
 #include "conformance/helper.hpp"
+#include "conformance/json_text.hpp"
+#include "conformance/judgement.hpp"
+#include "conformance/secrets.hpp"
 #include "conformance/sha256.hpp"
 #include "conformance/stacks.hpp"
 #include "conformance/worker.hpp"
@@ -87,7 +91,7 @@ Runner::Runner(const Options& options, std::vector<const Case*> cases, EventLog&
 Runner::~Runner() = default;
 
 Record Runner::run() {
-  const double start = steady_seconds();
+  start_ = steady_seconds();
   read_log();
   const bool uses_plugin = !options_.plugin_path.empty();
   if (uses_plugin) record_.plugin_sha256 = sha256_file(options_.plugin_path);
@@ -95,12 +99,17 @@ Record Runner::run() {
   const std::vector<Batch> batches = plan_batches(cases_, options_, done_);
   queue_.assign(batches.begin(), batches.end());
   if (record_.stopped.empty()) loop();
-  mark_not_run();
+  add_not_run(record_, cases_, options_);  // not into the log, so that --resume runs it
   if (uses_plugin && sha256_file(options_.plugin_path) != record_.plugin_sha256) {
     record_.harness_faults.push_back("the plugin's file changed during the run");
   }
-  record_.wall_seconds = steady_seconds() - start;
+  record_.wall_seconds = seconds_of_run();
   return std::move(record_);
+}
+
+// Whole milliseconds are enough, and make short lines. A run that is gone on with counts on.
+double Runner::seconds_of_run() const {
+  return std::round((before_ + steady_seconds() - start_) * 1000) / 1000;
 }
 
 void Runner::read_log() {
@@ -109,6 +118,7 @@ void Runner::read_log() {
     Attempted attempted{event.at("pass").get<std::uint32_t>(), result_from_json(event.at("result")),
                         event.at("log").get<std::string>()};
     const std::string id = attempted.result.id;
+    before_ = std::max(before_, event.at("at").get<double>());
     if (!done_.insert({attempted.pass, id}).second) continue;
     progress_.add(attempted.result, repro_line(options_, id));
     record_.attempts[id].push_back(std::move(attempted));
@@ -223,6 +233,9 @@ void Runner::take_line(Active& active, const std::string& line) {
     end_case(active, event.at("result"));
   } else if (kind == "caps") {
     take_capabilities(event.at("caps"));
+  } else if (kind == "libraries") {
+    record_.libraries = event.at("libraries");
+    log_.append({{"event", "libraries"}, {"libraries", record_.libraries}});
   } else if (kind == "caps_failed" && record_.stopped.empty()) {
     record_.plugin_faults.push_back("after its cases a worker could not describe the device: " +
                                     event.at("text").get<std::string>());
@@ -253,11 +266,13 @@ void Runner::end_case(Active& active, const json& json_result) {
 }
 
 void Runner::take_capabilities(const json& capabilities) {
-  const std::string hash = sha256_hex(capabilities.dump());
+  const std::string hash = sha256_hex(canonical_json(capabilities));
+  ++record_.capability_snapshots;
+  record_.capabilities_hash_end = hash;
   if (record_.capabilities.is_null()) {
     record_.capabilities = capabilities;
     record_.capabilities_hash = hash;
-    log_.append({{"event", "capabilities"}, {"sha256", hash}});
+    log_.append({{"event", "capabilities"}, {"sha256", hash}, {"capabilities", capabilities}});
   } else if (hash != record_.capabilities_hash) {
     record_.plugin_faults.push_back(
         "plugin and device described themselves otherwise in another process");
@@ -354,9 +369,12 @@ void Runner::keep(const Active& active, const CaseResult& result, const std::str
   }
   Attempted attempted{active.batch.pass, result, {}};
   if (!is_allowed(result.status)) {
-    attempted.log = log.size() > log_limit ? log.substr(log.size() - log_limit) : log;
+    attempted.log =
+        without_secrets(log.size() > log_limit ? log.substr(log.size() - log_limit) : log);
   }
   log_.append({{"event", "result"},
+               {"run", log_.run()},
+               {"at", seconds_of_run()},
                {"pass", attempted.pass},
                {"result", to_json(result)},
                {"log", attempted.log}});
@@ -373,18 +391,6 @@ void Runner::stop(const std::string& reason) {
   log_.append({{"event", "stopped"}, {"reason", reason}});
   queue_.clear();
   for (const auto& active : active_) active->process.kill_group();
-}
-
-// What was not run says nothing about the plugin; it is not kept in the log, so that --resume runs
-// it.
-void Runner::mark_not_run() {
-  for (const Case* const the_case : cases_) {
-    for (std::uint32_t pass = 0; pass < passes(options_); ++pass) {
-      if (done_.contains({pass, the_case->id})) continue;
-      record_.attempts[the_case->id].push_back(
-          {pass, failed(*the_case, Status::not_run, record_.stopped, 0), {}});
-    }
-  }
 }
 
 }  // namespace flagos::conformance

@@ -54,7 +54,7 @@ class Runner {
 
   void keep(const Active& active, const CaseResult& result, const std::string& log);
   void stop(const std::string& reason);
-  void mark_not_run();
+  double seconds_of_run() const;
 
   const Options& options_;
   std::vector<const Case*> cases_;
@@ -65,6 +65,8 @@ class Runner {
   std::deque<Batch> queue_;
   std::list<std::unique_ptr<Active>> active_;
   bool ping_wanted_ = false;
+  double start_ = 0;
+  double before_ = 0;  // seconds of the sessions that are gone on with
 };
 
 // Ends the run at the next occasion; safe in a signal handler.

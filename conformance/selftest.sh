@@ -79,6 +79,12 @@ check 'exit behind a crash' CRASH "$(status one exit)"
 check 'exit code of a pass' 0 "$(run --only selftest.pass --out "${work}/pass")"
 check 'exit code of a skip' 0 "$(run --only selftest.optional_skip)"
 check 'digest' yes "$([[ -n "$(query "${work}/pass" selftest.pass digest)" ]] && echo yes)"
+check 'exit code of results' 0 "$(run --only selftest.results --only selftest.private_digest --out "${work}/results")"
+check 'digests of subcases' '["selftest.results[size=2]"]' \
+  "$(python3 -c 'import json,sys; print(json.dumps(list(json.load(open(sys.argv[1]))))) ' "${work}/results/digests.json")"
+check 'figures' '[["copy[size=2]", "GB/s", [1.5, 2.5]]]' \
+  "$(python3 -c 'import json,sys; print(json.dumps([[f["name"], f["unit"], f["samples"]] for f in json.load(open(sys.argv[1]))["performance"]]))' "${work}/results/report.json")"
+check 'a figure on the page' yes "$(contains '1.5 to 2.5' "$(cat "${work}/results/report.html")")"
 rm -f "${FLAGOS_CONFORMANCE_SELFTEST_FILE}"
 check 'exit code of a flaky case' 1 "$(run --only selftest.flaky --repeat 2 --out "${work}/flaky.out")"
 check 'status of a flaky case' FLAKY "$(status flaky.out flaky)"

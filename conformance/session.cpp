@@ -10,11 +10,11 @@
 #include <signal.h>
 
 #include "conformance/context_state.hpp"
+#include "conformance/json_text.hpp"
 #include "conformance/report.hpp"
+#include "conformance/run_log.hpp"
 #include "conformance/runner.hpp"
 #include "conformance/selection.hpp"
-#include "conformance/sha256.hpp"
-#include "conformance/version.hpp"
 
 namespace flagos::conformance {
 namespace {
@@ -41,22 +41,15 @@ std::vector<const Case*> demand_cases(const Options& options) {
   return cases;
 }
 
-// Two logs with equal keys are of the same run.
-json run_key(const Options& options, const std::vector<const Case*>& cases) {
-  std::string ids;
-  for (const Case* const the_case : cases) ids += the_case->id + "\n";
-  return {{"suite_version", suite_version},
-          {"plugin_sha256", options.plugin_path.empty() ? "" : sha256_file(options.plugin_path)},
-          {"cases_sha256", sha256_hex(ids)},
-          {"device", options.device},
-          {"level", level_name(options.level)},
-          {"seed", options.seed},
-          {"orders", options.orders},
-          {"repeat", options.repeat},
-          {"shuffle", options.shuffle},
-          {"quick", options.quick},
-          {"selftest", options.selftest},
-          {"null_check", options.null_check}};
+// Two logs whose first lines have equal keys are of the same run.
+json run_key(const json& header) {
+  json key = header;
+  for (const char* const member : {"prev", "started_utc", "environment"}) key.erase(member);
+  for (const char* const option :
+       {"plugin", "jobs", "timeout_scale", "certify", "only", "except"}) {
+    key.at("options").erase(option);
+  }
+  return key;
 }
 
 void demand_report_folder(const std::string& out) {
@@ -71,46 +64,73 @@ void demand_report_folder(const std::string& out) {
   }
 }
 
-EventLog start_log(const Options& options, const json& key) {
+// What the session allows beforehand.
+struct Allowances {
+  Expectations expectations;
+  Waivers waivers;
+};
+
+Allowances load_allowances(const Options& options) {
+  Allowances allowances;
+  if (!options.expectations.empty()) {
+    allowances.expectations = load_expectations(options.expectations, all_cases());
+  }
+  if (options.waivers.empty()) return allowances;
+  allowances.waivers = load_waivers(options.waivers, all_cases());
+  if (!options.approver_key.empty()) {
+    demand_approvals(allowances.waivers, Key::read_public(options.approver_key));
+  }
+  return allowances;
+}
+
+EventLog start_log(const Options& options, const json& header) {
   EventLog log = options.out.empty() ? EventLog() : EventLog::create(options.out + "/events.jsonl");
-  log.append({{"event", "run"}, {"key", key}, {"started_utc", utc_now()}});
+  log.append(header);
   return log;
 }
 
-// The seed of the run that is gone on with, so that nobody has to remember it.
-void adopt_seed(Options& options, const EventLog& log) {
-  if (!log.loaded().empty()) {
-    options.seed = log.loaded().front().value("/key/seed"_json_pointer, options.seed);
-  }
+// What the run that is gone on with was started with, so that nobody has to remember it.
+void adopt_options(Options& options, const json& header) {
+  const Options before = logged_options(header);
+  options.seed = before.seed;
+  options.jobs = before.jobs;
+  options.timeout_scale = before.timeout_scale;
+  options.certify = before.certify;
 }
 
-EventLog open_log(Options& options, const std::vector<const Case*>& cases) {
+EventLog open_log(Options& options, const std::vector<const Case*>& cases,
+                  const Allowances& allowances) {
   if (!options.out.empty()) demand_report_folder(options.out);
   const std::string path = options.out + "/events.jsonl";
-  if (!options.resume || !fs::exists(path)) return start_log(options, run_key(options, cases));
+  const auto header = [&] {
+    return make_run_header(options, cases, allowances.expectations, allowances.waivers, utc_now());
+  };
+  if (!options.resume || !fs::exists(path)) return start_log(options, header());
   EventLog log = EventLog::resume(path);
-  if (log.loaded().empty()) return start_log(options, run_key(options, cases));
-  adopt_seed(options, log);
-  const json key = run_key(options, cases);
-  const json before = log.loaded().front().value("key", json());
-  if (before != key) {
-    throw std::runtime_error(
-        fmt::format("'{}' is of another run: {}", path, json::diff(before, key).dump()));
+  if (log.loaded().empty()) return start_log(options, header());
+  const json& before = log.loaded().front();
+  try {
+    adopt_options(options, before);
+    const std::string difference = first_difference(run_key(header()), run_key(before));
+    if (!difference.empty()) throw std::runtime_error(difference);
+  } catch (const json::exception&) {
+    throw std::runtime_error(fmt::format("'{}' does not begin with a run", path));
+  } catch (const std::runtime_error& error) {
+    throw std::runtime_error(fmt::format("'{}' is of another run: {}", path, error.what()));
   }
+  log.append({{"event", "resume"}, {"started_utc", utc_now()}});
   return log;
 }
 
-void print_verdict(const Options& options, const Judgement& judgement) {
+void print_verdict(const Options& options, const Judgement& judgement, const std::string& package) {
   if (options.null_check) return;
   for (const std::string& reason : judgement.reasons) fmt::print("not conformant: {}\n", reason);
   for (const std::string& reason : judgement.not_for_certification) {
     fmt::print("NOT FOR CERTIFICATION: {}\n", reason);
   }
-  if (judgement.conformant) {
-    fmt::print("conformant: flagos {}.{}/{}\n", FLAGOS_ABI_MAJOR, FLAGOS_ABI_MINOR,
-               level_name(options.level));
-  }
+  if (judgement.conformant) fmt::print("conformant: {}\n", claimed_name(options));
   if (!options.out.empty()) fmt::print("report: {}/report.html\n", options.out);
+  if (!package.empty()) fmt::print("package: {}\n", package);
 }
 
 int null_check_verdict(const Judgement& judgement, const Record& record) {
@@ -137,32 +157,26 @@ void install_handlers() {
 
 int run_session(Options options) {
   const std::vector<const Case*> cases = demand_cases(options);
-  const Expectations expectations = options.expectations.empty()
-                                        ? Expectations()
-                                        : load_expectations(options.expectations, all_cases());
-  EventLog log = open_log(options, cases);
+  const Allowances allowances = load_allowances(options);
+  // A key that cannot be used is seen before the run, not hours later.
+  if (!options.signing_key.empty()) Key::read_private(options.signing_key);
+  EventLog log = open_log(options, cases, allowances);
   install_handlers();
   Progress progress(cases.size() * passes(options), options.verbose, false);
   progress.say(fmt::format("{} cases, {} run{} of each, seed {}, {} job{}", cases.size(),
                            passes(options), passes(options) == 1 ? "" : "s", options.seed,
                            options.jobs, options.jobs == 1 ? "" : "s"));
-  const std::string started = utc_now();
   Runner runner(options, cases, log, progress);
   Record record = runner.run();
-  record.started_utc = started;
+  record.started_utc = log.header().at("started_utc").get<std::string>();
   record.ended_utc = utc_now();
   progress.finish();
 
-  const Judgement judgement = judge(options, cases, record, expectations);
-  json totals = json::object();
-  for (const Outcome& outcome : judgement.outcomes) {
-    totals[outcome.the_case->id] = status_name(outcome.status);
-  }
-  log.append({{"event", "totals"}, {"cases", totals}, {"conformant", judgement.conformant}});
-  if (!options.out.empty()) {
-    write_reports({options, record, judgement, log.root(), describe_environment()});
-  }
-  print_verdict(options, judgement);
+  const Judgement judgement =
+      judge(options, cases, record, allowances.expectations, allowances.waivers);
+  log.append(make_run_totals(record, judgement));
+  const std::string package = options.out.empty() ? "" : write_reports(options, all_cases());
+  print_verdict(options, judgement, package);
   return options.null_check ? null_check_verdict(judgement, record) : judgement.exit_code;
 }
 

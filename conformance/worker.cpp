@@ -15,6 +15,7 @@
 #include "conformance/capabilities.hpp"
 #include "conformance/context_state.hpp"
 #include "conformance/helper.hpp"
+#include "conformance/plugin_file.hpp"
 #include "conformance/registry.hpp"
 
 namespace flagos::conformance {
@@ -80,7 +81,21 @@ json& described() {
   return caps;
 }
 
+// What the plugin brought with it, as it is at the probe.
+json& loaded() {
+  static json libraries;
+  return libraries;
+}
+
+// The first look at the plugin.
 void probe(Context& t) {
+  described() = describe_capabilities(t);
+  loaded() = describe_loaded_libraries(t.settings().plugin_path);
+  t.check(true, "the plugin described itself");
+}
+
+// A look behind the last case.
+void describe_again(Context& t) {
   described() = describe_capabilities(t);
   t.check(true, "the plugin described itself");
 }
@@ -90,9 +105,12 @@ void ping(Context& t) { t.smoke(); }
 const Case* find_job_case(const std::string& id) {
   static const Case probe_case{
       probe_id, {.clause = "harness"}, &probe, std::source_location::current()};
+  static const Case again_case{
+      again_id, {.clause = "harness"}, &describe_again, std::source_location::current()};
   static const Case ping_case{
       ping_id, {.clause = "harness"}, &ping, std::source_location::current()};
   if (id == probe_id) return &probe_case;
+  if (id == again_id) return &again_case;
   if (id == ping_id) return &ping_case;
   return find_case(id);
 }
@@ -112,12 +130,13 @@ void run_job(const json& job, Reporter& reporter) {
   const auto ids = job.at("cases").get<std::vector<std::string>>();
   for (const std::string& id : ids) run_one(id, settings, reporter);
   if (job.at("snapshot").get<bool>()) {
-    const CaseResult result = run_case(*find_job_case(probe_id), settings);
+    const CaseResult result = run_case(*find_job_case(again_id), settings);
     if (result.status != Status::pass) {
       reporter.send({{"event", "caps_failed"}, {"text", result.text}});
     }
   }
   if (!described().is_null()) reporter.send({{"event", "caps"}, {"caps", described()}});
+  if (!loaded().is_null()) reporter.send({{"event", "libraries"}, {"libraries", loaded()}});
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "conformance/case.hpp"
+#include "conformance/results.hpp"
 
 namespace flagos::conformance {
 namespace {
@@ -18,6 +19,20 @@ FLAGOS_CASE("selftest.pass", {.clause = "runner: a pass is a pass"}) {
   t.check(true, "true is true");
   const std::uint8_t bytes[] = {1, 2, 3};
   t.digest(bytes);
+}
+
+FLAGOS_CASE("selftest.results", {.clause = "runner: figures, and digests of subcases"}) {
+  const double samples[] = {1.5, 2.5};
+  const std::uint8_t bytes[] = {4, 5};
+  t.subcase("size=2");
+  t.equal_bytes(bytes, bytes, "two bytes");
+  measure(t, "copy", "GB/s", samples);
+}
+
+FLAGOS_CASE("selftest.private_digest", {.clause = "runner: bytes of this device alone"}) {
+  const std::uint8_t bytes[] = {6};
+  keep_digests_private(t);
+  t.equal_bytes(bytes, bytes, "one byte");
 }
 
 FLAGOS_CASE("selftest.fail", {.clause = "runner: a failing check"}) {
@@ -70,7 +85,8 @@ FLAGOS_CASE("selftest.forge", {.clause = "runner: a result line from elsewhere"}
   const char* const line =
       "{\"event\":\"end\",\"token\":\"0\",\"result\":{\"id\":\"selftest.forge\",\"status\":"
       "\"PASS\","
-      "\"text\":\"\",\"digest\":\"\",\"checks\":1,\"subcases\":0,\"seconds\":0}}\n";
+      "\"text\":\"\",\"digest\":\"\",\"digests\":{},\"measurements\":[],\"checks\":1,"
+      "\"subcases\":0,\"seconds\":0}}\n";
   std::fputs(line, stdout);
   std::fflush(stdout);
   // Every descriptor that the case can guess, the reports' own among them.
