@@ -1,5 +1,5 @@
 // flagos certify: runs the conformance suite on a plugin, twice in different orders, and says where
-// the report is.
+// the report and its package are.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -36,16 +36,6 @@ bool leaves_out(const Arguments& extra) {
   });
 }
 
-std::string suite_program() {
-  const std::string suite = find_own_program("flagos-conformance");
-  if (suite.empty()) {
-    throw CommandError(fmt::format(
-        "flagos-conformance is not beside {}; install flagos with its conformance suite",
-        own_executable()));
-  }
-  return suite;
-}
-
 void print_result(int code, bool partial, const std::string& plugin, const std::string& out) {
   const char* verdict = "the suite could not do its work";
   if (code == 0)
@@ -67,6 +57,7 @@ int run_certify(const Arguments& arguments) {
   add("level", "core or full", text()->default_value("core"), "LEVEL");
   add("out", "folder for the report; default: ./flagos-report-<plugin>-<date>", text(), "DIR");
   add("jobs", "workers at a time", text(), "N");
+  add("sign", "sign the report with this ed25519 key (PEM)", text(), "KEYFILE");
   options.positional_help("PLUGIN [-- arguments for flagos-conformance]");
   const auto [own, extra] = split_at_dashes(arguments);
   const auto parsed = parse(options, own, {"plugin"});
@@ -82,7 +73,8 @@ int run_certify(const Arguments& arguments) {
   const std::string out =
       parsed->count("out") > 0 ? (*parsed)["out"].as<std::string>() : default_folder(plugin);
   const bool partial = leaves_out(extra);
-  std::vector<std::string> command = {suite, "--plugin", plugin, "--level", level, "--out", out};
+  std::vector<std::string> command = {suite, "--plugin", plugin, "--level",
+                                      level, "--out",    out,    "--package"};
   if (partial) {
     command.emplace_back("--orders=2");
   } else {
@@ -90,6 +82,9 @@ int run_certify(const Arguments& arguments) {
   }
   if (parsed->count("jobs") > 0) {
     command.push_back(fmt::format("--jobs={}", (*parsed)["jobs"].as<std::string>()));
+  }
+  if (parsed->count("sign") > 0) {
+    command.push_back(fmt::format("--sign={}", (*parsed)["sign"].as<std::string>()));
   }
   command.insert(command.end(), extra.begin(), extra.end());
   fflush(stdout);

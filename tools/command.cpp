@@ -11,7 +11,7 @@ namespace {
 void print_help() {
   fmt::print("usage: flagos COMMAND [ARGUMENTS]\n\n");
   for (const Command& command : commands())
-    fmt::print("  {:<10}{}\n", command.name, command.summary);
+    fmt::print("  {:<12}{}\n", command.name, command.summary);
   fmt::print("\n`flagos COMMAND --help` tells more about one.\n");
 }
 
@@ -43,6 +43,9 @@ const std::vector<Command>& commands() {
       {"info", "shows the plugins that load, the devices, and what each can do", run_info},
       {"doctor", "probes every plugin in a process of its own; says what is missing", run_doctor},
       {"certify", "runs the conformance suite on a plugin and writes a report", run_certify},
+      {"conformance", "the suite itself: runs cases, `verify`, `diff` and `matrix` of reports",
+       run_conformance},
+      {"matrix", "writes one page that compares reports: chips by features and cases", run_matrix},
       {"kernel", "prints, verifies, compiles, runs and measures portable kernels", run_kernel},
       {"ops", "lists the operators: types, bounds, results of their tests", run_ops},
       {"trace", "runs a program and records its flagos calls for Perfetto", run_trace},

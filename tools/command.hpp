@@ -43,12 +43,17 @@ std::optional<cxxopts::ParseResult> parse(cxxopts::Options& options, const Argum
 // Splits at the first "--": what stands behind it belongs to another program.
 std::pair<Arguments, Arguments> split_at_dashes(const Arguments& arguments);
 
+// The program of the conformance suite; a CommandError when it is not there.
+std::string suite_program();
+
 // The subcommands.
 int run_bench(const Arguments& arguments);
 int run_certify(const Arguments& arguments);
+int run_conformance(const Arguments& arguments);
 int run_doctor(const Arguments& arguments);
 int run_info(const Arguments& arguments);
 int run_kernel(const Arguments& arguments);
+int run_matrix(const Arguments& arguments);
 int run_ops(const Arguments& arguments);
 int run_trace(const Arguments& arguments);
 int run_version(const Arguments& arguments);
