@@ -12,7 +12,7 @@ file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/generated/flagos_header_functi
   CONTENT "@flagos_header_functions@" @ONLY)
 
 # And the golden layout table, as rows for the preprocessor: FLAGOS_GOLDEN_STRUCT(type, size) and
-# FLAGOS_GOLDEN_MEMBER(type, member, offset). The headers for kernels and operators are no part of
+# FLAGOS_GOLDEN_MEMBER(type, member, offset). The headers for kernels, operators and collectives are no part of
 # this suite's contract.
 set(flagos_golden ${PROJECT_SOURCE_DIR}/abi/layout/1.0.txt)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${flagos_golden})
@@ -23,7 +23,7 @@ foreach(line IN LISTS flagos_golden_lines)
   if(line MATCHES "^struct (flagos_[a-z_0-9]+) size ([0-9]+)")
     set(type ${CMAKE_MATCH_1})
     set(size ${CMAKE_MATCH_2})
-    if(type MATCHES "^flagos_(cpu|tile|ops|scalar)_")
+    if(type MATCHES "^flagos_(cpu|tile|ops|scalar|comm)_")
       set(type "")
     else()
       string(APPEND flagos_golden_layout "FLAGOS_GOLDEN_STRUCT(${type}, ${size})\n")
