@@ -190,7 +190,7 @@ FLAGOS_CASE("abi.errstr.every_code",
     t.check(name == flagos_status_get_name(status), "the text is static");
     t.check(names.insert(name).second, "no other status has its name");
   }
-  for (const flagos_status_t status : {-1, 3, 0x01000099, 0x7fffffff, INT32_MIN, 0x05000001})
+  for (const flagos_status_t status : {-1, 3, 0x01000099, 0x7fffffff, INT32_MIN, 0x0500ffff})
     t.check(std::strcmp(flagos_status_get_name(status), "FLAGOS_STATUS_UNKNOWN") == 0,
             "status " + std::to_string(status) + " is unknown");
   t.smoke();
