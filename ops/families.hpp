@@ -16,6 +16,8 @@ void add_softmax(Table& table);
 void add_losses(Table& table);
 void add_norms(Table& table);
 void add_products(Table& table);
+void add_convolutions(Table& table);
+void add_pooling(Table& table);
 void add_attention(Table& table);
 void add_language(Table& table);
 void add_indexing(Table& table);

@@ -40,6 +40,10 @@ Table::Table() {
   add_norms(*this);
   begin("product");
   add_products(*this);
+  begin("convolution");
+  add_convolutions(*this);
+  begin("pooling");
+  add_pooling(*this);
   begin("attention");
   add_attention(*this);
   begin("language");

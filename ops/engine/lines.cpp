@@ -140,10 +140,14 @@ void Lines::choose() {
   describe_operands();
 }
 
-void Lines::step_columns() {
-  if (!plan_.columns) return;
-  plan_.width = 1;
-  plan_.whole = length_ <= 1;
+void Lines::shape_for_scan() {
+  if (plan_.columns) {
+    plan_.width = 1;
+  } else {
+    plan_.width = std::min(plan_.width, 1024);
+    plan_.height = std::min(plan_.height, 1024 / plan_.width);
+  }
+  plan_.whole = length_ <= plan_.width;
 }
 
 void Lines::describe_operands() {

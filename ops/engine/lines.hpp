@@ -142,8 +142,9 @@ class Lines {
   std::int64_t lines() const { return extents_[0] * extents_[1] * extents_[2]; }
   const LinePlan& plan() const { return plan_; }
   const std::vector<LineOperand>& operands() const { return operands_; }
-  // Where lines lie side by side, tiles have one element of each: what depends on the elements before goes line by line.
-  void step_columns();
+  // For what depends on the elements before: tiles of lines that lie side by side have one element of each; the others
+  // are small, since they are walked several times.
+  void shape_for_scan();
   // A number that the kernel gets.
   Lines& number(double value) {
     numbers_.push_back(value);

@@ -118,7 +118,7 @@ Tiles<N> total(LineKernel& l, Tiles<N> x, const Merge<N>& merge) {
 // Lines have the outputs first, then what is scanned.
 template <std::size_t N>
 void run_scan(Call& call, Lines& lines, const Key& key, const Scan<N>& s) {
-  lines.step_columns();
+  lines.shape_for_scan();
   const auto walk = [&](LineKernel& l, const Tiles<N>& start) {
     l.chunks(start, [&](const tile::Tile& at, const Tiles<N>& before) {
       const bool steps = l.plan.columns || l.plan.width == 1;
