@@ -59,7 +59,7 @@ typedef struct flagos_comm_unique_id_t {
 
 /* For flagos_comm_config_t.flags. */
 enum {
-  FLAGOS_COMM_FLAG_DETERMINISTIC = 1, /* results do not depend on which rank holds what; slower */
+  FLAGOS_COMM_FLAG_DETERMINISTIC = 1, /* results do not depend on which rank holds what; slower; up to 256 ranks */
   FLAGOS_COMM_FLAG_NON_BLOCKING = 2   /* creating returns at once; flagos_comm_query_status says when it is done */
 };
 
@@ -144,6 +144,39 @@ FLAGOS_API flagos_status_t flagos_comm_create_from_environment(flagos_device_t* 
  */
 FLAGOS_API flagos_status_t flagos_comm_create_all(uint32_t size, flagos_device_t* const* devices,
                                                   const flagos_comm_config_t* config, flagos_comm_t** out_comms);
+
+/* For flagos_comm_split: this rank is in none of the new communicators. */
+#define FLAGOS_COMM_COLOR_NONE (-1)
+
+/**
+ * Makes new communicators of the ranks of one: those that give the same color are together, in the order of their keys, and
+ * of their old ranks where keys are equal. An operation of `comm` like others; it waits for all ranks.
+ *
+ * @param color     0 or more, or FLAGOS_COMM_COLOR_NONE
+ * @param key       any number
+ * @param config    NULL: as `comm`; NON_BLOCKING counts for joining the new communicator only
+ * @param out_comm  NULL for FLAGOS_COMM_COLOR_NONE
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT  a color below FLAGOS_COMM_COLOR_NONE
+ * @retval as flagos_comm_create, and the status of a failed communicator
+ *
+ * Threads: any thread, one for each rank of the process.  Ownership: flagos_comm_destroy; `comm` goes on.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_comm_split(flagos_comm_t* comm, int32_t color, int32_t key,
+                                             const flagos_comm_config_t* config, flagos_comm_t** out_comm);
+
+/**
+ * Makes a new communicator of the ranks that are left, in their old order. `comm` may have failed, and is aborted if it has
+ * not; it is still to be destroyed. All ranks that are left make the call and exclude the same others.
+ *
+ * @param excluded  [excluded_count], old ranks that are gone; not this one
+ * @param config    NULL: as `comm`
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT  a rank that there is not, or this one
+ * @retval as flagos_comm_create
+ *
+ * Threads: any thread, one for each rank of the process.  Ownership: flagos_comm_destroy.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_comm_shrink(flagos_comm_t* comm, const uint32_t* excluded, uint32_t excluded_count,
+                                              const flagos_comm_config_t* config, flagos_comm_t** out_comm);
 
 /**
  * Ends a communicator of this rank after its pending operations, each of which ends by itself or by its timeout.

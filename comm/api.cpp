@@ -134,6 +134,31 @@ flagos_status_t flagos_comm_create(flagos_device_t* device, const flagos_comm_un
   });
 }
 
+flagos_status_t flagos_comm_split(flagos_comm_t* comm, int32_t color, int32_t key,
+                                  const flagos_comm_config_t* config, flagos_comm_t** out_comm) {
+  return entry([&] {
+    require(out_comm, "out_comm") = nullptr;
+    const std::shared_ptr<Communicator> parent = resolve(comm);
+    if (color < FLAGOS_COMM_COLOR_NONE)
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "color {} is below -1", color);
+    if (auto made =
+            split(*parent, color, key, config == nullptr ? parent->config() : read_config(config)))
+      *out_comm = make_handle(std::move(made));
+  });
+}
+
+flagos_status_t flagos_comm_shrink(flagos_comm_t* comm, const uint32_t* excluded,
+                                   uint32_t excluded_count, const flagos_comm_config_t* config,
+                                   flagos_comm_t** out_comm) {
+  return entry([&] {
+    require(out_comm, "out_comm") = nullptr;
+    const std::shared_ptr<Communicator> parent = resolve(comm);
+    if (excluded_count != 0) require(excluded, "excluded");
+    *out_comm = make_handle(shrink(*parent, {excluded, excluded_count},
+                                   config == nullptr ? parent->config() : read_config(config)));
+  });
+}
+
 flagos_status_t flagos_comm_destroy(flagos_comm_t* comm) {
   return entry([&] {
     if (comm == nullptr) return;

@@ -66,7 +66,7 @@ bool is_worth_it(const Case& test, std::uint64_t count, std::uint32_t size) {
       is_usual || test.dtype == FLAGOS_DTYPE_UINT8 || test.dtype == FLAGOS_DTYPE_COMPLEX64;
   if (count > 5000) return is_usual && test.reduction <= 1;
   if (!reduces(test.op)) return is_width;
-  return size == 2 || size == 3 || (size == 8 && count < 1000) || is_usual;
+  return size == 2 || size == 3 || is_usual;
 }
 
 std::vector<std::string> mixed_kinds() {

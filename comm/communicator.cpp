@@ -78,11 +78,27 @@ Communicator::Communicator(flagos_device_t* device, std::uint32_t rank, std::uin
       peers_(size),
       staging_(device, segment_, size),
       execution_(rank, peers_, staging_) {
+  if (config.deterministic && size > most_sorted_sources)
+    throw_error(FLAGOS_STATUS_UNSUPPORTED,
+                "the deterministic mode is for up to {} ranks; there are {}", most_sorted_sources,
+                size);
   for (std::uint32_t i = 0; i < size; ++i) {
     peers_[i].rank = i;
     peers_[i].segment = segment_;
   }
+  // So many wait at once without that memory is allocated.
+  for (int i = 0; i < 16; ++i) add_operation();
   expect(flagos_timeline_create(device, 0, &timeline_));
+}
+
+void Communicator::add_operation() {
+  operations_.push_back(std::make_unique<Operation>());
+  Operation& operation = *operations_.back();
+  Request& request = operation.request;
+  for (auto* array : {&request.source_counts, &request.source_offsets, &request.target_counts,
+                      &request.target_offsets})
+    array->reserve(size_);
+  operation.next = std::exchange(free_, &operation);
 }
 
 void Communicator::connect(std::uint32_t rank, std::shared_ptr<Segment> segment) {
@@ -213,11 +229,7 @@ void Communicator::complete_and_check(Request& request) {
 
 Operation& Communicator::make_operation(const Request& request) {
   std::lock_guard lock(queue_mutex_);
-  if (free_ == nullptr) {
-    operations_.push_back(std::make_unique<Operation>());
-    free_ = operations_.back().get();
-    free_->next = nullptr;
-  }
+  if (free_ == nullptr) add_operation();
   Operation& operation = *std::exchange(free_, free_->next);
   operation.request = request;
   operation.owner = this;
@@ -290,6 +302,24 @@ void Communicator::record(const Request& request) {
   Operation& operation = make_operation(request);
   operation.recorded = true;  // stays with the graph: it is never used for another call
   expect(flagos_stream_launch_host(request.stream, graph_arrived, &operation));
+}
+
+void Communicator::run_now(Request& request) {
+  check_usable();
+  check_request(request, rank_, size_);
+  Operation& operation = make_operation(request);
+  const std::uint32_t runs = operation.runs.load(std::memory_order_acquire);
+  operation.ready.store(true, std::memory_order_release);
+  {
+    std::lock_guard lock(queue_mutex_);
+    pending_.push(operation);
+  }
+  outstanding_.fetch_add(1, std::memory_order_relaxed);
+  segment_->head().bell.ring_always();
+  while (operation.runs.load(std::memory_order_acquire) == runs) {
+    if (failure_finished_.load(std::memory_order_acquire)) check_usable();
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
 }
 
 void Communicator::stream_arrived(void* user_data, flagos_status_t status) {
@@ -468,7 +498,8 @@ void Communicator::complete(Operation& operation) {
     operation.runs.notify_all();
     return;
   }
-  if (!is_here_) expect(flagos_timeline_signal(timeline_, operation.value));
+  if (operation.value == 0) operation.runs.fetch_add(1, std::memory_order_release);
+  if (!is_here_ && operation.value != 0) expect(flagos_timeline_signal(timeline_, operation.value));
   {
     std::lock_guard lock(queue_mutex_);
     operation.next = std::exchange(free_, &operation);

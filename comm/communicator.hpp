@@ -13,6 +13,8 @@
 #include <thread>
 #include <vector>
 
+#include "comm/bootstrap/secret.hpp"
+#include "comm/bootstrap/socket.hpp"
 #include "comm/execution.hpp"
 #include "comm/operation.hpp"
 #include "comm/transport/tcp.hpp"
@@ -47,6 +49,18 @@ class Communicator {
   void connect(std::uint32_t rank, Socket socket);
   // All are joined: operations may come.
   void open();
+
+  // How its ranks find each other again when it has failed.
+  struct Reunion {
+    Secret secret{};
+    std::shared_ptr<Socket> listener;  // of this rank
+    std::vector<Address> addresses;    // of all ranks' listeners
+  };
+  void set_reunion(Reunion reunion) { reunion_ = std::move(reunion); }
+  const Reunion& reunion() const { return reunion_; }
+
+  // An operation on memory of the host that no stream waits for; returns when it is done.
+  void run_now(Request& request);
 
   // Runs `make`, which joins the others and opens, on a thread; what it throws becomes the status.
   void make_later(std::function<void()> make);
@@ -83,6 +97,7 @@ class Communicator {
 
   void check_usable();
   void check_reduction(const Request& request);
+  void add_operation();
   Operation& make_operation(const Request& request);
   void queue(const Request& request);
   void record(const Request& request);
@@ -108,6 +123,7 @@ class Communicator {
   std::vector<Peer> peers_;
   std::uint32_t local_size_ = 1;
   std::unique_ptr<TcpTransport> network_;
+  Reunion reunion_;
   Staging staging_;
   Execution execution_;
   flagos_timeline_t* timeline_ = nullptr;

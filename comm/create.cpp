@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/guard.hpp"
+#include "base/thread.hpp"
 
 namespace flagos::comm {
 namespace {
@@ -76,8 +77,11 @@ void join(Communicator& communicator, const Invitation& invitation) {
   card.segment = communicator.segment()->name();
   card.flags = communicator.config().deterministic ? FLAGOS_COMM_FLAG_DETERMINISTIC : 0;
   card.listener = membership.local_address();
-  Socket listener = Socket::listen(card.listener);
+  Communicator::Reunion reunion;
+  reunion.secret = invitation.secret;
+  reunion.listener = std::make_shared<Socket>(Socket::listen(card.listener));
   const std::vector<RankCard> cards = membership.exchange(card);
+  for (const RankCard& other : cards) reunion.addresses.push_back(other.listener);
   std::string text;
   const flagos_status_t status = guard(
       [&] {
@@ -92,11 +96,12 @@ void join(Communicator& communicator, const Invitation& invitation) {
           }
         }
         static constexpr std::uint8_t label[] = "network";
-        join_remote(communicator, cards, remote, listener, derive(invitation.secret, label),
-                    membership.deadline());
+        join_remote(communicator, cards, remote, *reunion.listener,
+                    derive(invitation.secret, label), membership.deadline());
       },
       [&](flagos_status_t, const char* found) { text = found; });
   membership.confirm(status, text);
+  communicator.set_reunion(std::move(reunion));
   communicator.open();
 }
 
@@ -144,7 +149,18 @@ std::vector<std::shared_ptr<Communicator>> create_all(std::span<flagos_device_t*
   for (std::uint32_t rank = 0; rank < size; ++rank)
     for (std::uint32_t peer = 0; peer < size; ++peer)
       if (peer != rank) made[rank]->connect(peer, made[peer]->segment());
-  for (const auto& communicator : made) communicator->open();
+  Communicator::Reunion reunion;
+  random_bytes(reunion.secret.data(), reunion.secret.size());
+  std::vector<std::shared_ptr<Socket>> listeners;
+  for (std::uint32_t rank = 0; rank < size; ++rank) {
+    reunion.addresses.push_back(Address::of_interface(""));
+    listeners.push_back(std::make_shared<Socket>(Socket::listen(reunion.addresses.back())));
+  }
+  for (std::uint32_t rank = 0; rank < size; ++rank) {
+    reunion.listener = listeners[rank];
+    made[rank]->set_reunion(reunion);
+    made[rank]->open();
+  }
   return made;
 }
 
@@ -159,6 +175,90 @@ std::shared_ptr<Communicator> create(flagos_device_t* device, const Invitation& 
     communicator->make_later([self = communicator.get(), invitation] { join(*self, invitation); });
   }
   return communicator;
+}
+
+namespace {
+
+// Every rank's `mine`, in the order of the ranks.
+template <typename T>
+std::vector<T> gather_from_all(Communicator& communicator, const T& mine) {
+  std::vector<T> all(communicator.size());
+  Request request;
+  request.kind = Kind::all_gather;
+  request.source = reinterpret_cast<std::uintptr_t>(&mine);
+  request.target = reinterpret_cast<std::uintptr_t>(all.data());
+  request.count = sizeof(T);
+  request.dtype = FLAGOS_DTYPE_UINT8;
+  communicator.run_now(request);
+  return all;
+}
+
+struct Vote {
+  std::int32_t color = 0;
+  std::int32_t key = 0;
+};
+
+}  // namespace
+
+std::shared_ptr<Communicator> split(Communicator& parent, std::int32_t color, std::int32_t key,
+                                    const Config& config) {
+  const std::vector<Vote> votes = gather_from_all(parent, Vote{color, key});
+  std::vector<std::uint32_t> members;
+  for (std::uint32_t rank = 0; rank < parent.size(); ++rank)
+    if (votes[rank].color == color) members.push_back(rank);
+  std::stable_sort(members.begin(), members.end(),
+                   [&](std::uint32_t a, std::uint32_t b) { return votes[a].key < votes[b].key; });
+  const bool is_first = color != FLAGOS_COMM_COLOR_NONE && members.front() == parent.rank();
+  Invitation mine;
+  if (is_first) mine = Rendezvous::open(configured_interface(), config.timeout_ns);
+  const std::vector<Invitation> invitations = gather_from_all(parent, mine);
+  if (color == FLAGOS_COMM_COLOR_NONE) return nullptr;
+  const auto place = std::find(members.begin(), members.end(), parent.rank());
+  return create(parent.device(), invitations[members.front()],
+                static_cast<std::uint32_t>(place - members.begin()),
+                static_cast<std::uint32_t>(members.size()), config);
+}
+
+std::shared_ptr<Communicator> shrink(Communicator& parent, std::span<const std::uint32_t> excluded,
+                                     const Config& config) {
+  std::vector<std::uint8_t> is_member(parent.size(), 1);
+  for (const std::uint32_t rank : excluded) {
+    if (rank >= parent.size() || rank == parent.rank())
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "rank {} of {} cannot be excluded by rank {}",
+                  rank, parent.size(), parent.rank());
+    is_member[rank] = 0;
+  }
+  parent.abort();
+  const Communicator::Reunion& reunion = parent.reunion();
+  std::uint32_t first = parent.size(), rank = 0, size = 0;
+  for (std::uint32_t i = 0; i < parent.size(); ++i) {
+    if (is_member[i] == 0) continue;
+    first = std::min(first, i);
+    if (i < parent.rank()) ++rank;
+    ++size;
+  }
+  // Who excludes other ranks has another secret, and is refused.
+  Invitation invitation;
+  invitation.secret = derive(reunion.secret, is_member);
+  invitation.address = reunion.addresses[first];
+  std::thread server;
+  if (first == parent.rank())
+    server =
+        start_thread("flagos-comm-join", {}, [listener = reunion.listener, invitation, config] {
+          static_cast<void>(
+              guard([&] { Rendezvous::serve(*listener, invitation.secret, config.timeout_ns); },
+                    [](flagos_status_t, const char*) {}));
+        });
+  std::shared_ptr<Communicator> made;
+  std::string text;
+  Config blocking = config;
+  blocking.non_blocking = false;  // the server of the first rank lives as long as this call
+  const flagos_status_t status =
+      guard([&] { made = create(parent.device(), invitation, rank, size, blocking); },
+            [&](flagos_status_t, const char* found) { text = found; });
+  if (server.joinable()) server.join();
+  if (status != FLAGOS_STATUS_OK) throw Error(status, text);
+  return made;
 }
 
 }  // namespace flagos::comm

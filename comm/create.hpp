@@ -23,4 +23,12 @@ std::vector<std::shared_ptr<Communicator>> create_all(std::span<flagos_device_t*
 std::shared_ptr<Communicator> create(flagos_device_t* device, const Invitation& invitation,
                                      std::uint32_t rank, std::uint32_t size, const Config& config);
 
+// The communicator of those that give the same color; nothing for none.
+std::shared_ptr<Communicator> split(Communicator& parent, std::int32_t color, std::int32_t key,
+                                    const Config& config);
+
+// The communicator of those that are left.
+std::shared_ptr<Communicator> shrink(Communicator& parent, std::span<const std::uint32_t> excluded,
+                                     const Config& config);
+
 }  // namespace flagos::comm

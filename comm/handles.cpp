@@ -1,5 +1,8 @@
 #include "comm/handles.hpp"
 
+#include <pthread.h>
+
+#include <atomic>
 #include <shared_mutex>
 
 #include "base/error.hpp"
@@ -11,6 +14,18 @@ struct Slot {
   std::uint32_t generation = 0;
   std::shared_ptr<Communicator> communicator;
 };
+
+// The child of a fork has none of our threads.
+std::atomic<bool> is_forked{false};
+
+void check_process() {
+  static const int registered =
+      pthread_atfork(nullptr, nullptr, [] { is_forked.store(true, std::memory_order_relaxed); });
+  static_cast<void>(registered);
+  if (is_forked.load(std::memory_order_relaxed))
+    throw_error(FLAGOS_STATUS_BAD_PROCESS,
+                "this process is the child of a fork; communicators stay with the parent");
+}
 
 struct Table {
   std::shared_mutex mutex;
@@ -29,6 +44,7 @@ std::uint64_t encode(std::size_t index, std::uint32_t generation) {
 }
 
 Slot& find(Table& table, const flagos_comm_t* handle) {
+  check_process();
   const auto value = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(handle));
   const std::size_t index = (value & 0xffff) - 1;
   if (((value >> 16) & 0xffff) == pattern && index < table.slots.size()) {
@@ -41,6 +57,7 @@ Slot& find(Table& table, const flagos_comm_t* handle) {
 }  // namespace
 
 flagos_comm_t* make_handle(std::shared_ptr<Communicator> communicator) {
+  check_process();
   Table& table = Table::get();
   std::unique_lock lock(table.mutex);
   std::size_t index = 0;

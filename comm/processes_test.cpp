@@ -93,20 +93,27 @@ class Rank {
   int output_ = -1;
 };
 
-// Starts `size` ranks of a scenario; the last of `devices` serves the rest.
+// Starts `size` ranks of a scenario on the devices in turn. A first variable with {rank} in it stands for a launcher's.
 std::vector<std::unique_ptr<Rank>> start(std::uint32_t size,
                                          const std::vector<std::string>& devices,
                                          const std::vector<std::string>& scenario,
                                          std::vector<std::string> variables = {}) {
-  flagos_comm_unique_id_t id{};
-  check(flagos_comm_unique_id_create(&id));
-  variables.push_back("FLAGOS_COMM_ID=" + hex(id));
+  const bool by_launcher = !variables.empty() && variables[0].find("{rank}") != std::string::npos;
+  if (!by_launcher) {
+    flagos_comm_unique_id_t id{};
+    check(flagos_comm_unique_id_create(&id));
+    variables.push_back("FLAGOS_COMM_ID=" + hex(id));
+  }
   std::vector<std::unique_ptr<Rank>> ranks;
   for (std::uint32_t rank = 0; rank < size; ++rank) {
     std::vector<std::string> arguments = {std::to_string(rank), std::to_string(size),
                                           devices[rank % devices.size()]};
     arguments.insert(arguments.end(), scenario.begin(), scenario.end());
-    ranks.push_back(std::make_unique<Rank>(arguments, variables));
+    std::vector<std::string> own = variables;
+    for (std::string& variable : own)
+      if (const std::size_t at = variable.find("{rank}"); at != std::string::npos)
+        variable.replace(at, 6, std::to_string(rank));
+    ranks.push_back(std::make_unique<Rank>(arguments, own));
   }
   return ranks;
 }
@@ -162,6 +169,28 @@ TEST_CASE("processes: a killed, a stopped and a disagreeing rank over TCP") {
   run("kill", "FLAGOS_STATUS_RANK_FAILED");
   run("stop", "FLAGOS_STATUS_COMM_TIMEOUT");
   run("mismatch", "FLAGOS_STATUS_RANK_MISMATCH");
+}
+
+TEST_CASE("processes: ranks of other launchers find each other through a file") {
+  char folder[] = "/tmp/flagos-comm-test-XXXXXX";
+  REQUIRE(mkdtemp(folder) != nullptr);
+  const std::string file = std::string(folder) + "/id";
+  const auto run = [&](const std::string& rank, const std::string& size) {
+    auto ranks = start(3, {"cpu"}, {"random", std::to_string(seed()), "5", "100"},
+                       {rank + "={rank}", size + "=3", "FLAGOS_COMM_FILE=" + file});
+    for (auto& started : ranks) {
+      const Outcome outcome = started->end(60'000);
+      CHECK_MESSAGE(outcome.output == "ok\n", outcome.output);
+    }
+  };
+  run("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE");
+  run("PMI_RANK", "PMI_SIZE");  // the file of an earlier job is in nobody's way
+  CHECK(unlink(file.c_str()) == 0);
+  CHECK(rmdir(folder) == 0);
+  auto lost = start(1, {"cpu"}, {"random", "1", "1", "1"},
+                    {"RANK={rank}", "WORLD_SIZE=1", "FLAGOS_COMM_FILE=/tmp/no/such/id"});
+  const Outcome outcome = lost[0]->end(30'000);
+  CHECK_MESSAGE(contains(outcome.output, "FLAGOS_STATUS_NOT_FOUND"), outcome.output);
 }
 
 TEST_CASE("processes: a rank that is killed is named by all others") {

@@ -49,7 +49,8 @@ const std::vector<Command>& commands() {
       {"kernel", "prints, verifies, compiles, runs and measures portable kernels", run_kernel},
       {"ops", "lists the operators: types, bounds, results of their tests", run_ops},
       {"trace", "runs a program and records its flagos calls for Perfetto", run_trace},
-      {"bench", "measures: `flagos bench dispatch`, `flagos bench ops`", run_bench},
+      {"bench", "measures: `flagos bench dispatch`, `ops` or `comm`", run_bench},
+      {"run", "starts a program as the ranks of a communicator on this host", run_run},
       {"version", "prints the versions of the product and of the ABI", run_version}};
   return all;
 }

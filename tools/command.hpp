@@ -55,6 +55,7 @@ int run_info(const Arguments& arguments);
 int run_kernel(const Arguments& arguments);
 int run_matrix(const Arguments& arguments);
 int run_ops(const Arguments& arguments);
+int run_run(const Arguments& arguments);
 int run_trace(const Arguments& arguments);
 int run_version(const Arguments& arguments);
 

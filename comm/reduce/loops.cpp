@@ -276,9 +276,7 @@ void in_value_order(const Job& job) {
   using Value = typename Type::Value;
   using Key = std::make_signed_t<Bits<Value>>;
   constexpr std::uint64_t small_block = 128;
-  constexpr std::uint32_t most = 256;
-  if (job.source_count > most) return in_rank_order<Type, Op>(job);
-  static thread_local Key keys[most][small_block];
+  static thread_local Key keys[most_sorted_sources][small_block];
   Value values[small_block];
   Stored* const target = static_cast<Stored*>(job.target);
   for (std::uint64_t start = 0; start < job.count; start += small_block) {
@@ -322,10 +320,8 @@ void complex_products(const Job& job) {
 
 // As complex_products, sorted by the bits of both parts.
 void sorted_complex_products(const Job& job) {
-  constexpr std::uint32_t most = 256;
-  if (job.source_count > most) return complex_products(job);
   Complex* const target = static_cast<Complex*>(job.target);
-  std::uint64_t factors[most];
+  std::uint64_t factors[most_sorted_sources];
   for (std::uint64_t i = 0; i < job.count; ++i) {
     for (std::uint32_t s = 0; s < job.source_count; ++s)
       factors[s] = std::bit_cast<std::uint64_t>(job.source<Complex>(s)[i]);

@@ -7,6 +7,9 @@
 
 namespace flagos::comm {
 
+// So many numbers are sorted at a place in the deterministic mode; a communicator has no more ranks then.
+inline constexpr std::uint32_t most_sorted_sources = 256;
+
 // Reductions in the order of FLAGOS_COMM_REDUCTION_*, then the premultiplied sum.
 inline constexpr std::uint8_t premultiplied_sum = 8;
 const char* reduction_name(std::uint8_t reduction);

@@ -1,6 +1,7 @@
 // One rank in a process of its own, for tests that start, kill and stop ranks.
 //
-// usage: flagos_comm_rank RANK SIZE DEVICE SCENARIO [ARGUMENT...], FLAGOS_COMM_ID in hex
+// usage: flagos_comm_rank RANK SIZE DEVICE SCENARIO [ARGUMENT...], FLAGOS_COMM_ID in hex, or
+// the variables of a launcher
 //   random SEED COUNT MOST          so many random operations of at most MOST elements
 //   kill VICTIM AFTER COUNT         as above; VICTIM kills itself when AFTER operations are queued
 //   stop VICTIM AFTER COUNT         VICTIM stops itself
@@ -107,10 +108,11 @@ int run(int argc, char** argv) {
   const flagos_comm_unique_id_t id = id_from_environment();
   const Clock::time_point start = Clock::now();
   flagos_comm_t* comm = nullptr;
-  if (const flagos_status_t status =
-          flagos_comm_create(device.device(), &id, rank, size, nullptr, &comm);
-      status != FLAGOS_STATUS_OK)
-    return report(status, start, flagos_last_error());
+  const bool by_launcher = std::getenv("FLAGOS_COMM_ID") == nullptr;
+  const flagos_status_t status =
+      by_launcher ? flagos_comm_create_from_environment(device.device(), nullptr, &comm)
+                  : flagos_comm_create(device.device(), &id, rank, size, nullptr, &comm);
+  if (status != FLAGOS_STATUS_OK) return report(status, start, flagos_last_error());
   const Scenario scenario{rank, size, device, comm, argv + 5};
   int result = 2;
   if (name == "random" && argc == 8) {

@@ -181,13 +181,28 @@ def test_trace(shell):
 
 def test_bench(shell):
     shell.bad(2, "bench needs to know what", "bench")
-    shell.bad(2, "there is no benchmark 'speed'; there are dispatch and ops", "bench", "speed")
+    shell.bad(2, "there is no benchmark 'speed'; there are dispatch, ops and comm", "bench", "speed")
     shell.expect("dispatch" in shell.good("bench", "--help").stdout, "bench --help does not list dispatch")
     program = pathlib.Path(shell.flagos).parent / "flagos_bench_dispatch"
     if program.exists():
         shell.good("bench", "dispatch", "--benchmark_list_tests")
     else:
         shell.bad(1, "-DFLAGOS_BUILD_BENCH=ON", "bench", "dispatch")
+
+
+def test_run(shell):
+    shell.bad(2, "a program is missing", "run")
+    shell.bad(2, "0 ranks cannot be started", "run", "-n", "0", "--", "/bin/true")
+    shell.bad(1, "cannot be started", "run", "--", "/nonexistent/program")
+    shell.good("run", "-n", "3", "--", "/bin/sh", "-c", 'test "$FLAGOS_COMM_SIZE" = 3 && test ${#FLAGOS_COMM_ID} = 256')
+    ranks = shell.good("run", "-n", "3", "--devices", "cpu,cpu:0", "--", "/bin/sh", "-c",
+                       'echo "$FLAGOS_COMM_RANK $FLAGOS_COMM_DEVICE"').stdout
+    shell.expect(sorted(ranks.splitlines()) == ["0 cpu", "1 cpu:0", "2 cpu"], f"run: {ranks}")
+    shell.bad(3, "rank 1 ended with 3", "run", "--", "/bin/sh", "-c", "exit $((FLAGOS_COMM_RANK * 3))")
+    bench = pathlib.Path(shell.flagos).parent / "flagos_bench_comm"
+    if bench.exists():
+        rows = shell.good("run", "-n", "2", "--", bench, "--max", "4096", "--iterations", "3").stdout.splitlines()
+        shell.expect(len(rows) > 3 and all(row.split()[-1] == "0" for row in rows[1:]), f"bench comm: {rows}")
 
 
 SCALE = """flagos.tile 1.0
@@ -342,7 +357,7 @@ kernel @check(%n: i32) {
 
 def main():
     tests = {"usage": test_usage, "info": test_info, "doctor": test_doctor, "no_device": test_no_device, "certify": test_certify,
-             "trace": test_trace, "bench": test_bench, "kernel": test_kernel}
+             "trace": test_trace, "bench": test_bench, "run": test_run, "kernel": test_kernel}
     parser = argparse.ArgumentParser()
     parser.add_argument("part", choices=tests)
     for name in ["flagos", "plugin", "sample"]:
