@@ -1196,6 +1196,121 @@ FLAGOS_API flagos_status_t flagos_ops_outer(flagos_stream_t* stream, const flago
                                             const flagos_tensor_t* vec2, const flagos_tensor_t* out);
 
 /* ------------------------------------------------------------------------------------------------------------------
+ * Convolution
+ * --------------------------------------------------------------------------------------------------------------- */
+
+/** conv1d(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding, int[] dilation, int groups=1, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_conv1d(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                             const flagos_tensor_t* weight, const flagos_tensor_t* bias,
+                                             const int64_t* stride, uint32_t stride_count, const int64_t* padding,
+                                             uint32_t padding_count, const int64_t* dilation, uint32_t dilation_count,
+                                             int64_t groups, const flagos_tensor_t* out);
+
+/** conv2d(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding, int[] dilation, int groups=1, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_conv2d(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                             const flagos_tensor_t* weight, const flagos_tensor_t* bias,
+                                             const int64_t* stride, uint32_t stride_count, const int64_t* padding,
+                                             uint32_t padding_count, const int64_t* dilation, uint32_t dilation_count,
+                                             int64_t groups, const flagos_tensor_t* out);
+
+/** conv3d(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding, int[] dilation, int groups=1, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_conv3d(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                             const flagos_tensor_t* weight, const flagos_tensor_t* bias,
+                                             const int64_t* stride, uint32_t stride_count, const int64_t* padding,
+                                             uint32_t padding_count, const int64_t* dilation, uint32_t dilation_count,
+                                             int64_t groups, const flagos_tensor_t* out);
+
+/** conv_transpose2d(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding, int[] output_padding, int groups=1, int[] dilation, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_conv_transpose2d(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                       const flagos_tensor_t* weight, const flagos_tensor_t* bias,
+                                                       const int64_t* stride, uint32_t stride_count,
+                                                       const int64_t* padding, uint32_t padding_count,
+                                                       const int64_t* output_padding, uint32_t output_padding_count,
+                                                       int64_t groups, const int64_t* dilation, uint32_t dilation_count,
+                                                       const flagos_tensor_t* out);
+
+/** depthwise_conv2d(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding, int[] dilation, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_depthwise_conv2d(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                       const flagos_tensor_t* weight, const flagos_tensor_t* bias,
+                                                       const int64_t* stride, uint32_t stride_count,
+                                                       const int64_t* padding, uint32_t padding_count,
+                                                       const int64_t* dilation, uint32_t dilation_count,
+                                                       const flagos_tensor_t* out);
+
+/** im2col(Tensor input, int[] kernel_size, int[] dilation, int[] padding, int[] stride, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_im2col(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                             const int64_t* kernel_size, uint32_t kernel_size_count,
+                                             const int64_t* dilation, uint32_t dilation_count, const int64_t* padding,
+                                             uint32_t padding_count, const int64_t* stride, uint32_t stride_count,
+                                             const flagos_tensor_t* out);
+
+/** col2im(Tensor input, int[] output_size, int[] kernel_size, int[] dilation, int[] padding, int[] stride, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_col2im(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                             const int64_t* output_size, uint32_t output_size_count,
+                                             const int64_t* kernel_size, uint32_t kernel_size_count,
+                                             const int64_t* dilation, uint32_t dilation_count, const int64_t* padding,
+                                             uint32_t padding_count, const int64_t* stride, uint32_t stride_count,
+                                             const flagos_tensor_t* out);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Pooling
+ * --------------------------------------------------------------------------------------------------------------- */
+
+/** max_pool2d(Tensor input, int[] kernel_size, int[] stride, int[] padding, int[] dilation, bool ceil_mode=0, Tensor! out)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_max_pool2d(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const int64_t* kernel_size, uint32_t kernel_size_count,
+                                                 const int64_t* stride, uint32_t stride_count, const int64_t* padding,
+                                                 uint32_t padding_count, const int64_t* dilation,
+                                                 uint32_t dilation_count, uint32_t ceil_mode,
+                                                 const flagos_tensor_t* out);
+
+/** max_pool2d_with_indices(Tensor input, int[] kernel_size, int[] stride, int[] padding, int[] dilation, bool ceil_mode=0, Tensor! out, Tensor! indices)
+ *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_max_pool2d_with_indices(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                              const int64_t* kernel_size, uint32_t kernel_size_count,
+                                                              const int64_t* stride, uint32_t stride_count,
+                                                              const int64_t* padding, uint32_t padding_count,
+                                                              const int64_t* dilation, uint32_t dilation_count,
+                                                              uint32_t ceil_mode, const flagos_tensor_t* out,
+                                                              const flagos_tensor_t* indices);
+
+/** avg_pool2d(Tensor input, int[] kernel_size, int[] stride, int[] padding, bool ceil_mode=0, bool count_include_pad=1, int? divisor_override, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 2 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_avg_pool2d(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                 const int64_t* kernel_size, uint32_t kernel_size_count,
+                                                 const int64_t* stride, uint32_t stride_count, const int64_t* padding,
+                                                 uint32_t padding_count, uint32_t ceil_mode, uint32_t count_include_pad,
+                                                 const int64_t* divisor_override, const flagos_tensor_t* out);
+
+/** adaptive_avg_pool2d(Tensor input, int[] output_size, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 2 ulp + 4 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_adaptive_avg_pool2d(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                          const int64_t* output_size, uint32_t output_size_count,
+                                                          const flagos_tensor_t* out);
+
+/** upsample_nearest2d(Tensor input, int[] output_size, float? scales_h, float? scales_w, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_upsample_nearest2d(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                         const int64_t* output_size, uint32_t output_size_count,
+                                                         const double* scales_h, const double* scales_w,
+                                                         const flagos_tensor_t* out);
+
+/** upsample_bilinear2d(Tensor input, int[] output_size, bool align_corners=0, float? scales_h, float? scales_w, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 4 ulp + 8 u log2(K) Σ|x|.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_upsample_bilinear2d(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                                          const int64_t* output_size, uint32_t output_size_count,
+                                                          uint32_t align_corners, const double* scales_h,
+                                                          const double* scales_w, const flagos_tensor_t* out);
+
+/* ------------------------------------------------------------------------------------------------------------------
  * Attention
  * --------------------------------------------------------------------------------------------------------------- */
 
