@@ -207,6 +207,20 @@ std::vector<Case> all_cases(std::int64_t mebibytes) {
                      [=, d = dtype](World& w) {
                        return Arguments{w.random_tensor(matrix, d), number(1), w.tensor(matrix, d)};
                      }});
+    cases.push_back(
+        {"conv2d", "64x56x56 by 64x3x3", name, static_cast<double>(2 * 64 * 56 * 56 * size),
+         2.0 * 64 * 64 * 9 * 56 * 56, [=, d = dtype](World& w) {
+           static const std::int64_t one[] = {1};
+           const flagos_ops_argument_t ones{reinterpret_cast<std::uintptr_t>(one), 1, 0};
+           return Arguments{w.tensor({1, 64, 56, 56}, d),
+                            w.tensor({64, 64, 3, 3}, d),
+                            absent,
+                            absent,
+                            ones,
+                            absent,
+                            number(1),
+                            w.tensor({1, 64, 56, 56}, d)};
+         }});
     for (const std::int64_t m : {256, 512, 1024})
       cases.push_back(
           {"mm", fmt::format("{0}x{0}x{0}", m), name, static_cast<double>(3 * m * m * size),
