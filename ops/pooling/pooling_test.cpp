@@ -88,7 +88,8 @@ TEST_CASE("pooling: averages") {
           if (placement != Placement::dense && !Fixture::get().is_thorough()) continue;
           HostTensor x = counted(dtype, {2, 3, 11, 12}, placement);
           HostTensor out(dtype, {2, 3, places(11, w, 0), places(12, w, 1)}, written(placement));
-          const Argument divisor = kind == 2 ? Argument(I{8}) : Argument();
+          Argument divisor;
+          if (kind == 2) divisor = I{8};
           must_give(
               "avg_pool2d", {&x, w.extent, w.stride, w.padding, w.ceil, kind == 1, divisor, &out},
               out,
@@ -157,7 +158,8 @@ TEST_CASE("pooling: resizing between neighbours") {
         for (const bool scaled : {false, true}) {
           if (scaled && (align || size[0] != 10)) continue;
           HostTensor x = counted(dtype, {2, 3, 5, 7}), out(dtype, {2, 3, size[0], size[1]});
-          const Argument scale = scaled ? Argument(2.0) : Argument();
+          Argument scale;
+          if (scaled) scale = 2.0;
           const std::vector<unsigned char> before = out.bytes();
           must_call("upsample_bilinear2d", {&x, size, align, scale, scale, &out});
           std::vector<Number> values, sums;
