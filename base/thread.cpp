@@ -3,7 +3,6 @@
 #include <fenv.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 
 #include <system_error>
 #include <utility>
@@ -12,22 +11,6 @@
 
 namespace flagos {
 namespace {
-
-// A new thread inherits the mask, so that no signal can reach it before it blocks them itself.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_;
-};
 
 void run_on(const std::vector<int>& processors) {
   if (processors.empty()) return;

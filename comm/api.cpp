@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "base/guard.hpp"
+#include "base/library_entry.hpp"
 #include "comm/bootstrap/environment.hpp"
 #include "comm/create.hpp"
 #include "comm/group.hpp"
@@ -14,18 +14,6 @@ using namespace flagos;
 using namespace flagos::comm;
 
 namespace {
-
-template <typename Body>
-flagos_status_t entry(Body&& body) noexcept {
-  return guard(std::forward<Body>(body),
-               [](flagos_status_t, const char* text) { flagos_set_last_error(text); });
-}
-
-template <typename T>
-T& require(T* pointer, const char* name) {
-  if (pointer == nullptr) throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} is NULL", name);
-  return *pointer;
-}
 
 std::vector<std::uint64_t> array(const std::uint64_t* values, std::uint32_t size,
                                  const char* name) {

@@ -4,7 +4,7 @@
 #include <bit>
 #include <span>
 
-#include "base/guard.hpp"
+#include "base/library_entry.hpp"
 #include "ops/device.hpp"
 #include "ops/native.hpp"
 #include "ops/table.hpp"
@@ -14,18 +14,6 @@ using namespace flagos;
 using namespace flagos::ops;
 
 namespace {
-
-template <typename Body>
-flagos_status_t entry(Body&& body) noexcept {
-  return guard(std::forward<Body>(body),
-               [](flagos_status_t, const char* text) { flagos_set_last_error(text); });
-}
-
-template <typename T>
-T& require(T* pointer, const char* name) {
-  if (pointer == nullptr) throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} is NULL", name);
-  return *pointer;
-}
 
 const Operator& find(const char* name) {
   const Operator* const found = Table::get().find(name);

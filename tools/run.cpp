@@ -96,6 +96,18 @@ int wait_for(std::vector<Child>& children) {
   return result;
 }
 
+// As mpirun does: the first word that is neither an option nor the value of one is the program. `--` may stand before it.
+std::pair<Arguments, Arguments> split_at_program(const Arguments& arguments) {
+  auto at = arguments.begin();
+  while (at != arguments.end() && at->starts_with('-') && *at != "--") {
+    const bool has_value = *at == "-n" || *at == "--ranks" || *at == "--devices";
+    at += has_value && at + 1 != arguments.end() ? 2 : 1;
+  }
+  Arguments own(arguments.begin(), at);
+  if (at != arguments.end() && *at == "--") ++at;
+  return {std::move(own), Arguments(at, arguments.end())};
+}
+
 }  // namespace
 
 int run_run(const Arguments& arguments) {
@@ -105,12 +117,12 @@ int run_run(const Arguments& arguments) {
                         "N")("devices",
                              "of the ranks in turn; a program reads its own in FLAGOS_COMM_DEVICE",
                              cxxopts::value<std::string>()->default_value("cpu"), "ID,ID,...");
-  options.custom_help("[-n N] [--devices ID,ID,...] -- PROGRAM ARGUMENTS");
-  const auto [own, program] = split_at_dashes(arguments);
+  options.custom_help("[-n N] [--devices ID,ID,...] PROGRAM ARGUMENTS");
+  const auto [own, program] = split_at_program(arguments);
   const auto parsed = parse(options, own);
   if (!parsed) return 0;
   if (program.empty())
-    throw UsageError("a program is missing: `flagos run -n 4 --devices cpu,opencl -- ./program`");
+    throw UsageError("a program is missing: `flagos run -n 4 --devices cpu,opencl ./program`");
   const std::uint32_t size = (*parsed)["ranks"].as<std::uint32_t>();
   if (size == 0 || size > 4096)
     throw UsageError(fmt::format("{} ranks cannot be started; 1 to 4096 can", size));

@@ -347,6 +347,12 @@ int run(int argc, char** argv) {
   settings.is_bfloat16 = dtype == "bfloat16";
   settings.smallest = std::max<std::uint64_t>(parsed["min"].as<std::uint64_t>(), 4);
   settings.largest = parsed["max"].as<std::uint64_t>();
+  if (settings.largest < settings.smallest) {
+    fmt::print(stderr,
+               "flagos bench comm: --max {} is below --min {}: there is nothing to measure\n",
+               settings.largest, settings.smallest);
+    return 2;
+  }
   settings.iterations = parsed["iterations"].as<std::uint32_t>();
   settings.flags = parsed.count("deterministic") != 0 ? FLAGOS_COMM_FLAG_DETERMINISTIC : 0;
   settings.json = parsed["json"].as<std::string>();

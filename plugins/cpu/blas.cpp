@@ -1,12 +1,12 @@
 #include "plugins/cpu/blas.hpp"
 
 #include <dlfcn.h>
-#include <signal.h>
 
 #include <cstring>
 #include <string>
 #include <string_view>
 
+#include "base/thread.hpp"
 #include "plugins/cpu/processor.hpp"
 
 namespace flagos::cpu {
@@ -14,22 +14,6 @@ namespace {
 
 constexpr const char* variable = "FLAGOS_CPU_BLAS";
 constexpr const char* usual_library = "libopenblas.so.0";
-
-// Libraries start their threads when they are opened; those of the plugin block all signals.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_;
-};
 
 bool is_open(const std::string& name) {
   void* const handle = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);

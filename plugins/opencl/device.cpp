@@ -1,11 +1,10 @@
 #include "plugins/opencl/device.hpp"
 
-#include <signal.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
 
+#include "base/thread.hpp"
 #include "plugins/opencl/handles.hpp"
 #include "plugins/opencl/program.hpp"
 
@@ -13,23 +12,6 @@ namespace flagos::opencl {
 namespace {
 
 constexpr const char* usual_driver = "libOpenCL.so.1";
-
-// Drivers start threads when they are first asked for devices, and a thread inherits the mask: so
-// no signal of the application runs on theirs.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_;
-};
 
 }  // namespace
 

@@ -194,7 +194,7 @@ def test_run(shell):
     shell.bad(2, "a program is missing", "run")
     shell.bad(2, "0 ranks cannot be started", "run", "-n", "0", "--", "/bin/true")
     shell.bad(1, "cannot be started", "run", "--", "/nonexistent/program")
-    shell.good("run", "-n", "3", "--", "/bin/sh", "-c", 'test "$FLAGOS_COMM_SIZE" = 3 && test ${#FLAGOS_COMM_ID} = 256')
+    shell.good("run", "-n", "3", "/bin/sh", "-c", 'test "$FLAGOS_COMM_SIZE" = 3 && test ${#FLAGOS_COMM_ID} = 256')
     ranks = shell.good("run", "-n", "3", "--devices", "cpu,cpu:0", "--", "/bin/sh", "-c",
                        'echo "$FLAGOS_COMM_RANK $FLAGOS_COMM_DEVICE"').stdout
     shell.expect(sorted(ranks.splitlines()) == ["0 cpu", "1 cpu:0", "2 cpu"], f"run: {ranks}")
