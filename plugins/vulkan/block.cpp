@@ -4,8 +4,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include <bit>
 #include <cerrno>
+#include <string>
 #include <system_error>
 
 #include "plugins/vulkan/device.hpp"
@@ -18,6 +21,22 @@ constexpr std::uint64_t end_of_host_addresses = std::uint64_t{1} << 47;
 
 constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t alignment) {
   return (value + alignment - 1) / alignment * alignment;
+}
+
+// A descriptor for the driver to keep. A driver on the host's processors reads a header from it, and a
+// duplicate shares its position with those of every other process: two that import at once would
+// read past each other. So it is opened anew where the system can do that.
+int descriptor_for_driver(const Device& device, int fd) {
+  if (device.physical().is_software()) {
+    const std::string path = fmt::format("/proc/self/fd/{}", fd);
+    const int opened = open(path.c_str(), O_RDWR | O_CLOEXEC);
+    if (opened >= 0) return opened;
+  }
+  const int duplicate = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (duplicate < 0)
+    throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES, "the descriptor cannot be duplicated: {}",
+                std::generic_category().message(errno));
+  return duplicate;
 }
 
 }  // namespace
@@ -189,10 +208,7 @@ void Block::allocate(std::uint64_t needed_bytes, const Sharing& sharing) {
       throw_error(FLAGOS_STATUS_UNSUPPORTED, "a buffer of {} bytes needs {}; {} were exported",
                   size_bytes_, needed_bytes, sharing.allocation_bytes);
     allocate.allocationSize = allocation_bytes_ = sharing.allocation_bytes;
-    imported.fd = fcntl(sharing.fd, F_DUPFD_CLOEXEC, 0);  // the driver's, once it has taken it
-    if (imported.fd < 0)
-      throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES, "the descriptor cannot be duplicated: {}",
-                  std::generic_category().message(errno));
+    imported.fd = descriptor_for_driver(device_, sharing.fd);  // the driver's, once it has taken it
     flags.pNext = &imported;
   } else if (sharing.is_shared) {
     flags.pNext = &exported;
