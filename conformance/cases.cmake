@@ -73,6 +73,8 @@ set(FLAGOS_CASE_SOURCES
   cases/negatives.cpp
   cases/peer.cpp
   cases/peer_use.cpp
+  cases/perf_memory.cpp
+  cases/perf_work.cpp
   cases/plugin_probe.cpp
   cases/process.cpp
   cases/prof.cpp
