@@ -160,6 +160,7 @@ typedef struct flagos_timeline_t flagos_timeline_t;
 typedef struct flagos_graph_t flagos_graph_t;
 typedef struct flagos_graph_exec_t flagos_graph_exec_t;
 typedef struct flagos_profiler_t flagos_profiler_t;
+typedef struct flagos_physical_memory_t flagos_physical_memory_t;
 
 /* A byte in device, managed, pinned or ordinary host memory. Arithmetic is allowed within an allocation. 0 is none. */
 typedef uint64_t flagos_address_t;
@@ -453,7 +454,8 @@ enum {
   FLAGOS_FEATURE_EXPORT_EVENT = 20,   /* FLAGOS_EVENT_FLAG_EXPORTABLE, flagos_event_export and import */
   FLAGOS_FEATURE_NATIVE_OBJECTS = 21, /* flagos_*_get_native and wrap_native */
   FLAGOS_FEATURE_OPERATORS = 22,      /* flagos_operator_query and run */
-  FLAGOS_FEATURE_COUNT = 23
+  FLAGOS_FEATURE_VIRTUAL_MEMORY = 23, /* flagos_virtual_memory_* and flagos_physical_memory_* */
+  FLAGOS_FEATURE_COUNT = 24
 };
 
 typedef int32_t flagos_support_t;
@@ -1933,6 +1935,160 @@ FLAGOS_API flagos_status_t flagos_operator_query(flagos_device_t* device, const 
  * Threads: any thread.  Ownership: borrows everything; the desc and what it points to only for the call.  Since: 1.0
  */
 FLAGOS_API flagos_status_t flagos_operator_run(flagos_stream_t* stream, const flagos_operator_desc_t* desc);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Virtual memory: addresses apart from the memory behind them, for buffers that grow in place
+ *
+ * Reserve addresses, create physical memory, map it there, set access; then use the addresses as those of an allocation.
+ * Mappings side by side in one reservation are one range to copies, fills and kernels. Addresses, sizes and offsets are
+ * multiples of the granularity.
+ * --------------------------------------------------------------------------------------------------------------- */
+
+typedef struct flagos_physical_memory_desc_t {
+  uint32_t struct_size;
+  flagos_memory_kind_t kind; /* DEVICE; or PINNED: the host may do at the addresses what the device may */
+  const flagos_extension_t* next;
+  uint64_t size_bytes; /* a multiple of the minimum granularity, not 0; not read by get_granularity */
+  uint64_t flags;      /* FLAGOS_MEMORY_FLAG_EXPORTABLE or 0 */
+} flagos_physical_memory_desc_t;
+
+/* What a device may do with mapped memory. */
+typedef int32_t flagos_memory_access_t;
+enum {
+  FLAGOS_MEMORY_ACCESS_NONE = 0,
+  FLAGOS_MEMORY_ACCESS_READ = 1,
+  FLAGOS_MEMORY_ACCESS_READ_WRITE = 3
+};
+
+/**
+ * The units of addresses, sizes and offsets for such memory: powers of two.
+ *
+ * @param out_minimum_bytes      what all of them must be multiples of
+ * @param out_recommended_bytes  the unit that performs best, a multiple of the minimum; may be NULL
+ * @retval FLAGOS_STATUS_UNSUPPORTED       the device has no virtual memory (FLAGOS_FEATURE_VIRTUAL_MEMORY), or none of
+ *                                         this kind or with this flag
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT  a kind other than DEVICE and PINNED
+ *
+ * Threads: any thread.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_virtual_memory_get_granularity(flagos_device_t* device,
+                                                                 const flagos_physical_memory_desc_t* desc,
+                                                                 uint64_t* out_minimum_bytes,
+                                                                 uint64_t* out_recommended_bytes);
+
+/**
+ * Creates memory that has no address yet. Its bytes are undefined; another process's data never shows.
+ *
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT      size 0, or no multiple of the granularity; a kind that cannot be allocated
+ * @retval FLAGOS_STATUS_UNSUPPORTED           no virtual memory; none of this kind, or with this flag; an unknown flag
+ * @retval FLAGOS_STATUS_OUT_OF_DEVICE_MEMORY  not enough
+ * @retval FLAGOS_STATUS_OUT_OF_HOST_MEMORY    the same for pinned memory
+ *
+ * Threads: any thread.  Ownership: flagos_physical_memory_destroy.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_physical_memory_create(flagos_device_t* device,
+                                                         const flagos_physical_memory_desc_t* desc,
+                                                         flagos_physical_memory_t** out_memory);
+
+/** Lets go of physical memory; what is mapped stays until it is unmapped. NULL does nothing. Threads: any thread.
+ *  Ownership: takes `memory`.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_physical_memory_destroy(flagos_physical_memory_t* memory);
+
+/**
+ * Shares physical memory made with FLAGOS_MEMORY_FLAG_EXPORTABLE, or imported. Every call gives a descriptor of its own.
+ *
+ * @param out_external  its fd is closed by the caller; the importer needs it until flagos_physical_memory_import returns
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT  it was created without FLAGOS_MEMORY_FLAG_EXPORTABLE
+ *
+ * Threads: any thread.  Ownership: the fd is the caller's.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_physical_memory_export(flagos_physical_memory_t* memory,
+                                                         flagos_external_t* out_external);
+
+/**
+ * The same memory, for this open device, to be mapped where its holder likes.
+ *
+ * @param out_size_bytes  may be NULL
+ * @retval FLAGOS_STATUS_INVALID_HANDLE  the blob is not one, was changed, does not belong to the descriptor, or is not of
+ *                                       physical memory
+ * @retval FLAGOS_STATUS_UNSUPPORTED     this device has no virtual memory, or cannot take that of another plugin
+ *
+ * Threads: any thread.  Ownership: borrows `external`; flagos_physical_memory_destroy.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_physical_memory_import(flagos_device_t* device, const flagos_external_t* external,
+                                                         flagos_physical_memory_t** out_memory,
+                                                         uint64_t* out_size_bytes);
+
+/**
+ * Reserves addresses that nothing else gets. Nothing is mapped there, and using them is an error.
+ *
+ * @param size_bytes       a multiple of the granularity
+ * @param alignment_bytes  0: the granularity; else a power of two, which raises it
+ * @param wanted           where it should start, 0: anywhere. A wish: elsewhere when that is not free.
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT  size 0, or no multiple of the granularity; an alignment that is no power of two
+ * @retval FLAGOS_STATUS_UNSUPPORTED       no virtual memory
+ * @retval FLAGOS_STATUS_OUT_OF_RESOURCES  no such range is free
+ *
+ * Threads: any thread.  Ownership: flagos_virtual_memory_release.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_virtual_memory_reserve(flagos_device_t* device, uint64_t size_bytes,
+                                                         uint64_t alignment_bytes, flagos_address_t wanted,
+                                                         flagos_address_t* out_address);
+
+/**
+ * Gives reserved addresses back, after the work submitted before has passed (this call does not wait for it).
+ *
+ * @param address  as flagos_virtual_memory_reserve gave it; 0 does nothing
+ * @retval FLAGOS_STATUS_INVALID_HANDLE  not the start of a live reservation of this open device
+ * @retval FLAGOS_STATUS_BUSY            something is mapped there: unmap it first
+ *
+ * Threads: any thread.  Ownership: takes the reservation.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_virtual_memory_release(flagos_device_t* device, flagos_address_t address);
+
+/**
+ * Maps physical memory at reserved addresses. No device may use it there until flagos_virtual_memory_set_access. The same
+ * memory may be mapped several times; all see the same bytes.
+ *
+ * @param offset_bytes  where the mapped part starts in `memory`
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT  size 0, or anything that is no multiple of the granularity; a range outside the
+ *                                         reservation, or past the end of `memory`; one where something is mapped; memory
+ *                                         of another device
+ * @retval FLAGOS_STATUS_INVALID_HANDLE    `address` is not in a live reservation of this open device
+ * @retval FLAGOS_STATUS_UNSUPPORTED       a part of `memory`, where the device maps all of it only
+ * @retval FLAGOS_STATUS_BUSY              what was unmapped there is still used by work submitted before: wait for that
+ *                                         work
+ *
+ * Threads: any thread.  Ownership: the mapping keeps the memory, not the handle.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_virtual_memory_map(flagos_device_t* device, flagos_address_t address,
+                                                     uint64_t size_bytes, flagos_physical_memory_t* memory,
+                                                     uint64_t offset_bytes);
+
+/**
+ * Ends a mapping, after the work submitted before has passed (this call does not wait for it).
+ *
+ * @param address  the start of a mapping: what one call of flagos_virtual_memory_map mapped is unmapped as a whole
+ * @retval FLAGOS_STATUS_INVALID_HANDLE  not the start of a live mapping of this open device
+ *
+ * Threads: any thread.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_virtual_memory_unmap(flagos_device_t* device, flagos_address_t address);
+
+/**
+ * Says what a device may do with mapped memory, from now on. Copies and fills of flagos that it forbids are refused with
+ * INVALID_ARGUMENT; what a kernel does against it ends as a bad address does on that chip.
+ *
+ * @param address   the start of a mapping; with size_bytes it covers whole mappings side by side
+ * @param accessor  whom it is about: `device`, or another open device of the plugin
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT  not whole mappings; an access that is no FLAGOS_MEMORY_ACCESS_*
+ * @retval FLAGOS_STATUS_UNSUPPORTED       the accessor cannot reach the memory, or the access is not offered
+ *
+ * Threads: any thread.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_virtual_memory_set_access(flagos_device_t* device, flagos_address_t address,
+                                                            uint64_t size_bytes, flagos_device_t* accessor,
+                                                            flagos_memory_access_t access);
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Profiling

@@ -55,6 +55,7 @@ typedef struct flagos_plugin_prepared_t flagos_plugin_prepared_t;
 typedef struct flagos_plugin_memory_pool_t flagos_plugin_memory_pool_t;
 typedef struct flagos_plugin_timeline_t flagos_plugin_timeline_t;
 typedef struct flagos_plugin_graph_t flagos_plugin_graph_t;
+typedef struct flagos_plugin_physical_memory_t flagos_plugin_physical_memory_t;
 
 /* Core's own object, given back in every host call. */
 typedef struct flagos_host_context_t flagos_host_context_t;
@@ -374,6 +375,39 @@ typedef struct flagos_operators_table_t {
   flagos_status_t (*run)(flagos_plugin_stream_t* stream, const flagos_operator_desc_t* desc);
 } flagos_operators_table_t;
 
+/* Addresses apart from the memory behind them. Core keeps the book of reservations and mappings: addresses, sizes and
+   offsets are multiples of the minimum granularity, map finds its range reserved and free, unmap gets exactly what one
+   map mapped, set_access whole mappings side by side. release comes after the last unmap, destroy after the last unmap
+   of that memory. */
+typedef struct flagos_virtual_memory_table_t {
+  uint32_t struct_size;
+  uint32_t group_version;
+  /* since 1.0, all of them */
+  /* The kind is DEVICE or PINNED; size_bytes is not to be read. UNSUPPORTED for a kind or flag that is not there. Both are
+     powers of two; the units of DEVICE without flags hold for reservations. */
+  flagos_status_t (*get_granularity)(flagos_plugin_device_t* device, const flagos_physical_memory_desc_t* desc,
+                                     uint64_t* out_minimum_bytes, uint64_t* out_recommended_bytes);
+  /* The alignment is a power of two, at least the granularity. `wanted` is a wish, 0 is none. */
+  flagos_status_t (*reserve)(flagos_plugin_device_t* device, uint64_t size_bytes, uint64_t alignment_bytes,
+                             flagos_address_t wanted, flagos_address_t* out_address);
+  void (*release)(flagos_plugin_device_t* device, flagos_address_t address, uint64_t size_bytes);
+  flagos_status_t (*create)(flagos_plugin_device_t* device, const flagos_physical_memory_desc_t* desc,
+                            flagos_plugin_physical_memory_t** out_memory);
+  void (*destroy)(flagos_plugin_physical_memory_t* memory);
+  /* UNSUPPORTED for a part of the memory where only all of it can be mapped. */
+  flagos_status_t (*map)(flagos_plugin_device_t* device, flagos_address_t address, uint64_t size_bytes,
+                         flagos_plugin_physical_memory_t* memory, uint64_t offset_bytes);
+  void (*unmap)(flagos_plugin_device_t* device, flagos_address_t address, uint64_t size_bytes);
+  /* The accessor is a device of this instance, often `device` itself. */
+  flagos_status_t (*set_access)(flagos_plugin_device_t* device, flagos_address_t address, uint64_t size_bytes,
+                                flagos_plugin_device_t* accessor, flagos_memory_access_t access);
+  /* since 1.0, optional; a pair. Of memory created with FLAGOS_MEMORY_FLAG_EXPORTABLE, which create refuses without them,
+     and of imported memory, which destroy ends too. */
+  flagos_status_t (*export_memory)(flagos_plugin_physical_memory_t* memory, flagos_plugin_external_t* out_external);
+  flagos_status_t (*import_memory)(flagos_plugin_device_t* device, const flagos_plugin_external_t* external,
+                                   flagos_plugin_physical_memory_t** out_memory);
+} flagos_virtual_memory_table_t;
+
 /* ------------------------------------------------------------------------------------------------------------------
  * The root table and the one exported symbol. The first 32 bytes are the same in all majors.
  * --------------------------------------------------------------------------------------------------------------- */
@@ -405,6 +439,7 @@ typedef struct flagos_plugin_t {
   const flagos_interop_table_t* interop;
   const flagos_topology_table_t* topology;
   const flagos_operators_table_t* operators;
+  const flagos_virtual_memory_table_t* virtual_memory;
 } flagos_plugin_t;
 
 /* The name of the exported symbol. */

@@ -6,11 +6,11 @@ namespace flagos::conformance {
 namespace {
 
 constexpr std::array<std::string_view, FLAGOS_FEATURE_COUNT> feature_names = {
-    "copy_2d",       "wide_fill",      "memory_update", "pinned_memory", "managed_memory",
-    "host_register", "prefetch",       "memory_pool",   "host_callback", "stream_value",
-    "timeline",      "graph",          "capture",       "compile",       "prepared_launch",
-    "profiling",     "recover",        "module_global", "peer_copy",     "export_memory",
-    "export_event",  "native_objects", "operators",
+    "copy_2d",       "wide_fill",      "memory_update", "pinned_memory",  "managed_memory",
+    "host_register", "prefetch",       "memory_pool",   "host_callback",  "stream_value",
+    "timeline",      "graph",          "capture",       "compile",        "prepared_launch",
+    "profiling",     "recover",        "module_global", "peer_copy",      "export_memory",
+    "export_event",  "native_objects", "operators",     "virtual_memory",
 };
 static_assert(!feature_names.back().empty(), "every feature has a name");
 

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 
@@ -13,6 +14,7 @@ namespace flagos::core {
 
 class HostFile;
 class MemoryPool;
+class Reservation;
 
 struct Allocation {
   flagos_address_t base = 0;
@@ -23,6 +25,7 @@ struct Allocation {
   HostFile* file = nullptr;      // exported or imported: what is registered is this; ends with the allocation
   bool exportable = false;       // flagos_memory_export takes it
   bool imported = false;
+  std::shared_ptr<Reservation> reservation;  // these are reserved addresses; see virtual_memory.hpp
 };
 
 class AddressMap {

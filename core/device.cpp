@@ -15,6 +15,7 @@
 #include "core/stream.hpp"
 #include "core/tile_program.hpp"
 #include "core/timeline.hpp"
+#include "core/virtual_memory.hpp"
 
 namespace flagos::core {
 
@@ -89,6 +90,7 @@ void Device::fill_support() {
   set(FLAGOS_FEATURE_EXPORT_EVENT, false, true);
   set(FLAGOS_FEATURE_NATIVE_OBJECTS, has.native_objects, false);
   set(FLAGOS_FEATURE_OPERATORS, has.operators, false);
+  set(FLAGOS_FEATURE_VIRTUAL_MEMORY, offers_virtual_memory(tables_, native_), false);
 }
 
 // Kinds of memory and widths of fills are told by what the plugin does, not by a bit: so they are tried once.
@@ -219,7 +221,8 @@ flagos_address_t Device::registered_address(flagos_address_t pointer) {
   return found == registered_.end() ? 0 : found->second;
 }
 
-void Device::check_range(flagos_address_t address, std::uint64_t size, const char* what) {
+void Device::check_range(flagos_address_t address, std::uint64_t size, const char* what,
+                         flagos_memory_access_t access) {
   if (address == 0) throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} is address 0", what);
   if (size > UINT64_MAX - address)
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{}: {} bytes at {:#x} wrap around", what, size, address);
@@ -229,6 +232,8 @@ void Device::check_range(flagos_address_t address, std::uint64_t size, const cha
   if (size > found->size_bytes - offset)
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{}: {} bytes at offset {} end past an allocation of {} bytes", what,
                 size, offset, found->size_bytes);
+  if (found->reservation != nullptr) [[unlikely]]
+    found->reservation->check_range(address, size, access, what);
 }
 
 flagos_status_t Device::synchronize(std::uint64_t timeout_ns) {

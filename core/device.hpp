@@ -74,7 +74,9 @@ class Device : public Object {
   void set_registered(flagos_address_t pointer, flagos_address_t address);
   flagos_address_t registered_address(flagos_address_t pointer);
   // Throws INVALID_ARGUMENT for address 0, a range that wraps, or one that ends past its allocation.
-  void check_range(flagos_address_t address, std::uint64_t size, const char* what);
+  // In reserved addresses also where nothing is mapped, or the device has no such access.
+  void check_range(flagos_address_t address, std::uint64_t size, const char* what,
+                   flagos_memory_access_t access = FLAGOS_MEMORY_ACCESS_READ);
 
   // ---- releases that wait for pending work ----
   ReleaseQueue& releases() { return releases_; }

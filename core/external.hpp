@@ -30,7 +30,7 @@ class FileDescriptor {
 // A descriptor of our own for the same file, close-on-exec; throws OUT_OF_RESOURCES.
 FileDescriptor duplicate(int fd);
 
-enum class ExternalKind : std::uint32_t { host_memory = 1, plugin_memory = 2, event = 3 };
+enum class ExternalKind : std::uint32_t { host_memory = 1, plugin_memory = 2, event = 3, physical_memory = 4 };
 
 // The contents of flagos_external_t.blob. Only processes of one host and one boot read it.
 struct ExternalBlob {

@@ -156,7 +156,8 @@ flagos_status_t flagos_memory_import(flagos_device_t* device, const flagos_exter
         address = import_by_plugin(object, blob, used.fd);
         break;
       default:
-        throw_error(FLAGOS_STATUS_INVALID_HANDLE, "the external object is an event, not memory");
+        throw_error(FLAGOS_STATUS_INVALID_HANDLE, "the external object is {}, not memory with addresses",
+                    blob.kind == ExternalKind::event ? "an event" : "physical memory");
     }
     *out_address = address;
     if (out_size_bytes != nullptr) *out_size_bytes = blob.size_bytes;

@@ -30,7 +30,7 @@ Command make_kernel(Device& device, const flagos_kernel_node_desc_t& payload) {
 Command make_copy(Device& device, const flagos_copy_node_desc_t& payload) {
   check_flags(payload.flags, 0, "flagos_copy_node_desc_t.flags");
   if (payload.size_bytes != 0) {
-    device.check_range(payload.target, payload.size_bytes, "the target of the copy");
+    device.check_range(payload.target, payload.size_bytes, "the target of the copy", FLAGOS_MEMORY_ACCESS_READ_WRITE);
     device.check_range(payload.source, payload.size_bytes, "the source of the copy");
   }
   return CopyCommand{payload.target, payload.source, payload.size_bytes};

@@ -10,6 +10,7 @@
 #include "core/memory_pool.hpp"
 #include "core/stream.hpp"
 #include "core/validation.hpp"
+#include "core/virtual_memory.hpp"
 
 namespace flagos::core {
 
@@ -23,7 +24,9 @@ std::optional<Allocation> release_allocation(Device& device, flagos_address_t ba
       (found->host_pointer == nullptr || found->file != nullptr))
     validate_freed(found->base, found->size_bytes);
   device.releases().add([kept = Ref<Device>(&device), allocation = *found] {
-    if (allocation.host_pointer != nullptr) {
+    if (allocation.reservation != nullptr) {
+      allocation.reservation->end();
+    } else if (allocation.host_pointer != nullptr) {
       kept->tables().memory.host_unregister(kept->native(), allocation.host_pointer);
       delete allocation.file;
     } else {
@@ -120,7 +123,7 @@ flagos_address_t allocate(Device& device, const flagos_memory_desc_t& desc) {
 }
 
 void check_copy(Device& device, flagos_address_t target, flagos_address_t source, std::uint64_t size_bytes) {
-  device.check_range(target, size_bytes, "the target of the copy");
+  device.check_range(target, size_bytes, "the target of the copy", FLAGOS_MEMORY_ACCESS_READ_WRITE);
   device.check_range(source, size_bytes, "the source of the copy");
   if (process_state.load(std::memory_order_relaxed) & process_validating) [[unlikely]]
     validate_copy(device, target, source, size_bytes);
@@ -144,7 +147,7 @@ void check_copy_2d(Device& device, const flagos_copy_2d_desc_t& desc) {
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "rows of {} bytes with pitches of {} and {} bytes", desc.width_bytes,
                 desc.target_pitch_bytes, desc.source_pitch_bytes);
   device.check_range(desc.target, rows_extent(desc.target_pitch_bytes, desc.width_bytes, desc.height, "the target"),
-                     "the target of the copy");
+                     "the target of the copy", FLAGOS_MEMORY_ACCESS_READ_WRITE);
   device.check_range(desc.source, rows_extent(desc.source_pitch_bytes, desc.width_bytes, desc.height, "the source"),
                      "the source of the copy");
 }
@@ -156,7 +159,7 @@ void check_fill(Device& device, flagos_address_t target, std::uint32_t pattern_s
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} bytes are no multiple of a pattern of {}", size_bytes,
                 pattern_size);
   if (size_bytes == 0) return;
-  device.check_range(target, size_bytes, "the target of the fill");
+  device.check_range(target, size_bytes, "the target of the fill", FLAGOS_MEMORY_ACCESS_READ_WRITE);
   if (target % pattern_size != 0)
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
                 "the target of the fill, {:#x}, is not aligned to its pattern of {} bytes", target, pattern_size);
@@ -184,7 +187,8 @@ flagos_status_t flagos_memory_free(flagos_device_t* device, flagos_address_t add
     Device& object = resolve<Device>(device, "device");
     if (address == 0) return;
     const auto own = [](const Allocation& allocation) {
-      return !allocation.pool && (allocation.host_pointer == nullptr || allocation.file != nullptr);
+      return !allocation.pool && allocation.reservation == nullptr &&
+             (allocation.host_pointer == nullptr || allocation.file != nullptr);
     };
     if (!release_allocation(object, address, own))
       throw_error(FLAGOS_STATUS_INVALID_HANDLE,
@@ -254,7 +258,15 @@ flagos_status_t flagos_memory_get_info(flagos_device_t* device, flagos_address_t
         flagos_memory_info_t info{};
         info.kind = FLAGOS_MEMORY_KIND_UNKNOWN;
         info.device_index = UINT32_MAX;
-        if (const Allocation* found = object.addresses().find(address)) {
+        const Allocation* found = object.addresses().find(address);
+        if (found != nullptr && found->reservation != nullptr) {
+          if (const auto mapped = found->reservation->find(address)) {
+            info.kind = mapped->kind;
+            info.base = mapped->address;
+            info.size_bytes = mapped->size_bytes;
+            info.device_index = object.info().index;
+          }
+        } else if (found != nullptr) {
           info.kind = found->kind;
           info.base = found->base;
           info.size_bytes = found->size_bytes;
@@ -319,7 +331,7 @@ flagos_status_t flagos_memory_update(flagos_stream_t* stream, flagos_address_t t
     if (size_bytes > FLAGOS_MEMORY_UPDATE_MAX)
       throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} bytes; an update takes at most {}, use a copy", size_bytes,
                   FLAGOS_MEMORY_UPDATE_MAX);
-    object.device().check_range(target, size_bytes, "the target of the update");
+    object.device().check_range(target, size_bytes, "the target of the update", FLAGOS_MEMORY_ACCESS_READ_WRITE);
     const auto* bytes = static_cast<const std::byte*>(data);
     const auto make = [&] { return UpdateCommand{target, std::vector<std::byte>(bytes, bytes + size_bytes)}; };
     if (!object.tables().has.update) return object.submit_slow(make());

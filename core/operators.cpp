@@ -74,7 +74,7 @@ flagos_operator_desc_t checked_call(Device& device, const flagos_operator_desc_t
   for (std::uint32_t i = 0; i < desc.argument_count; ++i)
     check_argument(with_memory ? &device : nullptr, i, desc.arguments[i]);
   if (with_memory && desc.workspace_bytes != 0)
-    device.check_range(desc.workspace, desc.workspace_bytes, "the workspace");
+    device.check_range(desc.workspace, desc.workspace_bytes, "the workspace", FLAGOS_MEMORY_ACCESS_READ_WRITE);
   return desc;
 }
 

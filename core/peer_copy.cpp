@@ -252,7 +252,7 @@ flagos_status_t flagos_memory_copy_peer(flagos_stream_t* stream, flagos_address_
       throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "the devices {} and {} belong to two runtimes", from.info().id,
                   to.info().id);
     if (size_bytes == 0) return FLAGOS_STATUS_OK;
-    to.check_range(target, size_bytes, "the target of the copy");
+    to.check_range(target, size_bytes, "the target of the copy", FLAGOS_MEMORY_ACCESS_READ_WRITE);
     from.check_range(source, size_bytes, "the source of the copy");
     if (&to == &from) {
       return object.submit([&] { return object.tables().memory.copy(object.native(), target, source, size_bytes); },

@@ -15,7 +15,7 @@ struct Proc {
 #define FLAGOS_PROC(name) \
   { #name, reinterpret_cast < flagos_proc_t>(&name) }
 // In the order of flagos.h; tests/symbols compares it with what the library exports.
-constexpr std::size_t proc_count = 139;
+constexpr std::size_t proc_count = 149;
 const Proc procs[proc_count] = {
     FLAGOS_PROC(flagos_status_get_name),
     FLAGOS_PROC(flagos_last_error),
@@ -149,6 +149,16 @@ const Proc procs[proc_count] = {
     FLAGOS_PROC(flagos_operator_get_info),
     FLAGOS_PROC(flagos_operator_query),
     FLAGOS_PROC(flagos_operator_run),
+    FLAGOS_PROC(flagos_virtual_memory_get_granularity),
+    FLAGOS_PROC(flagos_physical_memory_create),
+    FLAGOS_PROC(flagos_physical_memory_destroy),
+    FLAGOS_PROC(flagos_physical_memory_export),
+    FLAGOS_PROC(flagos_physical_memory_import),
+    FLAGOS_PROC(flagos_virtual_memory_reserve),
+    FLAGOS_PROC(flagos_virtual_memory_release),
+    FLAGOS_PROC(flagos_virtual_memory_map),
+    FLAGOS_PROC(flagos_virtual_memory_unmap),
+    FLAGOS_PROC(flagos_virtual_memory_set_access),
     FLAGOS_PROC(flagos_profiler_create),
     FLAGOS_PROC(flagos_profiler_destroy),
     FLAGOS_PROC(flagos_profiler_enable),

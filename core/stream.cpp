@@ -272,10 +272,11 @@ flagos_status_t flagos_stream_reset(flagos_stream_t* stream) {
 
 namespace {
 
-void check_value_operation(Stream& stream, flagos_address_t address, std::uint32_t size_bytes) {
+void check_value_operation(Stream& stream, flagos_address_t address, std::uint32_t size_bytes,
+                           flagos_memory_access_t access) {
   if (size_bytes != 4 && size_bytes != 8)
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "size_bytes is {}, not 4 or 8", size_bytes);
-  stream.device().check_range(address, size_bytes, "the value");
+  stream.device().check_range(address, size_bytes, "the value", access);
   if (address % size_bytes != 0)
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "a value of {} bytes at {:#x} is not aligned", size_bytes, address);
 }
@@ -286,7 +287,7 @@ flagos_status_t flagos_stream_write_value(flagos_stream_t* stream, flagos_addres
                                           uint32_t size_bytes) {
   return entry(__func__, [&] {
     Stream& object = resolve<Stream>(stream, "stream");
-    check_value_operation(object, target, size_bytes);
+    check_value_operation(object, target, size_bytes, FLAGOS_MEMORY_ACCESS_READ_WRITE);
     return object.submit_slow(WriteValueCommand{target, value, size_bytes});
   });
 }
@@ -298,7 +299,7 @@ flagos_status_t flagos_stream_wait_value(flagos_stream_t* stream, flagos_address
     object.device().require_feature(FLAGOS_FEATURE_STREAM_VALUE, "waits for values");
     if (compare != FLAGOS_COMPARE_EQUAL && compare != FLAGOS_COMPARE_GREATER_EQUAL)
       throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "compare is {}, not a FLAGOS_COMPARE_*", compare);
-    check_value_operation(object, source, size_bytes);
+    check_value_operation(object, source, size_bytes, FLAGOS_MEMORY_ACCESS_READ);
     object.forbid_capture("flagos_stream_wait_value");
     return object.submit_slow(WaitValueCommand{source, value, size_bytes, compare});
   });

@@ -157,6 +157,12 @@ void complete_optional_groups(const flagos_plugin_t& raw, Tables& tables) {
   auto& operators = tables.operators;
   tables.has.operators =
       complete_group(raw.operators != nullptr, "operators", operators.get_info, operators.query, operators.run);
+  auto& memory = tables.virtual_memory;
+  tables.has.virtual_memory =
+      complete_group(raw.virtual_memory != nullptr, "virtual_memory", memory.get_granularity, memory.reserve,
+                     memory.release, memory.create, memory.destroy, memory.map, memory.unmap, memory.set_access);
+  tables.has.export_physical_memory =
+      all_or_none("virtual_memory.export_memory and import_memory", memory.export_memory, memory.import_memory);
 }
 
 // Of this group a driver may offer any part.
@@ -191,6 +197,7 @@ void complete_tables(const flagos_plugin_t& raw, Tables& tables) {
   copy_table(raw.interop, tables.interop, "interop");
   copy_table(raw.topology, tables.topology, "topology");
   copy_table(raw.operators, tables.operators, "operators");
+  copy_table(raw.virtual_memory, tables.virtual_memory, "virtual_memory");
   complete_device(tables.device, tables);
   complete_memory(tables.memory, tables);
   complete_stream(tables.stream, tables);
@@ -215,6 +222,7 @@ void complete_tables(const flagos_plugin_t& raw, Tables& tables) {
   tables.root.interop = &tables.interop;
   tables.root.topology = &tables.topology;
   tables.root.operators = &tables.operators;
+  tables.root.virtual_memory = &tables.virtual_memory;
 }
 
 }  // namespace flagos::core

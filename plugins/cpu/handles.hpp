@@ -12,6 +12,7 @@ class Graph;
 class Instance;
 class Kernel;
 class Module;
+class PhysicalMemory;
 class Prepared;
 class Stream;
 class Timeline;
@@ -101,6 +102,15 @@ struct ObjectOf<flagos_plugin_graph_t> {
 template <>
 struct HandleOf<Graph> {
   using Type = flagos_plugin_graph_t;
+};
+
+template <>
+struct ObjectOf<flagos_plugin_physical_memory_t> {
+  using Type = PhysicalMemory;
+};
+template <>
+struct HandleOf<PhysicalMemory> {
+  using Type = flagos_plugin_physical_memory_t;
 };
 
 template <typename Handle>

@@ -29,7 +29,7 @@ class MemoryHeap {
   void free(flagos_address_t address) noexcept;
   // Memory of the caller's own, that free() lets go of; with `owned` it goes back to the C library.
   void wrap(flagos_address_t address, bool owned);
-  const MemoryAccount& account() const noexcept { return account_; }
+  MemoryAccount& account() const noexcept { return account_; }
 
  private:
   void* alloc_small(std::uint64_t size_bytes, std::uint64_t alignment_bytes, bool zero);
