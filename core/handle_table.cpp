@@ -27,8 +27,8 @@ HandleTable& handles = *new HandleTable;  // never destroyed: calls may come unt
 
 const char* tag_name(Tag tag) {
   static constexpr const char* names[tag_count] = {
-      "runtime",         "device",      "stream",   "event", "module",           "blob",    "kernel",
-      "prepared launch", "memory pool", "timeline", "graph", "graph executable", "profiler"};
+      "runtime",         "device",      "stream",   "event", "module",           "blob",     "kernel",
+      "prepared launch", "memory pool", "timeline", "graph", "graph executable", "profiler", "communicator"};
   return names[static_cast<std::uint32_t>(tag)];
 }
 

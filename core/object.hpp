@@ -21,8 +21,9 @@ enum class Tag : std::uint32_t {
   graph,
   graph_exec,
   profiler,
+  communicator,
 };
-inline constexpr std::uint32_t tag_count = 13;
+inline constexpr std::uint32_t tag_count = 14;
 const char* tag_name(Tag tag);
 
 class Object {

@@ -744,6 +744,7 @@ flagos_status_t open_fake(const flagos_host_t* host, flagos_plugin_t* out_plugin
   if (instance->options.profiling) plugin.profiling = &instance->profiling_table;
   if (instance->options.native) plugin.interop = &instance->interop_table;
   plugin.operators = instance->options.operators;
+  plugin.collective = instance->options.collective;
   *out_plugin = plugin;
   return FLAGOS_STATUS_OK;
 }

@@ -28,6 +28,7 @@ struct FakeOptions {
   bool takes_tile = false;       // beside it, with a lower priority
   bool environment = false;      // the runtime reads variables
   const flagos_operators_table_t* operators = nullptr;
+  const flagos_collective_table_t* collective = nullptr;
 };
 
 // Of the whole process; reset by Fake.

@@ -31,7 +31,7 @@ const char* feature_name(flagos_feature_t feature) {
       "host_register", "prefetch",       "memory_pool",   "host_callback", "stream_value",
       "timeline",      "graph",          "capture",       "compile",       "prepared_launch",
       "profiling",     "recover",        "module_global", "peer_copy",     "export_memory",
-      "export_event",  "native_objects", "operators"};
+      "export_event",  "native_objects", "operators",     "collective"};
   return name_of(names, feature);
 }
 
