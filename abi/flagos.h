@@ -96,7 +96,12 @@ enum {
   FLAGOS_STATUS_DEVICE_LOST = 0x04000001,
   FLAGOS_STATUS_EXECUTION_FAILED = 0x04000002,
   FLAGOS_STATUS_CANCELLED = 0x04000003, /* the object waited on was destroyed or failed without a status */
-  /* class 5, comm: reserved for collectives */
+  /* class 5, comm: what happened to a communicator */
+  FLAGOS_STATUS_RANK_FAILED = 0x05000001,   /* a rank died, left, or its device or stream failed */
+  FLAGOS_STATUS_RANK_MISMATCH = 0x05000002, /* ranks disagree on an operation */
+  FLAGOS_STATUS_COMM_TIMEOUT = 0x05000003,  /* a rank did not come, or does not answer */
+  FLAGOS_STATUS_COMM_ABORTED = 0x05000004,
+  FLAGOS_STATUS_COMM_REFUSED = 0x05000005, /* the other side did not prove that it belongs here */
   /* class 6, internal: a bug in flagos or in a plugin */
   FLAGOS_STATUS_INTERNAL = 0x06000001,
   FLAGOS_STATUS_PLUGIN_PROTOCOL = 0x06000002
@@ -161,6 +166,7 @@ typedef struct flagos_graph_t flagos_graph_t;
 typedef struct flagos_graph_exec_t flagos_graph_exec_t;
 typedef struct flagos_profiler_t flagos_profiler_t;
 typedef struct flagos_physical_memory_t flagos_physical_memory_t;
+typedef struct flagos_communicator_t flagos_communicator_t;
 
 /* A byte in device, managed, pinned or ordinary host memory. Arithmetic is allowed within an allocation. 0 is none. */
 typedef uint64_t flagos_address_t;
@@ -201,7 +207,9 @@ enum {
   FLAGOS_DTYPE_BYTES = 0x00010803,   /* opaque bytes: a struct passed by value; its size stands beside it */
   FLAGOS_DTYPE_BFLOAT16 = 0x00011004,
   FLAGOS_DTYPE_COMPLEX64 = 0x00014005,
-  FLAGOS_DTYPE_BOOL = 0x00010806
+  FLAGOS_DTYPE_BOOL = 0x00010806,
+  FLAGOS_DTYPE_FLOAT8_E4M3FN = 0x0001080a, /* no infinities; what is too large for it is NaN */
+  FLAGOS_DTYPE_FLOAT8_E5M2 = 0x0001080c
 };
 
 /* Log levels. */
@@ -455,7 +463,8 @@ enum {
   FLAGOS_FEATURE_NATIVE_OBJECTS = 21, /* flagos_*_get_native and wrap_native */
   FLAGOS_FEATURE_OPERATORS = 22,      /* flagos_operator_query and run */
   FLAGOS_FEATURE_VIRTUAL_MEMORY = 23, /* flagos_virtual_memory_* and flagos_physical_memory_* */
-  FLAGOS_FEATURE_COUNT = 24
+  FLAGOS_FEATURE_COLLECTIVE = 24,     /* flagos_communicator_* and flagos_collective_* */
+  FLAGOS_FEATURE_COUNT = 25
 };
 
 typedef int32_t flagos_support_t;
@@ -1401,7 +1410,8 @@ enum {
   FLAGOS_GRAPH_NODE_TYPE_EVENT_RECORD = 6, /* payload: flagos_event_node_desc_t */
   FLAGOS_GRAPH_NODE_TYPE_EVENT_WAIT = 7,   /* payload: flagos_event_node_desc_t */
   FLAGOS_GRAPH_NODE_TYPE_CHILD = 8,        /* payload: flagos_child_node_desc_t */
-  FLAGOS_GRAPH_NODE_TYPE_OPERATOR = 9      /* a captured flagos_operator_run; cannot be added or changed by hand */
+  FLAGOS_GRAPH_NODE_TYPE_OPERATOR = 9,     /* a captured flagos_operator_run; cannot be added or changed by hand */
+  FLAGOS_GRAPH_NODE_TYPE_COLLECTIVE = 10   /* captured collectives, of one call or one group; likewise */
 };
 
 typedef struct flagos_kernel_node_desc_t {
@@ -2089,6 +2099,298 @@ FLAGOS_API flagos_status_t flagos_virtual_memory_unmap(flagos_device_t* device, 
 FLAGOS_API flagos_status_t flagos_virtual_memory_set_access(flagos_device_t* device, flagos_address_t address,
                                                             uint64_t size_bytes, flagos_device_t* accessor,
                                                             flagos_memory_access_t access);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Native collectives: what a plugin reduces, gathers and exchanges between its own devices with a library of its vendor's.
+ * Programs call the collectives of flagos_comm.h, which work over any mix of chips and use these where all ranks can.
+ *
+ * Ranks       A communicator joins `size` ranks; each is one flagos_communicator_t on one open device of one plugin, in a
+ *             process of its own, or several in one process. The ranks run the same version of the plugin.
+ * Order       A call queues the operation on `stream` and returns. All ranks make the same calls in the same order; one
+ *             communicator runs its operations one after the other, also those on different streams. Unless the support
+ *             has QUEUES_ONLY, a call may wait until the other ranks make theirs (while they connect, say): then ranks
+ *             that share a thread make their calls in one group.
+ * Agreement   What ranks that disagree get is up to the vendor's library: RANK_MISMATCH, a wait that ends by abort or by the
+ *             communicator's timeout, or wrong data. flagos_comm.h finds disagreement before it calls, where it can.
+ * Failure     A communicator that failed refuses calls with its status, and poisons the streams that wait for it. What
+ *             a failed operation has written is undefined. flagos_communicator_query_error tells without waiting.
+ * Results     Are the same on all ranks. In which order, and in which precision, is added is up to the vendor's library.
+ * --------------------------------------------------------------------------------------------------------------- */
+
+/* Opaque; made by one rank, given to the others by any way that strangers cannot read. Only the first size_bytes of `bytes`
+   need to travel. This struct never grows. */
+typedef struct flagos_collective_id_t {
+  uint32_t size_bytes;
+  uint32_t padding; /* 0 */
+  uint8_t bytes[4600];
+} flagos_collective_id_t;
+
+typedef int32_t flagos_collective_operation_t;
+enum {
+  FLAGOS_COLLECTIVE_OPERATION_ALL_REDUCE = 0,
+  FLAGOS_COLLECTIVE_OPERATION_REDUCE = 1,
+  FLAGOS_COLLECTIVE_OPERATION_REDUCE_SCATTER = 2,
+  FLAGOS_COLLECTIVE_OPERATION_BROADCAST = 3,
+  FLAGOS_COLLECTIVE_OPERATION_ALL_GATHER = 4,
+  FLAGOS_COLLECTIVE_OPERATION_GATHER = 5,
+  FLAGOS_COLLECTIVE_OPERATION_SCATTER = 6,
+  FLAGOS_COLLECTIVE_OPERATION_ALL_TO_ALL = 7,
+  FLAGOS_COLLECTIVE_OPERATION_SEND = 8,
+  FLAGOS_COLLECTIVE_OPERATION_RECEIVE = 9,
+  FLAGOS_COLLECTIVE_OPERATION_COUNT = 10
+};
+
+/* The values of flagos_comm_reduction_t, with the same meaning. */
+typedef int32_t flagos_collective_reduction_t;
+enum {
+  FLAGOS_COLLECTIVE_REDUCTION_SUM = 0,
+  FLAGOS_COLLECTIVE_REDUCTION_PRODUCT = 1,
+  FLAGOS_COLLECTIVE_REDUCTION_MIN = 2,
+  FLAGOS_COLLECTIVE_REDUCTION_MAX = 3,
+  FLAGOS_COLLECTIVE_REDUCTION_AVERAGE = 4,
+  FLAGOS_COLLECTIVE_REDUCTION_BIT_AND = 5,
+  FLAGOS_COLLECTIVE_REDUCTION_BIT_OR = 6,
+  FLAGOS_COLLECTIVE_REDUCTION_BIT_XOR = 7,
+  FLAGOS_COLLECTIVE_REDUCTION_PREMULTIPLIED_SUM = 8 /* what this rank gives is multiplied by desc.scale first */
+};
+
+/* For flagos_collective_support_t.flags. */
+enum {
+  FLAGOS_COLLECTIVE_SUPPORT_FLAG_RUNS = 1,        /* such calls are taken; without it the other bits are 0 */
+  FLAGOS_COLLECTIVE_SUPPORT_FLAG_DEFERRABLE = 2,  /* also in a capture, and where other work is waited for */
+  FLAGOS_COLLECTIVE_SUPPORT_FLAG_HOST_MEMORY = 4, /* ordinary host memory is taken, too */
+  FLAGOS_COLLECTIVE_SUPPORT_FLAG_QUEUES_ONLY = 8, /* a call never waits for those of the other ranks */
+  FLAGOS_COLLECTIVE_SUPPORT_FLAG_PREFERRED =
+      16 /* faster than going through the host, as flagos_comm.h does otherwise */
+};
+
+typedef struct flagos_collective_support_t {
+  uint32_t struct_size;
+  uint32_t flags;
+} flagos_collective_support_t;
+
+typedef struct flagos_communicator_desc_t {
+  uint32_t struct_size;
+  uint32_t rank; /* 0 .. size - 1, each once */
+  const flagos_extension_t* next;
+  uint64_t flags;                   /* 0 */
+  const flagos_collective_id_t* id; /* the same on all ranks; serves for one communicator */
+  uint32_t size;                    /* how many ranks */
+  uint32_t padding;                 /* 0 */
+  /* Joining that takes longer fails; so does an operation that gets nowhere for so long, where the plugin can tell.
+     0: the plugin's own */
+  uint64_t timeout_ns;
+} flagos_communicator_desc_t;
+
+typedef struct flagos_communicator_info_t {
+  uint32_t struct_size;
+  uint32_t rank;
+  uint32_t size;
+  uint32_t padding; /* 0 */
+  flagos_device_t* device;
+} flagos_communicator_info_t;
+
+/* One operation; members that it does not have are 0. Blocks lie one behind the other. Source and target do not overlap,
+   but for those that may be the same. */
+typedef struct flagos_collective_desc_t {
+  uint32_t struct_size;
+  flagos_dtype_t dtype;
+  const flagos_extension_t* next;
+  uint64_t flags; /* 0 */
+  flagos_address_t source;
+  flagos_address_t target;
+  uint64_t count; /* of elements; 0 is legal and still an operation */
+  flagos_collective_reduction_t reduction;
+  uint32_t peer; /* the root; of send and receive the other rank */
+  double scale;  /* of PREMULTIPLIED_SUM */
+} flagos_collective_desc_t;
+
+/**
+ * Whether communicators of this device take such calls, whatever their counts and addresses.
+ *
+ * @param operation  FLAGOS_COLLECTIVE_OPERATION_*
+ * @param reduction  0 for operations that do not reduce
+ * @retval FLAGOS_STATUS_UNSUPPORTED       the device offers no collectives (FLAGOS_FEATURE_COLLECTIVE)
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT  no such operation or reduction; a dtype without bits
+ *
+ * Threads: any thread.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_collective_query(flagos_device_t* device, flagos_collective_operation_t operation,
+                                                   flagos_dtype_t dtype, flagos_collective_reduction_t reduction,
+                                                   flagos_collective_support_t* out_support);
+
+/**
+ * Makes the id of one communicator. The process that makes it lives until all ranks have joined.
+ *
+ * @retval FLAGOS_STATUS_UNSUPPORTED  the device offers no collectives
+ *
+ * Threads: any thread.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_collective_id_create(flagos_device_t* device, flagos_collective_id_t* out_id);
+
+/**
+ * Joins a communicator, and waits until all ranks have joined. Ranks of one process join from a thread each.
+ *
+ * @retval FLAGOS_STATUS_UNSUPPORTED       the device offers no collectives
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT  a rank or size out of range; two ranks of one number; ranks that disagree on size
+ * @retval FLAGOS_STATUS_COMM_REFUSED      the id is not of a communicator that waits for ranks
+ * @retval FLAGOS_STATUS_COMM_TIMEOUT      a rank did not join in time
+ *
+ * Threads: any thread.  Ownership: flagos_communicator_destroy.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_communicator_create(flagos_device_t* device, const flagos_communicator_desc_t* desc,
+                                                      flagos_communicator_t** out_communicator);
+
+/* For flagos_communicator_split: this rank is in none of the new communicators. */
+#define FLAGOS_COMMUNICATOR_COLOR_NONE (-1)
+
+/**
+ * Makes new communicators of the ranks of one: those that give the same color are together, in the order of their keys, and
+ * of their old ranks where keys are equal. All ranks call it, from a thread each; it waits for them and for operations that
+ * were queued before.
+ *
+ * @param color             0 or more, or FLAGOS_COMMUNICATOR_COLOR_NONE
+ * @param out_communicator  NULL for FLAGOS_COMMUNICATOR_COLOR_NONE
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT  a color below FLAGOS_COMMUNICATOR_COLOR_NONE
+ * @retval FLAGOS_STATUS_UNSUPPORTED       the plugin cannot; make one with an id of its own
+ * @retval the status of a failed communicator, and as flagos_communicator_create
+ *
+ * Threads: any thread.  Ownership: flagos_communicator_destroy; `communicator` goes on.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_communicator_split(flagos_communicator_t* communicator, int32_t color, int32_t key,
+                                                     flagos_communicator_t** out_communicator);
+
+/**
+ * Ends what the communicator does: within a second, pending operations of this rank end with COMM_ABORTED, and so do those
+ * of the other ranks where the plugin can tell them. Nothing but destroy is left to do with it. A second abort does nothing.
+ *
+ * @retval FLAGOS_STATUS_UNSUPPORTED  the plugin cannot
+ *
+ * Threads: any thread, also while others wait.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_communicator_abort(flagos_communicator_t* communicator);
+
+/**
+ * Ends a communicator of this rank after the work that is pending on its device. It does not wait.
+ *
+ * Threads: any thread.  Ownership: takes `communicator`; NULL does nothing.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_communicator_destroy(flagos_communicator_t* communicator);
+
+/**
+ * What became of the communicator, without waiting.
+ *
+ * @param out_status  OK, or why it failed; then flagos_last_error says what the plugin knows of it
+ *
+ * Threads: any thread.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_communicator_query_error(flagos_communicator_t* communicator,
+                                                           flagos_status_t* out_status);
+
+/** @retval FLAGOS_STATUS_INVALID_STRUCT_SIZE  below the 1.0 size. Threads: any thread.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_communicator_get_info(flagos_communicator_t* communicator,
+                                                        flagos_communicator_info_t* out_info);
+
+/**
+ * Tells the library of a buffer that operations will use often. All ranks register in the same order. Ends with
+ * flagos_communicator_deregister, or with the communicator; the memory lives as long.
+ *
+ * @retval FLAGOS_STATUS_UNSUPPORTED       the plugin makes no use of it
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT  size 0; past the allocation; registered already
+ *
+ * Threads: any thread.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_communicator_register(flagos_communicator_t* communicator, flagos_address_t address,
+                                                        uint64_t size_bytes);
+
+/** @retval FLAGOS_STATUS_NOT_FOUND  no buffer was registered at `address`. Threads: any thread, when no operation that uses
+ *  the buffer is pending.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_communicator_deregister(flagos_communicator_t* communicator,
+                                                          flagos_address_t address);
+
+/**
+ * target = the reduction over all ranks' sources, on every rank. Source and target have `count` elements and may be the
+ * same.
+ *
+ * @retval FLAGOS_STATUS_UNSUPPORTED       nothing was queued: flagos_collective_query says no, or the memory is not the
+ *                                         device's and HOST_MEMORY is missing; or the stream is captured or held back and
+ *                                         the operation is not DEFERRABLE (a capture goes on)
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT  a buffer past its allocation, or that overlaps the other; a peer that is no rank; no
+ *                                         such reduction; the stream is of another device than the communicator
+ * @retval FLAGOS_STATUS_NOT_PERMITTED     an operation of the communicator is held back on another stream
+ * @retval the status of a failed communicator or stream
+ *
+ * Threads: any thread; the order of the calls is the order of the operations.  Ownership: borrows everything; the buffers
+ * until the stream has passed, the desc for the call.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_collective_all_reduce(flagos_communicator_t* communicator, flagos_stream_t* stream,
+                                                        const flagos_collective_desc_t* desc);
+
+/** As flagos_collective_all_reduce, on the root `peer` alone; elsewhere `target` is not used and may be 0.
+ *  Threads: as flagos_collective_all_reduce.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_collective_reduce(flagos_communicator_t* communicator, flagos_stream_t* stream,
+                                                    const flagos_collective_desc_t* desc);
+
+/** Rank i gets block i of the reduction: source [size * count], target [count], which may be block `rank` of the source.
+ *  Threads: as flagos_collective_all_reduce.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_collective_reduce_scatter(flagos_communicator_t* communicator,
+                                                            flagos_stream_t* stream,
+                                                            const flagos_collective_desc_t* desc);
+
+/** Every rank gets what the root `peer` has: target [count], read on the root, written elsewhere; no source.
+ *  Threads: as flagos_collective_all_reduce.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_collective_broadcast(flagos_communicator_t* communicator, flagos_stream_t* stream,
+                                                       const flagos_collective_desc_t* desc);
+
+/** Every rank gets the sources of all: source [count], which may be block `rank` of the target, target [size * count].
+ *  Threads: as flagos_collective_all_reduce.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_collective_all_gather(flagos_communicator_t* communicator, flagos_stream_t* stream,
+                                                        const flagos_collective_desc_t* desc);
+
+/** As flagos_collective_all_gather, on the root `peer` alone; elsewhere `target` is not used and may be 0.
+ *  Threads: as flagos_collective_all_reduce.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_collective_gather(flagos_communicator_t* communicator, flagos_stream_t* stream,
+                                                    const flagos_collective_desc_t* desc);
+
+/** Rank i gets block i of the root's source: source [size * count] on the root `peer`, elsewhere not used and may be 0;
+ *  target [count], on the root it may be block `peer` of the source.
+ *  Threads: as flagos_collective_all_reduce.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_collective_scatter(flagos_communicator_t* communicator, flagos_stream_t* stream,
+                                                     const flagos_collective_desc_t* desc);
+
+/** Block j of rank i's source becomes block i of rank j's target: both [size * count], and never the same.
+ *  Threads: as flagos_collective_all_reduce.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_collective_all_to_all(flagos_communicator_t* communicator, flagos_stream_t* stream,
+                                                        const flagos_collective_desc_t* desc);
+
+/** Sends source [count] to `peer`, which receives as many bytes. Sends and receives that wait for each other stand in one
+ *  group; what a rank sends to itself must. Threads: as flagos_collective_all_reduce.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_collective_send(flagos_communicator_t* communicator, flagos_stream_t* stream,
+                                                  const flagos_collective_desc_t* desc);
+
+/** The other end of flagos_collective_send: target [count]. Threads: as flagos_collective_all_reduce.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_collective_receive(flagos_communicator_t* communicator, flagos_stream_t* stream,
+                                                     const flagos_collective_desc_t* desc);
+
+/**
+ * Opens a group of this thread: collectives of any communicators are checked and collected until it is closed, and all of
+ * them proceed at once then. Groups nest; the outermost counts.
+ *
+ * Threads: the group is the thread's own.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_collective_group_begin(void);
+
+/**
+ * Closes the group and queues what it holds.
+ *
+ * @retval FLAGOS_STATUS_NOT_PERMITTED  no group is open
+ * @retval FLAGOS_STATUS_UNSUPPORTED    the plugin has no groups and this one has several operations; a stream of it is
+ *                                      captured or held back, and it uses several streams
+ * @retval the first failure of a call in the group; then nothing of it is queued
+ *
+ * Threads: the group is the thread's own.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_collective_group_end(void);
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Profiling

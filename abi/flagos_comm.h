@@ -36,15 +36,6 @@
 extern "C" {
 #endif
 
-/* Statuses of class 5, comm: what happened to a communicator. */
-enum {
-  FLAGOS_STATUS_RANK_FAILED = 0x05000001,   /* a rank died, left, or its device or stream failed */
-  FLAGOS_STATUS_RANK_MISMATCH = 0x05000002, /* ranks disagree on an operation */
-  FLAGOS_STATUS_COMM_TIMEOUT = 0x05000003,  /* a rank did not come, or does not answer */
-  FLAGOS_STATUS_COMM_ABORTED = 0x05000004,
-  FLAGOS_STATUS_COMM_REFUSED = 0x05000005 /* the other side did not prove that it belongs here */
-};
-
 /* ------------------------------------------------------------------------------------------------------------------
  * Communicator
  * --------------------------------------------------------------------------------------------------------------- */

@@ -56,6 +56,8 @@ typedef struct flagos_plugin_memory_pool_t flagos_plugin_memory_pool_t;
 typedef struct flagos_plugin_timeline_t flagos_plugin_timeline_t;
 typedef struct flagos_plugin_graph_t flagos_plugin_graph_t;
 typedef struct flagos_plugin_physical_memory_t flagos_plugin_physical_memory_t;
+typedef struct flagos_plugin_communicator_t flagos_plugin_communicator_t;
+typedef struct flagos_plugin_registration_t flagos_plugin_registration_t;
 
 /* Core's own object, given back in every host call. */
 typedef struct flagos_host_context_t flagos_host_context_t;
@@ -270,7 +272,7 @@ typedef struct flagos_timeline_table_t {
 } flagos_timeline_table_t;
 
 /* One node of a finished graph. Core builds, captures, checks and flattens graphs; a plugin runs them. Types CHILD,
-   EMPTY and OPERATOR never come here. Only the members of its type are set. This struct never grows. */
+   EMPTY, OPERATOR and COLLECTIVE never come here. Only the members of its type are set. This struct never grows. */
 typedef struct flagos_plugin_graph_node_t {
   flagos_graph_node_type_t type;
   uint32_t dependency_count;
@@ -408,6 +410,61 @@ typedef struct flagos_virtual_memory_table_t {
                                    flagos_plugin_physical_memory_t** out_memory);
 } flagos_virtual_memory_table_t;
 
+/* One operation on a stream: submits, as rule 8 says; with QUEUES_ONLY it does not wait for other ranks either. UNSUPPORTED,
+   with nothing queued, for what query does not take, and for ordinary host memory without HOST_MEMORY. After DEFERRABLE it
+   is taken whenever core holds it back. Core has checked dtype, reduction and peer, and that buffers lie in their
+   allocations and do not overlap, but for those that may be the same (see flagos.h); the count may be 0, and only then
+   addresses are 0. */
+typedef flagos_status_t (*flagos_collective_function_t)(flagos_plugin_communicator_t* communicator,
+                                                        flagos_plugin_stream_t* stream,
+                                                        const flagos_collective_desc_t* desc);
+
+/* Collectives between the devices of this plugin, with the vendor's library; see "Native collectives" in flagos.h. Beside
+   the first block all slots are optional; those of a pair come together or not at all. */
+typedef struct flagos_collective_table_t {
+  uint32_t struct_size;
+  uint32_t group_version;
+  /* required of the group */
+  /* Sets the flags. Not asked about an operation whose slot is NULL. Cheap; the same for all devices of the instance. */
+  flagos_status_t (*query)(flagos_plugin_device_t* device, flagos_collective_operation_t operation,
+                           flagos_dtype_t dtype, flagos_collective_reduction_t reduction,
+                           flagos_collective_support_t* out_support);
+  flagos_status_t (*unique_id_create)(flagos_plugin_device_t* device, flagos_collective_id_t* out_id);
+  /* Waits for the other ranks, which call from other threads and processes; not longer than desc->timeout_ns. */
+  flagos_status_t (*communicator_create)(flagos_plugin_device_t* device, const flagos_communicator_desc_t* desc,
+                                         flagos_plugin_communicator_t** out_communicator);
+  /* The communicator may have failed or been aborted; other ranks may still use theirs. */
+  void (*communicator_destroy)(flagos_plugin_communicator_t* communicator);
+  /* Without waiting. `out_status` is OK, or of class comm or device; then also set_error, with the same status. */
+  flagos_status_t (*communicator_query_error)(flagos_plugin_communicator_t* communicator, flagos_status_t* out_status);
+  /* optional */
+  /* Waits for the other ranks. NULL for FLAGOS_COMMUNICATOR_COLOR_NONE; else also its rank and size. */
+  flagos_status_t (*communicator_split)(flagos_plugin_communicator_t* communicator, int32_t color, int32_t key,
+                                        flagos_plugin_communicator_t** out_communicator, uint32_t* out_rank,
+                                        uint32_t* out_size);
+  /* Called at most once, also while create of another rank, split or an operation of this communicator waits: they end within
+     a second. Only query_error and destroy are called after it. */
+  flagos_status_t (*communicator_abort)(flagos_plugin_communicator_t* communicator);
+  flagos_collective_function_t all_reduce;
+  flagos_collective_function_t reduce;
+  flagos_collective_function_t reduce_scatter;
+  flagos_collective_function_t broadcast;
+  flagos_collective_function_t all_gather;
+  flagos_collective_function_t gather;
+  flagos_collective_function_t scatter;
+  flagos_collective_function_t all_to_all;
+  flagos_collective_function_t send;
+  flagos_collective_function_t receive;
+  /* A pair. Core calls begin, the operations and end from one thread, and nothing else of this instance in between; groups
+     never nest. The operations may be of several communicators and devices. A group of one operation comes without. */
+  flagos_status_t (*group_begin)(flagos_plugin_instance_t* instance);
+  flagos_status_t (*group_end)(flagos_plugin_instance_t* instance);
+  /* A pair. Registrations are ended before their communicator. */
+  flagos_status_t (*buffer_register)(flagos_plugin_communicator_t* communicator, flagos_address_t address,
+                                     uint64_t size_bytes, flagos_plugin_registration_t** out_registration);
+  void (*buffer_deregister)(flagos_plugin_communicator_t* communicator, flagos_plugin_registration_t* registration);
+} flagos_collective_table_t;
+
 /* ------------------------------------------------------------------------------------------------------------------
  * The root table and the one exported symbol. The first 32 bytes are the same in all majors.
  * --------------------------------------------------------------------------------------------------------------- */
@@ -440,6 +497,7 @@ typedef struct flagos_plugin_t {
   const flagos_topology_table_t* topology;
   const flagos_operators_table_t* operators;
   const flagos_virtual_memory_table_t* virtual_memory;
+  const flagos_collective_table_t* collective;
 } flagos_plugin_t;
 
 /* The name of the exported symbol. */

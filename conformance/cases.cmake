@@ -21,6 +21,7 @@ set(FLAGOS_CASE_SOURCES
   cases/elf_file.cpp
   cases/elfso.cpp
   cases/entries.cpp
+  cases/entries_collective.cpp
   cases/entries_graph.cpp
   cases/entries_interop.cpp
   cases/entries_memory.cpp
@@ -84,6 +85,7 @@ set(FLAGOS_CASE_SOURCES
   cases/stream_wait.cpp
   cases/structs.cpp
   cases/structs_graph.cpp
+  cases/structs_collective.cpp
   cases/structs_interop.cpp
   cases/tl_order.cpp
   cases/tl_timeline.cpp

@@ -10,7 +10,7 @@ constexpr std::array<std::string_view, FLAGOS_FEATURE_COUNT> feature_names = {
     "host_register", "prefetch",       "memory_pool",   "host_callback",  "stream_value",
     "timeline",      "graph",          "capture",       "compile",        "prepared_launch",
     "profiling",     "recover",        "module_global", "peer_copy",      "export_memory",
-    "export_event",  "native_objects", "operators",     "virtual_memory",
+    "export_event",  "native_objects", "operators",     "virtual_memory", "collective",
 };
 static_assert(!feature_names.back().empty(), "every feature has a name");
 

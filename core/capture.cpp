@@ -88,6 +88,9 @@ struct NodeMaker {
   GraphNode operator()(OperatorCommand& command) const {
     return make_node(FLAGOS_GRAPH_NODE_TYPE_OPERATOR, std::move(command));
   }
+  GraphNode operator()(CollectiveCommand& command) const {
+    return make_node(FLAGOS_GRAPH_NODE_TYPE_COLLECTIVE, std::move(command));
+  }
   // Of a record outside the capture: the executable waits for the event's last record when it is launched.
   GraphNode operator()(WaitEventCommand& command) const {
     return make_node(FLAGOS_GRAPH_NODE_TYPE_EVENT_WAIT, WaitEventCommand{command.event, nullptr});

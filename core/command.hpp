@@ -14,6 +14,7 @@
 
 namespace flagos::core {
 
+struct CollectiveCall;
 class Event;
 class GraphExec;
 class Kernel;
@@ -106,6 +107,11 @@ struct WaitSharedCommand {
 struct OperatorCommand {
   std::shared_ptr<const OperatorCall> call;
 };
+// Native collectives of one call or one group, in a capture or held back.
+struct CollectiveCommand {
+  std::shared_ptr<const std::vector<CollectiveCall>> calls;
+  std::vector<std::shared_ptr<const void>> tokens;  // see Communicator::hold_back
+};
 // Runs in core when the work before it is done: markers of the release queue and of pools.
 struct NotifyCommand {
   std::function<void(flagos_status_t)> function;
@@ -114,7 +120,7 @@ struct NotifyCommand {
 using Command = std::variant<CopyCommand, Copy2dCommand, FillCommand, UpdateCommand, PrefetchCommand, WriteValueCommand,
                              WaitValueCommand, LaunchCommand, LaunchPreparedCommand, RecordCommand, WaitEventCommand,
                              HostCommand, WaitTimelineCommand, SignalTimelineCommand, GraphCommand, LaunchMarkCommand,
-                             PeerCopyCommand, WaitSharedCommand, OperatorCommand, NotifyCommand>;
+                             PeerCopyCommand, WaitSharedCommand, OperatorCommand, CollectiveCommand, NotifyCommand>;
 
 // Hands a command to the plugin, with the emulations that need no waiting (2-D rows, wide fills, updates). Not for
 // commands that need the soft queue on this device. Returns the plugin's status.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/communicator.hpp"
 #include "core/entry.hpp"
 #include "core/event.hpp"
 #include "core/log.hpp"
@@ -91,6 +92,7 @@ void Device::fill_support() {
   set(FLAGOS_FEATURE_NATIVE_OBJECTS, has.native_objects, false);
   set(FLAGOS_FEATURE_OPERATORS, has.operators, false);
   set(FLAGOS_FEATURE_VIRTUAL_MEMORY, offers_virtual_memory(tables_, native_), false);
+  set(FLAGOS_FEATURE_COLLECTIVE, has.collective, false);
 }
 
 // Kinds of memory and widths of fills are told by what the plugin does, not by a bit: so they are tried once.
@@ -259,10 +261,11 @@ void Device::destroy_children(std::uint64_t timeout_ns) {
   const std::string left = describe_children();
   if (!left.empty())
     log(FLAGOS_LOG_LEVEL_WARNING, "device {} still had {} when its runtime was destroyed", info_.id, left);
-  // Work that waits for a signal that nobody will send any more is cancelled after a while.
+  // Work that waits for a signal that nobody will send any more, or for other ranks, is cancelled after a while.
   const Deadline deadline(timeout_ns);
   if (synchronize(std::min<std::uint64_t>(timeout_ns, 2'000'000'000)) == FLAGOS_STATUS_TIMEOUT) {
     fail_timelines(*this, FLAGOS_STATUS_CANCELLED);
+    abort_communicators(*this);
     if (synchronize(deadline.remaining_ns()) == FLAGOS_STATUS_TIMEOUT)
       log(FLAGOS_LOG_LEVEL_ERROR, "device {} is still busy and is left behind", info_.id);
   }

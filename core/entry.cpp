@@ -1,8 +1,6 @@
 // Errors, struct checks and the other parts of an entry that are not on the fast path.
 #include "core/entry.hpp"
 
-#include <flagos_comm.h>
-
 #include <time.h>
 
 #include <algorithm>

@@ -98,6 +98,8 @@ Command make_command(Device& device, const flagos_graph_node_desc_t& desc) {
       return make_wait(payload_of<flagos_event_node_desc_t>(desc, "flagos_event_node_desc_t"));
     case FLAGOS_GRAPH_NODE_TYPE_OPERATOR:
       throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "a node of a native operator comes from a capture only");
+    case FLAGOS_GRAPH_NODE_TYPE_COLLECTIVE:
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "a node of native collectives comes from a capture only");
     default:
       throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} is not a FLAGOS_GRAPH_NODE_TYPE_*", desc.type);
   }
@@ -106,8 +108,8 @@ Command make_command(Device& device, const flagos_graph_node_desc_t& desc) {
 }  // namespace
 
 const char* node_type_name(flagos_graph_node_type_t type) {
-  static constexpr const char* names[] = {"empty", "kernel",       "copy",       "copy_2d", "fill",
-                                          "host",  "event_record", "event_wait", "child",   "operator"};
+  static constexpr const char* names[] = {"empty",        "kernel",     "copy",  "copy_2d",  "fill",      "host",
+                                          "event_record", "event_wait", "child", "operator", "collective"};
   return names[type];
 }
 

@@ -157,13 +157,13 @@ bool same_structure(const std::vector<FlatNode>& left, const std::vector<FlatNod
   });
 }
 
-// An event's plugin object changes when core holds a record back, and plugins have no nodes for operators: such graphs are
+// An event's plugin object changes when core holds a record back, and plugins have no nodes for operators and collectives: such graphs are
 // core's to run.
 bool plugin_can_run(const Device& device, const Program& program) {
   if (!device.tables().has.graph || program.nodes.empty()) return false;
   return std::none_of(program.nodes.begin(), program.nodes.end(), [](const FlatNode& node) {
     return node.type == FLAGOS_GRAPH_NODE_TYPE_EVENT_RECORD || node.type == FLAGOS_GRAPH_NODE_TYPE_EVENT_WAIT ||
-           node.type == FLAGOS_GRAPH_NODE_TYPE_OPERATOR;
+           node.type == FLAGOS_GRAPH_NODE_TYPE_OPERATOR || node.type == FLAGOS_GRAPH_NODE_TYPE_COLLECTIVE;
   });
 }
 

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/collective.hpp"
 #include "core/entry.hpp"
 #include "core/event.hpp"
 #include "core/graph_exec.hpp"
@@ -223,6 +224,10 @@ struct Issuer {
 
   flagos_status_t operator()(const OperatorCommand& command) const {
     return tables.operators.run(stream.native(), &command.call->desc());
+  }
+
+  flagos_status_t operator()(const CollectiveCommand& command) const {
+    return issue_collectives(stream, *command.calls);
   }
 
   flagos_status_t operator()(const NotifyCommand& command) const {

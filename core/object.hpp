@@ -22,8 +22,9 @@ enum class Tag : std::uint32_t {
   graph_exec,
   profiler,
   physical_memory,
+  communicator,
 };
-inline constexpr std::uint32_t tag_count = 14;
+inline constexpr std::uint32_t tag_count = 15;
 const char* tag_name(Tag tag);
 
 class Object {

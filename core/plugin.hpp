@@ -34,13 +34,16 @@ struct Tables {
   flagos_topology_table_t topology;
   flagos_operators_table_t operators;
   flagos_virtual_memory_table_t virtual_memory;
+  flagos_collective_table_t collective;
   // What the plugin itself filled.
   struct {
     bool synchronize, query_status, recover, copy_2d, update, host_register, prefetch, launch_host, write_value,
         wait_value, reset;
     bool kernel_names, global, log, binary, compile, compiler, occupancy, suggest_block, prepare;
-    bool memory_pool, timeline, graph, profiling, topology, operators, virtual_memory;
+    bool memory_pool, timeline, graph, profiling, topology, operators, virtual_memory, collective;
     bool copy_peer, export_memory, export_physical_memory, native_objects;
+    bool communicator_abort, collective_groups;
+    bool collectives[FLAGOS_COLLECTIVE_OPERATION_COUNT];
   } has;
 };
 

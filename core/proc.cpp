@@ -15,7 +15,7 @@ struct Proc {
 #define FLAGOS_PROC(name) \
   { #name, reinterpret_cast < flagos_proc_t>(&name) }
 // In the order of flagos.h; tests/symbols compares it with what the library exports.
-constexpr std::size_t proc_count = 149;
+constexpr std::size_t proc_count = 171;
 const Proc procs[proc_count] = {
     FLAGOS_PROC(flagos_status_get_name),
     FLAGOS_PROC(flagos_last_error),
@@ -159,6 +159,28 @@ const Proc procs[proc_count] = {
     FLAGOS_PROC(flagos_virtual_memory_map),
     FLAGOS_PROC(flagos_virtual_memory_unmap),
     FLAGOS_PROC(flagos_virtual_memory_set_access),
+    FLAGOS_PROC(flagos_collective_query),
+    FLAGOS_PROC(flagos_collective_id_create),
+    FLAGOS_PROC(flagos_communicator_create),
+    FLAGOS_PROC(flagos_communicator_split),
+    FLAGOS_PROC(flagos_communicator_abort),
+    FLAGOS_PROC(flagos_communicator_destroy),
+    FLAGOS_PROC(flagos_communicator_query_error),
+    FLAGOS_PROC(flagos_communicator_get_info),
+    FLAGOS_PROC(flagos_communicator_register),
+    FLAGOS_PROC(flagos_communicator_deregister),
+    FLAGOS_PROC(flagos_collective_all_reduce),
+    FLAGOS_PROC(flagos_collective_reduce),
+    FLAGOS_PROC(flagos_collective_reduce_scatter),
+    FLAGOS_PROC(flagos_collective_broadcast),
+    FLAGOS_PROC(flagos_collective_all_gather),
+    FLAGOS_PROC(flagos_collective_gather),
+    FLAGOS_PROC(flagos_collective_scatter),
+    FLAGOS_PROC(flagos_collective_all_to_all),
+    FLAGOS_PROC(flagos_collective_send),
+    FLAGOS_PROC(flagos_collective_receive),
+    FLAGOS_PROC(flagos_collective_group_begin),
+    FLAGOS_PROC(flagos_collective_group_end),
     FLAGOS_PROC(flagos_profiler_create),
     FLAGOS_PROC(flagos_profiler_destroy),
     FLAGOS_PROC(flagos_profiler_enable),

@@ -2,6 +2,7 @@
 #include <cstring>
 #include <string>
 
+#include "core/collective.hpp"
 #include "core/entry.hpp"
 #include "core/plugin.hpp"
 
@@ -165,6 +166,19 @@ void complete_optional_groups(const flagos_plugin_t& raw, Tables& tables) {
       all_or_none("virtual_memory.export_memory and import_memory", memory.export_memory, memory.import_memory);
 }
 
+// Of the operations a library may offer any.
+void complete_collective(bool present, flagos_collective_table_t& table, Tables& tables) {
+  auto& has = tables.has;
+  has.collective = complete_group(present, "collective", table.query, table.unique_id_create, table.communicator_create,
+                                  table.communicator_destroy, table.communicator_query_error);
+  optional(table.communicator_split);
+  has.communicator_abort = optional(table.communicator_abort);
+  for (flagos_collective_operation_t operation = 0; operation < FLAGOS_COLLECTIVE_OPERATION_COUNT; ++operation)
+    has.collectives[operation] = optional(collective_slot(table, operation));
+  has.collective_groups = all_or_none("collective.group_begin and group_end", table.group_begin, table.group_end);
+  all_or_none("collective.buffer_register and buffer_deregister", table.buffer_register, table.buffer_deregister);
+}
+
 // Of this group a driver may offer any part.
 void complete_interop(flagos_interop_table_t& table, Tables& tables) {
   tables.has.export_memory =
@@ -198,6 +212,7 @@ void complete_tables(const flagos_plugin_t& raw, Tables& tables) {
   copy_table(raw.topology, tables.topology, "topology");
   copy_table(raw.operators, tables.operators, "operators");
   copy_table(raw.virtual_memory, tables.virtual_memory, "virtual_memory");
+  copy_table(raw.collective, tables.collective, "collective");
   complete_device(tables.device, tables);
   complete_memory(tables.memory, tables);
   complete_stream(tables.stream, tables);
@@ -205,6 +220,7 @@ void complete_tables(const flagos_plugin_t& raw, Tables& tables) {
   complete_module(tables.module, tables);
   complete_kernel(tables.kernel, tables);
   complete_optional_groups(raw, tables);
+  complete_collective(raw.collective != nullptr, tables.collective, tables);
   complete_interop(tables.interop, tables);
 
   tables.root = raw;
@@ -223,6 +239,7 @@ void complete_tables(const flagos_plugin_t& raw, Tables& tables) {
   tables.root.topology = &tables.topology;
   tables.root.operators = &tables.operators;
   tables.root.virtual_memory = &tables.virtual_memory;
+  tables.root.collective = &tables.collective;
 }
 
 }  // namespace flagos::core

@@ -745,6 +745,7 @@ flagos_status_t open_fake(const flagos_host_t* host, flagos_plugin_t* out_plugin
   if (instance->options.native) plugin.interop = &instance->interop_table;
   plugin.operators = instance->options.operators;
   plugin.virtual_memory = instance->options.virtual_memory;
+  plugin.collective = instance->options.collective;
   *out_plugin = plugin;
   return FLAGOS_STATUS_OK;
 }

@@ -29,6 +29,7 @@ struct FakeOptions {
   bool environment = false;      // the runtime reads variables
   const flagos_operators_table_t* operators = nullptr;
   const flagos_virtual_memory_table_t* virtual_memory = nullptr;
+  const flagos_collective_table_t* collective = nullptr;
 };
 
 // Of the whole process; reset by Fake.

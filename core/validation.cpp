@@ -7,6 +7,7 @@
 #include <mutex>
 #include <string>
 
+#include "core/collective.hpp"
 #include "core/device.hpp"
 #include "core/entry.hpp"
 #include "core/event.hpp"
@@ -97,6 +98,14 @@ void check_tensors(Device& device, const flagos_operator_desc_t& desc, const std
   });
 }
 
+void check_collective(Device& device, const flagos_collective_desc_t& desc, const std::string& where) {
+  for (const flagos_address_t address : {desc.source, desc.target}) {
+    const std::string wrong = complaint(device, address, false);
+    if (!wrong.empty())
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "validation: {}a buffer of a collective: {}", where, wrong);
+  }
+}
+
 struct NodeCheck {
   Device& device;
   std::string where;
@@ -114,6 +123,9 @@ struct NodeCheck {
     check_arguments(*command.kernel, command.arguments.data(), command.arguments.size(), where);
   }
   void operator()(const OperatorCommand& command) const { check_tensors(device, command.call->desc(), where); }
+  void operator()(const CollectiveCommand& command) const {
+    for (const CollectiveCall& call : *command.calls) check_collective(device, call.desc, where);
+  }
   template <typename T>
   void operator()(const T&) const {}
 };
@@ -125,6 +137,8 @@ void validate_launch(const Kernel& kernel, const flagos_launch_desc_t& desc) {
 }
 
 void validate_operator(Device& device, const flagos_operator_desc_t& desc) { check_tensors(device, desc, ""); }
+
+void validate_collective(Device& device, const flagos_collective_desc_t& desc) { check_collective(device, desc, ""); }
 
 void validate_copy(Device& device, flagos_address_t target, flagos_address_t source, std::uint64_t size_bytes) {
   refuse_freed(device, target, "copy target");

@@ -20,6 +20,8 @@ class Kernel;
 void validate_launch(const Kernel& kernel, const flagos_launch_desc_t& desc);
 // The same of the tensors of a native operator.
 void validate_operator(Device& device, const flagos_operator_desc_t& desc);
+// The same of the buffers of a native collective, which may be ordinary host memory.
+void validate_collective(Device& device, const flagos_collective_desc_t& desc);
 // Throws INVALID_ARGUMENT for memory that was freed; warns of memory of another device and of ranges that overlap
 // without being equal.
 void validate_copy(Device& device, flagos_address_t target, flagos_address_t source, std::uint64_t size_bytes);

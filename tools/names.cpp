@@ -27,11 +27,11 @@ const char* verdict_name(flagos_verdict_t verdict) {
 
 const char* feature_name(flagos_feature_t feature) {
   static constexpr std::array<const char*, FLAGOS_FEATURE_COUNT> names = {
-      "copy_2d",       "wide_fill",      "memory_update", "pinned_memory", "managed_memory",
-      "host_register", "prefetch",       "memory_pool",   "host_callback", "stream_value",
-      "timeline",      "graph",          "capture",       "compile",       "prepared_launch",
-      "profiling",     "recover",        "module_global", "peer_copy",     "export_memory",
-      "export_event",  "native_objects", "operators",     "virtual_memory"};
+      "copy_2d",       "wide_fill",      "memory_update", "pinned_memory",  "managed_memory",
+      "host_register", "prefetch",       "memory_pool",   "host_callback",  "stream_value",
+      "timeline",      "graph",          "capture",       "compile",        "prepared_launch",
+      "profiling",     "recover",        "module_global", "peer_copy",      "export_memory",
+      "export_event",  "native_objects", "operators",     "virtual_memory", "collective"};
   return name_of(names, feature);
 }
 

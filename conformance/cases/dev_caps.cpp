@@ -221,6 +221,21 @@ void probe_profiling(Context& t, World& world) {
   t.check(seen, "the fill has a record");
 }
 
+// Of one rank: what it reduces is what it has.
+void probe_collective(Context& t, World& world) {
+  const auto desc = world.valid<flagos_collective_desc_t>();
+  flagos_collective_support_t support{};
+  support.struct_size = sizeof support;
+  t.ok(flagos_collective_query(world.device(), FLAGOS_COLLECTIVE_OPERATION_ALL_REDUCE, desc.dtype,
+                               desc.reduction, &support),
+       "ask for all_reduce");
+  t.check((support.flags & FLAGOS_COLLECTIVE_SUPPORT_FLAG_RUNS) != 0, "float32 is summed");
+  t.ok(flagos_collective_all_reduce(world.communicator(), world.stream(), &desc), "all_reduce");
+  const auto source = world.snapshot();
+  const auto bytes = target_bytes(t, world, 64);
+  t.check(std::memcmp(bytes.data(), source.data(), 64) == 0, "the target holds the source");
+}
+
 constexpr Probe probes[] = {
     {FLAGOS_FEATURE_COPY_2D, "copy_2d", probe_copy_2d},
     {FLAGOS_FEATURE_WIDE_FILL, "wide_fill",
@@ -244,6 +259,7 @@ constexpr Probe probes[] = {
     {FLAGOS_FEATURE_COMPILE, "compile", probe_compile},
     {FLAGOS_FEATURE_PREPARED_LAUNCH, "prepared_launch", probe_prepared},
     {FLAGOS_FEATURE_PROFILING, "profiling", probe_profiling},
+    {FLAGOS_FEATURE_COLLECTIVE, "collective", probe_collective},
     {FLAGOS_FEATURE_RECOVER, "recover", [](Context& t, World& world) {
        t.ok(flagos_device_recover(world.device()), "recover");
        t.smoke();

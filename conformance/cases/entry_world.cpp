@@ -9,8 +9,8 @@ namespace flagos::conformance {
 namespace {
 
 constexpr const char* type_names[] = {
-    "runtime",  "device",      "stream",   "event", "module",     "blob",    "kernel",
-    "prepared", "memory_pool", "timeline", "graph", "graph_exec", "profiler"};
+    "runtime",  "device",      "stream",   "event", "module",     "blob",     "kernel",
+    "prepared", "memory_pool", "timeline", "graph", "graph_exec", "profiler", "communicator"};
 
 template <class Handle>
 Handle* to(std::uint64_t value) {
@@ -60,6 +60,8 @@ flagos_status_t destroy_object(Type type, std::uint64_t handle) {
       return flagos_graph_exec_destroy(to<flagos_graph_exec_t>(handle));
     case Type::profiler:
       return flagos_profiler_destroy(to<flagos_profiler_t>(handle));
+    case Type::communicator:
+      return flagos_communicator_destroy(to<flagos_communicator_t>(handle));
     case Type::kernel:
     case Type::count:
       break;
@@ -123,6 +125,7 @@ void World::build() {
   if (has(FLAGOS_FEATURE_PROFILING))
     t_->ok(flagos_profiler_create(device, nullptr, &profiler), "create a profiler");
   set(Type::profiler, from(profiler));
+  set(Type::communicator, make(Type::communicator));
   t_->ok(flagos_stream_synchronize(stream(), 60'000'000'000u), "finish what built the world");
 }
 
@@ -181,8 +184,8 @@ flagos_status_t World::close() {
     if (status != FLAGOS_STATUS_OK) worst = status;
   };
   for (const Type type :
-       {Type::profiler, Type::graph_exec, Type::graph, Type::prepared, Type::blob, Type::module,
-        Type::timeline, Type::memory_pool, Type::event, Type::stream})
+       {Type::communicator, Type::profiler, Type::graph_exec, Type::graph, Type::prepared,
+        Type::blob, Type::module, Type::timeline, Type::memory_pool, Type::event, Type::stream})
     note(destroy_object(type, handle(type)));
   if (memory_ != 0x10000) note(flagos_memory_free(device(), memory_));
   if (spare_memory_ != 0x10000) note(flagos_memory_free(spare_device_, spare_memory_));
@@ -234,6 +237,14 @@ std::uint64_t World::make_graph_exec() const {
   flagos_graph_exec_t* exec = nullptr;
   made(flagos_graph_instantiate(graph(), &exec), "instantiate the graph");
   return from(exec);
+}
+
+std::uint64_t World::make_communicator() const {
+  if (!has(FLAGOS_FEATURE_COLLECTIVE)) return 0;
+  flagos_communicator_t* communicator = nullptr;
+  const auto desc = valid<flagos_communicator_desc_t>();
+  made(flagos_communicator_create(device(), &desc, &communicator), "join a communicator of one");
+  return from(communicator);
 }
 
 std::uint64_t World::make(Type type) const {
@@ -291,6 +302,8 @@ std::uint64_t World::make(Type type) const {
       return make_graph();
     case Type::graph_exec:
       return make_graph_exec();
+    case Type::communicator:
+      return make_communicator();
     case Type::kernel:
       return handle(Type::kernel);
     case Type::count:
@@ -391,6 +404,26 @@ void World::describe(flagos_profiler_desc_t& desc) const {
 
 // The first operator, without its arguments: no plugin takes it, and each must say so.
 void World::describe(flagos_operator_desc_t& desc) const { desc.struct_size = sizeof desc; }
+
+// Of one rank, with an id of its own; it is used before the thread has asked for eight more.
+void World::describe(flagos_communicator_desc_t& desc) const {
+  static thread_local std::array<flagos_collective_id_t, 8> ids;
+  static thread_local std::size_t next = 0;
+  flagos_collective_id_t& id = ids[next++ % ids.size()];
+  if (!live_ || flagos_collective_id_create(device(), &id) != FLAGOS_STATUS_OK) id.size_bytes = 16;
+  desc.struct_size = sizeof desc;
+  desc.id = &id;
+  desc.size = 1;
+  desc.timeout_ns = 20'000'000'000u;
+}
+
+void World::describe(flagos_collective_desc_t& desc) const {
+  desc.struct_size = sizeof desc;
+  desc.dtype = FLAGOS_DTYPE_FLOAT32;
+  desc.source = source();
+  desc.target = target();
+  desc.count = 16;
+}
 
 void World::describe(flagos_tensor_t& tensor) const {
   static constexpr std::int64_t shape[] = {4, 16};

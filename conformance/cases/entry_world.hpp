@@ -25,6 +25,7 @@ enum class Type : std::uint8_t {
   graph,
   graph_exec,
   profiler,
+  communicator,
   count
 };
 inline constexpr std::size_t type_count = static_cast<std::size_t>(Type::count);
@@ -64,6 +65,9 @@ class World {
   flagos_timeline_t* timeline() const { return as<flagos_timeline_t>(Type::timeline); }
   flagos_graph_t* graph() const { return as<flagos_graph_t>(Type::graph); }
   flagos_graph_exec_t* graph_exec() const { return as<flagos_graph_exec_t>(Type::graph_exec); }
+  flagos_communicator_t* communicator() const {
+    return as<flagos_communicator_t>(Type::communicator);
+  }
 
   // Another live object of the type, the caller's to destroy; 0 where there is none.
   std::uint64_t make(Type type) const;
@@ -115,6 +119,8 @@ class World {
   void describe(flagos_profiler_desc_t& desc) const;
   void describe(flagos_tensor_t& tensor) const;
   void describe(flagos_operator_desc_t& desc) const;
+  void describe(flagos_communicator_desc_t& desc) const;
+  void describe(flagos_collective_desc_t& desc) const;
   template <class Desc>
   Desc valid() const {
     Desc desc{};
@@ -140,6 +146,7 @@ class World {
   std::uint64_t make_prepared() const;
   std::uint64_t make_graph() const;
   std::uint64_t make_graph_exec() const;
+  std::uint64_t make_communicator() const;
 
   Context* t_ = nullptr;
   bool live_ = false;

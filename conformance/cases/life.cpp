@@ -27,6 +27,7 @@ std::uint64_t child_of(Context& t, World& world, flagos_device_t* device, Type t
   const auto pool = world.valid<flagos_memory_pool_desc_t>();
   const auto module = world.valid<flagos_module_desc_t>();
   const auto node = world.valid<flagos_graph_node_desc_t>();
+  const auto rank = world.valid<flagos_communicator_desc_t>();
   flagos_graph_node_t added = 0;
   flagos_graph_t* graph = nullptr;
   switch (type) {
@@ -54,6 +55,11 @@ std::uint64_t child_of(Context& t, World& world, flagos_device_t* device, Type t
     case Type::profiler:
       t.ok(flagos_profiler_create(device, nullptr, reinterpret_cast<flagos_profiler_t**>(&made)),
            "a profiler");
+      break;
+    case Type::communicator:
+      t.ok(flagos_communicator_create(device, &rank,
+                                      reinterpret_cast<flagos_communicator_t**>(&made)),
+           "a communicator");
       break;
     case Type::graph_exec:
       t.ok(flagos_graph_create(device, &graph), "a graph");
@@ -90,7 +96,7 @@ FLAGOS_CASE("life.parent_before_child",
             {.clause = "flagos_device_close: BUSY", .oracle = Oracle::code}) {
   World world(t);
   for (const Type type : {Type::stream, Type::event, Type::module, Type::memory_pool,
-                          Type::timeline, Type::graph_exec, Type::profiler}) {
+                          Type::timeline, Type::graph_exec, Type::profiler, Type::communicator}) {
     if (world.handle(type) == 0) continue;
     t.subcase("a device with a live " + name_of(type));
     auto* const device = reinterpret_cast<flagos_device_t*>(world.make(Type::device));

@@ -65,7 +65,8 @@ const Entry& probe_of(Type type) {
       {Type::timeline, "flagos_timeline_query"},
       {Type::graph, "flagos_graph_get_info"},
       {Type::graph_exec, "flagos_graph_exec_launch"},
-      {Type::profiler, "flagos_profiler_enable"}};
+      {Type::profiler, "flagos_profiler_enable"},
+      {Type::communicator, "flagos_communicator_get_info"}};
   for (const auto& [wanted, name] : probes)
     if (wanted == type) return entry_of(name);
   return entry_of("flagos_device_query_status");

@@ -202,7 +202,9 @@ std::string inconsistent_set(const flagos_plugin_t& plugin) {
       {"module", {"compile", "free_compiled"}},
       {"kernel", {"prepare", "launch_prepared", "destroy_prepared"}},
       {"memory", {"host_register", "host_unregister"}},
-      {"interop", {"export_memory", "import_memory"}}};
+      {"interop", {"export_memory", "import_memory"}},
+      {"collective", {"group_begin", "group_end"}},
+      {"collective", {"buffer_register", "buffer_deregister"}}};
   for (const auto& [group, names] : together)
     for (const char* const name : names)
       if (slot_filled(slots, group, name) != slot_filled(slots, group, names.front()))
@@ -218,6 +220,10 @@ std::string inconsistent_set(const flagos_plugin_t& plugin) {
     for (const Slot& slot : slots)
       if (table != nullptr && std::string(slot.group) == group && !slot.filled)
         return std::string(group) + "." + slot.name;
+  for (const char* const name : {"query", "unique_id_create", "communicator_create",
+                                 "communicator_destroy", "communicator_query_error"})
+    if (plugin.collective != nullptr && !slot_filled(slots, "collective", name))
+      return std::string("collective.") + name;
   return "";
 }
 

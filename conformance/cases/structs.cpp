@@ -196,6 +196,7 @@ const std::vector<Struct>& in_structs() {
                              launch_row(),  prepare_row(), profiler_row()};
     describe_graph_structs(made);
     describe_interop_structs(made);
+    describe_collective_structs(made);
     return made;
   }();
   return rows;
@@ -247,6 +248,7 @@ const std::vector<Struct>& out_structs() {
     for (Struct& row : made)
       if (row.name.starts_with("flagos_graph")) row.needs = FLAGOS_FEATURE_GRAPH;
     describe_interop_out_structs(made);
+    describe_collective_out_structs(made);
     return made;
   }();
   return rows;

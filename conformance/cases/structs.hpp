@@ -50,6 +50,8 @@ const std::vector<Struct>& out_structs();
 void describe_graph_structs(std::vector<Struct>& structs);
 void describe_interop_structs(std::vector<Struct>& structs);
 void describe_interop_out_structs(std::vector<Struct>& structs);
+void describe_collective_structs(std::vector<Struct>& structs);
+void describe_collective_out_structs(std::vector<Struct>& structs);
 
 template <class Desc>
 Struct in_struct_row(const char* name) {

@@ -346,6 +346,56 @@ const flagos_operators_table_t operators_table = {
     },
 };
 
+// ---- collectives ----
+
+flagos_status_t no_collective(flagos_plugin_communicator_t*, flagos_plugin_stream_t*,
+                              const flagos_collective_desc_t*) {
+  return ok();
+}
+
+const flagos_collective_table_t collective_table = {
+    HEAD(flagos_collective_table_t),
+    [](flagos_plugin_device_t*, flagos_collective_operation_t, flagos_dtype_t,
+       flagos_collective_reduction_t, flagos_collective_support_t* out) {
+      out->flags = FLAGOS_COLLECTIVE_SUPPORT_FLAG_RUNS | FLAGOS_COLLECTIVE_SUPPORT_FLAG_DEFERRABLE |
+                   FLAGOS_COLLECTIVE_SUPPORT_FLAG_HOST_MEMORY |
+                   FLAGOS_COLLECTIVE_SUPPORT_FLAG_QUEUES_ONLY;
+      return ok();
+    },
+    [](flagos_plugin_device_t*, flagos_collective_id_t* out) {
+      out->size_bytes = 16;
+      return ok();
+    },
+    [](flagos_plugin_device_t*, const flagos_communicator_desc_t*,
+       flagos_plugin_communicator_t** out) { return make(out); },
+    [](flagos_plugin_communicator_t* communicator) { drop(communicator); },
+    [](flagos_plugin_communicator_t*, flagos_status_t*) { return ok(); },
+    [](flagos_plugin_communicator_t*, std::int32_t color, std::int32_t,
+       flagos_plugin_communicator_t** out, std::uint32_t* out_rank, std::uint32_t* out_size) {
+      *out_rank = 0;
+      *out_size = 1;
+      return color == FLAGOS_COMMUNICATOR_COLOR_NONE ? ok() : make(out);
+    },
+    [](flagos_plugin_communicator_t*) { return ok(); },
+    no_collective,
+    no_collective,
+    no_collective,
+    no_collective,
+    no_collective,
+    no_collective,
+    no_collective,
+    no_collective,
+    no_collective,
+    no_collective,
+    [](flagos_plugin_instance_t*) { return ok(); },
+    [](flagos_plugin_instance_t*) { return ok(); },
+    [](flagos_plugin_communicator_t*, flagos_address_t, std::uint64_t,
+       flagos_plugin_registration_t** out) { return make(out); },
+    [](flagos_plugin_communicator_t*, flagos_plugin_registration_t* registration) {
+      drop(registration);
+    },
+};
+
 }  // namespace
 
 flagos_status_t flagos_plugin_open(const flagos_host_t* host, flagos_plugin_t* out_plugin) {
@@ -376,6 +426,7 @@ flagos_status_t flagos_plugin_open(const flagos_host_t* host, flagos_plugin_t* o
     plugin.interop = &interop_table;
     plugin.topology = &topology_table;
     plugin.operators = &operators_table;
+    plugin.collective = &collective_table;
   }
   std::memcpy(out_plugin, &plugin, plugin.struct_size);
   return status;
