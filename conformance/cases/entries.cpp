@@ -31,6 +31,7 @@ const std::vector<Entry>& entries() {
     describe_modules(made);
     describe_graphs(made);
     describe_interop(made);
+    describe_virtual_memory(made);
     return made;
   }();
   return all;
