@@ -63,9 +63,11 @@ bool is_readonly(const Kernel& kernel, ValueId argument) {
 }
 
 SimtEmitter::SimtEmitter(const Module& module, const Kernel& kernel, const Target& target, const SimtDialect& dialect,
-                         std::set<std::string>& helpers, SimtNeeds& needs)
+                         std::set<std::string>& helpers, SimtNeeds& needs, SimtPlan plan)
     : ElementPrinter(module, kernel, target, dialect, helpers, needs),
       threads_(threads_of(kernel, target)),
+      plan_(plan),
+      tilings_(choose_tilings(kernel, threads_, plan.tensor)),
       alias_(kernel.values.size()),
       values_(kernel.values.size()) {
   for (ValueId i = 0; i < alias_.size(); ++i) alias_[i] = i;
@@ -99,9 +101,11 @@ SimtKernel SimtEmitter::run() {
   for_each_op(kernel_.body, [&](const Op& op) {
     const Effect effect = info(op.code).effect;
     kernel_writes_ |= effect == Effect::write || effect == Effect::update;
-    if (op.code == OpCode::view && !is_readonly(kernel_, op.operands[0])) others.insert(op.results[0]);
+    if (op.code == OpCode::view)
+      (is_readonly(kernel_, op.operands[0]) ? readonly_views_ : others).insert(op.results[0]);
     kernel_reads_ |= effect == Effect::read && others.count(op.operands[0]) != 0;
   });
+  if (plan_.tensor) find_feeds(kernel_.body);
   for (ValueId i = 0; i < kernel_.arguments.size(); ++i) {
     if (type(i).dtype == DType::f64) needs_.f64 = true;
     if (type(i).kind == Type::Kind::pointer) continue;
@@ -136,6 +140,7 @@ void SimtEmitter::emit_block(const Block& block) {
       used(op);
       continue;
     }
+    if (is_deferred(op)) continue;
     if (op.file >= 0 && (!located_ || located_->file != op.file || located_->file_line != op.file_line)) {
       line(dialect_.location(op.file_line, module_.files[static_cast<std::size_t>(op.file)]));
       located_ = &op;
@@ -150,6 +155,30 @@ void SimtEmitter::emit_op(const Op& op) {
   if (!emit_control_op(op) && !emit_value_op(op) && !emit_memory_op(op) && !emit_collective_op(op))
     throw_error(FLAGOS_STATUS_INTERNAL, "the SIMT lowering does not know {}", info(op.code).name);
 }
+
+namespace {
+
+// With the fastest plan whose local memory the target has.
+SimtKernel print_kernel(const Module& module, const Kernel& kernel, const Target& target, const SimtDialect& dialect,
+                        std::set<std::string>& helpers, SimtNeeds& needs) {
+  if (dialect.has_tensor(target)) {
+    for (const bool ahead : {true, false}) {
+      std::set<std::string> own_helpers = helpers;
+      SimtNeeds own_needs = needs;
+      try {
+        SimtKernel made = SimtEmitter(module, kernel, target, dialect, own_helpers, own_needs, {true, ahead}).run();
+        helpers = std::move(own_helpers);
+        needs = own_needs;
+        return made;
+      } catch (const Error& error) {
+        if (error.status() != FLAGOS_STATUS_UNSUPPORTED) throw;
+      }
+    }
+  }
+  return SimtEmitter(module, kernel, target, dialect, helpers, needs, {}).run();
+}
+
+}  // namespace
 
 Lowered lower_simt(const Module& given, const Target& target) {
   const Module module = simplify(given);
@@ -172,7 +201,7 @@ Lowered lower_simt(const Module& given, const Target& target) {
   SimtNeeds needs;
   std::string kernels;
   for (const Kernel& kernel : module.kernels) {
-    const SimtKernel made = SimtEmitter(module, kernel, target, *dialect, helpers, needs).run();
+    const SimtKernel made = print_kernel(module, kernel, target, *dialect, helpers, needs);
     kernels += "\n" + dialect->kernel(made);
     LaunchRecord record;
     record.kernel = kernel.name;

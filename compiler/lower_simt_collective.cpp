@@ -1,4 +1,4 @@
-// Sorting, counting, products and random numbers.
+// Sorting, counting and random numbers; which file does the others.
 #include "compiler/interpret_op.hpp"
 #include "compiler/simt_emitter.hpp"
 
@@ -109,93 +109,6 @@ void SimtEmitter::emit_histogram(const Op& op) {
   define(op.results[0], read_local(DType::i32, range, is_uniform(op.results[0]) ? "0u" : "e"));
   touch(range);
   release(range);
-}
-
-// a and b in local memory, as the type that products are summed in. Where a thread's elements stand below each other,
-// a number of b is read once for all of them.
-void SimtEmitter::emit_dot(const Op& op) {
-  const bool scaled = op.code == OpCode::dot_scaled;
-  const std::size_t third = scaled ? 4 : 2;
-  const Type& left = operand_type(op, 0);
-  const Type& to = result_type(op);
-  const std::int64_t columns = to.dims[to.rank - 1U], rows = to.dims[to.rank - 2U], depth = left.dims[left.rank - 1U];
-  const bool strict = op.has("strict") && is_float(to.dtype);
-  if (strict) needs_.strict = true;
-  LocalRange a{}, b{};
-  if (scaled) {
-    const std::int64_t block = op.integer("block");
-    const LocalRange left_scale = put(op, op.operands[1]), right_scale = put(op, op.operands[3]);
-    barrier();
-    const auto put_scaled = [&](std::size_t operand, const LocalRange& scales, const std::string& index) {
-      const DType dtype = operand_type(op, operand).dtype;
-      const LocalRange range = allocate(op, static_cast<std::uint64_t>(operand_type(op, operand).elements()));
-      open_for(op.operands[operand]);
-      settle(range);
-      const bool one = is_uniform(op.operands[operand]);
-      const std::string scale = read_local(DType::u8, scales, one ? "0u" : index);
-      line(write_local(
-          DType::f32, range, one ? "0u" : "e",
-          fmt::format("({} * {}({}))", cast(dtype, DType::f32, own(op, operand), Rounding::nearest_even, false),
-                      call("fl_scale_f32"), scale)));
-      touch(range);
-      touch(scales);
-      used(op.operands[operand]);
-      return range;
-    };
-    a = put_scaled(0, left_scale, fmt::format("e / {}u", block));
-    b = put_scaled(2, right_scale, fmt::format("e / {0}u * {1}u + e % {1}u", block * columns, columns));
-    release(left_scale);
-    release(right_scale);
-  } else {
-    a = put_as(op, op.operands[0], to.dtype);
-    b = put_as(op, op.operands[1], to.dtype);
-  }
-  barrier();
-  if (threads_ == 1 && !is_uniform(op.results[0]) && to.rank == 2 && is_float(to.dtype) && !strict) {
-    emit_product_rows(op, a, b, op.operands[third]);
-    release(a);
-    release(b);
-    return;
-  }
-  open_for(op.results[0]);
-  const bool one = is_uniform(op.results[0]);
-  const std::string e = one ? "0u" : "e", kind = register_type(to.dtype), sum = fmt::format("v{}", root(op.results[0]));
-  const bool whole = to.dtype == DType::i32;
-  const std::string product = whole    ? "to_i32(to_u32({0}) + to_u32({1}) * to_u32({2}))"
-                              : strict ? fmt::format("strict_add_{0}({{0}}, strict_mul_{0}({{1}}, {{2}}))", kind)
-                                       : "{0} + {1} * {2}";
-  line("{} {} = {};", kind, sum, own(op, third));
-  const std::string row = index_name(fmt::format("({} / {}u * {}u)", e, columns, depth));
-  const std::string column =
-      index_name(fmt::format("({0} / {1}u * {2}u + {0} % {3}u)", e, rows * columns, depth * columns, columns));
-  line("for (u32 k = 0u; k < {}u; ++k) {{", depth);
-  line("{} = {};\n}}", sum,
-       fmt::format(fmt::runtime(product), sum, read_local(to.dtype, a, fmt::format("{} + k", row)),
-                   read_local(to.dtype, b, fmt::format("{} + k * {}u", column, columns))));
-  used(op.operands[third]);
-  name(op.results[0], sum);
-  touch(a);
-  touch(b);
-  release(a);
-  release(b);
-}
-
-// One thread has all elements: row by row, so that its compiler makes vectors of the columns.
-void SimtEmitter::emit_product_rows(const Op& op, const LocalRange& a, const LocalRange& b, ValueId start) {
-  const Type& to = result_type(op);
-  const std::int64_t depth = operand_type(op, 0).dims[1], rows = to.dims[0], columns = to.dims[1];
-  const std::string sum = fmt::format("r{}", op.results[0]);
-  declare(op.results[0], sum);
-  open_for(op.results[0]);
-  line("{}[j] = {};", sum, own(start));
-  used(start);
-  close();
-  line("for (u32 i = 0u; i < {}u; ++i) for (u32 k = 0u; k < {}u; ++k) {{", rows, depth);
-  line("const {} x = {};", register_type(to.dtype), read_local(to.dtype, a, fmt::format("i * {}u + k", depth)));
-  line("for (u32 n = 0u; n < {0}u; ++n) {1}[i * {0}u + n] = {1}[i * {0}u + n] + x * {2};\n}}", columns, sum,
-       read_local(to.dtype, b, fmt::format("k * {}u + n", columns)));
-  touch(a);
-  touch(b);
 }
 
 void SimtEmitter::emit_philox(const Op& op) {

@@ -57,8 +57,25 @@ void SimtEmitter::emit_for(const Op& op) {
       "const {0} {1} = {2} > to_{3}(0) && {4} < {5} ? {6}(to_{0}({5}) - to_{0}({4}) - to_{0}(1), to_{0}({2})) + "
       "to_{0}(1) : to_{0}(0);",
       wide, rounds, step, register_type(dtype), low, high, call("fl_div_" + wide));
+  const auto index_at = [&](const std::string& which) {
+    return fmt::format("to_{0}(to_{1}({2}) + {3} * to_{1}({4}))", register_type(dtype), wide, low, which, step);
+  };
+  Slice slice;
+  const std::vector<Feed*> ahead = feeds_ahead(op, slice);
+  start_ahead(op, ahead);
+  if (!ahead.empty()) {
+    line("if ({} > to_{}(0))", rounds, wide);
+    emit_ahead(op, ahead, slice, low, "0u");
+  }
   line("for ({0} {1} = to_{0}(0); {1} < {2}; {1} = {1} + to_{0}(1)) {{", wide, round, rounds);
-  line("const {0} {1} = to_{0}(to_{2}({3}) + {4} * to_{2}({5}));", register_type(dtype), index, wide, low, round, step);
+  line("const {0} {1} = {2};", register_type(dtype), index, index_at(round));
+  if (!ahead.empty()) {
+    // The copies of this round have come, and nobody reads those of the last one any more.
+    const std::string next = fmt::format("({} + to_{}(1))", round, wide), odd = fmt::format("to_u32({} & 1u)", round);
+    line("tc_wait();\nLOCAL_BARRIER;\nif ({} < {})", next, rounds);
+    emit_ahead(op, ahead, slice, index_at(next), fmt::format("(1u - {})", odd));
+    for (Feed* const feed : ahead) feed->base = stage_base(*feed, odd);
+  }
   values_[block.arguments[0]].kind = Value::Kind::uniform;
   values_[block.arguments[0]].name = index;
   for (std::size_t i = 0; i < op.results.size(); ++i) bind(block.arguments[i + 1], op.results[i]);
@@ -67,6 +84,7 @@ void SimtEmitter::emit_for(const Op& op) {
   assign(op.results, block.ops.back().operands);
   forget();
   line("}");
+  for (Feed* const feed : ahead) release(feed->range);
 }
 
 void SimtEmitter::emit_if(const Op& op) {
@@ -129,7 +147,9 @@ void SimtEmitter::emit_assert(const Op& op) {
 // A line for each element, by the thread that has it: the text of the host is one, and threads come in no order.
 void SimtEmitter::emit_print(const Op& op) {
   const std::optional<std::string_view> length = dialect_.printf_length();
-  if (!length || target_.lacks("print")) fail(op, "a kernel of this dialect has no way to print");
+  if (target_.lacks("print")) fail(op, "the target has no way to print");
+  if (!length)
+    fail(op, "shaders print through validation layers only; print on a device of cpu, opencl or cuda-c instead");
   const Printf print{*length, "group_id", message_of(module_, op)};
   if (op.operands.empty()) {
     close();

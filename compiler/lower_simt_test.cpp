@@ -38,8 +38,10 @@ TEST_CASE("simt: what a target lacks is said with its place") {
   CHECK(refused(kMatrix, "opencl-c;local=16384", "%x: ptr<f32>") == "");
   const std::string wide = "%a = cast %n : f64\n%b = mul %a, %a : f64\n%c = cast %b : f32\nprint %c {message=\"c\"}\n";
   CHECK(refused(wide, "opencl-c;no=f64", "%n: i32") == "line 3, column 1: cast: the target has no f64");
-  for (const char* silent : {"glsl", "opencl-c;no=print"})
-    CHECK(refused(wide, silent, "%n: i32") == "line 6, column 1: print: a kernel of this dialect has no way to print");
+  CHECK(refused(wide, "opencl-c;no=print", "%n: i32") == "line 6, column 1: print: the target has no way to print");
+  CHECK(refused(wide, "glsl", "%n: i32") ==
+        "line 6, column 1: print: shaders print through validation layers only; print on a device of cpu, opencl or "
+        "cuda-c instead");
   const std::string atomic =
       "%v = view %x {shape=[4], strides=[1]} : view<i64, 1>\n%z = const {value=0} : i32\n%o = const {value=1} : "
       "i64\n%a = "
@@ -116,4 +118,66 @@ TEST_CASE("simt: a group of one has no barriers") {
 
 TEST_CASE("simt: the same module gives the same text") {
   CHECK(lowered(kMatrix, "opencl-c", "%x: ptr<f32>").source == lowered(kMatrix, "opencl-c", "%x: ptr<f32>").source);
+}
+
+namespace {
+
+// One round of a loop is a product of two tiles that are loaded for it.
+std::string product(const std::string& target, const std::string& dtype = "bf16", const std::string& attributes = "") {
+  const std::string view = "{shape=[?, ?], strides=[?, 1]} : view<" + dtype + ", 2>\n";
+  const std::string body =
+      "%v = view %a, %n, %n, %n " + view + "%w = view %b, %n, %n, %n " + view + "%u = view %c, %n, %n, %n " +
+      "{shape=[?, ?], strides=[?, 1]} : view<f32, 2>\n%z = const {value=0} : i32\n%k = const {value=32} : i32\n%o = "
+      "const {value=0.0} : tile<64x64xf32>\n%r = for %z, %n, %k, %o : tile<64x64xf32> do (%i: i32, %s: "
+      "tile<64x64xf32>) {\n%x = load %v, %z, %i : tile<64x32x" +
+      dtype + ">\n%y = load %w, %i, %z : tile<32x64x" + dtype + ">\n%d = dot %x, %y, %s " + attributes +
+      ": tile<64x64xf32>\nyield %d\n}\nstore %u, %z, %z, %r\n";
+  return lowered(body, target,
+                 "%a: ptr<" + dtype + "> {readonly}, %b: ptr<" + dtype + "> {readonly}, %c: ptr<f32>, %n: i32")
+      .source;
+}
+
+std::size_t count_of(const std::string& text, const std::string& part) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+}  // namespace
+
+TEST_CASE("simt: tensor cores multiply where the target has them and the product allows it") {
+  const std::string text = product("cuda-c;isa=sm_80;local=49152");
+  CHECK(text.find("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32") != std::string::npos);
+  // Two pieces of each pair, in one loop over pairs.
+  CHECK(count_of(text, "tc_mma_bf16(r") == 2);
+  CHECK(text.find("tc_load4(x[i]") != std::string::npos);
+  CHECK(text.find("tc_load4_trans(y") != std::string::npos);
+  CHECK(product("cuda-c;isa=sm_90a", "f16").find("tc_mma_f16(r") != std::string::npos);
+  for (const char* target : {"cuda-c", "cuda-c;isa=sm_75", "cuda-c;isa=sm_80;threads=16", "opencl-c", "glsl"})
+    CHECK(product(target).find("tc_") == std::string::npos);
+  CHECK(product("cuda-c;isa=sm_80", "f32").find("tc_") == std::string::npos);
+  CHECK(product("cuda-c;isa=sm_80", "bf16", "{strict} ").find("tc_") == std::string::npos);
+}
+
+TEST_CASE("simt: the factors of the next round are copied while this one is multiplied, if there is room for both") {
+  // 2 stages of 64 rows of 40 halves, and of 32 rows of 72: two copies before the loop, two in it.
+  const std::string ahead = product("cuda-c;isa=sm_80;local=19456");
+  CHECK(ahead.find("u32 L[4864];") != std::string::npos);
+  CHECK(count_of(ahead, ") tc_copy16(to, p") == 4);
+  CHECK(count_of(ahead, "tc_wait();\nLOCAL_BARRIER;\n") == 1);
+  const std::string behind = product("cuda-c;isa=sm_80;local=19455");
+  CHECK(behind.find("u32 L[2432];") != std::string::npos);
+  CHECK(count_of(behind, ") tc_copy16(to, p") == 2);
+  // Without room for one stage the scalar product, which needs more, is what says so.
+  CHECK_THROWS_WITH(product("cuda-c;isa=sm_80;local=9727"), doctest::Contains("bytes of local memory"));
+}
+
+TEST_CASE("simt: a thread sums a block of a product, and reads each number once for it") {
+  // 64 x 64 by 64 threads: 8 x 8 each.
+  const std::string text = product("opencl-c;threads=64", "f32");
+  CHECK(text.find("f32 x[8], y[8];") != std::string::npos);
+  CHECK(text.find("[i * 8u + n] + x[i] * y[n];") != std::string::npos);
+  CHECK(product("opencl-c;threads=64", "f32", "{strict} ").find("strict_mul_f32(x[i], y[n])") != std::string::npos);
+  // Nothing to share: 4096 elements are no multiple of the threads.
+  CHECK(product("opencl-c;threads=60", "f32").find("f32 x[") == std::string::npos);
 }

@@ -2,6 +2,8 @@
 // do not give it.
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "compiler/simt_emitter.hpp"
 
 namespace flagos::compiler {
@@ -105,6 +107,44 @@ constexpr std::string_view kAtomic = R"(#define FENCE __threadfence()
 #define atomic_xor_u64(a, x) atomicXor((u64*)(a), x)
 )";
 
+// What tensor cores and copies beside the work are, one function an instruction. A host that runs this text brings its
+// own: tests do, to check which lane holds what.
+constexpr std::string_view kTensor = R"(#define L16(i) ((unsigned short*)(L + (i)))
+#ifndef FLAGOS_CUDA_TWIN
+FN u32 tc_address(const void* local) { return (u32)__cvta_generic_to_shared(local); }
+FN void tc_load4(u32* x, const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3]) : "r"(tc_address(row)) : "memory");
+}
+FN void tc_load4_trans(u32* x, const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3]) : "r"(tc_address(row)) : "memory");
+}
+FN void tc_load2(u32* x, const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0, %1}, [%2];"
+               : "=r"(x[0]), "=r"(x[1]) : "r"(tc_address(row)) : "memory");
+}
+FN void tc_load2_trans(u32* x, const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0, %1}, [%2];"
+               : "=r"(x[0]), "=r"(x[1]) : "r"(tc_address(row)) : "memory");
+}
+FN void tc_mma_f16(f32* d, const u32* a, const u32* b) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+               "{%0, %1, %2, %3};" : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+FN void tc_mma_bf16(f32* d, const u32* a, const u32* b) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+               "{%0, %1, %2, %3};" : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+FN void tc_copy16(void* local, const void* global) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" :: "r"(tc_address(local)), "l"(global) : "memory");
+}
+FN void tc_wait() { asm volatile("cp.async.wait_all;" ::: "memory"); }
+#endif
+)";
+
 std::string_view memory_type(DType dtype) {
   switch (dtype) {
     case DType::i8:
@@ -132,7 +172,16 @@ class CudaC final : public SimtDialect {
  public:
   // A strict operation is an intrinsic: nothing else keeps the compiler from contracting.
   std::string prelude(const Module&, const SimtNeeds& needs) const override {
-    return std::string(kPrelude) + std::string(needs.atomic ? kAtomic : "");
+    return fmt::format("{}{}{}", kPrelude, needs.atomic ? kAtomic : "", needs.tensor ? kTensor : "");
+  }
+
+  // mma of 16 x 8 x 16 and cp.async came with compute capability 8.0.
+  bool has_tensor(const Target& target) const override {
+    unsigned capability = 0;
+    const std::string_view isa = target.isa;
+    if (!isa.starts_with("sm_")) return false;
+    std::from_chars(isa.data() + 3, isa.data() + isa.size(), capability);
+    return capability >= 80;
   }
 
   std::string kernel(const SimtKernel& made) const override {
@@ -153,7 +202,7 @@ class CudaC final : public SimtDialect {
     return fmt::format(
         "extern \"C\" __global__ void __launch_bounds__({}) {}({}) {{\n{}const u32 t = threadIdx.x;\n{}}}\n",
         made.threads, made.kernel->name, arguments,
-        made.local_words > 0 ? fmt::format("__shared__ u32 L[{}];\n", made.local_words) : "", made.body);
+        made.local_words > 0 ? fmt::format("__shared__ __align__(16) u32 L[{}];\n", made.local_words) : "", made.body);
   }
 
   std::string function(OpCode code, DType dtype) const override {

@@ -27,6 +27,7 @@ struct SimtNeeds {
   bool atomic = false;         // any
   bool atomic64 = false;       // of 64 bits
   bool strict = false;         // an operation that must not be contracted
+  bool tensor = false;         // tensor cores, and copies to local memory that go on beside the work
   bool shared_memory = false;  // threads read what others of their group wrote to global memory
 };
 
@@ -41,6 +42,8 @@ class SimtDialect {
   virtual std::string function(OpCode code, DType dtype) const = 0;
   // What stands before the letter of a conversion of 64 bits in the language's printf; nothing where it has no printf.
   virtual std::optional<std::string_view> printf_length() const { return std::nullopt; }
+  // Whether the target has tensor cores that the dialect can use.
+  virtual bool has_tensor(const Target&) const { return false; }
   // `#line` for the statement that follows.
   virtual std::string location(std::uint32_t line, std::string_view file) const = 0;
 };

@@ -85,9 +85,13 @@ void SimtEmitter::close() {
     loop.body += fmt::format("{}[j] = {};\n", array, name);
   }
   if (rounds > 1) {
-    const bool few = rounds <= static_cast<std::int64_t>(target_.unroll);
-    text_ += fmt::format("{2}for (u32 j = 0u; j < {0}u; ++j) {{\nconst u32 e = t + j * {1}u;\n", rounds, threads_,
-                         few ? fmt::format("UNROLL({}) ", rounds) : "");
+    const auto tiling = tilings_.find(loop.count);
+    const bool tiled = tiling != tilings_.end();
+    const std::string element = tiled ? tiling->second.element() : fmt::format("t + j * {}u", threads_);
+    // What the tensor cores sum in must stay in registers, and so have constant indices.
+    const bool few = rounds <= static_cast<std::int64_t>(target_.unroll) || (tiled && tiling->second.tensor);
+    text_ += fmt::format("{1}for (u32 j = 0u; j < {0}u; ++j) {{\nconst u32 e = {2};\n", rounds,
+                         few ? fmt::format("UNROLL({}) ", rounds) : "", element);
   } else {
     text_ += "{\nconst u32 j = 0u, e = t;\n";
   }
@@ -195,6 +199,7 @@ void SimtEmitter::assign(const std::vector<ValueId>& targets, const std::vector<
 }
 
 LocalRange SimtEmitter::allocate(const Op& op, std::uint64_t words) {
+  if (plan_.tensor) words = (words + 3) / 4 * 4;  // rows of halves start at 16 bytes
   LocalRange range{0, words};
   for (bool moved = true; moved;) {
     moved = false;

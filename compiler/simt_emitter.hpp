@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "compiler/element_printer.hpp"
+#include "compiler/simt_tiling.hpp"
 
 namespace flagos::compiler {
 
@@ -22,10 +23,16 @@ struct LocalRange {
 // A number per axis, as text.
 using AxisText = std::vector<std::string>;
 
+// What a lowering may use; with less where a kernel needs the local memory.
+struct SimtPlan {
+  bool tensor = false;  // tensor cores
+  bool ahead = false;   // factors of the next round are copied while this one is multiplied
+};
+
 class SimtEmitter : private ElementPrinter {
  public:
   SimtEmitter(const Module& module, const Kernel& kernel, const Target& target, const SimtDialect& dialect,
-              std::set<std::string>& helpers, SimtNeeds& needs);
+              std::set<std::string>& helpers, SimtNeeds& needs, SimtPlan plan);
   SimtKernel run();
 
  private:
@@ -160,11 +167,55 @@ class SimtEmitter : private ElementPrinter {
   std::vector<std::string> fold_load(const Fold& fold, const std::string& at, const std::string& slot);
   void emit_sort(const Op& op);
   void emit_histogram(const Op& op);
+
+  // lower_simt_product.cpp
   void emit_dot(const Op& op);
+  std::string add_product(const Op& op, const std::string& sum, const std::string& a, const std::string& b);
+  std::string start_sums(const Op& op, ValueId start);
+  void emit_tiled_dot(const Op& op, const Tiling& tiling, const LocalRange& a, const LocalRange& b, ValueId start);
   void emit_product_rows(const Op& op, const LocalRange& a, const LocalRange& b, ValueId start);
   void emit_philox(const Op& op);
 
+  // lower_simt_tensor.cpp
+  // A factor in local memory, as halves in padded rows.
+  struct Factor {
+    std::string base;               // its first word, as text
+    std::int64_t pitch = 0;         // of a row, in halves
+    bool transposed = false;        // it lies there as it was loaded, and was transposed after
+    std::optional<LocalRange> own;  // to be given back behind the product
+  };
+  // A load, perhaps transposed, that only a product reads: it is copied straight to local memory.
+  struct Feed {
+    const Op* load = nullptr;
+    const Op* trans = nullptr;
+    const Op* dot = nullptr;
+    std::size_t side = 0;
+    std::string base;    // once it is copied ahead
+    LocalRange range{};  // of two stages
+  };
+  using Slice = std::vector<const Op*>;  // what an offset is computed from inside a loop
+  void find_feeds(const Block& block);
+  void find_feed(const Op& dot, std::size_t side, const std::map<ValueId, const Op*>& made);
+  Feed* feed_of(const Op& dot, std::size_t side);
+  bool is_deferred(const Op& op) const { return deferred_.count(&op) != 0; }
+  std::uint64_t feed_words(const Feed& feed) const;
+  void emit_copy(const Feed& feed, const std::string& base);
+  Factor take_factor(const Op& op, std::size_t side);
+  void put_halves(ValueId value, const LocalRange& range, std::int64_t pitch);
+  void emit_tensor_dot(const Op& op, const Tiling& tiling);
+  void emit_pieces(const Op& op, const Tiling& tiling, const Factor& a, const Factor& b, const std::string& sums);
+  std::vector<Feed*> feeds_ahead(const Op& loop, Slice& slice);
+  void start_ahead(const Op& loop, const std::vector<Feed*>& feeds);
+  std::string stage_base(const Feed& feed, const std::string& stage) const;
+  void emit_ahead(const Op& loop, const std::vector<Feed*>& feeds, const Slice& slice, const std::string& index,
+                  const std::string& stage);
+
   std::uint32_t threads_;
+  const SimtPlan plan_;
+  const Tilings tilings_;
+  std::vector<Feed> feeds_;
+  std::set<const Op*> deferred_;
+  std::set<ValueId> readonly_views_;
 
   std::vector<ValueId> alias_;
   std::vector<Value> values_;

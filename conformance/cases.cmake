@@ -28,6 +28,7 @@ set(FLAGOS_CASE_SOURCES
   cases/entries_module.cpp
   cases/entries_runtime.cpp
   cases/entries_stream.cpp
+  cases/entries_virtual_memory.cpp
   cases/entry_world.cpp
   cases/event.cpp
   cases/event_order.cpp
@@ -59,6 +60,7 @@ set(FLAGOS_CASE_SOURCES
   cases/mem_limits.cpp
   cases/mem_pool.cpp
   cases/mem_query.cpp
+  cases/mem_vmm.cpp
   cases/mod.cpp
   cases/mod_broken.cpp
   cases/module_support.cpp

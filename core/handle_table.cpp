@@ -27,9 +27,9 @@ HandleTable& handles = *new HandleTable;  // never destroyed: calls may come unt
 
 const char* tag_name(Tag tag) {
   static constexpr const char* names[tag_count] = {
-      "runtime", "device",           "stream",          "event",           "module",
-      "blob",    "kernel",           "prepared launch", "memory pool",     "timeline",
-      "graph",   "graph executable", "profiler",        "physical memory", "communicator"};
+      "runtime",         "device",      "stream",   "event", "module",           "blob",     "kernel",
+      "prepared launch", "memory pool", "timeline", "graph", "graph executable", "profiler", "physical memory block",
+      "communicator"};
   return names[static_cast<std::uint32_t>(tag)];
 }
 

@@ -148,8 +148,8 @@ void Reservation::set_access(flagos_address_t address, std::uint64_t size_bytes,
     covered += mapping->second.size_bytes;
   if (covered != end)
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
-                "access to {} bytes at {:#x}: that is not whole mappings side by side; those from there end at {:#x}",
-                size_bytes, address, covered);
+                "access to {} bytes at {:#x}: that is not whole mappings side by side; those from there have {} bytes",
+                size_bytes, address, covered - address);
   std::unique_ptr<Book> next = book();
   expect(device_.tables().virtual_memory.set_access(device_.native(), address, size_bytes, accessor.native(), access),
          "virtual_memory.set_access");
@@ -401,7 +401,8 @@ flagos_status_t flagos_physical_memory_create(flagos_device_t* device, const fla
   return entry(__func__, [&] {
     Device& object = resolve<Device>(device, "device");
     const flagos_physical_memory_desc_t used = checked_desc(object, desc);
-    require(out_memory, "out_memory") = create_memory(object, used);
+    require(out_memory, "out_memory");
+    *out_memory = create_memory(object, used);
   });
 }
 

@@ -191,7 +191,8 @@ FLAGOS_CASE("abi.neg.optional_slot_consistency",
       {FLAGOS_FEATURE_PEER_COPY, {"memory", "copy_peer"}},
       {FLAGOS_FEATURE_EXPORT_MEMORY, {"interop", "export_memory"}},
       {FLAGOS_FEATURE_OPERATORS, {"operators", "run"}},
-      {FLAGOS_FEATURE_COLLECTIVE, {"collective", "communicator_create"}}};
+      {FLAGOS_FEATURE_COLLECTIVE, {"collective", "communicator_create"}},
+      {FLAGOS_FEATURE_VIRTUAL_MEMORY, {"virtual_memory", "map"}}};
   const auto slots = slots_of(probe.plugin());
   for (const auto& [feature, slot] : natives) {
     t.subcase(std::string(slot.first) + "." + slot.second);

@@ -236,6 +236,20 @@ void probe_collective(Context& t, World& world) {
   t.check(std::memcmp(bytes.data(), source.data(), 64) == 0, "the target holds the source");
 }
 
+void probe_virtual_memory(Context& t, World& world) {
+  t.ok(flagos_virtual_memory_set_access(world.device(), world.reserved(), world.unit(),
+                                        world.device(), FLAGOS_MEMORY_ACCESS_READ_WRITE),
+       "set access");
+  const std::uint32_t word = 0x12345678;
+  t.ok(flagos_memory_fill(world.stream(), world.reserved(), &word, 4, world.unit()),
+       "fill mapped memory");
+  t.ok(flagos_memory_copy(world.stream(), world.target(), world.reserved() + world.unit() - 64, 64),
+       "copy from mapped memory");
+  const auto bytes = target_bytes(t, world, 64);
+  for (std::size_t i = 0; i < bytes.size(); i += 4)
+    t.check(std::memcmp(&bytes[i], &word, 4) == 0, "what mapped memory holds");
+}
+
 constexpr Probe probes[] = {
     {FLAGOS_FEATURE_COPY_2D, "copy_2d", probe_copy_2d},
     {FLAGOS_FEATURE_WIDE_FILL, "wide_fill",
@@ -260,6 +274,7 @@ constexpr Probe probes[] = {
     {FLAGOS_FEATURE_PREPARED_LAUNCH, "prepared_launch", probe_prepared},
     {FLAGOS_FEATURE_PROFILING, "profiling", probe_profiling},
     {FLAGOS_FEATURE_COLLECTIVE, "collective", probe_collective},
+    {FLAGOS_FEATURE_VIRTUAL_MEMORY, "virtual_memory", probe_virtual_memory},
     {FLAGOS_FEATURE_RECOVER, "recover", [](Context& t, World& world) {
        t.ok(flagos_device_recover(world.device()), "recover");
        t.smoke();

@@ -32,6 +32,7 @@ const std::vector<Entry>& entries() {
     describe_graphs(made);
     describe_interop(made);
     describe_collectives(made);
+    describe_virtual_memory(made);
     return made;
   }();
   return all;

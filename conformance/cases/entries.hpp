@@ -223,5 +223,6 @@ void describe_modules(std::vector<Entry>& entries);
 void describe_graphs(std::vector<Entry>& entries);
 void describe_interop(std::vector<Entry>& entries);
 void describe_collectives(std::vector<Entry>& entries);
+void describe_virtual_memory(std::vector<Entry>& entries);
 
 }  // namespace flagos::conformance

@@ -8,9 +8,10 @@
 namespace flagos::conformance {
 namespace {
 
-constexpr const char* type_names[] = {
-    "runtime",  "device",      "stream",   "event", "module",     "blob",     "kernel",
-    "prepared", "memory_pool", "timeline", "graph", "graph_exec", "profiler", "communicator"};
+constexpr const char* type_names[] = {"runtime",     "device",       "stream",         "event",
+                                      "module",      "blob",         "kernel",         "prepared",
+                                      "memory_pool", "timeline",     "graph",          "graph_exec",
+                                      "profiler",    "communicator", "physical_memory"};
 
 template <class Handle>
 Handle* to(std::uint64_t value) {
@@ -62,6 +63,8 @@ flagos_status_t destroy_object(Type type, std::uint64_t handle) {
       return flagos_profiler_destroy(to<flagos_profiler_t>(handle));
     case Type::communicator:
       return flagos_communicator_destroy(to<flagos_communicator_t>(handle));
+    case Type::physical_memory:
+      return flagos_physical_memory_destroy(to<flagos_physical_memory_t>(handle));
     case Type::kernel:
     case Type::count:
       break;
@@ -91,6 +94,8 @@ World::World(const Handles& handles)
   exportable_memory_ = memory_;
   exportable_event_ = event();
   external_memory_.struct_size = external_event_.struct_size = sizeof(flagos_external_t);
+  external_physical_.struct_size = sizeof(flagos_external_t);
+  external_physical_.fd = -1;
 }
 
 World::~World() { close(); }
@@ -110,6 +115,7 @@ void World::build() {
   set(Type::event, make(Type::event));
   t_->ok(flagos_event_record(event(), stream()), "record the event");
   build_memory();
+  build_virtual_memory();
   for (const Type type : {Type::module, Type::memory_pool, Type::timeline}) set(type, make(type));
   flagos_kernel_t* kernel = nullptr;
   const auto desc = valid<flagos_kernel_desc_t>();
@@ -170,10 +176,42 @@ void World::build_exports() {
 }
 
 void World::close_exports() {
-  for (flagos_external_t* const external : {&external_memory_, &external_event_}) {
+  for (flagos_external_t* const external :
+       {&external_memory_, &external_event_, &external_physical_}) {
     if (external->struct_size != 0 && external->fd >= 0) ::close(external->fd);
     external->fd = -1;
   }
+}
+
+// Exportable where the device can, so that the export has something to give.
+void World::build_virtual_memory() {
+  external_physical_.struct_size = sizeof external_physical_;
+  external_physical_.fd = -1;
+  if (!has(FLAGOS_FEATURE_VIRTUAL_MEMORY)) return;
+  auto desc = valid<flagos_physical_memory_desc_t>();
+  desc.flags = FLAGOS_MEMORY_FLAG_EXPORTABLE;
+  std::uint64_t unit = 0;
+  if (flagos_virtual_memory_get_granularity(device(), &desc, &unit, nullptr) == FLAGOS_STATUS_OK)
+    physical_flags_ = desc.flags;
+  desc.flags = physical_flags_;
+  t_->ok(flagos_virtual_memory_get_granularity(device(), &desc, &unit_, nullptr),
+         "the granularity");
+  set(Type::physical_memory, make(Type::physical_memory));
+  if (physical_flags_ != 0)
+    t_->ok(flagos_physical_memory_export(physical_memory(), &external_physical_),
+           "export physical memory");
+  t_->ok(flagos_virtual_memory_reserve(device(), 4 * unit_, 0, 0, &reserved_), "reserve addresses");
+  t_->ok(flagos_virtual_memory_map(device(), reserved_, unit_, physical_memory(), 0), "map memory");
+}
+
+flagos_status_t World::close_virtual_memory() {
+  flagos_status_t worst = destroy_object(Type::physical_memory, handle(Type::physical_memory));
+  if (reserved_ == 0) return worst;
+  for (const flagos_status_t status : {flagos_virtual_memory_unmap(device(), reserved_),
+                                       flagos_virtual_memory_release(device(), reserved_)}) {
+    if (status != FLAGOS_STATUS_OK) worst = status;
+  }
+  return worst;
 }
 
 flagos_status_t World::close() {
@@ -187,6 +225,7 @@ flagos_status_t World::close() {
        {Type::communicator, Type::profiler, Type::graph_exec, Type::graph, Type::prepared,
         Type::blob, Type::module, Type::timeline, Type::memory_pool, Type::event, Type::stream})
     note(destroy_object(type, handle(type)));
+  note(close_virtual_memory());
   if (memory_ != 0x10000) note(flagos_memory_free(device(), memory_));
   if (spare_memory_ != 0x10000) note(flagos_memory_free(spare_device_, spare_memory_));
   note(flagos_memory_free(device(), exportable_memory_));
@@ -292,6 +331,13 @@ std::uint64_t World::make(Type type) const {
       flagos_profiler_t* object = nullptr;
       if (has(FLAGOS_FEATURE_PROFILING))
         made(flagos_profiler_create(spare_device_, nullptr, &object), "create a profiler");
+      return from(object);
+    }
+    case Type::physical_memory: {
+      flagos_physical_memory_t* object = nullptr;
+      const auto desc = valid<flagos_physical_memory_desc_t>();
+      if (has(FLAGOS_FEATURE_VIRTUAL_MEMORY))
+        made(flagos_physical_memory_create(device(), &desc, &object), "create physical memory");
       return from(object);
     }
     case Type::module:
@@ -425,6 +471,13 @@ void World::describe(flagos_collective_desc_t& desc) const {
   desc.count = 16;
 }
 
+void World::describe(flagos_physical_memory_desc_t& desc) const {
+  desc.struct_size = sizeof desc;
+  desc.kind = FLAGOS_MEMORY_KIND_DEVICE;
+  desc.size_bytes = unit_;
+  desc.flags = physical_flags_;
+}
+
 void World::describe(flagos_tensor_t& tensor) const {
   static constexpr std::int64_t shape[] = {4, 16};
   tensor.struct_size = sizeof tensor;
@@ -457,6 +510,14 @@ std::vector<std::uint64_t> World::snapshot() const {
   t_->ok(flagos_memory_get_info(device(), memory_ + 5, &memory_info), "what lies at the memory");
   t_->ok(flagos_device_query_status(device()), "status of the device");
   if (graph() != nullptr) t_->ok(flagos_graph_get_info(graph(), &graph_info), "describe the graph");
+  for (int i = 0; i < 4 && reserved_ != 0; ++i) {
+    flagos_memory_info_t mapped{};
+    mapped.struct_size = sizeof mapped;
+    t_->ok(flagos_memory_get_info(device(), reserved_ + static_cast<std::uint64_t>(i) * unit_,
+                                  &mapped),
+           "what is mapped");
+    values.push_back(mapped.size_bytes);
+  }
   values.insert(values.end(),
                 {event_complete, timeline_value, kernels, devices, candidates,
                  pool_statistics.live_blocks, pool_statistics.used_bytes, memory_info.base,

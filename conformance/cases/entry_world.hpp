@@ -26,6 +26,7 @@ enum class Type : std::uint8_t {
   graph_exec,
   profiler,
   communicator,
+  physical_memory,
   count
 };
 inline constexpr std::size_t type_count = static_cast<std::size_t>(Type::count);
@@ -96,6 +97,13 @@ class World {
   flagos_event_t* exportable_event() const { return exportable_event_; }
   const flagos_external_t& external_memory() const { return external_memory_; }
   const flagos_external_t& external_event() const { return external_event_; }
+  // Four units of reserved addresses, the first of them mapped; all zero where there are none.
+  flagos_physical_memory_t* physical_memory() const {
+    return as<flagos_physical_memory_t>(Type::physical_memory);
+  }
+  flagos_address_t reserved() const { return reserved_; }
+  std::uint64_t unit() const { return unit_; }
+  const flagos_external_t& external_physical() const { return external_physical_; }
   const std::vector<std::uint8_t>& image() const { return image_; }
   const std::string& image_format() const { return image_format_; }
 
@@ -121,6 +129,7 @@ class World {
   void describe(flagos_operator_desc_t& desc) const;
   void describe(flagos_communicator_desc_t& desc) const;
   void describe(flagos_collective_desc_t& desc) const;
+  void describe(flagos_physical_memory_desc_t& desc) const;
   template <class Desc>
   Desc valid() const {
     Desc desc{};
@@ -140,6 +149,8 @@ class World {
   void build_memory();
   void build_exports();
   void close_exports();
+  void build_virtual_memory();
+  flagos_status_t close_virtual_memory();
   void made(flagos_status_t status, const char* what) const;
   void set(Type type, std::uint64_t handle) { handles_[static_cast<std::size_t>(type)] = handle; }
   std::uint64_t make_module() const;
@@ -161,6 +172,10 @@ class World {
   flagos_event_t* exportable_event_ = nullptr;
   flagos_external_t external_memory_{};
   flagos_external_t external_event_{};
+  flagos_address_t reserved_ = 0;
+  std::uint64_t unit_ = 4096;
+  std::uint64_t physical_flags_ = 0;
+  flagos_external_t external_physical_{};
   flagos_graph_node_t node_ = 1;
   std::vector<std::uint8_t> image_;
   std::string image_format_ = "none";

@@ -28,6 +28,7 @@ std::uint64_t child_of(Context& t, World& world, flagos_device_t* device, Type t
   const auto module = world.valid<flagos_module_desc_t>();
   const auto node = world.valid<flagos_graph_node_desc_t>();
   const auto rank = world.valid<flagos_communicator_desc_t>();
+  const auto physical = world.valid<flagos_physical_memory_desc_t>();
   flagos_graph_node_t added = 0;
   flagos_graph_t* graph = nullptr;
   switch (type) {
@@ -68,6 +69,11 @@ std::uint64_t child_of(Context& t, World& world, flagos_device_t* device, Type t
            "an executable");
       t.ok(flagos_graph_destroy(graph), "destroy the graph");
       break;
+    case Type::physical_memory:
+      t.ok(flagos_physical_memory_create(device, &physical,
+                                         reinterpret_cast<flagos_physical_memory_t**>(&made)),
+           "physical memory");
+      break;
     default:
       break;
   }
@@ -95,8 +101,9 @@ void check_no_reuse(Context& t, World& world, Type type, int count) {
 FLAGOS_CASE("life.parent_before_child",
             {.clause = "flagos_device_close: BUSY", .oracle = Oracle::code}) {
   World world(t);
-  for (const Type type : {Type::stream, Type::event, Type::module, Type::memory_pool,
-                          Type::timeline, Type::graph_exec, Type::profiler, Type::communicator}) {
+  for (const Type type :
+       {Type::stream, Type::event, Type::module, Type::memory_pool, Type::timeline,
+        Type::graph_exec, Type::profiler, Type::communicator, Type::physical_memory}) {
     if (world.handle(type) == 0) continue;
     t.subcase("a device with a live " + name_of(type));
     auto* const device = reinterpret_cast<flagos_device_t*>(world.make(Type::device));

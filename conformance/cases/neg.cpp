@@ -66,7 +66,8 @@ const Entry& probe_of(Type type) {
       {Type::graph, "flagos_graph_get_info"},
       {Type::graph_exec, "flagos_graph_exec_launch"},
       {Type::profiler, "flagos_profiler_enable"},
-      {Type::communicator, "flagos_communicator_get_info"}};
+      {Type::communicator, "flagos_communicator_get_info"},
+      {Type::physical_memory, "flagos_physical_memory_export"}};
   for (const auto& [wanted, name] : probes)
     if (wanted == type) return entry_of(name);
   return entry_of("flagos_device_query_status");
@@ -196,6 +197,10 @@ FLAGOS_CASE("neg.foreign_handle",
       {"flagos_memory_copy_peer", "stream", Type::stream, {argument}},
       {"flagos_memory_copy_peer", "target_device", Type::device, {argument}},
       {"flagos_memory_export", "device", Type::device, {handle}},
+      {"flagos_virtual_memory_map", "device", Type::device, {argument, handle}},
+      {"flagos_virtual_memory_map", "memory", Type::physical_memory, {argument}},
+      {"flagos_virtual_memory_unmap", "device", Type::device, {handle}},
+      {"flagos_virtual_memory_release", "device", Type::device, {handle}},
       {"flagos_memory_get_native", "device", Type::device, {handle}},
       {"flagos_dlpack_export", "producer", Type::stream, {argument}},
       {"flagos_dlpack_export", "device", Type::device, {argument}},

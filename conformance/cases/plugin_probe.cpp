@@ -215,7 +215,8 @@ std::string inconsistent_set(const flagos_plugin_t& plugin) {
       {"graph", plugin.graph},
       {"profiling", plugin.profiling},
       {"topology", plugin.topology},
-      {"operators", plugin.operators}};
+      {"operators", plugin.operators},
+      {"virtual_memory", plugin.virtual_memory}};
   for (const auto& [group, table] : optional_groups)
     for (const Slot& slot : slots)
       if (table != nullptr && std::string(slot.group) == group && !slot.filled)

@@ -82,6 +82,41 @@ Struct tensor_row() {
   return row;
 }
 
+Struct physical_memory_row() {
+  Struct row = in_struct_row<flagos_physical_memory_desc_t>("flagos_physical_memory_desc_t");
+  row.next_offset = offsetof(flagos_physical_memory_desc_t, next);
+  row.flags = {{offsetof(flagos_physical_memory_desc_t, flags), 8, FLAGOS_MEMORY_FLAG_EXPORTABLE}};
+  row.enums = {{offsetof(flagos_physical_memory_desc_t, kind),
+                {-1, 0, 3, 4, 99},
+                {FLAGOS_STATUS_INVALID_ARGUMENT}}};
+  row.needs = FLAGOS_FEATURE_VIRTUAL_MEMORY;
+  row.use = [](World& world, void* desc) {
+    flagos_physical_memory_t* memory = nullptr;
+    const flagos_status_t status = flagos_physical_memory_create(
+        world.device(), static_cast<flagos_physical_memory_desc_t*>(desc), &memory);
+    flagos_physical_memory_destroy(memory);
+    return status;
+  };
+  return row;
+}
+
+Struct physical_import_row() {
+  Struct row;
+  row.name = "flagos_external_t in flagos_physical_memory_import";
+  row.size = sizeof(flagos_external_t);
+  row.needs = FLAGOS_FEATURE_VIRTUAL_MEMORY;
+  row.present = [](const World& world) { return world.external_physical().fd >= 0; };
+  row.valid = [](World& world) { return bytes_of(world.external_physical()); };
+  row.use = [](World& world, void* external) {
+    flagos_physical_memory_t* memory = nullptr;
+    const flagos_status_t status = flagos_physical_memory_import(
+        world.device(), static_cast<flagos_external_t*>(external), &memory, nullptr);
+    flagos_physical_memory_destroy(memory);
+    return status;
+  };
+  return row;
+}
+
 bool offers_operators(const World& world) {
   std::uint32_t count = 0;
   return flagos_operator_get_count(world.device(), &count) == ok && count != 0;
@@ -138,6 +173,17 @@ Struct memory_export_row() {
   return row;
 }
 
+Struct physical_export_row() {
+  Struct row = out_struct_row<flagos_external_t>(
+      "flagos_external_t in flagos_physical_memory_export", [](World& world, auto* external) {
+        return close_when_made(flagos_physical_memory_export(world.physical_memory(), external),
+                               external);
+      });
+  row.needs = FLAGOS_FEATURE_VIRTUAL_MEMORY;
+  row.present = [](const World& world) { return world.external_physical().fd >= 0; };
+  return row;
+}
+
 Struct operator_info_row() {
   Struct row = out_struct_row<flagos_operator_info_t>(
       "flagos_operator_info_t",
@@ -165,6 +211,8 @@ void describe_interop_structs(std::vector<Struct>& structs) {
   structs.push_back(native_row());
   structs.push_back(tensor_row());
   structs.push_back(operator_row());
+  structs.push_back(physical_memory_row());
+  structs.push_back(physical_import_row());
 }
 
 void describe_interop_out_structs(std::vector<Struct>& structs) {
@@ -182,6 +230,7 @@ void describe_interop_out_structs(std::vector<Struct>& structs) {
       "flagos_external_t in flagos_event_export", [](World& world, auto* external) {
         return close_when_made(flagos_event_export(world.exportable_event(), external), external);
       }));
+  structs.push_back(physical_export_row());
   structs.push_back(shown_row());
   structs.push_back(out_struct_row<flagos_tensor_t>(
       "flagos_tensor_t in flagos_dlpack_import",

@@ -396,6 +396,35 @@ const flagos_collective_table_t collective_table = {
     },
 };
 
+// ---- virtual memory ----
+
+// Every reservation is memory already, so that nothing faults, and a mapping shows nobody's bytes.
+const flagos_virtual_memory_table_t virtual_memory_table = {
+    HEAD(flagos_virtual_memory_table_t),
+    [](flagos_plugin_device_t*, const flagos_physical_memory_desc_t*, std::uint64_t* out_minimum,
+       std::uint64_t* out_recommended) {
+      *out_minimum = *out_recommended = 4096;
+      return ok();
+    },
+    [](flagos_plugin_device_t*, std::uint64_t size, std::uint64_t alignment, flagos_address_t,
+       flagos_address_t* out) { return allocate(size, alignment, out); },
+    [](flagos_plugin_device_t*, flagos_address_t address, std::uint64_t) { release(address); },
+    [](flagos_plugin_device_t*, const flagos_physical_memory_desc_t*,
+       flagos_plugin_physical_memory_t** out) { return make(out); },
+    drop<flagos_plugin_physical_memory_t>,
+    [](flagos_plugin_device_t*, flagos_address_t, std::uint64_t, flagos_plugin_physical_memory_t*,
+       std::uint64_t) { return ok(); },
+    [](flagos_plugin_device_t*, flagos_address_t, std::uint64_t) {},
+    [](flagos_plugin_device_t*, flagos_address_t, std::uint64_t, flagos_plugin_device_t*,
+       flagos_memory_access_t) { return ok(); },
+    [](flagos_plugin_physical_memory_t*, flagos_plugin_external_t* out) {
+      out->fd = memfd_create("nothing", MFD_CLOEXEC);
+      return out->fd >= 0 ? ok() : flagos_status_t{FLAGOS_STATUS_OUT_OF_RESOURCES};
+    },
+    [](flagos_plugin_device_t*, const flagos_plugin_external_t*,
+       flagos_plugin_physical_memory_t** out) { return make(out); },
+};
+
 }  // namespace
 
 flagos_status_t flagos_plugin_open(const flagos_host_t* host, flagos_plugin_t* out_plugin) {
@@ -427,6 +456,7 @@ flagos_status_t flagos_plugin_open(const flagos_host_t* host, flagos_plugin_t* o
     plugin.topology = &topology_table;
     plugin.operators = &operators_table;
     plugin.collective = &collective_table;
+    plugin.virtual_memory = &virtual_memory_table;
   }
   std::memcpy(out_plugin, &plugin, plugin.struct_size);
   return status;

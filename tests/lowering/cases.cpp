@@ -436,6 +436,7 @@ std::vector<Case> directed_cases(std::uint64_t seed) {
   for (const Operation& operation : operations()) cases.push_back(op_case(operation, seed += 16));
   add_indexed(cases, seed + 2000);
   add_atomics(cases, seed + 3000);
+  for (Case& made : product_cases(seed + 4000)) cases.push_back(std::move(made));
   for (const char* program : kPrograms) {
     Case made;
     made.text = fmt::format("flagos.tile 1.0\nkernel @k(%a0: ptr<i32>) {{\n{}}}\n", program);

@@ -8,6 +8,8 @@
 namespace flagos::compiler::test {
 
 std::vector<Case> directed_cases(std::uint64_t seed);
+// Products with loops around them; directed_cases has them too.
+std::vector<Case> product_cases(std::uint64_t seed);
 // The ten kernels of samples/kernels, at small sizes.
 std::vector<Case> sample_cases(std::uint64_t seed);
 

@@ -47,22 +47,48 @@ class Device final : public Runner {
   std::vector<flagos_module_t*> modules_;
 };
 
-// Tile calls on this processor, compiled by a child compiler with the twin of a chip's header.
+// The machine's C++ compiler, and what it has made. Throws Error (NOT_FOUND) where there is none.
+class ChildCompiler {
+ public:
+  ChildCompiler();
+  ~ChildCompiler();
+  ChildCompiler(const ChildCompiler&) = delete;
+  ChildCompiler& operator=(const ChildCompiler&) = delete;
+  void* load(const std::string& source, const std::string& options);
+
+ private:
+  std::string compiler_;
+  std::vector<void*> libraries_;
+};
+
+// Tile calls on this processor, with the twin of a chip's header.
 class Twin final : public Runner {
  public:
-  // `include` is where flagos/tile_twin.hpp is. Throws Error (NOT_FOUND) where no compiler is found.
+  // `include` is where flagos/tile_twin.hpp is.
   explicit Twin(std::string include);
-  ~Twin() override;
-  Twin(const Twin&) = delete;
-  Twin& operator=(const Twin&) = delete;
   std::string name() const override { return "the twin"; }
   Loaded load(const std::string& format, const std::string& source) override;
   std::vector<std::vector<std::byte>> run(Loaded module, const LaunchRecord& record,
                                           const Case& made) override;
 
  private:
-  std::string include_, compiler_;
-  std::vector<void*> libraries_;
+  std::string include_;
+  ChildCompiler compiler_;
+};
+
+// CUDA C++ on this processor, its threads in turns.
+class CudaTwin final : public Runner {
+ public:
+  // `root` is the folder of the project's sources.
+  explicit CudaTwin(const std::string& root);
+  std::string name() const override { return "the twin of CUDA C++"; }
+  Loaded load(const std::string& format, const std::string& source) override;
+  std::vector<std::vector<std::byte>> run(Loaded module, const LaunchRecord& record,
+                                          const Case& made) override;
+
+ private:
+  std::string prelude_;
+  ChildCompiler compiler_;
 };
 
 }  // namespace flagos::compiler::test

@@ -29,10 +29,13 @@ struct Options {
   bool print = false;
 };
 
-// A plugin's device; "twin:FOLDER" is the twin, whose header is in FOLDER.
+// A plugin's device; "twin:FOLDER" is the twin, whose header is in FOLDER; "cuda-twin:FOLDER" that of CUDA C++, where FOLDER
+// holds the sources.
 std::unique_ptr<Runner> open_runner(const Options& options) {
   if (options.plugin.rfind("twin:", 0) == 0)
     return std::make_unique<Twin>(options.plugin.substr(5));
+  if (options.plugin.rfind("cuda-twin:", 0) == 0)
+    return std::make_unique<CudaTwin>(options.plugin.substr(10));
   return std::make_unique<Device>(options.plugin);
 }
 

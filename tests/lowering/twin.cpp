@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <iterator>
+#include <regex>
 
 #include "base/error.hpp"
 #include "tests/lowering/device.hpp"
@@ -33,21 +35,20 @@ struct Folder {
 
 }  // namespace
 
-Twin::Twin(std::string include) : include_(std::move(include)), compiler_(find_compiler()) {}
+ChildCompiler::ChildCompiler() : compiler_(find_compiler()) {}
 
-Twin::~Twin() {
+ChildCompiler::~ChildCompiler() {
   for (void* library : libraries_) dlclose(library);
 }
 
-Runner::Loaded Twin::load(const std::string&, const std::string& source) {
+void* ChildCompiler::load(const std::string& source, const std::string& options) {
   const Folder folder;
   const std::string text = folder.path + "/kernels.cpp", library = folder.path + "/kernels.so",
                     log = folder.path + "/log";
   std::ofstream(text) << source;
   const std::string command = fmt::format(
-      "{} -std=c++17 -O1 -w -ffp-contract=off -shared -fPIC -fvisibility=hidden -I{} {} -o {} > {} "
-      "2>&1",
-      compiler_, include_, text, library, log);
+      "{} -O1 -w -ffp-contract=off -shared -fPIC -fvisibility=hidden {} {} -o {} > {} 2>&1",
+      compiler_, options, text, library, log);
   if (std::system(command.c_str()) != 0) {
     std::ifstream file(log);
     const std::string said((std::istreambuf_iterator<char>(file)),
@@ -60,26 +61,83 @@ Runner::Loaded Twin::load(const std::string&, const std::string& source) {
   return handle;
 }
 
+namespace {
+
+void* find_entry(void* library, const std::string& name) {
+  void* entry = dlsym(library, name.c_str());
+  if (!entry) throw_error(FLAGOS_STATUS_NOT_FOUND, "{}", dlerror());
+  return entry;
+}
+
+// The case's memory, which its kernel changes, and the bits of its arguments.
+struct Given {
+  explicit Given(const Case& made) {
+    for (const Case::Argument& argument : made.arguments) memory.push_back(argument.memory);
+    for (std::size_t i = 0; i < memory.size(); ++i) {
+      std::uint64_t bits = reinterpret_cast<std::uintptr_t>(memory[i].data());
+      if (!made.arguments[i].pointer) {
+        bits = 0;
+        std::memcpy(&bits, memory[i].data(), memory[i].size());
+      }
+      arguments.push_back(bits);
+    }
+  }
+  std::vector<std::vector<std::byte>> memory;
+  std::vector<std::uint64_t> arguments;
+};
+
+std::string read_text(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) throw_error(FLAGOS_STATUS_NOT_FOUND, "no file {}", path);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+}  // namespace
+
+Twin::Twin(std::string include) : include_(std::move(include)) {}
+
+Runner::Loaded Twin::load(const std::string&, const std::string& source) {
+  return compiler_.load(source, "-std=c++17 -I" + include_);
+}
+
 std::vector<std::vector<std::byte>> Twin::run(Loaded module, const LaunchRecord& record,
                                               const Case& made) {
   using Entry = int (*)(const std::uint32_t*, const std::uint64_t*);
   const auto entry =
-      reinterpret_cast<Entry>(dlsym(module, ("flagos_tile_run_" + record.kernel).c_str()));
-  if (!entry) throw_error(FLAGOS_STATUS_NOT_FOUND, "{}", dlerror());
-  std::vector<std::vector<std::byte>> memory;
-  std::vector<std::uint64_t> arguments;
-  for (const Case::Argument& argument : made.arguments) memory.push_back(argument.memory);
-  for (std::size_t i = 0; i < memory.size(); ++i) {
-    std::uint64_t bits = reinterpret_cast<std::uintptr_t>(memory[i].data());
-    if (!made.arguments[i].pointer) {
-      bits = 0;
-      std::memcpy(&bits, memory[i].data(), memory[i].size());
-    }
-    arguments.push_back(bits);
-  }
-  const int status = entry(made.grid.data(), arguments.data());
+      reinterpret_cast<Entry>(find_entry(module, "flagos_tile_run_" + record.kernel));
+  Given given(made);
+  const int status = entry(made.grid.data(), given.arguments.data());
   if (status != 0) throw_error(status, "running {}", made.name);
-  return memory;
+  return given.memory;
+}
+
+CudaTwin::CudaTwin(const std::string& root)
+    : prelude_(read_text(root + "/tests/lowering/cuda_twin.hpp") +
+               read_text(root + "/base/testing/cuda_tensor_twin.hpp")) {}
+
+// Halves and words of one memory lie over each other, as CUDA's compiler takes them.
+Runner::Loaded CudaTwin::load(const std::string&, const std::string& source) {
+  static const std::regex kernel("__launch_bounds__\\(\\d+\\) (\\w+)\\(");
+  std::string text = prelude_ + source;
+  for (std::sregex_iterator found(source.begin(), source.end(), kernel), end; found != end; ++found)
+    text += fmt::format("TWIN_KERNEL({})\n", (*found)[1].str());
+  return compiler_.load(text, "-std=c++20 -fno-strict-aliasing");
+}
+
+std::vector<std::vector<std::byte>> CudaTwin::run(Loaded module, const LaunchRecord& record,
+                                                  const Case& made) {
+  using Entry = int (*)(const std::uint32_t*, std::uint32_t, void* const*);
+  const auto entry = reinterpret_cast<Entry>(find_entry(module, "twin_run_" + record.kernel));
+  Given given(made);
+  std::int32_t failure = 0;
+  if (record.fails) given.arguments.push_back(reinterpret_cast<std::uintptr_t>(&failure));
+  std::vector<void*> addresses;
+  for (std::uint64_t& bits : given.arguments) addresses.push_back(&bits);
+  if (entry(made.grid.data(), record.threads, addresses.data()) != 0)
+    throw_error(FLAGOS_STATUS_INTERNAL,
+                "{}: some threads wait at a barrier that others do not reach", made.name);
+  if (failure != 0) throw_error(failure, "running {}", made.name);
+  return given.memory;
 }
 
 }  // namespace flagos::compiler::test

@@ -1,0 +1,83 @@
+// What a host gives to printed CUDA C++ for tensor cores and asynchronous copies: one function an instruction, after the
+// description of the PTX instructions, on nothing but threadIdx and __shfl_sync. It is pasted before printed text by twins of
+// the language, behind what they define of it, and includes nothing.
+#define FLAGOS_CUDA_TWIN 1
+
+// ldmatrix: lanes 0 to 7 name the rows of the first matrix of 8 x 8 halves, 8 to 15 those of the second, and so on. A lane
+// gets two neighbours of row lane / 4, or with trans of column lane / 4.
+template <int count>
+static inline void tc_twin_load(unsigned* x, const void* row, bool trans) {
+  const unsigned lane = threadIdx.x % 32;
+  for (int i = 0; i < count; ++i) {
+    const unsigned long long mine = (unsigned long long)row;
+    if (!trans) {
+      const auto* at = (const unsigned short*)__shfl_sync(0xffffffffu, mine, i * 8 + (int)(lane / 4)) + lane % 4 * 2;
+      x[i] = at[0] | (unsigned)at[1] << 16;
+    } else {
+      const int first = i * 8 + (int)(lane % 4 * 2);
+      const auto* upper = (const unsigned short*)__shfl_sync(0xffffffffu, mine, first);
+      const auto* lower = (const unsigned short*)__shfl_sync(0xffffffffu, mine, first + 1);
+      x[i] = upper[lane / 4] | (unsigned)lower[lane / 4] << 16;
+    }
+  }
+}
+static inline void tc_load4(unsigned* x, const void* row) { tc_twin_load<4>(x, row, false); }
+static inline void tc_load4_trans(unsigned* x, const void* row) { tc_twin_load<4>(x, row, true); }
+static inline void tc_load2(unsigned* x, const void* row) { tc_twin_load<2>(x, row, false); }
+static inline void tc_load2_trans(unsigned* x, const void* row) { tc_twin_load<2>(x, row, true); }
+
+static inline float tc_twin_bf16(unsigned bits) {
+  const unsigned wide = bits << 16;
+  float value;
+  __builtin_memcpy(&value, &wide, 4);
+  return value;
+}
+static inline float tc_twin_f16(unsigned bits) {
+  const unsigned sign = (bits & 0x8000u) << 16, exponent = bits >> 10 & 31u, fraction = bits & 0x3ffu;
+  if (exponent == 0) return (sign ? -1.0f : 1.0f) * (float)fraction * 0x1p-24f;
+  const unsigned wide = sign | (exponent == 31 ? 0x7f800000u : (exponent + 112u) << 23) | fraction << 13;
+  float value;
+  __builtin_memcpy(&value, &wide, 4);
+  return value;
+}
+
+// mma.m16n8k16: lane = 4 * group + member. Register i of a holds row group + 8 * (i % 2), depth 2 * member + 8 * (i / 2) and
+// the next; register i of b depth 2 * member + 8 * i and the next, column group; number i of d row group + 8 * (i / 2),
+// column 2 * member + i % 2.
+template <float (*number)(unsigned)>
+static inline void tc_twin_mma(float* d, const unsigned* a, const unsigned* b) {
+  const unsigned lane = threadIdx.x % 32;
+  float sums[4] = {d[0], d[1], d[2], d[3]};
+  for (int k = 0; k < 16; k += 2) {
+    unsigned rows[2], columns[2];
+    for (int i = 0; i < 2; ++i) {
+      rows[i] = __shfl_sync(0xffffffffu, a[i + k / 8 * 2], (int)(lane / 4 * 4) + k % 8 / 2);
+      columns[i] = __shfl_sync(0xffffffffu, b[k / 8], (int)(lane % 4 * 2 + (unsigned)i) * 4 + k % 8 / 2);
+    }
+    for (int i = 0; i < 4; ++i)
+      for (int half = 0; half < 32; half += 16)
+        sums[i] += number(rows[i / 2] >> half & 0xffffu) * number(columns[i % 2] >> half & 0xffffu);
+  }
+  for (int i = 0; i < 4; ++i) d[i] = sums[i];
+}
+static inline void tc_mma_f16(float* d, const unsigned* a, const unsigned* b) { tc_twin_mma<tc_twin_f16>(d, a, b); }
+static inline void tc_mma_bf16(float* d, const unsigned* a, const unsigned* b) { tc_twin_mma<tc_twin_bf16>(d, a, b); }
+
+// A copy happens when it is waited for, not before: who does not wait sees what was there.
+struct tc_twin_copy {
+  void* local;
+  const void* global;
+};
+static tc_twin_copy tc_twin_copies[1024][256];
+static unsigned tc_twin_count[1024];
+static inline void tc_copy16(void* local, const void* global) {
+  const unsigned t = threadIdx.x;
+  if (tc_twin_count[t] == 256 || ((unsigned long long)local | (unsigned long long)global) % 16 != 0) __builtin_trap();
+  tc_twin_copies[t][tc_twin_count[t]++] = {local, global};
+}
+static inline void tc_wait() {
+  const unsigned t = threadIdx.x;
+  for (unsigned i = 0; i < tc_twin_count[t]; ++i)
+    __builtin_memcpy(tc_twin_copies[t][i].local, tc_twin_copies[t][i].global, 16);
+  tc_twin_count[t] = 0;
+}

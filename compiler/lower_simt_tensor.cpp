@@ -1,0 +1,284 @@
+// Products on tensor cores. A factor lies in local memory as halves, in rows with 16 bytes of padding, so that the eight
+// rows which are read at once lie in different banks. A factor that is loaded for the product alone goes there straight
+// from global memory; in a loop that of the next round while this one is multiplied.
+#include <algorithm>
+
+#include "compiler/simt_emitter.hpp"
+
+namespace flagos::compiler {
+namespace {
+
+constexpr std::int64_t kPadding = 8;  // halves
+constexpr std::int64_t kChunk = 8;    // halves of one copy
+
+std::string halves(const std::string& base) { return fmt::format("L16({})", base); }
+
+bool is_transposition(const Op& op) {
+  return op.code == OpCode::trans && op.find("perm")->list == std::vector<std::int64_t>{1, 0};
+}
+
+}  // namespace
+
+// ---- which loads feed a product ----------------------------------------------------------------------------------
+
+void SimtEmitter::find_feeds(const Block& block) {
+  std::map<ValueId, const Op*> made;
+  for (const Op& op : block.ops) {
+    for (const ValueId result : op.results) made[result] = &op;
+    for (const Block& region : op.regions) find_feeds(region);
+    const Tiling* const tiling = op.code == OpCode::dot ? tiling_of(tilings_, kernel_, op) : nullptr;
+    if (tiling == nullptr || !tiling->tensor) continue;
+    for (const std::size_t side : {std::size_t{0}, std::size_t{1}}) find_feed(op, side, made);
+  }
+}
+
+// Nobody writes what a readonly argument points to, so the load may wait for the product.
+void SimtEmitter::find_feed(const Op& dot, std::size_t side, const std::map<ValueId, const Op*>& made) {
+  const auto maker = [&](ValueId value) -> const Op* {
+    const auto found = made.find(root(value));
+    return found != made.end() && values_[root(value)].uses == 1 ? found->second : nullptr;
+  };
+  Feed feed;
+  feed.dot = &dot;
+  feed.side = side;
+  feed.load = maker(dot.operands[side]);
+  if (feed.load != nullptr && is_transposition(*feed.load)) {
+    feed.trans = feed.load;
+    feed.load = maker(feed.trans->operands[0]);
+  }
+  if (feed.load == nullptr || feed.load->code != OpCode::load) return;
+  const Type& tile = result_type(*feed.load);
+  const Type& factor = feed.trans != nullptr ? operand_type(*feed.trans, 0) : operand_type(dot, side);
+  if (readonly_views_.count(feed.load->operands[0]) == 0 || tile.rank < 2 || factor.rank != 2) return;
+  // Behind what a reshape made of it: leading axes of 1 only.
+  for (std::size_t axis = 0; axis < tile.rank; ++axis) {
+    const std::int32_t wanted = axis + 2 < tile.rank ? 1 : factor.dims[axis + 2 - tile.rank];
+    if (tile.dims[axis] != wanted) return;
+  }
+  if (tile.dims[tile.rank - 1U] % kChunk != 0) return;
+  deferred_.insert(feed.load);
+  if (feed.trans != nullptr) deferred_.insert(feed.trans);
+  feeds_.push_back(std::move(feed));
+}
+
+SimtEmitter::Feed* SimtEmitter::feed_of(const Op& dot, std::size_t side) {
+  const auto found = std::find_if(feeds_.begin(), feeds_.end(),
+                                  [&](const Feed& feed) { return feed.dot == &dot && feed.side == side; });
+  return found == feeds_.end() ? nullptr : &*found;
+}
+
+std::uint64_t SimtEmitter::feed_words(const Feed& feed) const {
+  const Type& tile = result_type(*feed.load);
+  const std::int64_t columns = tile.dims[tile.rank - 1U];
+  return static_cast<std::uint64_t>(tile.elements() / columns * (columns + kPadding) / 2);
+}
+
+// ---- factors in local memory -------------------------------------------------------------------------------------
+
+// In chunks of 16 bytes, which need no register on their way; element by element at the edges of the view, and where
+// rows are not contiguous or not aligned.
+void SimtEmitter::emit_copy(const Feed& feed, const std::string& base) {
+  const Op& op = *feed.load;
+  const View& view = views_.at(op.operands[0]);
+  const Type& tile = result_type(op);
+  const std::size_t last = tile.rank - 1U;
+  const std::int64_t columns = tile.dims[last], chunks = tile.elements() / kChunk;
+  close();
+  std::string inside, offset;
+  AxisText index;
+  line("for (u32 i = t; i < {}u; i = i + {}u) {{", chunks, threads_);
+  line("const u32 row = i / {0}u, column = i % {0}u * {1}u;", columns / kChunk, kChunk);
+  for (std::size_t axis = 0; axis <= last; ++axis) {
+    index.push_back(fresh());
+    const char* const local = axis == last ? " + to_u64(column)" : axis + 1 == last ? " + to_u64(row)" : "";
+    line("const u64 {} = to_u64(to_i64({})){};", index[axis], own(op, 1 + axis), local);
+    if (axis != last) inside += fmt::format("{} < {} && ", index[axis], view.extents[axis]);
+    offset += fmt::format("{}{} * {}", axis == 0 ? "" : " + ", index[axis], view.strides[axis]);
+  }
+  const std::string &x = index[last], &extent = view.extents[last], &stride = view.strides[last];
+  line("const u64 from = {};\nunsigned short* const to = {} + row * {}u + column;", offset, halves(base),
+       columns + kPadding);
+  line(
+      "if ({0}{1} < {2} && {1} + {3}u < {2} && {4} == to_u64(1) && ((u64)({5} + from) & 15) == 0) tc_copy16(to, {5} + "
+      "from);",
+      inside, x, extent, kChunk - 1, stride, view.pointer);
+  line(
+      "else for (u32 n = 0u; n < {}u; ++n) to[n] = (unsigned short)({}{} + n < {} ? load_{}({}, from + n * {}) : "
+      "{});\n}}",
+      kChunk, inside, x, extent, info(tile.dtype).name, view.pointer, stride,
+      literal(tile.dtype, static_cast<std::uint64_t>(op.integer("pad"))));
+}
+
+void SimtEmitter::put_halves(ValueId value, const LocalRange& range, std::int64_t pitch) {
+  const Type& tile = type(value);
+  const std::int64_t columns = tile.dims[tile.rank - 1U];
+  open_for(value);
+  settle(range);
+  line("{}[e / {}u * {}u + e % {}u] = (unsigned short){};", halves(fmt::format("{}u", range.begin)), columns, pitch,
+       columns, own(value));
+  touch(range);
+  used(value);
+}
+
+SimtEmitter::Factor SimtEmitter::take_factor(const Op& op, std::size_t side) {
+  const ValueId value = op.operands[side];
+  Factor factor;
+  const Feed* const feed = feed_of(op, side);
+  if (feed == nullptr) {
+    const Type& tile = type(value);
+    factor.pitch = tile.dims[1] + kPadding;
+    factor.own = allocate(op, static_cast<std::uint64_t>(tile.dims[0] * factor.pitch / 2));
+    factor.base = fmt::format("{}u", factor.own->begin);
+    put_halves(value, *factor.own, factor.pitch);
+    return factor;
+  }
+  const Type& tile = result_type(*feed->load);
+  factor.pitch = tile.dims[tile.rank - 1U] + kPadding;
+  factor.transposed = feed->trans != nullptr;
+  factor.base = feed->base;
+  if (!factor.base.empty()) return factor;  // it was copied ahead
+  factor.own = allocate(op, feed_words(*feed));
+  factor.base = fmt::format("{}u", factor.own->begin);
+  close();
+  settle(*factor.own);
+  emit_copy(*feed, factor.base);
+  touch(*factor.own);
+  return factor;
+}
+
+// ---- the product -------------------------------------------------------------------------------------------------
+
+void SimtEmitter::emit_tensor_dot(const Op& op, const Tiling& tiling) {
+  needs_.tensor = true;
+  const Factor a = take_factor(op, 0), b = take_factor(op, 1);
+  close();
+  if (a.own || b.own) {
+    line("tc_wait();");
+    barrier();
+  }
+  const std::string sums = start_sums(op, op.operands[2]);
+  emit_pieces(op, tiling, a, b, sums);
+  for (const Factor* const factor : {&a, &b}) {
+    if (!factor->own) continue;
+    touch(*factor->own);
+    release(*factor->own);
+  }
+}
+
+// Of every 16 along the depth a warp reads its rows of a and its columns of b once. What a lane names in tc_load is a row
+// of one of the 8 x 8 matrices that the instruction moves: lanes 0 to 7 those of the first, and so on.
+void SimtEmitter::emit_pieces(const Op& op, const Tiling& tiling, const Factor& a, const Factor& b,
+                              const std::string& sums) {
+  const DType dtype = operand_type(op, 0).dtype;
+  const std::int64_t depth = operand_type(op, 0).dims[1] / kPieceDepth;
+  const std::int64_t pairs = tiling.own_columns / 2, below = 4 * tiling.own_columns;
+  const std::string row = fmt::format("(t / 32u / {}u * {}u + i) * 16u", tiling.grid_columns, tiling.own_rows);
+  const auto column = [&](const std::string& n) {
+    return fmt::format("(t / 32u % {}u * {}u + {}) * 8u", tiling.grid_columns, tiling.own_columns, n);
+  };
+  const std::string low = "t % 16u", high = "t % 32u / 16u * 8u", eight = "t % 8u", second = "t / 8u % 2u * 8u";
+  const std::string multiply = fmt::format("tc_mma_{}", info(dtype).name);
+
+  line("UNROLL({0}) for (u32 k = 0u; k < {0}u; ++k) {{\nu32 x[{1}][4];", depth, tiling.own_rows);
+  const std::string at_a = a.transposed
+                               ? fmt::format("(k * 16u + {} + {}) * {}u + {} + {}", high, eight, a.pitch, row, second)
+                               : fmt::format("({} + {}) * {}u + k * 16u + {}", row, low, a.pitch, high);
+  line("UNROLL({0}) for (u32 i = 0u; i < {0}u; ++i) tc_load4{1}(x[i], {2} + {3});", tiling.own_rows,
+       a.transposed ? "_trans" : "", halves(a.base), at_a);
+  const auto load_b = [&](int count, const std::string& n) {
+    // Without a second piece the lanes beyond name the rows of the first again.
+    const std::string beside = count == 4 ? " + " + high : "";
+    const std::string at =
+        b.transposed ? fmt::format("({} + {}{}) * {}u + k * 16u + {}", column(n), eight, beside, b.pitch, second)
+                     : fmt::format("(k * 16u + {}) * {}u + {}{}", low, b.pitch, column(n), beside);
+    line("u32 y[{0}];\ntc_load{0}{1}(y, {2} + {3});", count, b.transposed ? "" : "_trans", halves(b.base), at);
+  };
+  const auto rows = [&](const std::string& n, int from) {
+    line("UNROLL({0}) for (u32 i = 0u; i < {0}u; ++i) {1}({2} + i * {3}u + ({4}) * 4u, x[i], y + {5});",
+         tiling.own_rows, multiply, sums, below, n, from);
+  };
+  if (pairs > 0) {
+    line("UNROLL({0}) for (u32 n = 0u; n < {0}u; ++n) {{", pairs);
+    load_b(4, "n * 2u");
+    rows("n * 2u", 0);
+    rows("n * 2u + 1u", 2);
+    line("}");
+  }
+  if (tiling.own_columns % 2 != 0) {
+    line("{");
+    load_b(2, fmt::format("{}u", tiling.own_columns - 1));
+    rows(fmt::format("{}u", tiling.own_columns - 1), 0);
+    line("}");
+  }
+  line("}");
+}
+
+// ---- copies ahead ------------------------------------------------------------------------------------------------
+
+// The feeds of products that stand in the loop itself, and whose offsets follow from its index and from what lies outside.
+std::vector<SimtEmitter::Feed*> SimtEmitter::feeds_ahead(const Op& loop, Slice& slice) {
+  std::vector<Feed*> found;
+  if (!plan_.ahead) return found;
+  const Block& block = loop.regions[0];
+  std::map<ValueId, const Op*> made;
+  for (const Op& op : block.ops)
+    for (const ValueId result : op.results) made[result] = &op;
+  std::set<const Op*> wanted;
+  const auto follows = [&](ValueId value, auto&& self) -> bool {
+    value = root(value);
+    const auto& carried = block.arguments;
+    if (std::find(carried.begin() + 1, carried.end(), value) != carried.end()) return false;
+    const auto maker = made.find(value);
+    if (maker == made.end()) return true;  // the index, or from outside
+    const Op& op = *maker->second;
+    if (info(op.code).effect != Effect::none || !op.regions.empty() || !is_uniform(value)) return false;
+    if (!std::all_of(op.operands.begin(), op.operands.end(), [&](ValueId operand) { return self(operand, self); }))
+      return false;
+    wanted.insert(&op);
+    return true;
+  };
+  for (Feed& feed : feeds_) {
+    const bool here = std::any_of(block.ops.begin(), block.ops.end(), [&](const Op& op) { return &op == feed.dot; });
+    const auto& operands = feed.load->operands;
+    // A view that the loop makes may have an extent of its own each time.
+    if (!here || made.count(operands[0]) != 0) continue;
+    if (std::all_of(operands.begin() + 1, operands.end(), [&](ValueId value) { return follows(value, follows); }))
+      found.push_back(&feed);
+  }
+  for (const Op& op : block.ops)
+    if (wanted.count(&op) != 0) slice.push_back(&op);
+  return found;
+}
+
+// Two stages for each feed.
+void SimtEmitter::start_ahead(const Op& loop, const std::vector<Feed*>& feeds) {
+  if (feeds.empty()) return;
+  needs_.tensor = true;
+  close();
+  for (Feed* const feed : feeds) {
+    feed->range = allocate(loop, 2 * feed_words(*feed));
+    settle(feed->range);
+  }
+}
+
+std::string SimtEmitter::stage_base(const Feed& feed, const std::string& stage) const {
+  return fmt::format("{}u + {} * {}u", feed.range.begin, stage, feed_words(feed));
+}
+
+// Starts the copies of one round: its index, and which of the two stages it goes to, as text.
+void SimtEmitter::emit_ahead(const Op& loop, const std::vector<Feed*>& feeds, const Slice& slice,
+                             const std::string& index, const std::string& stage) {
+  const ValueId number = loop.regions[0].arguments[0];
+  const std::vector<Value> before = values_;
+  const std::string variable = fresh();
+  line("{{\nconst {} {} = {};", register_type(type(number).dtype), variable, index);
+  values_[number].kind = Value::Kind::uniform;
+  values_[number].name = variable;
+  for (const Op* const op : slice) emit_op(*op);
+  for (const Feed* const feed : feeds) emit_copy(*feed, stage_base(*feed, stage));
+  close();
+  line("}");
+  values_ = before;
+}
+
+}  // namespace flagos::compiler

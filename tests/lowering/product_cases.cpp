@@ -1,0 +1,114 @@
+// Products in loops as kernels have them: factors loaded each round, over the edges of matrices, as they lie or
+// transposed; and products of what was computed.
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "tests/lowering/cases.hpp"
+
+namespace flagos::compiler::test {
+namespace {
+
+struct Shape {
+  int bm, bn, bk;  // of the tiles
+  int m, n, k;     // of the matrices
+};
+
+void add_scalar(Case& made, std::int32_t value) {
+  std::vector<std::byte> bytes(sizeof value);
+  std::memcpy(bytes.data(), &value, sizeof value);
+  made.arguments.push_back({DType::i32, bytes, false});
+}
+
+// The tile %t<name> of rows x columns at %row, %column of the matrix that %view<name> shows.
+std::string factor(const char* name, DType dtype, bool transposed, int rows, int columns,
+                   const char* row, const char* column) {
+  const std::string_view type = info(dtype).name;
+  if (!transposed)
+    return fmt::format("%t{0} = load %view{0}, {1}, {2} : tile<{3}x{4}x{5}>\n", name, row, column,
+                       rows, columns, type);
+  return fmt::format(
+      "%l{0} = load %view{0}, {2}, {1} : tile<{4}x{3}x{5}>\n%t{0} = trans %l{0} {{perm=[1, 0]}} : "
+      "tile<{3}x{4}x{5}>\n",
+      name, row, column, rows, columns, type);
+}
+
+// c = a b, summed over k in rounds of bk; one program for a tile of c.
+Case matrix_product(const Shape& s, DType dtype, bool a_transposed, bool b_transposed,
+                    std::uint64_t seed) {
+  const std::string_view type = info(dtype).name;
+  Case made;
+  made.name =
+      fmt::format("product of {} {}x{}x{}{}{}", type, s.bm, s.bn, s.bk,
+                  a_transposed ? ", a transposed" : "", b_transposed ? ", b transposed" : "");
+  const auto view = [&](const char* name, const char* rows, const char* columns, bool transposed) {
+    return transposed
+               ? fmt::format(
+                     "%view{0} = view %{0}, {2}, {1}, {1} {{shape=[?, ?], strides=[?, 1]}} : "
+                     "view<{3}, 2>\n",
+                     name, rows, columns, type)
+               : fmt::format(
+                     "%view{0} = view %{0}, {1}, {2}, {2} {{shape=[?, ?], strides=[?, 1]}} : "
+                     "view<{3}, 2>\n",
+                     name, rows, columns, type);
+  };
+  made.text =
+      fmt::format(
+          "flagos.tile 1.0\nkernel @k(%a: ptr<{0}> {{readonly}}, %b: ptr<{0}> {{readonly}}, "
+          "%c: ptr<f32>, %m: i32, %n: i32, %k: i32) {{\n",
+          type) +
+      view("a", "%m", "%k", a_transposed) + view("b", "%k", "%n", b_transposed) +
+      fmt::format(
+          "%x = program_id {{axis=0}} : i32\n%y = program_id {{axis=1}} : i32\n%bm = const "
+          "{{value={0}}} "
+          ": i32\n%bn = const {{value={1}}} : i32\n%bk = const {{value={2}}} : i32\n%row = mul %x, "
+          "%bm : "
+          "i32\n%column = mul %y, %bn : i32\n%zero = const {{value=0}} : i32\n%start = const "
+          "{{value=0.5}} : tile<{0}x{1}xf32>\n%sum = for %zero, %k, %bk, %start : "
+          "tile<{0}x{1}xf32> do "
+          "(%i: i32, %s: tile<{0}x{1}xf32>) {{\n",
+          s.bm, s.bn, s.bk) +
+      factor("a", dtype, a_transposed, s.bm, s.bk, "%row", "%i") +
+      factor("b", dtype, b_transposed, s.bk, s.bn, "%i", "%column") +
+      fmt::format(
+          "%d = dot %ta, %tb, %s : tile<{0}x{1}xf32>\nyield %d\n}}\n%viewc = view %c, %m, %n, %n "
+          "{{shape=[?, ?], strides=[?, 1]}} : view<f32, 2>\nstore %viewc, %row, %column, "
+          "%sum\n}}\n",
+          s.bm, s.bn);
+  const auto numbers = [&](int rows, int columns) {
+    const auto count = static_cast<std::size_t>(rows * columns);
+    made.arguments.push_back({dtype, random_memory(dtype, count, seed++), true});
+  };
+  numbers(s.m, s.k);
+  numbers(s.k, s.n);
+  const auto bytes = static_cast<std::size_t>(s.m * s.n) * sizeof(float);
+  made.arguments.push_back({DType::f32, std::vector<std::byte>(bytes), true});
+  for (const int extent : {s.m, s.n, s.k}) add_scalar(made, extent);
+  made.grid = {static_cast<std::uint32_t>((s.m + s.bm - 1) / s.bm),
+               static_cast<std::uint32_t>((s.n + s.bn - 1) / s.bn), 1};
+  return made;
+}
+
+}  // namespace
+
+std::vector<Case> product_cases(std::uint64_t seed) {
+  std::vector<Case> cases;
+  // Whole tiles in aligned rows; over all edges, in rows that are not aligned; one round only; none.
+  const Shape shapes[] = {{32, 32, 16, 64, 32, 48},
+                          {48, 24, 32, 50, 29, 75},
+                          {64, 64, 32, 70, 60, 32},
+                          {16, 8, 16, 16, 8, 0},
+                          {32, 16, 48, 31, 40, 104}};
+  for (const Shape& shape : shapes) {
+    for (const DType dtype : {DType::f16, DType::bf16, DType::f32}) {
+      for (int sides = 0; sides < 4; ++sides) {
+        if (dtype == DType::f32 && sides != 0) continue;
+        cases.push_back(
+            matrix_product(shape, dtype, (sides & 1) != 0, (sides & 2) != 0, seed += 4));
+      }
+    }
+  }
+  return cases;
+}
+
+}  // namespace flagos::compiler::test
