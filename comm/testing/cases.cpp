@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "comm/reduce/reduce.hpp"
+#include "base/reduce/reduce.hpp"
 #include "comm/testing/numbers.hpp"
 
 namespace flagos::comm::testing {
