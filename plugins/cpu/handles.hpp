@@ -6,6 +6,7 @@
 
 namespace flagos::cpu {
 
+class Communicator;
 class Device;
 class Event;
 class Graph;
@@ -101,6 +102,15 @@ struct ObjectOf<flagos_plugin_graph_t> {
 template <>
 struct HandleOf<Graph> {
   using Type = flagos_plugin_graph_t;
+};
+
+template <>
+struct ObjectOf<flagos_plugin_communicator_t> {
+  using Type = Communicator;
+};
+template <>
+struct HandleOf<Communicator> {
+  using Type = flagos_plugin_communicator_t;
 };
 
 template <typename Handle>
