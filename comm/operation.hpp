@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "comm/channel.hpp"
-#include "comm/reduce/reduce.hpp"
+#include "base/reduce/reduce.hpp"
 
 namespace flagos::comm {
 

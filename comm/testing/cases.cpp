@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "comm/reduce/reduce.hpp"
+#include "base/reduce/reduce.hpp"
 #include "comm/testing/numbers.hpp"
 
 namespace flagos::comm::testing {
@@ -48,8 +48,8 @@ std::string Case::text() const {
 }
 
 bool is_defined(const Case& test) {
-  return !reduces(test.op) ||
-         comm::is_defined(Reduction{test.dtype, static_cast<std::uint8_t>(test.reduction), false});
+  return !reduces(test.op) || flagos::is_defined(Reduction{
+                                  test.dtype, static_cast<std::uint8_t>(test.reduction), false});
 }
 
 Case random_case(std::mt19937_64& random, std::uint32_t size, std::uint64_t most_elements) {

@@ -2,6 +2,8 @@
 
 #include <new>
 
+#include "plugins/cpu/communicator.hpp"
+
 namespace flagos::cpu {
 
 void destroy_command(Command& command) noexcept {
@@ -18,6 +20,8 @@ void destroy_command(Command& command) noexcept {
       return static_cast<SignalTimelineCommand&>(command).~SignalTimelineCommand();
     case CommandType::graph:
       return static_cast<GraphCommand&>(command).~GraphCommand();
+    case CommandType::exchange:
+      return static_cast<ExchangeCommand&>(command).~ExchangeCommand();
     default:
       return;  // the others own nothing
   }
@@ -75,6 +79,10 @@ const char* command_name(const Command& command) noexcept {
       return "graph";
     case CommandType::product:
       return static_cast<const ProductCommand&>(command).product.name();
+    case CommandType::collective:
+      return operation_name(static_cast<const CollectiveCommand&>(command).operation);
+    case CommandType::exchange:
+      return "send and receive";
     case CommandType::mark:
     case CommandType::end_of_chunk:
       break;
@@ -96,6 +104,10 @@ std::uint64_t command_bytes(const Command& command) noexcept {
       return static_cast<const UpdateCommand&>(command).bytes;
     case CommandType::product:
       return static_cast<const ProductCommand&>(command).product.bytes();
+    case CommandType::collective: {
+      const flagos_collective_desc_t& desc = static_cast<const CollectiveCommand&>(command).desc;
+      return desc.count * dtype_bytes(desc.dtype);
+    }
     default:
       return 0;
   }

@@ -13,12 +13,15 @@
 #include "plugins/cpu/event.hpp"
 #include "plugins/cpu/graph.hpp"
 #include "plugins/cpu/kernel.hpp"
+#include "plugins/cpu/message.hpp"
 #include "plugins/cpu/product.hpp"
 #include "plugins/cpu/timeline.hpp"
 #include "plugins/cpu/value_poller.hpp"
 #include "plugins/cpu/wait.hpp"
 
 namespace flagos::cpu {
+
+class Communicator;
 
 enum class CommandType : std::uint8_t {
   end_of_chunk,
@@ -37,6 +40,8 @@ enum class CommandType : std::uint8_t {
   signal_timeline,
   graph,
   product,
+  collective,
+  exchange,
   mark
 };
 
@@ -154,6 +159,21 @@ struct ProductCommand : Command {
   static constexpr CommandType command_type = CommandType::product;
   const BlasFunctions* blas;
   Product product;
+};
+
+// An operation of several ranks, and sends and receives; both wait for other ranks.
+struct CollectiveCommand : Command {
+  static constexpr CommandType command_type = CommandType::collective;
+  Communicator* communicator;
+  std::uint64_t turn;
+  flagos_collective_operation_t operation;
+  flagos_collective_desc_t desc;
+};
+struct ExchangeCommand : Command {
+  static constexpr CommandType command_type = CommandType::exchange;
+  Communicator* communicator;
+  std::size_t count;
+  std::unique_ptr<Message[]> messages;
 };
 
 // Ends the life of a command, whatever its type.

@@ -6,6 +6,7 @@
 
 namespace flagos::cpu {
 
+class Communicator;
 class Device;
 class Event;
 class Graph;
@@ -111,6 +112,15 @@ struct ObjectOf<flagos_plugin_physical_memory_t> {
 template <>
 struct HandleOf<PhysicalMemory> {
   using Type = flagos_plugin_physical_memory_t;
+};
+
+template <>
+struct ObjectOf<flagos_plugin_communicator_t> {
+  using Type = Communicator;
+};
+template <>
+struct HandleOf<Communicator> {
+  using Type = flagos_plugin_communicator_t;
 };
 
 template <typename Handle>

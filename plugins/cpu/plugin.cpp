@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "base/plugin_open.hpp"
+#include "plugins/cpu/collective.hpp"
 #include "plugins/cpu/device.hpp"
 #include "plugins/cpu/event.hpp"
 #include "plugins/cpu/graph.hpp"
@@ -150,6 +151,32 @@ constexpr flagos_virtual_memory_table_t virtual_memory_table = {
     .export_memory = physical_memory_export,
     .import_memory = physical_memory_import};
 
+constexpr flagos_collective_table_t collective_table = [] {
+  flagos_collective_table_t table{};
+  table.struct_size = sizeof(table);
+  table.group_version = 1;
+  table.query = collective_query;
+  table.unique_id_create = unique_id_create;
+  table.communicator_create = communicator_create;
+  table.communicator_destroy = communicator_destroy;
+  table.communicator_query_error = communicator_query_error;
+  table.communicator_split = communicator_split;
+  table.communicator_abort = communicator_abort;
+  table.all_reduce = collective_run<FLAGOS_COLLECTIVE_OPERATION_ALL_REDUCE>;
+  table.reduce = collective_run<FLAGOS_COLLECTIVE_OPERATION_REDUCE>;
+  table.reduce_scatter = collective_run<FLAGOS_COLLECTIVE_OPERATION_REDUCE_SCATTER>;
+  table.broadcast = collective_run<FLAGOS_COLLECTIVE_OPERATION_BROADCAST>;
+  table.all_gather = collective_run<FLAGOS_COLLECTIVE_OPERATION_ALL_GATHER>;
+  table.gather = collective_run<FLAGOS_COLLECTIVE_OPERATION_GATHER>;
+  table.scatter = collective_run<FLAGOS_COLLECTIVE_OPERATION_SCATTER>;
+  table.all_to_all = collective_run<FLAGOS_COLLECTIVE_OPERATION_ALL_TO_ALL>;
+  table.send = collective_run<FLAGOS_COLLECTIVE_OPERATION_SEND>;
+  table.receive = collective_run<FLAGOS_COLLECTIVE_OPERATION_RECEIVE>;
+  table.group_begin = collective_group_begin;
+  table.group_end = collective_group_end;
+  return table;
+}();
+
 flagos_plugin_t make_table() noexcept {
   flagos_plugin_t table{};
   table.abi_version_min = table.abi_version_max = own_version;
@@ -170,6 +197,7 @@ flagos_plugin_t make_table() noexcept {
   table.topology = &topology_table;
   table.operators = &operators_table;
   table.virtual_memory = &virtual_memory_table;
+  table.collective = &collective_table;
   return table;
 }
 

@@ -99,6 +99,7 @@ class Stream final : public Task, public Parked {
   bool run_graph(GraphCommand& command, Worker& worker) noexcept;
   bool run_node(GraphCommand& command, Worker& worker) noexcept;
   void call_host_node(GraphCommand& command) noexcept;
+  void run_collective(Command& command) noexcept;
   template <typename TryPark>
   bool park(const TryPark& try_park) noexcept;
   void emit(flagos_record_kind_t kind, const char* name, std::uint64_t bytes,

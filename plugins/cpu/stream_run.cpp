@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "plugins/cpu/communicator.hpp"
 #include "plugins/cpu/device.hpp"
 #include "plugins/cpu/handles.hpp"
 #include "plugins/cpu/stream.hpp"
@@ -123,6 +124,9 @@ bool Stream::execute(Command& command, Worker& worker) noexcept {
       call.product.run(*call.blas, worker);
       return true;
     }
+    case CommandType::collective:
+    case CommandType::exchange:
+      return hand_to_callbacks();  // it waits for others
     case CommandType::mark:
       run_mark(static_cast<MarkCommand&>(command));
       return true;
@@ -152,6 +156,10 @@ bool Stream::execute_poisoned(Command& command, Worker& worker) noexcept {
       return true;
     case CommandType::graph:
       return run_graph(static_cast<GraphCommand&>(command), worker);
+    case CommandType::collective:
+    case CommandType::exchange:
+      run_collective(command);
+      return true;
     default:
       return true;
   }
@@ -231,7 +239,9 @@ bool Stream::hand_to_callbacks() noexcept {
 bool Stream::is_host_next() noexcept {
   if (!has_work()) return false;
   const Command& command = queue_.front();
-  if (command.type == CommandType::host) return true;
+  if (command.type == CommandType::host || command.type == CommandType::collective ||
+      command.type == CommandType::exchange)
+    return true;
   if (command.type != CommandType::graph || graph_step_ == 0) return false;
   const std::vector<GraphNode>& nodes = static_cast<const GraphCommand&>(command).program->nodes();
   return graph_step_ < nodes.size() && nodes[graph_step_].type == FLAGOS_GRAPH_NODE_TYPE_HOST;
@@ -243,6 +253,9 @@ void Stream::call_host() noexcept {
     if (command.queued_ns != 0 && started_ns_ == 0) started_ns_ = now_ns();
     if (command.type == CommandType::graph) {
       call_host_node(static_cast<GraphCommand&>(command));
+    } else if (command.type != CommandType::host) {
+      run_collective(command);
+      finish(command);
     } else {
       const auto& host = static_cast<HostCommand&>(command);
       host.function(host.user_data, poison_status_.load());
@@ -250,6 +263,22 @@ void Stream::call_host() noexcept {
     }
   } while (is_host_next());
   if (has_work() || !release()) device_.pool().push(*this, level_);
+}
+
+// The other ranks must not wait for one whose stream has failed.
+void Stream::run_collective(Command& command) noexcept {
+  const bool healthy = poison_status_.load(std::memory_order_relaxed) == FLAGOS_STATUS_OK;
+  Failure failure;
+  if (command.type == CommandType::collective) {
+    auto& call = static_cast<CollectiveCommand&>(command);
+    if (!healthy) return call.communicator->skip(command_name(command));
+    failure = call.communicator->run(call.turn, call.operation, call.desc);
+  } else {
+    auto& call = static_cast<ExchangeCommand&>(command);
+    if (!healthy) return call.communicator->skip(command_name(command));
+    failure = call.communicator->exchange({call.messages.get(), call.count});
+  }
+  if (failure) poison(std::move(failure));
 }
 
 void Stream::call_host_node(GraphCommand& command) noexcept {

@@ -1,8 +1,8 @@
-#include "comm/reduce/reduce.hpp"
+#include "base/reduce/reduce.hpp"
 
 #include <array>
 
-namespace flagos::comm {
+namespace flagos {
 namespace {
 
 struct Type {
@@ -34,12 +34,11 @@ const Type* find(flagos_dtype_t dtype) {
 }
 
 ReduceFunction choose() {
-#ifdef FLAGOS_COMM_LOOPS_X86
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+#ifdef FLAGOS_REDUCE_LOOPS_X86
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl"))
     return reduce_v4;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-      __builtin_cpu_supports("bmi2"))
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
     return reduce_v3;
 #endif
   return reduce_baseline;
@@ -48,9 +47,8 @@ ReduceFunction choose() {
 }  // namespace
 
 const char* reduction_name(std::uint8_t reduction) {
-  static constexpr std::array<const char*, 9> names = {"sum",    "product", "min",
-                                                       "max",    "average", "bit_and",
-                                                       "bit_or", "bit_xor", "premultiplied sum"};
+  static constexpr std::array<const char*, 9> names = {
+      "sum", "product", "min", "max", "average", "bit_and", "bit_or", "bit_xor", "premultiplied sum"};
   return reduction < names.size() ? names[reduction] : "unknown";
 }
 
@@ -86,10 +84,10 @@ bool is_defined(const Reduction& reduction) {
   }
 }
 
-void reduce(const Reduction& reduction, std::uint32_t source_count, const void* const* sources,
-            const double* scales, std::uint32_t divisor, void* target, std::uint64_t count) {
+void reduce(const Reduction& reduction, std::uint32_t source_count, const void* const* sources, const double* scales,
+            std::uint32_t divisor, void* target, std::uint64_t count) {
   static const ReduceFunction function = choose();
   function(reduction, source_count, sources, scales, divisor, target, count);
 }
 
-}  // namespace flagos::comm
+}  // namespace flagos

@@ -7,13 +7,13 @@
 #include <limits>
 #include <type_traits>
 
-#include "comm/reduce/reduce.hpp"
+#include "base/reduce/reduce.hpp"
 
-#ifndef FLAGOS_COMM_LOOPS
-#define FLAGOS_COMM_LOOPS reduce_baseline
+#ifndef FLAGOS_REDUCE_LOOPS
+#define FLAGOS_REDUCE_LOOPS reduce_baseline
 #endif
 
-namespace flagos::comm {
+namespace flagos {
 namespace {
 
 constexpr std::uint64_t block = 512;
@@ -52,8 +52,7 @@ struct Half {
     const std::uint32_t magnitude = bits & 0x7fffffffU;
     // Normal numbers: round to nearest, ties to even, by an integer sum; small ones by the sum with 0.5 as float.
     const std::uint32_t normal = (magnitude + 0xc8000fffU + ((magnitude >> 13) & 1U)) >> 13;
-    const std::uint32_t small =
-        std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5F) - 0x3f000000U;
+    const std::uint32_t small = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5F) - 0x3f000000U;
     std::uint32_t result = magnitude < 0x38800000U ? small : normal;
     result = magnitude >= 0x477ff000U ? 0x7c00U : result;
     result = magnitude > 0x7f800000U ? 0x7e00U : result;
@@ -64,14 +63,11 @@ struct Half {
 struct BFloat {
   using Stored = std::uint16_t;
   using Value = float;
-  static Value load(Stored stored) {
-    return std::bit_cast<float>(static_cast<std::uint32_t>(stored) << 16);
-  }
+  static Value load(Stored stored) { return std::bit_cast<float>(static_cast<std::uint32_t>(stored) << 16); }
   static Stored store(Value value) {
     const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
     const std::uint32_t rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
-    return static_cast<Stored>(
-        (bits & 0x7fffffffU) > 0x7f800000U ? ((bits >> 16) & 0x8000U) | 0x7fc0U : rounded);
+    return static_cast<Stored>((bits & 0x7fffffffU) > 0x7f800000U ? ((bits >> 16) & 0x8000U) | 0x7fc0U : rounded);
   }
 };
 
@@ -94,8 +90,7 @@ template <typename T>
 T wrapping_product(T a, T b) {
   if constexpr (std::is_integral_v<T>) {
     using U = std::make_unsigned_t<T>;
-    return static_cast<T>(
-        static_cast<U>(static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b)));
+    return static_cast<T>(static_cast<U>(static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b)));
   } else {
     return a * b;
   }
@@ -109,14 +104,13 @@ template <typename Real>
 auto order_key(Real value) {
   using Signed = std::make_signed_t<Bits<Real>>;
   const Signed bits = std::bit_cast<Signed>(value);
-  return static_cast<Signed>(
-      bits ^ ((bits >> (sizeof(Real) * 8 - 1)) & std::numeric_limits<Signed>::max()));
+  return static_cast<Signed>(bits ^ ((bits >> (sizeof(Real) * 8 - 1)) & std::numeric_limits<Signed>::max()));
 }
 template <typename Real>
 Real from_order_key(std::make_signed_t<Bits<Real>> key) {
   using Signed = std::make_signed_t<Bits<Real>>;
-  return std::bit_cast<Real>(static_cast<Signed>(
-      key ^ ((key >> (sizeof(Real) * 8 - 1)) & std::numeric_limits<Signed>::max())));
+  return std::bit_cast<Real>(
+      static_cast<Signed>(key ^ ((key >> (sizeof(Real) * 8 - 1)) & std::numeric_limits<Signed>::max())));
 }
 
 template <bool is_min, typename T>
@@ -214,8 +208,7 @@ void average_integers(const Job& job) {
 }
 
 template <typename Type, typename Value>
-void finish(const Job& job, const Value* values, typename Type::Stored* target,
-            std::uint64_t size) {
+void finish(const Job& job, const Value* values, typename Type::Stored* target, std::uint64_t size) {
   if constexpr (std::is_floating_point_v<Value>) {
     if (job.divisor != 0) {
       const Value divisor = static_cast<Value>(job.divisor);
@@ -250,8 +243,7 @@ void in_rank_order(const Job& job) {
       if (s == 0) {
         for (std::uint64_t i = 0; i < size; ++i) values[i] = Type::load(source[i]);
       } else {
-        for (std::uint64_t i = 0; i < size; ++i)
-          values[i] = Op::apply(values[i], Type::load(source[i]));
+        for (std::uint64_t i = 0; i < size; ++i) values[i] = Op::apply(values[i], Type::load(source[i]));
       }
     }
     finish<Type>(job, values, target + start, size);
@@ -284,8 +276,7 @@ void in_value_order(const Job& job) {
     for (std::uint32_t s = 0; s < job.source_count; ++s) {
       const Stored* const source = job.source<Stored>(s) + start;
       const Value scale = job.scales != nullptr ? static_cast<Value>(job.scales[s]) : Value(1);
-      for (std::uint64_t i = 0; i < size; ++i)
-        keys[s][i] = order_key(Type::load(source[i]) * scale);
+      for (std::uint64_t i = 0; i < size; ++i) keys[s][i] = order_key(Type::load(source[i]) * scale);
     }
     for (std::uint32_t round = 0; round < job.source_count; ++round) {
       for (std::uint32_t s = round % 2; s + 1 < job.source_count; s += 2) {
@@ -299,8 +290,7 @@ void in_value_order(const Job& job) {
     }
     for (std::uint64_t i = 0; i < size; ++i) values[i] = from_order_key<Value>(keys[0][i]);
     for (std::uint32_t s = 1; s < job.source_count; ++s)
-      for (std::uint64_t i = 0; i < size; ++i)
-        values[i] = Op::apply(values[i], from_order_key<Value>(keys[s][i]));
+      for (std::uint64_t i = 0; i < size; ++i) values[i] = Op::apply(values[i], from_order_key<Value>(keys[s][i]));
     finish<Type>(job, values, target + start, size);
   }
 }
@@ -383,8 +373,7 @@ void reals(const Job& job, std::uint8_t kind) {
     case FLAGOS_COMM_REDUCTION_MAX:
       return in_rank_order<Type, Max>(job);
     case FLAGOS_COMM_REDUCTION_PRODUCT:
-      return job.deterministic ? in_value_order<Type, Product>(job)
-                               : in_rank_order<Type, Product>(job);
+      return job.deterministic ? in_value_order<Type, Product>(job) : in_rank_order<Type, Product>(job);
     default:
       break;
   }
@@ -398,9 +387,8 @@ void reals(const Job& job, std::uint8_t kind) {
 
 }  // namespace
 
-void FLAGOS_COMM_LOOPS(const Reduction& reduction, std::uint32_t source_count,
-                       const void* const* sources, const double* scales, std::uint32_t divisor,
-                       void* target, std::uint64_t count) {
+void FLAGOS_REDUCE_LOOPS(const Reduction& reduction, std::uint32_t source_count, const void* const* sources,
+                         const double* scales, std::uint32_t divisor, void* target, std::uint64_t count) {
   Job job{.deterministic = reduction.deterministic,
           .source_count = source_count,
           .sources = sources,
@@ -446,4 +434,4 @@ void FLAGOS_COMM_LOOPS(const Reduction& reduction, std::uint32_t source_count,
   reals<Plain<float>>(job, kind);
 }
 
-}  // namespace flagos::comm
+}  // namespace flagos

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace flagos::comm {
+namespace flagos {
 
 // So many numbers are sorted at a place in the deterministic mode; a communicator has no more ranks then.
 inline constexpr std::uint32_t most_sorted_sources = 256;
@@ -28,17 +28,15 @@ bool is_defined(const Reduction& reduction);
 
 // target[i] = the reduction of sources[0 .. source_count)[i]. `target` may be one of the sources. `scales` is one for each
 // source, read by the premultiplied sum only. `divisor` is what an average divides by.
-void reduce(const Reduction& reduction, std::uint32_t source_count, const void* const* sources,
-            const double* scales, std::uint32_t divisor, void* target, std::uint64_t count);
+void reduce(const Reduction& reduction, std::uint32_t source_count, const void* const* sources, const double* scales,
+            std::uint32_t divisor, void* target, std::uint64_t count);
 
 // The loops, compiled for several instruction sets; reduce() takes the best one of this processor. All give the same bits.
-using ReduceFunction = void (*)(const Reduction&, std::uint32_t, const void* const*, const double*,
-                                std::uint32_t, void*, std::uint64_t);
-void reduce_baseline(const Reduction&, std::uint32_t, const void* const*, const double*,
-                     std::uint32_t, void*, std::uint64_t);
-void reduce_v3(const Reduction&, std::uint32_t, const void* const*, const double*, std::uint32_t,
-               void*, std::uint64_t);
-void reduce_v4(const Reduction&, std::uint32_t, const void* const*, const double*, std::uint32_t,
-               void*, std::uint64_t);
+using ReduceFunction = void (*)(const Reduction&, std::uint32_t, const void* const*, const double*, std::uint32_t,
+                                void*, std::uint64_t);
+void reduce_baseline(const Reduction&, std::uint32_t, const void* const*, const double*, std::uint32_t, void*,
+                     std::uint64_t);
+void reduce_v3(const Reduction&, std::uint32_t, const void* const*, const double*, std::uint32_t, void*, std::uint64_t);
+void reduce_v4(const Reduction&, std::uint32_t, const void* const*, const double*, std::uint32_t, void*, std::uint64_t);
 
-}  // namespace flagos::comm
+}  // namespace flagos
