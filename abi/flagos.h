@@ -200,7 +200,9 @@ enum {
   FLAGOS_DTYPE_BYTES = 0x00010803,   /* opaque bytes: a struct passed by value; its size stands beside it */
   FLAGOS_DTYPE_BFLOAT16 = 0x00011004,
   FLAGOS_DTYPE_COMPLEX64 = 0x00014005,
-  FLAGOS_DTYPE_BOOL = 0x00010806
+  FLAGOS_DTYPE_BOOL = 0x00010806,
+  FLAGOS_DTYPE_FLOAT8_E4M3FN = 0x0001080a, /* no infinities; what is too large for it is NaN */
+  FLAGOS_DTYPE_FLOAT8_E5M2 = 0x0001080c
 };
 
 /* Log levels. */
