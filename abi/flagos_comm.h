@@ -25,7 +25,8 @@
  *             NOT_READY while the communicator is being made.
  *
  * Environment: FLAGOS_COMM_DEBUG (plan: what each operation does, to stderr), FLAGOS_COMM_TIMEOUT_MS (where the config says
- * 0), FLAGOS_COMM_INTERFACE (see flagos_comm_unique_id_create), FLAGOS_COMM_TRANSPORT (tcp: also within a host).
+ * 0), FLAGOS_COMM_INTERFACE (see flagos_comm_unique_id_create), FLAGOS_COMM_TRANSPORT (tcp: also within a host), FLAGOS_COMM_ALGORITHM
+ * (of all operations that have it: direct, one_step, slices, tree, ring or clusters; else what the measured cost says).
  */
 #ifndef FLAGOS_COMM_H
 #define FLAGOS_COMM_H
@@ -70,6 +71,7 @@ typedef struct flagos_comm_info_t {
   uint64_t timeout_ns;
   uint64_t flags;      /* as configured */
   uint64_t operations; /* how many operations are done */
+  const char* algorithm; /* of the operation that this rank has begun last; "automatic" before the first */
 } flagos_comm_info_t;
 
 /**
@@ -372,6 +374,71 @@ FLAGOS_API flagos_status_t flagos_comm_send(flagos_comm_t* comm, flagos_stream_t
 /** The other end of flagos_comm_send. Threads: as flagos_comm_all_reduce.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_comm_receive(flagos_comm_t* comm, flagos_stream_t* stream, flagos_address_t target,
                                                uint64_t count, flagos_dtype_t dtype, uint32_t peer);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * One-sided: memory of another rank, which makes no call for it
+ * --------------------------------------------------------------------------------------------------------------- */
+
+/* Memory of all ranks, a part of each, that the others may reach; a number of the communicator, from 1. */
+typedef uint32_t flagos_comm_window_t;
+
+/**
+ * Registers memory of this rank with all others. All ranks make the call, in the same order of such calls, and wait for each
+ * other; the parts may have different sizes.
+ *
+ * @param address     of the rank's device, or of the host (allocated or registered); stays allocated while the window lives
+ * @param size_bytes  0: this rank gives nothing
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT  memory that was not allocated or registered, or a range past its end
+ * @retval FLAGOS_STATUS_RANK_MISMATCH     another rank gave what cannot be a part; the text names it
+ *
+ * Threads: any thread, one for each rank of the process.  Ownership: flagos_comm_window_destroy, or with the communicator.
+ * Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_comm_window_create(flagos_comm_t* comm, flagos_address_t address, uint64_t size_bytes,
+                                                     flagos_comm_window_t* out_window);
+
+/** Ends it on all ranks, which all make the call, when what they do with it is done. @retval FLAGOS_STATUS_NOT_FOUND  no such
+ *  window. Threads: any thread, one for each rank of the process.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_comm_window_destroy(flagos_comm_t* comm, flagos_comm_window_t window);
+
+/**
+ * Copies bytes into `peer`'s part of a window.
+ *
+ * The stream goes on when the bytes are in their place: a signal or a barrier behind it tells so. Nothing orders it with
+ * what others do to the same bytes. An order between ranks is not needed: `peer` makes no call.
+ *
+ * @param peer        a rank; also this one
+ * @param offset      in its part, in bytes
+ * @param size_bytes  0 does nothing
+ * @retval FLAGOS_STATUS_NOT_FOUND         no such window
+ * @retval FLAGOS_STATUS_INVALID_ARGUMENT  past the end of the part; peer is no rank
+ *
+ * A part that its rank has freed ends the communicator with RANK_FAILED; the text names rank and window.
+ * Threads: as flagos_comm_all_reduce.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_comm_put(flagos_comm_t* comm, flagos_stream_t* stream, flagos_comm_window_t window,
+                                           uint32_t peer, uint64_t offset, flagos_address_t source,
+                                           uint64_t size_bytes);
+
+/** Copies bytes out of `peer`'s part of a window; the stream goes on when they have come. Parameters as flagos_comm_put.
+ *  Threads: as flagos_comm_all_reduce.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_comm_get(flagos_comm_t* comm, flagos_stream_t* stream, flagos_comm_window_t window,
+                                           uint32_t peer, uint64_t offset, flagos_address_t target,
+                                           uint64_t size_bytes);
+
+/** Gives `peer` a signal, behind this rank's puts before it. @param peer  a rank; also this one.
+ *  Threads: as flagos_comm_all_reduce.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_comm_signal(flagos_comm_t* comm, flagos_stream_t* stream, uint32_t peer);
+
+/** The stream waits until `peer` has given `count` signals more than were waited for before. As all operations of the
+ *  communicator it lets no later one of this rank begin, and it has its timeout. Threads: as flagos_comm_all_reduce.
+ *  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_comm_wait_signal(flagos_comm_t* comm, flagos_stream_t* stream, uint32_t peer,
+                                                   uint64_t count);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Groups
+ * --------------------------------------------------------------------------------------------------------------- */
 
 /**
  * Opens a group of this thread: operations are collected until it is closed. Groups nest; the outermost counts.

@@ -65,6 +65,19 @@ flagos_status_t simple(flagos_comm_t* comm, flagos_stream_t* stream, Kind kind,
   });
 }
 
+flagos_status_t one_sided(flagos_comm_t* comm, flagos_stream_t* stream, Kind kind,
+                          std::uint32_t peer, flagos_comm_window_t window, std::uint64_t offset,
+                          flagos_address_t address, std::uint64_t count) noexcept {
+  return operation(comm, stream, kind, [&](Request& request, Communicator&) {
+    (kind == Kind::put ? request.source : request.target) = address;
+    request.count = count;
+    request.dtype = FLAGOS_DTYPE_UINT8;
+    request.root = peer;
+    request.window = window;
+    request.offset = offset;
+  });
+}
+
 flagos_status_t message(flagos_comm_t* comm, flagos_stream_t* stream, bool is_send,
                         flagos_address_t address, std::uint64_t count, flagos_dtype_t dtype,
                         std::uint32_t peer) noexcept {
@@ -356,6 +369,39 @@ flagos_status_t flagos_comm_receive(flagos_comm_t* comm, flagos_stream_t* stream
                                     flagos_address_t target, uint64_t count, flagos_dtype_t dtype,
                                     uint32_t peer) {
   return message(comm, stream, false, target, count, dtype, peer);
+}
+
+flagos_status_t flagos_comm_window_create(flagos_comm_t* comm, flagos_address_t address,
+                                          uint64_t size_bytes, flagos_comm_window_t* out_window) {
+  return entry([&] {
+    require(out_window, "out_window") = 0;
+    *out_window = resolve(comm)->create_window(address, size_bytes);
+  });
+}
+
+flagos_status_t flagos_comm_window_destroy(flagos_comm_t* comm, flagos_comm_window_t window) {
+  return entry([&] { resolve(comm)->destroy_window(window); });
+}
+
+flagos_status_t flagos_comm_put(flagos_comm_t* comm, flagos_stream_t* stream,
+                                flagos_comm_window_t window, uint32_t peer, uint64_t offset,
+                                flagos_address_t source, uint64_t size_bytes) {
+  return one_sided(comm, stream, Kind::put, peer, window, offset, source, size_bytes);
+}
+
+flagos_status_t flagos_comm_get(flagos_comm_t* comm, flagos_stream_t* stream,
+                                flagos_comm_window_t window, uint32_t peer, uint64_t offset,
+                                flagos_address_t target, uint64_t size_bytes) {
+  return one_sided(comm, stream, Kind::get, peer, window, offset, target, size_bytes);
+}
+
+flagos_status_t flagos_comm_signal(flagos_comm_t* comm, flagos_stream_t* stream, uint32_t peer) {
+  return one_sided(comm, stream, Kind::signal, peer, 0, 0, 0, 0);
+}
+
+flagos_status_t flagos_comm_wait_signal(flagos_comm_t* comm, flagos_stream_t* stream, uint32_t peer,
+                                        uint64_t count) {
+  return one_sided(comm, stream, Kind::wait_signal, peer, 0, 0, 0, count);
 }
 
 flagos_status_t flagos_comm_group_begin(void) {

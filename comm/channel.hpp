@@ -26,7 +26,12 @@ enum class Kind : std::uint8_t {
   all_to_all,
   barrier,
   exchange,  // sends and receives
+  put,       // from here on one-sided: no other rank calls
+  get,
+  signal,
+  wait_signal,
 };
+inline bool is_one_sided(Kind kind) { return kind >= Kind::put; }
 const char* name_of(Kind kind);
 
 // What two ranks must agree on, and what the receiver needs to know of the sender.

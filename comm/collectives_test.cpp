@@ -52,6 +52,14 @@ class World {
     return "";
   }
 
+  // How rank 0 did the last operation.
+  std::string algorithm() const {
+    flagos_comm_info_t info{};
+    info.struct_size = sizeof(info);
+    check(flagos_comm_get_info(comms[0], &info));
+    return info.algorithm;
+  }
+
   std::vector<std::unique_ptr<RankDevice>> devices;
   std::vector<flagos_comm_t*> comms;
 };
@@ -100,6 +108,82 @@ TEST_CASE("collectives: every operation, dtype and reduction on cpu, in place an
         }
       }
     }
+  }
+}
+
+// A variable of the environment while this lives.
+class Variable {
+ public:
+  Variable(const char* name, const std::string& value) : name_(name) {
+    setenv(name, value.c_str(), 1);
+  }
+  ~Variable() { unsetenv(name_); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  const char* name_;
+};
+
+TEST_CASE("collectives: every algorithm gives the same bits on every shape of hosts") {
+  const std::vector<Op> ops = {Op::all_reduce, Op::reduce,     Op::reduce_scatter,
+                               Op::broadcast,  Op::all_gather, Op::barrier};
+  const std::vector<flagos_dtype_t> dtypes = {FLAGOS_DTYPE_FLOAT32, FLAGOS_DTYPE_INT64,
+                                              FLAGOS_DTYPE_BFLOAT16};
+  // A good part of an hour; the usual run takes some of it.
+  const bool is_full = std::getenv("FLAGOS_COMM_TEST_FULL") != nullptr;
+  std::uint64_t used = 0;
+  for (const std::string algorithm : {"direct", "one_step", "slices", "tree", "ring", "clusters"}) {
+    const Variable variable("FLAGOS_COMM_ALGORITHM", algorithm);
+    for (const auto& [size, host_ranks] : std::vector<std::pair<std::uint32_t, std::uint32_t>>{
+             {2, 1}, {3, 2}, {4, 2}, {5, 3}, {8, 3}}) {
+      const Variable shape("FLAGOS_COMM_HOST_RANKS", std::to_string(host_ranks));
+      World world({"cpu"}, size);
+      for (const Op op : ops) {
+        for (const flagos_dtype_t dtype : dtypes) {
+          for (flagos_comm_reduction_t reduction = 0; reduction < 8; ++reduction) {
+            Case test{op, dtype, reduction};
+            if (!is_defined(test) || (!reduces(op) && reduction != 0)) continue;
+            if (!is_full && reduction % 4 != 0) continue;
+            for (const std::uint64_t count : {0ULL, 13ULL, 1023ULL, 70001ULL, 700001ULL}) {
+              if (!is_full && count > 500 && (reduction != 0 || dtype != dtypes[0])) continue;
+              if (count > 100000 && (reduction != 0 || size > 4)) continue;
+              for (const bool in_place : {false, true}) {
+                if (!is_full && in_place != ((count + dtype / 256 + reduction) % 2 == 0)) continue;
+                test.count = count;
+                test.in_place = in_place;
+                test.root = static_cast<std::uint32_t>(count + reduction) % size;
+                test.seed = count + dtype;
+                const std::string wrong = world.run(test);
+                REQUIRE_MESSAGE(wrong.empty(), algorithm, ", ", host_ranks, " a host: ", wrong);
+                used += world.algorithm() == algorithm;
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+  MESSAGE("operations of the algorithm asked for: ", used);
+  CHECK(used > 800);
+}
+
+TEST_CASE("collectives: the deterministic mode and 16-bit sums never add partial results") {
+  const Variable shape("FLAGOS_COMM_HOST_RANKS", "2");
+  for (const std::string algorithm : {"tree", "ring", "clusters"}) {
+    const Variable variable("FLAGOS_COMM_ALGORITHM", algorithm);
+    World ordered({"cpu"}, 4, FLAGOS_COMM_FLAG_DETERMINISTIC), usual({"cpu"}, 4);
+    Case test{Op::all_reduce, FLAGOS_DTYPE_FLOAT32, FLAGOS_COMM_REDUCTION_SUM, 1000};
+    CHECK(ordered.run(test) == "");
+    CHECK(ordered.algorithm() != algorithm);
+    CHECK(usual.run(test) == "");
+    CHECK(usual.algorithm() == algorithm);
+    test.dtype = FLAGOS_DTYPE_BFLOAT16;
+    CHECK(usual.run(test) == "");
+    CHECK(usual.algorithm() != algorithm);
+    test.reduction = FLAGOS_COMM_REDUCTION_MAX;  // exact at every step
+    CHECK(usual.run(test) == "");
+    CHECK(usual.algorithm() == algorithm);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +14,7 @@
 
 #include "base/guard.hpp"
 #include "base/thread.hpp"
+#include "comm/gather.hpp"
 
 namespace flagos::comm {
 namespace {
@@ -76,15 +78,19 @@ Communicator::Communicator(flagos_device_t* device, std::uint32_t rank, std::uin
       config_(config),
       segment_(Segment::create(rank, size)),
       peers_(size),
-      staging_(device, segment_, size),
-      execution_(rank, peers_, staging_) {
+      one_sided_peers_(size),
+      staging_(device, segment_, size, 0, Segment::collective_slots),
+      one_sided_staging_(device, segment_, size, Segment::collective_slots,
+                         Segment::slot_count - Segment::collective_slots),
+      one_sided_(rank, one_sided_peers_, one_sided_staging_),
+      execution_(rank, peers_, staging_, one_sided_) {
   if (config.deterministic && size > most_sorted_sources)
     throw_error(FLAGOS_STATUS_UNSUPPORTED,
                 "the deterministic mode is for up to {} ranks; there are {}", most_sorted_sources,
                 size);
   for (std::uint32_t i = 0; i < size; ++i) {
-    peers_[i].rank = i;
-    peers_[i].segment = segment_;
+    peers_[i].rank = one_sided_peers_[i].rank = i;
+    peers_[i].segment = one_sided_peers_[i].segment = segment_;
   }
   // So many wait at once without that memory is allocated.
   for (int i = 0; i < 16; ++i) add_operation();
@@ -102,32 +108,43 @@ void Communicator::add_operation() {
 }
 
 void Communicator::connect(std::uint32_t rank, std::shared_ptr<Segment> segment) {
-  Peer& peer = peers_[rank];
-  peer.segment = std::move(segment);
-  peer.out = &segment_->ring(rank);
-  peer.in = &peer.segment->ring(rank_);
-  const SegmentName& name = peer.segment->name();
+  const SegmentName& name = segment->name();
   const bool same_process = Segment::same_process(name);
-  peer.takes_pointers = peer.gives_pointers = same_process;
-  if (!same_process) peer.process = static_cast<int>(syscall(SYS_pidfd_open, name.pid, 0));
+  const auto join = [&](Peer& peer, std::uint32_t lane) {
+    peer.segment = segment;
+    peer.out = &segment_->ring(rank, lane);
+    peer.in = &segment->ring(rank_, lane);
+    peer.takes_pointers = peer.gives_pointers = same_process;
+  };
+  join(peers_[rank], 0);
+  join(one_sided_peers_[rank], 1);
+  if (!same_process) peers_[rank].process = static_cast<int>(syscall(SYS_pidfd_open, name.pid, 0));
   ++local_size_;
 }
 
-void Communicator::connect(std::uint32_t rank, Socket socket) {
+void Communicator::connect(std::uint32_t rank, Socket socket, std::uint32_t lane) {
   if (network_ == nullptr) network_ = std::make_unique<TcpTransport>(rank_, size_, segment_);
-  Peer& peer = peers_[rank];
-  peer.segment = network_->add(rank, std::move(socket));
-  peer.out = &segment_->ring(rank);
-  peer.in = &peer.segment->ring(rank_);
+  Peer& peer = (lane == 0 ? peers_ : one_sided_peers_)[rank];
+  peer.segment = network_->add(rank, std::move(socket), lane);
+  peer.out = &segment_->ring(rank, lane);
+  peer.in = &peer.segment->ring(rank_, lane);
   peer.takes_pointers = true;
   peer.doorbell = network_->doorbell();
   peer.sleeping = &network_->sleeping();
 }
 
-void Communicator::open() {
+void Communicator::start() {
   if (network_ != nullptr) network_->start();
-  is_open_.store(true, std::memory_order_release);
   thread_ = start_thread(fmt::format("flagos-comm-{}", rank_), {}, [this] { work(); });
+}
+
+void Communicator::open(Topology topology) {
+  if (wants_plans() && rank_ == 0) print_topology(topology);
+  {
+    std::lock_guard engine(engine_mutex_);
+    execution_.set_topology(std::move(topology));
+  }
+  is_open_.store(true, std::memory_order_release);
 }
 
 void Communicator::make_later(std::function<void()> make) {
@@ -201,6 +218,10 @@ void Communicator::check_usable() {
     throw Error(found,
                 found == FLAGOS_STATUS_NOT_READY ? "the communicator is still being made" : text);
   }
+  check_not_failed();
+}
+
+void Communicator::check_not_failed() {
   const flagos_status_t found = status_.load(std::memory_order_acquire);
   if (found == FLAGOS_STATUS_OK) return;
   std::lock_guard lock(failure_mutex_);
@@ -209,8 +230,12 @@ void Communicator::check_usable() {
 
 void Communicator::complete_and_check(Request& request) {
   check_usable();
-  check_request(request, rank_, size_);
-  check_reduction(request);
+  if (is_one_sided(request.kind)) {
+    one_sided_.check(request);
+  } else {
+    check_request(request, rank_, size_);
+    check_reduction(request);
+  }
   flagos_device_t* device = nullptr;
   expect(flagos_stream_get_device(request.stream, &device));
   if (device != device_)
@@ -220,7 +245,11 @@ void Communicator::complete_and_check(Request& request) {
   for (const Message& message : request.messages)
     staging_.check_range(message.address, message.count * dtype_bytes(message.dtype),
                          message.is_send ? "send" : "receive");
-  if (request.kind == Kind::exchange || request.kind == Kind::barrier) return;
+  if (request.kind == Kind::put)
+    staging_.check_range(request.source, request.count, name_of(request.kind));
+  if (request.kind == Kind::get)
+    staging_.check_range(request.target, request.count, name_of(request.kind));
+  if (request.kind >= Kind::barrier) return;  // they have no blocks
   Range source, target;
   used_ranges(request, rank_, source, target);
   staging_.check_range(source.start, source.bytes, name_of(request.kind));
@@ -304,8 +333,8 @@ void Communicator::record(const Request& request) {
   expect(flagos_stream_launch_host(request.stream, graph_arrived, &operation));
 }
 
-void Communicator::run_now(Request& request) {
-  check_usable();
+Communicator::Started Communicator::start_now(Request& request) {
+  check_not_failed();
   check_request(request, rank_, size_);
   Operation& operation = make_operation(request);
   const std::uint32_t runs = operation.runs.load(std::memory_order_acquire);
@@ -316,9 +345,18 @@ void Communicator::run_now(Request& request) {
   }
   outstanding_.fetch_add(1, std::memory_order_relaxed);
   segment_->head().bell.ring_always();
-  while (operation.runs.load(std::memory_order_acquire) == runs) {
-    if (failure_finished_.load(std::memory_order_acquire)) check_usable();
-    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  return {&operation, runs};
+}
+
+void Communicator::wait_now(const Started& started) {
+  for (std::uint32_t round = 0;
+       started.operation->runs.load(std::memory_order_acquire) == started.runs; ++round) {
+    if (failure_finished_.load(std::memory_order_acquire)) check_not_failed();
+    if (round < 1000) {
+      sched_yield();
+    } else {
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
   }
 }
 
@@ -421,7 +459,7 @@ void Communicator::work() {
 
 // Turns, then lets others run, then sleeps until somebody rings.
 void Communicator::wait_for_work(std::uint32_t idle_rounds, std::unique_lock<std::mutex>& engine) {
-  const bool is_busy = !execution_.is_done();
+  const bool is_busy = !execution_.is_done() || one_sided_.has_windows();
   if (is_busy && idle_rounds < 32) return relax();
   if (is_busy && idle_rounds < 200) {
     engine.unlock();
@@ -459,9 +497,14 @@ bool Communicator::begin_next() {
     if (operation == nullptr) return false;
     list.pop();
   }
-  if (operation->request.kind != Kind::exchange) operation->sequence = next_sequence_++;
+  // Operations of our own have numbers of their own: the caller counts its calls.
+  constexpr std::uint64_t own_numbers = std::uint64_t{1} << 63;
+  const bool is_internal = operation->value == 0 && !operation->recorded;
+  if (operation->request.kind < Kind::exchange)
+    operation->sequence = is_internal ? own_numbers + next_internal_++ : next_sequence_++;
   last_move_ns_ = now_ns();
   execution_.start(*operation);
+  last_algorithm_.store(execution_.plan().algorithm, std::memory_order_relaxed);
   if (operation->stream_status != FLAGOS_STATUS_OK)
     throw_error(FLAGOS_STATUS_RANK_FAILED, "{}: the stream of rank {} has failed before it: {}",
                 describe(*operation), rank_, flagos_status_get_name(operation->stream_status));
@@ -473,9 +516,10 @@ bool Communicator::step() {
   bool moved = false;
   const flagos_status_t status = guard(
       [&] {
+        moved = one_sided_.serve();
         if (execution_.is_done()) {
-          moved = begin_next();
-          if (!moved) return;
+          if (!begin_next()) return;
+          moved = true;
         }
         Operation* const operation = execution_.operation();
         moved |= execution_.step();
@@ -484,9 +528,7 @@ bool Communicator::step() {
       [&](flagos_status_t failed, const char* text) {
         const bool is_ours = FLAGOS_STATUS_CLASS(failed) != FLAGOS_STATUS_CLASS_COMM;
         fail(is_ours ? FLAGOS_STATUS_RANK_FAILED : failed,
-             is_ours ? fmt::format("{}: rank {} failed: {}", describe(*execution_.operation()),
-                                   rank_, text)
-                     : text);
+             is_ours ? fmt::format("{}: rank {} failed: {}", what_runs(), rank_, text) : text);
       });
   return moved || status != FLAGOS_STATUS_OK;
 }
@@ -498,7 +540,10 @@ void Communicator::complete(Operation& operation) {
     operation.runs.notify_all();
     return;
   }
-  if (operation.value == 0) operation.runs.fetch_add(1, std::memory_order_release);
+  if (operation.value == 0) {
+    internal_.fetch_add(1, std::memory_order_relaxed);
+    operation.runs.fetch_add(1, std::memory_order_release);
+  }
   if (!is_here_ && operation.value != 0) expect(flagos_timeline_signal(timeline_, operation.value));
   {
     std::lock_guard lock(queue_mutex_);
@@ -508,10 +553,22 @@ void Communicator::complete(Operation& operation) {
 }
 
 void Communicator::print_plan(const Operation& operation) const {
-  std::fprintf(stderr, "flagos comm: rank %u of %u: %s, %llu bytes: %s, %u phases\n", rank_, size_,
-               describe(operation).c_str(),
-               static_cast<unsigned long long>(bytes_of(operation.request)),
-               execution_.plan().algorithm, execution_.plan().phase_count);
+  std::fprintf(
+      stderr, "flagos comm: rank %u of %u: %s, %llu bytes: %s, %u phases\n", rank_, size_,
+      describe(operation).c_str(), static_cast<unsigned long long>(bytes_of(operation.request)),
+      name_of(execution_.plan().algorithm), static_cast<unsigned>(execution_.plan().phases.size()));
+}
+
+void Communicator::print_topology(const Topology& topology) {
+  const auto print = [](const char* name, const Link& link) {
+    std::fprintf(stderr, "flagos comm: %s: %.2f us, %.2f us each further message, %.2f GB/s\n",
+                 name, link.latency_s * 1e6, link.message_s * 1e6,
+                 link.byte_s > 0 ? 1e-9 / link.byte_s : 0);
+  };
+  std::fprintf(stderr, "flagos comm: %u ranks on %u hosts\n", topology.size,
+               static_cast<unsigned>(topology.clusters.size()));
+  if (topology.largest_cluster() > 1) print("within a host", topology.local);
+  if (topology.clusters.size() > 1) print("between hosts", topology.remote);
 }
 
 // ---- failure -----------------------------------------------------------------------------------------------------
@@ -570,14 +627,16 @@ void Communicator::finish_failure(std::unique_lock<std::mutex>& engine) {
 }
 
 bool Communicator::is_read_by_others() {
-  for (Peer& peer : peers_) {
-    if (!peer.takes_pointers || peer.out == nullptr) continue;
+  return std::any_of(peers_.begin(), peers_.end(), [](Peer& peer) {
+    if (!peer.takes_pointers || peer.out == nullptr) return false;
     const SegmentHead& head = peer.segment->head();
-    if (head.stopped.load(std::memory_order_acquire) == 0 &&
-        head.closed.load(std::memory_order_acquire) == 0 && !peer.is_consumed(peer.written))
-      return true;
-  }
-  return false;
+    return head.stopped.load(std::memory_order_acquire) == 0 &&
+           head.closed.load(std::memory_order_acquire) == 0 && !peer.is_consumed(peer.written);
+  });
+}
+
+std::string Communicator::what_runs() const {
+  return execution_.is_done() ? "between operations" : describe(*execution_.operation());
 }
 
 void Communicator::abort() {
@@ -621,11 +680,9 @@ void Communicator::look_for_dead_processes() {
       continue;
     pollfd descriptor{peer.process, POLLIN, 0};
     if (poll(&descriptor, 1, 0) <= 0) continue;
-    return fail(
-        FLAGOS_STATUS_RANK_FAILED,
-        fmt::format("{}: rank {} (process {}) has died",
-                    execution_.is_done() ? "between operations" : describe(*execution_.operation()),
-                    peer.rank, peer.segment->name().pid));
+    return fail(FLAGOS_STATUS_RANK_FAILED,
+                fmt::format("{}: rank {} (process {}) has died", what_runs(), peer.rank,
+                            peer.segment->name().pid));
   }
 }
 
@@ -639,7 +696,46 @@ void Communicator::fill_info(flagos_comm_info_t& info) {
   info.timeout_ns = config_.timeout_ns;
   if (config_.deterministic) info.flags |= FLAGOS_COMM_FLAG_DETERMINISTIC;
   if (config_.non_blocking) info.flags |= FLAGOS_COMM_FLAG_NON_BLOCKING;
-  info.operations = completed_.load(std::memory_order_acquire);
+  info.operations =
+      completed_.load(std::memory_order_acquire) - internal_.load(std::memory_order_acquire);
+  info.algorithm = name_of(last_algorithm_.load(std::memory_order_relaxed));
+}
+
+// All ranks know which rank has called with what it must not, so that none waits for ever.
+flagos_comm_window_t Communicator::create_window(flagos_address_t address, std::uint64_t bytes) {
+  struct Card {
+    WindowPart part;
+    flagos_comm_window_t window = 0;  // 0: the call was wrong
+    std::uint32_t padding = 0;
+  };
+  check_usable();
+  Card card;
+  card.part = {address, bytes};
+  std::string text;
+  const flagos_status_t status = guard([&] { card.window = one_sided_.add_window(card.part); },
+                                       [&](flagos_status_t, const char* found) { text = found; });
+  const std::vector<Card> cards = gather_from_all(*this, card);
+  if (status != FLAGOS_STATUS_OK) throw Error(status, text);
+  std::vector<WindowPart> parts;
+  for (std::uint32_t rank = 0; rank < size_; ++rank) {
+    if (cards[rank].window != card.window) {
+      one_sided_.remove_window(card.window);
+      throw_error(FLAGOS_STATUS_RANK_MISMATCH,
+                  "window_create: rank {} has {}, rank {} has window {}", rank,
+                  cards[rank].window == 0 ? "given what cannot be one"
+                                          : fmt::format("window {}", cards[rank].window),
+                  rank_, card.window);
+    }
+    parts.push_back(cards[rank].part);
+  }
+  one_sided_.set_parts(card.window, parts);
+  return card.window;
+}
+
+void Communicator::destroy_window(flagos_comm_window_t window) {
+  if (status_.load(std::memory_order_acquire) == FLAGOS_STATUS_OK)
+    static_cast<void>(gather_from_all(*this, window));  // nobody uses it any more
+  one_sided_.remove_window(window);
 }
 
 flagos_comm_reduction_t Communicator::create_reduction(double scale) {

@@ -46,9 +46,11 @@ class Communicator {
   // Joins a rank of this host through the rings of its segment.
   void connect(std::uint32_t rank, std::shared_ptr<Segment> segment);
   // Joins a rank through a network.
-  void connect(std::uint32_t rank, Socket socket);
-  // All are joined: operations may come.
-  void open();
+  void connect(std::uint32_t rank, Socket socket, std::uint32_t lane);
+  // All are joined: ranks may talk.
+  void start();
+  // Operations may come.
+  void open(Topology topology);
 
   // How its ranks find each other again when it has failed.
   struct Reunion {
@@ -60,7 +62,13 @@ class Communicator {
   const Reunion& reunion() const { return reunion_; }
 
   // An operation on memory of the host that no stream waits for; returns when it is done.
-  void run_now(Request& request);
+  void run_now(Request& request) { wait_now(start_now(request)); }
+  struct Started {
+    Operation* operation = nullptr;
+    std::uint32_t runs = 0;
+  };
+  Started start_now(Request& request);
+  void wait_now(const Started& started);
 
   // Runs `make`, which joins the others and opens, on a thread; what it throws becomes the status.
   void make_later(std::function<void()> make);
@@ -80,6 +88,10 @@ class Communicator {
   void fail(flagos_status_t status, const std::string& text);
   void fill_info(flagos_comm_info_t& info);
 
+  // Memory of all ranks that the others reach; all ranks make these calls.
+  flagos_comm_window_t create_window(flagos_address_t address, std::uint64_t bytes);
+  void destroy_window(flagos_comm_window_t window);
+
   flagos_comm_reduction_t create_reduction(double scale);
   void destroy_reduction(flagos_comm_reduction_t reduction);
 
@@ -96,6 +108,7 @@ class Communicator {
   };
 
   void check_usable();
+  void check_not_failed();
   void check_reduction(const Request& request);
   void add_operation();
   Operation& make_operation(const Request& request);
@@ -114,17 +127,20 @@ class Communicator {
   void look_for_dead_processes();
   void finish_failure(std::unique_lock<std::mutex>& engine);
   bool is_read_by_others();
+  std::string what_runs() const;
   void print_plan(const Operation& operation) const;
+  static void print_topology(const Topology& topology);
 
   flagos_device_t* const device_;
   const std::uint32_t rank_, size_;
   const Config config_;
   std::shared_ptr<Segment> segment_;
-  std::vector<Peer> peers_;
+  std::vector<Peer> peers_, one_sided_peers_;
   std::uint32_t local_size_ = 1;
   std::unique_ptr<TcpTransport> network_;
   Reunion reunion_;
-  Staging staging_;
+  Staging staging_, one_sided_staging_;
+  OneSided one_sided_;
   Execution execution_;
   flagos_timeline_t* timeline_ = nullptr;
   std::atomic<bool> is_open_{false};
@@ -141,11 +157,13 @@ class Communicator {
   std::condition_variable idle_;
   std::atomic<std::uint64_t> outstanding_{0};  // operations of calls that are not done
   std::atomic<std::uint64_t> completed_{0};
+  std::atomic<std::uint64_t> internal_{0};  // of these, not the caller's
+  std::atomic<Algorithm> last_algorithm_{Algorithm::automatic};
   std::atomic<std::uint32_t> visitors_{0};  // graphs that wait in here
 
   std::mutex engine_mutex_;  // held by whoever steps
   bool is_here_ = false;     // the caller steps: its stream need not be told
-  std::uint64_t next_sequence_ = 0;
+  std::uint64_t next_sequence_ = 0, next_internal_ = 0;
   std::uint64_t last_move_ns_ = 0;
 
   std::mutex failure_mutex_;

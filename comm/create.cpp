@@ -4,9 +4,12 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 
 #include "base/guard.hpp"
 #include "base/thread.hpp"
+#include "comm/gather.hpp"
+#include "comm/measure.hpp"
 
 namespace flagos::comm {
 namespace {
@@ -34,6 +37,52 @@ bool is_network_forced() {
               "FLAGOS_COMM_TRANSPORT is '{}'; there are shm and tcp", value);
 }
 
+// The links as the slowest rank has measured them, and rank 0's wishes.
+struct Costs {
+  Link local, remote;
+  Algorithm forced = Algorithm::automatic;
+};
+
+void agree_on_costs(Communicator& communicator, Topology& topology) {
+  Communicator* const mine = &communicator;
+  measure_links({&mine, 1}, topology);
+  Costs own{topology.local, topology.remote, configured_algorithm()};
+  const std::vector<Costs> all = gather_from_all(communicator, own);
+  const auto slowest = [&](Link Costs::*link) {
+    Link result;
+    for (const Costs& costs : all) {
+      result.latency_s = std::max(result.latency_s, (costs.*link).latency_s);
+      result.message_s = std::max(result.message_s, (costs.*link).message_s);
+      result.byte_s = std::max(result.byte_s, (costs.*link).byte_s);
+    }
+    return result;
+  };
+  topology.local = slowest(&Costs::local);
+  topology.remote = slowest(&Costs::remote);
+  topology.forced = all.front().forced;
+}
+
+// Which host each rank is on.
+std::vector<std::uint32_t> hosts_of(const std::vector<RankCard>& cards, bool is_forced) {
+  const std::uint32_t pretended = configured_host_ranks();
+  std::vector<std::uint32_t> first, hosts;  // the first rank of each host, the host of each rank
+  for (std::uint32_t rank = 0; rank < cards.size(); ++rank) {
+    const SegmentName& name = cards[rank].segment;
+    std::uint32_t host = 0;
+    while (host < first.size()) {
+      const SegmentName& other = cards[first[host]].segment;
+      const bool is_same = pretended != 0 ? first[host] / pretended == rank / pretended
+                                          : !is_forced && name.boot == other.boot &&
+                                                name.pid_namespace == other.pid_namespace;
+      if (is_same) break;
+      ++host;
+    }
+    if (host == first.size()) first.push_back(rank);
+    hosts.push_back(host);
+  }
+  return hosts;
+}
+
 // Connects to the remote ranks below this one, and lets those above in.
 void join_remote(Communicator& communicator, const std::vector<RankCard>& cards,
                  const std::vector<std::uint32_t>& remote, Socket& listener, const Secret& secret,
@@ -42,27 +91,34 @@ void join_remote(Communicator& communicator, const std::vector<RankCard>& cards,
   std::size_t missing = 0;
   for (const std::uint32_t peer : remote) {
     if (peer > rank) {
-      ++missing;
+      missing += Segment::lanes;
       continue;
     }
-    Socket socket = Socket::connect(cards[peer].listener, deadline);
-    Greeting greeting;
-    greeting.rank = rank;
-    greeting.size = communicator.size();
-    greet(socket, secret, greeting, deadline);
-    communicator.connect(peer, std::move(socket));
+    for (std::uint32_t lane = 0; lane < Segment::lanes; ++lane) {
+      Socket socket = Socket::connect(cards[peer].listener, deadline);
+      Greeting greeting;
+      greeting.rank = rank;
+      greeting.size = communicator.size();
+      greeting.lane = lane;
+      greet(socket, secret, greeting, deadline);
+      communicator.connect(peer, std::move(socket), lane);
+    }
   }
-  std::vector<bool> has_come(communicator.size(), false);
+  std::vector<std::uint32_t> has_come(communicator.size(), 0);  // a bit for each lane
   Door door(listener, secret);
   while (missing != 0) {
     if (deadline.has_passed())
-      throw_error(FLAGOS_STATUS_COMM_TIMEOUT, "{} ranks did not connect to rank {}", missing, rank);
+      throw_error(FLAGOS_STATUS_COMM_TIMEOUT, "{} connections of ranks to rank {} did not come",
+                  missing, rank);
     door.wait(std::min(deadline.left_ms(), 200), {});
     for (auto& guest : door.take_members()) {
       const std::uint32_t peer = guest->greeting.rank;
-      if (peer <= rank || peer >= communicator.size() || has_come[peer]) continue;
-      has_come[peer] = true;
-      communicator.connect(peer, std::move(guest->socket));
+      const std::uint32_t lane = guest->greeting.lane;
+      if (peer <= rank || peer >= communicator.size() || lane >= Segment::lanes ||
+          (has_come[peer] & (1U << lane)) != 0)
+        continue;
+      has_come[peer] |= 1U << lane;
+      communicator.connect(peer, std::move(guest->socket), lane);
       --missing;
     }
   }
@@ -83,12 +139,15 @@ void join(Communicator& communicator, const Invitation& invitation) {
   const std::vector<RankCard> cards = membership.exchange(card);
   for (const RankCard& other : cards) reunion.addresses.push_back(other.listener);
   std::string text;
+  Topology topology;
   const flagos_status_t status = guard(
       [&] {
+        const std::vector<std::uint32_t> hosts = hosts_of(cards, is_forced);
+        topology = Topology::of_hosts(rank, hosts);
         std::vector<std::uint32_t> remote;
         for (std::uint32_t peer = 0; peer < communicator.size(); ++peer) {
           if (peer == rank) continue;
-          if (!is_forced && Segment::same_host(cards[peer].segment)) {
+          if (hosts[peer] == hosts[rank]) {
             communicator.connect(peer,
                                  Segment::open(cards[peer].segment, peer, communicator.size()));
           } else {
@@ -102,7 +161,25 @@ void join(Communicator& communicator, const Invitation& invitation) {
       [&](flagos_status_t, const char* found) { text = found; });
   membership.confirm(status, text);
   communicator.set_reunion(std::move(reunion));
-  communicator.open();
+  communicator.start();
+  agree_on_costs(communicator, topology);
+  communicator.open(std::move(topology));
+}
+
+// What ranks of one process cost each other; the same for all communicators of it.
+void measure_process(const std::vector<std::shared_ptr<Communicator>>& made, Topology& topology) {
+  static std::mutex mutex;
+  static Link local, remote;
+  std::lock_guard lock(mutex);
+  if (local.latency_s == 0 || (remote.latency_s == 0 && topology.clusters.size() > 1)) {
+    std::vector<Communicator*> all;
+    for (const auto& communicator : made) all.push_back(communicator.get());
+    measure_links(all, topology);
+    local = topology.local;
+    remote = topology.remote;
+  }
+  topology.local = local;
+  topology.remote = remote;
 }
 
 }  // namespace
@@ -159,8 +236,16 @@ std::vector<std::shared_ptr<Communicator>> create_all(std::span<flagos_device_t*
   for (std::uint32_t rank = 0; rank < size; ++rank) {
     reunion.listener = listeners[rank];
     made[rank]->set_reunion(reunion);
-    made[rank]->open();
+    made[rank]->start();
   }
+  std::vector<std::uint32_t> hosts(size, 0);
+  if (const std::uint32_t pretended = configured_host_ranks(); pretended != 0)
+    for (std::uint32_t rank = 0; rank < size; ++rank) hosts[rank] = rank / pretended;
+  Topology topology = Topology::of_hosts(0, hosts);
+  topology.forced = configured_algorithm();
+  measure_process(made, topology);
+  for (topology.rank = 0; topology.rank < size; ++topology.rank)
+    made[topology.rank]->open(topology);
   return made;
 }
 
@@ -178,20 +263,6 @@ std::shared_ptr<Communicator> create(flagos_device_t* device, const Invitation& 
 }
 
 namespace {
-
-// Every rank's `mine`, in the order of the ranks.
-template <typename T>
-std::vector<T> gather_from_all(Communicator& communicator, const T& mine) {
-  std::vector<T> all(communicator.size());
-  Request request;
-  request.kind = Kind::all_gather;
-  request.source = reinterpret_cast<std::uintptr_t>(&mine);
-  request.target = reinterpret_cast<std::uintptr_t>(all.data());
-  request.count = sizeof(T);
-  request.dtype = FLAGOS_DTYPE_UINT8;
-  communicator.run_now(request);
-  return all;
-}
 
 struct Vote {
   std::int32_t color = 0;

@@ -11,31 +11,44 @@ namespace {
 // So much is copied or reduced before something else gets a look.
 constexpr std::uint64_t piece_bytes = 4 << 20;
 
-std::byte* host(flagos_address_t address) {
-  return reinterpret_cast<std::byte*>(static_cast<std::uintptr_t>(address));
-}
-
 }  // namespace
 
-Execution::Execution(std::uint32_t rank, std::vector<Peer>& peers, Staging& staging)
-    : rank_(rank), peers_(peers), staging_(staging) {
+Execution::Execution(std::uint32_t rank, std::vector<Peer>& peers, Staging& staging,
+                     OneSided& one_sided)
+    : rank_(rank),
+      peers_(peers),
+      staging_(staging),
+      one_sided_(one_sided),
+      topology_(Topology::flat(rank, static_cast<std::uint32_t>(peers.size()))) {
   const std::size_t size = peers.size();
   cursors_.resize(size);
   sources_.resize(size);
   scales_.resize(size);
   last_of_peer_.resize(size);
-  plan_.sends.reserve(size);
+  plan_.phases.reserve(16);
+  plan_.sends.reserve(2 * size);
   plan_.targets.reserve(2 * size);
-  plan_.receives.reserve(size);
+  plan_.receives.reserve(2 * size);
+  plan_.sources.reserve(2 * size);
   plan_.copies.reserve(size);
   sends_.reserve(size);
   receives_.reserve(size);
   numbers_.reserve(2 * size);
 }
 
+void Execution::set_topology(Topology topology) {
+  topology_ = std::move(topology);
+  if (scratch_ == nullptr && topology_.size > 1)
+    scratch_ = std::make_unique<std::byte[]>(scratch_bytes);
+}
+
 void Execution::start(Operation& operation) {
   operation_ = &operation;
-  make_plan(operation, {rank_, static_cast<std::uint32_t>(peers_.size())}, plan_);
+  if (is_one_sided(operation.request.kind)) {
+    plan_.clear();
+    return one_sided_.start(operation);
+  }
+  make_plan(operation, topology_, reinterpret_cast<std::uintptr_t>(scratch_.get()), plan_);
   numbers_.assign(plan_.targets.size(), 0);
   message_numbers_.clear();
   for (const Message& message : operation.request.messages) {
@@ -56,8 +69,7 @@ void Execution::begin_phase() {
 
 void Execution::begin_sends(const Phase& phase) {
   sends_.assign(phase.sends, SendState{});
-  const bool may_repeat = operation_->request.kind == Kind::exchange;
-  if (may_repeat) std::fill(last_of_peer_.begin(), last_of_peer_.end(), -1);
+  std::fill(last_of_peer_.begin(), last_of_peer_.end(), -1);
   for (std::uint32_t i = 0; i < phase.sends; ++i) {
     const Send& send = plan_.sends[first_send_ + i];
     SendState& state = sends_[i];
@@ -66,34 +78,40 @@ void Execution::begin_sends(const Phase& phase) {
     for (std::uint32_t t = 0; t < send.target_count; ++t) {
       const std::uint32_t peer = plan_.targets[send.first_target + t];
       if (!in_one_entry(send, state, peer)) state.has_chunks = true;
-      if (may_repeat)
-        state.previous = std::exchange(last_of_peer_[peer], static_cast<std::int32_t>(i));
+      state.previous = std::max(state.previous,
+                                std::exchange(last_of_peer_[peer], static_cast<std::int32_t>(i)));
     }
   }
 }
 
 void Execution::begin_receives(const Phase& phase) {
   receives_.assign(phase.receives, ReceiveState{});
-  const bool may_repeat = operation_->request.kind == Kind::exchange;
-  if (may_repeat) std::fill(last_of_peer_.begin(), last_of_peer_.end(), -1);
+  std::fill(last_of_peer_.begin(), last_of_peer_.end(), -1);
   for (std::uint32_t i = 0; i < phase.receives; ++i) {
     const Receive& receive = plan_.receives[first_receive_ + i];
     receives_[i].reached = receive.bytes == 0 || staging_.reaches(receive.address);
-    if (may_repeat)
-      receives_[i].previous =
-          std::exchange(last_of_peer_[receive.peer], static_cast<std::int32_t>(i));
+    receives_[i].previous =
+        std::exchange(last_of_peer_[receive.peer], static_cast<std::int32_t>(i));
   }
 }
 
 void Execution::begin_reduction(const PlannedReduction& reduction) {
   reduction_ = ReductionState{};
-  if (!reduction.present) return;
+  if (reduction.source_count == 0) return;
   reduction_.is_done = false;
+  for (std::uint32_t i = 0; i < reduction.source_count; ++i) {
+    cursors_[i] = Cursor{};
+    if (source_rank(reduction, i) != rank_) continue;
+    reduction_.own_index = i;
+    scales_[i] = reduction.own_is_partial ? 1 : operation_->scale;
+  }
   reduction_.own_reached =
-      reduction.bytes == 0 || rank_ >= reduction.last || staging_.reaches(reduction.own);
+      reduction.bytes == 0 || reduction_.own_index == no_own || staging_.reaches(reduction.own);
   reduction_.target_reached = reduction.bytes == 0 || staging_.reaches(reduction.target);
-  for (std::uint32_t peer = 0; peer < reduction.last; ++peer) cursors_[peer] = Cursor{};
-  scales_[rank_] = operation_->scale;
+  reduction_.reduction = operation_->reduction;
+  // An average is a sum until the end.
+  if (!reduction.is_final && reduction_.reduction.kind == FLAGOS_COMM_REDUCTION_AVERAGE)
+    reduction_.reduction.kind = FLAGOS_COMM_REDUCTION_SUM;
 }
 
 void Execution::run_copies(const Phase& phase) {
@@ -108,6 +126,11 @@ void Execution::run_copies(const Phase& phase) {
 }
 
 bool Execution::step() {
+  if (is_one_sided(operation_->request.kind)) {
+    const bool moved = one_sided_.step();
+    if (one_sided_.is_done()) operation_ = nullptr;
+    return moved;
+  }
   const Phase& phase = plan_.phases[phase_];
   bool moved = false;
   bool done = true;
@@ -130,7 +153,7 @@ bool Execution::step() {
   first_send_ += phase.sends;
   first_receive_ += phase.receives;
   first_copy_ += phase.copies;
-  if (++phase_ == plan_.phase_count) {
+  if (++phase_ == plan_.phases.size()) {
     operation_ = nullptr;
   } else {
     begin_phase();
@@ -149,7 +172,7 @@ Header Execution::header_for(const Send& send, std::uint32_t) {
   Header header;
   header.kind = request.kind;
   header.bytes = send.bytes;
-  header.phase = static_cast<std::uint8_t>(phase_);
+  header.phase = static_cast<std::uint8_t>(phase_ % 256);
   if (send.message >= 0) {
     const Message& message = request.messages[send.message];
     header.sequence = message_numbers_[send.message];
@@ -161,7 +184,7 @@ Header Execution::header_for(const Send& send, std::uint32_t) {
   header.count = request.has_counts ? 0 : request.count;
   header.dtype = request.dtype;
   header.reduction = operation_->reduction.kind;
-  header.scale = operation_->scale;
+  header.scale = send.partial ? 1 : operation_->scale;
   header.root = static_cast<std::int32_t>(request.root);
   return header;
 }
@@ -198,7 +221,7 @@ bool Execution::step_send(const Send& send, SendState& state) {
 bool Execution::fill_slots(const Send& send, SendState& state) {
   bool moved = false;
   while (state.filling_count < most_filling && state.fetched < send.bytes) {
-    const int slot = staging_.take_outgoing(peers_);
+    const int slot = staging_.take_outgoing();
     if (slot == Staging::none) break;
     const std::uint64_t bytes = std::min(Staging::slot_bytes, send.bytes - state.fetched);
     if (state.reached) {
@@ -237,7 +260,7 @@ bool Execution::step_chunks(const Send& send, SendState& state) {
       entry.place = Place::slot;
       entry.where = staging_.offset(filling.slot);
       entry.header = header_for(send, peer.rank);
-      staging_.lend(filling.slot, peer.rank, peer.push());
+      staging_.lend(filling.slot, peer, peer.push());
     }
     state.handed_over += filling.bytes;
     state.filling_first = (state.filling_first + 1) % most_filling;
@@ -318,8 +341,8 @@ void Execution::check_header(const Header& found, const Peer& peer, std::uint64_
     refuse(fmt::format("root {}", found.root), fmt::format("root {}", request.root));
   if (found.bytes != bytes)
     refuse(fmt::format("{} bytes for it", found.bytes), fmt::format("room for {}", bytes));
-  if (found.phase != phase_)
-    refuse(fmt::format("phase {}", found.phase), fmt::format("phase {}", phase_));
+  if (found.phase != phase_ % 256)
+    refuse(fmt::format("phase {}", found.phase), fmt::format("phase {}", phase_ % 256));
 }
 
 bool Execution::step_receive(const Receive& receive, ReceiveState& state) {
@@ -385,11 +408,11 @@ bool Execution::step_own(const PlannedReduction& reduction) {
 bool Execution::gather_sources(const PlannedReduction& reduction, std::uint64_t& out_bytes) {
   bool all = true;
   out_bytes = std::min(reduction.bytes - reduction_.done, piece_bytes);
-  for (std::uint32_t i = 0; i < reduction.last; ++i) {
-    if (i == rank_) continue;
+  for (std::uint32_t i = 0; i < reduction.source_count; ++i) {
+    if (i == reduction_.own_index) continue;
     Cursor& cursor = cursors_[i];
     if (cursor.available == 0) {
-      Peer& peer = peers_[i];
+      Peer& peer = peers_[source_rank(reduction, i)];
       const Entry* const entry = peer.front();
       if (entry == nullptr) {
         all = false;
@@ -402,21 +425,22 @@ bool Execution::gather_sources(const PlannedReduction& reduction, std::uint64_t&
       if (size > reduction.bytes - reduction_.done ||
           size % dtype_bytes(operation_->request.dtype) != 0)
         throw_error(FLAGOS_STATUS_RANK_FAILED, "{}: rank {} sent {} bytes where {} were left",
-                    describe(*operation_), i, size, reduction.bytes - reduction_.done);
+                    describe(*operation_), peer.rank, size, reduction.bytes - reduction_.done);
       if (size != 0) cursor.data = data_of(*entry, peer, size);
       cursor.available = size;
     }
     sources_[i] = cursor.data;
     out_bytes = std::min(out_bytes, cursor.available);
   }
-  if (rank_ < reduction.last) {
+  if (reduction_.own_index != no_own) {
+    const void*& own_source = sources_[reduction_.own_index];
     if (reduction_.own_reached) {
-      sources_[rank_] = host(reduction.own + reduction_.done);
+      own_source = host(reduction.own + reduction_.done);
     } else if (reduction_.slot_count == 0 || !staging_.has_arrived(reduction_.slots[0].slot)) {
       all &= reduction.bytes == 0;
     } else {
       const ReductionState::Own& own = reduction_.slots[0];
-      sources_[rank_] = staging_.data(own.slot) + own.used;
+      own_source = staging_.data(own.slot) + own.used;
       out_bytes = std::min(out_bytes, own.bytes - own.used);
     }
   }
@@ -426,24 +450,24 @@ bool Execution::gather_sources(const PlannedReduction& reduction, std::uint64_t&
 }
 
 void Execution::release_sources(const PlannedReduction& reduction, std::uint64_t bytes) {
-  for (std::uint32_t i = 0; i < reduction.last; ++i) {
-    if (i == rank_) continue;
+  for (std::uint32_t i = 0; i < reduction.source_count; ++i) {
+    if (i == reduction_.own_index) continue;
     Cursor& cursor = cursors_[i];
     cursor.available -= bytes;
     cursor.data += bytes;
-    if (cursor.available == 0) peers_[i].pop();
+    if (cursor.available == 0) peers_[source_rank(reduction, i)].pop();
   }
 }
 
 // Reduces into memory that the host reaches, or into a slot that goes to the device from there.
 bool Execution::write_result(const PlannedReduction& reduction, std::uint64_t bytes) {
-  const bool has_own_slot = rank_ < reduction.last && !reduction_.own_reached;
+  const bool has_own_slot = reduction_.own_index != no_own && !reduction_.own_reached;
   const flagos_address_t target = reduction.target + reduction_.done;
   int slot = Staging::none;
   void* result = host(target);
   if (!reduction_.target_reached) {
     if (has_own_slot) {
-      result = const_cast<void*>(sources_[rank_]);
+      result = const_cast<void*>(sources_[reduction_.own_index]);
     } else {
       slot = staging_.take_incoming();
       if (slot == Staging::none) return false;
@@ -451,8 +475,8 @@ bool Execution::write_result(const PlannedReduction& reduction, std::uint64_t by
     }
   }
   const std::uint32_t width = dtype_bytes(operation_->request.dtype);
-  reduce(operation_->reduction, reduction.last, sources_.data(), scales_.data(),
-         static_cast<std::uint32_t>(reduction.last), result, bytes / width);
+  reduce(reduction_.reduction, reduction.source_count, sources_.data(), scales_.data(),
+         reduction.divisor, result, bytes / width);
   if (slot != Staging::none) staging_.store(slot, target, bytes);
   if (!has_own_slot) return true;
   ReductionState::Own& own = reduction_.slots[0];
@@ -488,10 +512,14 @@ bool Execution::step_reduction() {
 }
 
 std::uint32_t Execution::waits_for() const {
+  if (is_one_sided(operation_->request.kind)) return operation_->request.root;
   const Phase& phase = plan_.phases[phase_];
   if (!reduction_.is_done)
-    for (std::uint32_t i = 0; i < phase.reduction.last; ++i)
-      if (i != rank_ && cursors_[i].available == 0 && peers_[i].front() == nullptr) return i;
+    for (std::uint32_t i = 0; i < phase.reduction.source_count; ++i) {
+      const std::uint32_t peer = source_rank(phase.reduction, i);
+      if (peer != rank_ && cursors_[i].available == 0 && peers_[peer].front() == nullptr)
+        return peer;
+    }
   for (std::uint32_t i = 0; i < phase.receives; ++i)
     if (!receives_[i].is_done && peers_[plan_.receives[first_receive_ + i].peer].front() == nullptr)
       return plan_.receives[first_receive_ + i].peer;

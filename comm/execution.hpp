@@ -2,8 +2,10 @@
 // waits in here.
 #pragma once
 
+#include <memory>
 #include <vector>
 
+#include "comm/one_sided.hpp"
 #include "comm/plan.hpp"
 #include "comm/staging.hpp"
 
@@ -11,14 +13,20 @@ namespace flagos::comm {
 
 class Execution {
  public:
-  Execution(std::uint32_t rank, std::vector<Peer>& peers, Staging& staging);
+  Execution(std::uint32_t rank, std::vector<Peer>& peers, Staging& staging, OneSided& one_sided);
+
+  void set_topology(Topology topology);
+  const Topology& topology() const { return topology_; }
 
   void start(Operation& operation);
   // Does what can be done now. Whether anything was; throws when ranks disagree or a device fails.
   bool step();
   bool is_done() const { return operation_ == nullptr; }
   // Gives up.
-  void drop() { operation_ = nullptr; }
+  void drop() {
+    operation_ = nullptr;
+    one_sided_.drop();
+  }
   Operation* operation() const { return operation_; }
   const Plan& plan() const { return plan_; }
   // A rank that this one waits for; itself when it waits for its own device.
@@ -49,7 +57,10 @@ class Execution {
     std::uint64_t available = 0;
     bool has_begun = false;
   };
+  static constexpr std::uint32_t no_own = UINT32_MAX;
   struct ReductionState {
+    Reduction reduction;
+    std::uint32_t own_index = no_own;  // which source this rank is
     bool is_done = true, own_reached = false, target_reached = false;
     std::uint64_t done = 0;     // bytes of the result
     std::uint64_t fetched = 0;  // bytes of our own contribution in slots, or on their way
@@ -78,6 +89,9 @@ class Execution {
   void release_sources(const PlannedReduction& reduction, std::uint64_t bytes);
   bool write_result(const PlannedReduction& reduction, std::uint64_t bytes);
   void run_copies(const Phase& phase);
+  std::uint32_t source_rank(const PlannedReduction& reduction, std::uint32_t index) const {
+    return plan_.sources[reduction.first_source + index];
+  }
   std::uint64_t gate_limit(std::int32_t gate, std::uint64_t otherwise) const;
   const std::byte* data_of(const Entry& entry, const Peer& peer, std::uint64_t bytes) const;
   void check_header(const Header& found, const Peer& peer, std::uint64_t bytes,
@@ -86,6 +100,9 @@ class Execution {
   const std::uint32_t rank_;
   std::vector<Peer>& peers_;
   Staging& staging_;
+  OneSided& one_sided_;
+  Topology topology_;
+  std::unique_ptr<std::byte[]> scratch_;
   Operation* operation_ = nullptr;
   Plan plan_;
   std::uint32_t phase_ = 0;

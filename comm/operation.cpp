@@ -172,20 +172,23 @@ void check_messages(const Request& request, std::uint32_t size) {
 
 const char* name_of(Kind kind) {
   static constexpr const char* names[] = {
-      "nothing",        "all_reduce", "reduce",          "reduce_scatter", "scan",
-      "exclusive_scan", "broadcast",  "all_gather",      "gather",         "scatter",
-      "all_to_all",     "barrier",    "send and receive"};
+      "nothing",          "all_reduce", "reduce", "reduce_scatter", "scan",       "exclusive_scan",
+      "broadcast",        "all_gather", "gather", "scatter",        "all_to_all", "barrier",
+      "send and receive", "put",        "get",    "signal",         "wait_signal"};
   const auto index = static_cast<std::size_t>(kind);
   return index < std::size(names) ? names[index] : "an unknown operation";
 }
 
 std::string describe(const Operation& operation) {
   if (operation.request.kind == Kind::exchange) {
+    if (operation.request.messages.empty()) return "an empty group";
     const Message& first = operation.request.messages.front();
     if (operation.request.messages.size() == 1)
       return fmt::format("{} rank {}", first.is_send ? "send to" : "receive from", first.peer);
     return fmt::format("a group of {} sends and receives", operation.request.messages.size());
   }
+  if (is_one_sided(operation.request.kind))
+    return fmt::format("{} with rank {}", name_of(operation.request.kind), operation.request.root);
   return fmt::format("{} #{}", name_of(operation.request.kind), operation.sequence);
 }
 
@@ -216,6 +219,8 @@ void Request::clear() {
   for (auto* array : {&source_counts, &source_offsets, &target_counts, &target_offsets})
     array->clear();
   messages.clear();
+  window = 0;
+  offset = 0;
 }
 
 void check_request(Request& request, std::uint32_t rank, std::uint32_t size) {

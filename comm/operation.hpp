@@ -37,6 +37,9 @@ struct Request {
   // [size] each, in elements; filled for every operation that has blocks
   std::vector<std::uint64_t> source_counts, source_offsets, target_counts, target_offsets;
   std::vector<Message> messages;
+  // One-sided: with `root`, in its part of the window; `count` is bytes, or signals.
+  flagos_comm_window_t window = 0;
+  std::uint64_t offset = 0;
 
   // Empty again; keeps the memory of the arrays.
   void clear();

@@ -1,16 +1,20 @@
 // What a rank does for an operation: phases of sends, receives and one reduction, all of a phase at once.
 //
-// Every algorithm is direct: each rank gets what it needs from the rank that has it. With reductions each rank reduces a
-// slice of its own, over all ranks in their order, so that results are the same everywhere, and 16-bit floating point is
-// rounded once. Small operations send everything to everybody and reduce everywhere: one step.
+// All ranks' plans of an operation have the same number of phases, and a message is received in the phase in which it is
+// sent. Who has nothing to do in a phase goes on to the next one. Each number of a result is computed once, or everywhere in
+// the same order, so that results are the same on all ranks.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "comm/operation.hpp"
+#include "comm/topology.hpp"
 
 namespace flagos::comm {
+
+// Memory of the host for partial results of a rank; larger buffers go through it in rounds.
+inline constexpr std::uint64_t scratch_bytes = 1 << 20;
 
 // The same bytes to one rank or to several.
 struct Send {
@@ -19,6 +23,7 @@ struct Send {
   std::uint32_t first_target = 0;  // in Plan::targets
   std::uint32_t target_count = 0;
   bool buffered = false;      // what is sent may be overwritten before the others have read it
+  bool partial = false;       // a partial result, no longer what the caller gave
   std::int32_t message = -1;  // of an exchange
 };
 
@@ -36,14 +41,17 @@ struct LocalCopy {
   std::uint64_t bytes = 0;
 };
 
-// The reduction over ranks [0, last), to which this rank gives what is at `own`, if it is one of them.
+// The reduction, in their order, over what some ranks send, and what this one has at `own` if it is among them.
 struct PlannedReduction {
-  bool present = false;
-  std::uint32_t last = 0;
+  std::uint32_t first_source = 0;  // in Plan::sources
+  std::uint32_t source_count = 0;  // 0: no reduction
   flagos_address_t own = 0;
   flagos_address_t target = 0;
   std::uint64_t bytes = 0;
   std::int32_t gate = -1;
+  bool own_is_partial = false;
+  bool is_final = true;       // an average is divided then
+  std::uint32_t divisor = 1;  // by how much
 };
 
 struct Phase {
@@ -53,25 +61,19 @@ struct Phase {
 };
 
 struct Plan {
-  static constexpr std::uint32_t most_phases = 2;
-
-  const char* algorithm = "";
-  std::uint32_t phase_count = 0;
-  Phase phases[most_phases];
+  Algorithm algorithm = Algorithm::direct;
+  std::vector<Phase> phases;
   std::vector<Send> sends;
   std::vector<std::uint32_t> targets;
   std::vector<Receive> receives;
+  std::vector<std::uint32_t> sources;
   std::vector<LocalCopy> copies;
 
   void clear();
 };
 
-// Where the ranks are, for the cost of an algorithm.
-struct Shape {
-  std::uint32_t rank = 0;
-  std::uint32_t size = 1;
-};
-
-void make_plan(const Operation& operation, const Shape& shape, Plan& plan);
+// `scratch` is scratch_bytes of this rank's memory.
+void make_plan(const Operation& operation, const Topology& topology, flagos_address_t scratch,
+               Plan& plan);
 
 }  // namespace flagos::comm

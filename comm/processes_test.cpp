@@ -154,6 +154,48 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("processes: every algorithm over two hosts, of which each is some processes here") {
+  for (const std::string algorithm : {"tree", "ring", "clusters", "slices", "automatic"}) {
+    auto ranks = start(4, {"cpu"}, {"random", std::to_string(seed() + 5), "25", "300000"},
+                       {"FLAGOS_COMM_HOST_RANKS=2", "FLAGOS_COMM_ALGORITHM=" + algorithm});
+    for (auto& rank : ranks) {
+      const Outcome outcome = rank->end(120'000);
+      CHECK_MESSAGE(outcome.output == "ok\n", algorithm, ": ", outcome.output);
+    }
+  }
+}
+
+TEST_CASE("processes: one-sided operations through shared memory, over TCP, and both") {
+  std::vector<std::string> devices = {"cpu"};
+  if (RankDevice::exists("opencl")) devices.push_back("opencl");
+  for (const std::string variable :
+       {"FLAGOS_COMM_TRANSPORT=shm", "FLAGOS_COMM_TRANSPORT=tcp", "FLAGOS_COMM_HOST_RANKS=2"}) {
+    auto ranks = start(3, devices, {"windows", std::to_string(seed()), "12", "900000"}, {variable});
+    for (auto& rank : ranks) {
+      const Outcome outcome = rank->end(120'000);
+      CHECK_MESSAGE(outcome.output == "ok\n", variable, ": ", outcome.output);
+    }
+  }
+}
+
+TEST_CASE("processes: mpirun starts the same program") {
+  if (std::system("command -v mpirun >/dev/null 2>&1") != 0) {
+    MESSAGE("skipped: there is no mpirun (openmpi-bin) on this machine");
+    return;
+  }
+  const std::string command =
+      "env -u FLAGOS_COMM_ID OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "
+      "timeout 100 mpirun --oversubscribe -n 3 " FLAGOS_COMM_RANK_PROGRAM " 0 0 cpu random " +
+      std::to_string(seed()) + " 20 10000";
+  std::FILE* const output = popen(command.c_str(), "r");
+  REQUIRE(output != nullptr);
+  std::string text;
+  for (int c = std::fgetc(output); c != EOF; c = std::fgetc(output)) text += static_cast<char>(c);
+  const int ended = pclose(output);
+  CHECK_MESSAGE(ended == 0, text);
+  CHECK(text == "ok\nok\nok\n");
+}
+
 TEST_CASE("processes: a killed, a stopped and a disagreeing rank over TCP") {
   const auto run = [](const std::string& scenario, const std::string& status) {
     auto ranks = start(3, {"cpu"}, {scenario, "1", "5", "100000"},

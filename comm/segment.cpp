@@ -73,8 +73,13 @@ void Bell::wait(std::uint32_t seen, std::uint64_t timeout_ns) {
 
 std::uint64_t Segment::rings_offset() { return align_up(sizeof(SegmentHead), 4096); }
 
+std::uint64_t Segment::slots_offset(std::uint32_t size) {
+  return align_up(rings_offset() + std::uint64_t{lanes} * size * sizeof(Ring), 4096);
+}
+
 void Segment::map(int fd, std::uint32_t size) {
-  slots_offset_ = align_up(rings_offset() + size * sizeof(Ring), 4096);
+  size_ = size;
+  slots_offset_ = slots_offset(size);
   name_.bytes = slots_offset_ + slot_count * slot_bytes;
   void* const memory = mmap(nullptr, name_.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (memory == MAP_FAILED)
@@ -89,8 +94,7 @@ std::shared_ptr<Segment> Segment::create(std::uint32_t rank, std::uint32_t size)
   if (segment->fd_ < 0)
     throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES, "memory that ranks share cannot be made: {}",
                 std::strerror(errno));
-  const std::uint64_t bytes =
-      align_up(rings_offset() + size * sizeof(Ring), 4096) + slot_count * slot_bytes;
+  const std::uint64_t bytes = slots_offset(size) + slot_count * slot_bytes;
   if (ftruncate(segment->fd_, static_cast<off_t>(bytes)) != 0)
     throw_error(FLAGOS_STATUS_OUT_OF_HOST_MEMORY, "{} bytes that ranks share: {}", bytes,
                 std::strerror(errno));
@@ -100,7 +104,8 @@ std::shared_ptr<Segment> Segment::create(std::uint32_t rank, std::uint32_t size)
   SegmentHead* const head = new (segment->memory_) SegmentHead;
   head->rank = rank;
   head->size = size;
-  for (std::uint32_t peer = 0; peer < size; ++peer) new (&segment->ring(peer)) Ring;
+  for (std::uint32_t lane = 0; lane < lanes; ++lane)
+    for (std::uint32_t peer = 0; peer < size; ++peer) new (&segment->ring(peer, lane)) Ring;
 
   SegmentName& name = segment->name_;
   random_bytes(&name.id, sizeof(name.id));
@@ -133,8 +138,7 @@ std::shared_ptr<Segment> Segment::open(const SegmentName& name, std::uint32_t ra
     throw_error(FLAGOS_STATUS_RANK_FAILED, "memory of rank {} (process {}) cannot be opened: {}",
                 rank, name.pid, std::strerror(errno));
   const int seals = fcntl(segment->fd_, F_GET_SEALS);
-  const std::uint64_t bytes =
-      align_up(rings_offset() + size * sizeof(Ring), 4096) + slot_count * slot_bytes;
+  const std::uint64_t bytes = slots_offset(size) + slot_count * slot_bytes;
   if (static_cast<std::uint64_t>(status.st_size) != bytes || seals < 0 ||
       (seals & F_SEAL_SHRINK) == 0)
     throw_error(FLAGOS_STATUS_RANK_FAILED,

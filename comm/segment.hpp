@@ -34,7 +34,10 @@ struct SegmentHead {
 class Segment {
  public:
   static constexpr std::uint64_t slot_bytes = 256 << 10;
-  static constexpr std::uint32_t slot_count = 16;
+  static constexpr std::uint32_t slot_count = 24;
+  // The first ones are for operations of all ranks, the others for one-sided ones, so that neither waits for the other.
+  static constexpr std::uint32_t collective_slots = 16;
+  static constexpr std::uint32_t lanes = 2;
 
   // One of this rank, for `size` ranks.
   static std::shared_ptr<Segment> create(std::uint32_t rank, std::uint32_t size);
@@ -48,8 +51,10 @@ class Segment {
 
   const SegmentName& name() const { return name_; }
   SegmentHead& head() { return *reinterpret_cast<SegmentHead*>(memory_); }
-  // From the owner to `rank`.
-  Ring& ring(std::uint32_t rank) { return reinterpret_cast<Ring*>(memory_ + rings_offset())[rank]; }
+  // From the owner to `rank`; one for operations of all ranks, one for one-sided ones.
+  Ring& ring(std::uint32_t rank, std::uint32_t lane = 0) {
+    return reinterpret_cast<Ring*>(memory_ + rings_offset())[lane * size_ + rank];
+  }
   std::byte* slot(std::uint32_t index) { return memory_ + slots_offset_ + index * slot_bytes; }
   std::uint64_t offset_of(const void* pointer) const {
     return static_cast<std::uint64_t>(static_cast<const std::byte*>(pointer) - memory_);
@@ -64,10 +69,12 @@ class Segment {
  private:
   Segment() = default;
   static std::uint64_t rings_offset();
+  static std::uint64_t slots_offset(std::uint32_t size);
   void map(int fd, std::uint32_t size);
 
   SegmentName name_{};
   int fd_ = -1;
+  std::uint32_t size_ = 0;
   std::byte* memory_ = nullptr;
   std::uint64_t slots_offset_ = 0;
 };

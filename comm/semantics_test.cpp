@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -14,6 +15,8 @@
 #include <new>
 #include <thread>
 
+#include "comm/reduce/reduce.hpp"
+#include "comm/testing/numbers.hpp"
 #include "comm/testing/world.hpp"
 
 using namespace flagos::comm::testing;
@@ -333,6 +336,31 @@ TEST_CASE(
   world.synchronize();
   for (std::uint32_t i = 0; i < 3; ++i)
     CHECK(world.download(i, data[i], 4) == std::vector<float>{3, 6, 9, 12});
+}
+
+TEST_CASE("results: sums of all pairs of 8-bit floating point numbers, by its definition") {
+  for (const flagos_dtype_t dtype : {FLAGOS_DTYPE_FLOAT8_E4M3FN, FLAGOS_DTYPE_FLOAT8_E5M2}) {
+    std::vector<std::uint8_t> all(256), same(256), found(256);
+    for (int i = 0; i < 256; ++i) all[i] = static_cast<std::uint8_t>(i);
+    for (int i = 0; i < 256; ++i) {
+      std::fill(same.begin(), same.end(), static_cast<std::uint8_t>(i));
+      const void* const sources[] = {same.data(), all.data()};
+      flagos::comm::reduce({dtype, FLAGOS_COMM_REDUCTION_SUM, false}, 2, sources, nullptr, 2,
+                           found.data(), 256);
+      const auto value_of = [&](const std::uint8_t& bits) {
+        return decode(dtype, reinterpret_cast<const std::byte*>(&bits));
+      };
+      for (int k = 0; k < 256; ++k) {
+        const double expected = static_cast<float>(value_of(same[0]) + value_of(all[k]));
+        std::uint8_t bits = 0;
+        encode(dtype, expected, reinterpret_cast<std::byte*>(&bits));
+        const bool is_right =
+            std::isnan(value_of(bits)) ? std::isnan(value_of(found[k])) : bits == found[k];
+        REQUIRE_MESSAGE(is_right, dtype, ": ", i, " + ", k, " is ", int{found[k]}, ", must be ",
+                        int{bits});
+      }
+    }
+  }
 }
 
 TEST_CASE("failure: ranks that make different calls get a status that says what each had") {

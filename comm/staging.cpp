@@ -5,8 +5,6 @@
 namespace flagos::comm {
 namespace {
 
-constexpr int outgoing_count = Segment::slot_count / 2;
-
 flagos_memory_info_t info_of(flagos_device_t* device, flagos_address_t address) {
   flagos_memory_info_t info{};
   info.struct_size = sizeof(info);
@@ -21,8 +19,13 @@ void expect(flagos_status_t status) {
     throw Error(status, flagos_last_error());
 }
 
-Staging::Staging(flagos_device_t* device, std::shared_ptr<Segment> segment, std::uint32_t size)
-    : device_(device), segment_(std::move(segment)) {
+Staging::Staging(flagos_device_t* device, std::shared_ptr<Segment> segment, std::uint32_t size,
+                 std::uint32_t first, std::uint32_t count)
+    : device_(device),
+      segment_(std::move(segment)),
+      first_(first),
+      slots_(count),
+      outgoing_(count / 2) {
   flagos_device_info_t info{};
   info.struct_size = sizeof(info);
   expect(flagos_device_get_info(device, &info));
@@ -40,7 +43,7 @@ void Staging::prepare_device() {
   for (Slot& slot : slots_) expect(flagos_event_create(device_, &desc, &slot.event));
   expect(flagos_event_create(device_, &desc, &copied_));
   flagos_address_t address = 0;
-  registered_ = flagos_memory_host_register(device_, data(0), Segment::slot_count * slot_bytes, 0,
+  registered_ = flagos_memory_host_register(device_, data(0), slots_.size() * slot_bytes, 0,
                                             &address) == FLAGOS_STATUS_OK &&
                 address == reinterpret_cast<std::uintptr_t>(data(0));
 }
@@ -68,36 +71,35 @@ void Staging::check_range(flagos_address_t address, std::uint64_t bytes, const c
                 address, info.size_bytes, info.base);
 }
 
-int Staging::take_outgoing(std::vector<Peer>& peers) {
-  for (int i = 0; i < outgoing_count; ++i) {
+int Staging::take_outgoing() {
+  for (std::size_t i = 0; i < outgoing_; ++i) {
     Slot& slot = slots_[i];
     if (slot.state == State::lent) {
-      while (!slot.lent.empty() &&
-             peers[slot.lent.back().peer].is_consumed(slot.lent.back().number))
+      while (!slot.lent.empty() && slot.lent.back().peer->is_consumed(slot.lent.back().number))
         slot.lent.pop_back();
       if (slot.lent.empty()) slot.state = State::free;
     }
     if (slot.state != State::free) continue;
     slot.state = State::used;
-    return i;
+    return static_cast<int>(i);
   }
   return none;
 }
 
 int Staging::take_incoming() {
-  for (int i = outgoing_count; i < static_cast<int>(Segment::slot_count); ++i) {
+  for (std::size_t i = outgoing_; i < slots_.size(); ++i) {
     Slot& slot = slots_[i];
     if (slot.state == State::storing && is_complete(slot.event)) slot.state = State::free;
     if (slot.state != State::free) continue;
     slot.state = State::used;
-    return i;
+    return static_cast<int>(i);
   }
   return none;
 }
 
-void Staging::lend(int slot, std::uint32_t peer, std::uint32_t number) {
+void Staging::lend(int slot, Peer& peer, std::uint32_t number) {
   slots_[slot].state = State::lent;
-  slots_[slot].lent.push_back({peer, number});
+  slots_[slot].lent.push_back({&peer, number});
 }
 
 void Staging::fetch(int slot, flagos_address_t address, std::uint64_t bytes) {
@@ -127,7 +129,7 @@ bool Staging::is_complete(flagos_event_t* event) {
 
 bool Staging::is_settled() {
   if (stream_ == nullptr) return true;
-  for (int i = outgoing_count; i < static_cast<int>(Segment::slot_count); ++i) {
+  for (std::size_t i = outgoing_; i < slots_.size(); ++i) {
     Slot& slot = slots_[i];
     if (slot.state != State::storing) continue;
     if (!is_complete(slot.event)) return false;

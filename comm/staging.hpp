@@ -1,7 +1,6 @@
 // Bytes on their way: the slots of this rank's segment, and copies between them and memory that the host does not reach.
 #pragma once
 
-#include <array>
 #include <memory>
 #include <vector>
 
@@ -14,7 +13,9 @@ class Staging {
   static constexpr std::uint64_t slot_bytes = Segment::slot_bytes;
   static constexpr int none = -1;
 
-  Staging(flagos_device_t* device, std::shared_ptr<Segment> segment, std::uint32_t size);
+  // Over slots [first, first + count) of the segment.
+  Staging(flagos_device_t* device, std::shared_ptr<Segment> segment, std::uint32_t size,
+          std::uint32_t first, std::uint32_t count);
   ~Staging();
   Staging(const Staging&) = delete;
   Staging& operator=(const Staging&) = delete;
@@ -29,10 +30,10 @@ class Staging {
 
   // A slot that nobody uses; `none` when all are in use. Slots for what goes out and for what comes in are apart, so that
   // neither starves the other.
-  int take_outgoing(std::vector<Peer>& peers);
+  int take_outgoing();
   int take_incoming();
   void give_back(int slot) { slots_[slot].state = State::free; }
-  std::byte* data(int slot) { return segment_->slot(static_cast<std::uint32_t>(slot)); }
+  std::byte* data(int slot) { return segment_->slot(first_ + static_cast<std::uint32_t>(slot)); }
   std::uint64_t offset(int slot) { return segment_->offset_of(data(slot)); }
 
   // From memory to a slot; done when has_arrived() says so.
@@ -41,7 +42,7 @@ class Staging {
   void store(int slot, flagos_address_t address, std::uint64_t bytes);
   bool has_arrived(int slot);
   // The slot is read by a peer until it has consumed its entry of that number.
-  void lend(int slot, std::uint32_t peer, std::uint32_t number);
+  void lend(int slot, Peer& peer, std::uint32_t number);
 
   // Between two places of which the host does not reach both; done when is_settled() says so.
   void copy(flagos_address_t from, flagos_address_t to, std::uint64_t bytes);
@@ -51,7 +52,8 @@ class Staging {
  private:
   enum class State { free, used, lent, storing };
   struct Lent {
-    std::uint32_t peer, number;
+    Peer* peer;
+    std::uint32_t number;
   };
   struct Slot {
     State state = State::free;
@@ -60,7 +62,6 @@ class Staging {
   };
 
   void prepare_device();
-  void finish(flagos_event_t* event);
   bool is_complete(flagos_event_t* event);
 
   flagos_device_t* device_;
@@ -70,8 +71,15 @@ class Staging {
   flagos_stream_t* stream_ = nullptr;
   flagos_event_t* copied_ = nullptr;
   bool copying_ = false;
-  std::array<Slot, Segment::slot_count> slots_;
+  const std::uint32_t first_;
+  std::vector<Slot> slots_;
+  const std::size_t outgoing_;  // how many of them are for what goes out
 };
+
+// Where the host finds what it reaches.
+inline std::byte* host(flagos_address_t address) {
+  return reinterpret_cast<std::byte*>(static_cast<std::uintptr_t>(address));
+}
 
 // Throws Error with the text of the failing call of core.
 void expect(flagos_status_t status);

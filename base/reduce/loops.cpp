@@ -71,6 +71,42 @@ struct BFloat {
   }
 };
 
+// 8-bit floating point. The smallest normal number, the number that pushes the others' last bits out of a float, the first
+// magnitude that is stored as `above`, all as the bits of a float.
+template <int fraction_bits, int bias, std::uint32_t smallest, std::uint32_t pusher, std::uint32_t too_large,
+          std::uint32_t above, std::uint32_t nan>
+struct Float8 {
+  using Stored = std::uint8_t;
+  using Value = float;
+  static Value load(Stored stored) {
+    const std::uint32_t sign = static_cast<std::uint32_t>(stored & 0x80U) << 24;
+    const std::uint32_t rest = static_cast<std::uint32_t>(stored & 0x7fU) << (23 - fraction_bits);
+    // As Half::load.
+    constexpr float move = std::bit_cast<float>(static_cast<std::uint32_t>(254 - bias) << 23);
+    const float moved = std::bit_cast<float>(rest) * move;
+    constexpr std::uint32_t first_special = nan == 0x7fU ? 0x7fU : 0x7cU;
+    const std::uint32_t special = (stored & 0x7fU) >= first_special ? 0x7f800000U : 0U;
+    return std::bit_cast<float>(std::bit_cast<std::uint32_t>(moved) | special | sign);
+  }
+  static Stored store(Value value) {
+    const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
+    const std::uint32_t sign = (bits >> 24) & 0x80U;
+    const std::uint32_t magnitude = bits & 0x7fffffffU;
+    constexpr int dropped = 23 - fraction_bits;
+    constexpr std::uint32_t half = (1U << (dropped - 1)) - 1;
+    const std::uint32_t moved = magnitude - (static_cast<std::uint32_t>(127 - bias) << 23);
+    const std::uint32_t normal = (moved + half + ((magnitude >> dropped) & 1U)) >> dropped;
+    const std::uint32_t small =
+        std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + std::bit_cast<float>(pusher)) - pusher;
+    std::uint32_t result = magnitude < smallest ? small : normal;
+    result = magnitude >= too_large ? above : result;
+    result = magnitude > 0x7f800000U ? nan : result;
+    return static_cast<Stored>(result | sign);
+  }
+};
+using Float8E4M3FN = Float8<3, 7, 0x3c800000U, 0x46800000U, 0x43e80001U, 0x7fU, 0x7fU>;
+using Float8E5M2 = Float8<2, 15, 0x38800000U, 0x43000000U, 0x47700000U, 0x7cU, 0x7eU>;
+
 struct Complex {
   float real, imaginary;
 };
@@ -179,6 +215,7 @@ struct Job {
   std::uint32_t divisor;  // 0: no average
   void* target;
   std::uint64_t count;
+  void* workspace;
 
   template <typename Stored>
   const Stored* source(std::uint32_t index) const {
@@ -267,8 +304,8 @@ void in_value_order(const Job& job) {
   using Stored = typename Type::Stored;
   using Value = typename Type::Value;
   using Key = std::make_signed_t<Bits<Value>>;
-  constexpr std::uint64_t small_block = 128;
-  static thread_local Key keys[most_sorted_sources][small_block];
+  constexpr std::uint64_t small_block = sorted_block;
+  auto* const keys = static_cast<Key(*)[small_block]>(job.workspace);
   Value values[small_block];
   Stored* const target = static_cast<Stored*>(job.target);
   for (std::uint64_t start = 0; start < job.count; start += small_block) {
@@ -388,14 +425,16 @@ void reals(const Job& job, std::uint8_t kind) {
 }  // namespace
 
 void FLAGOS_REDUCE_LOOPS(const Reduction& reduction, std::uint32_t source_count, const void* const* sources,
-                         const double* scales, std::uint32_t divisor, void* target, std::uint64_t count) {
+                         const double* scales, std::uint32_t divisor, void* target, std::uint64_t count,
+                         void* workspace) {
   Job job{.deterministic = reduction.deterministic,
           .source_count = source_count,
           .sources = sources,
           .scales = reduction.kind == premultiplied_sum ? scales : nullptr,
           .divisor = reduction.kind == FLAGOS_COMM_REDUCTION_AVERAGE ? divisor : 0,
           .target = target,
-          .count = count};
+          .count = count,
+          .workspace = workspace};
   const std::uint8_t kind = reduction.kind;
   switch (reduction.dtype) {
     case FLAGOS_DTYPE_BOOL:
@@ -416,6 +455,10 @@ void FLAGOS_REDUCE_LOOPS(const Reduction& reduction, std::uint32_t source_count,
       return integers<std::uint32_t>(job, kind);
     case FLAGOS_DTYPE_UINT64:
       return integers<std::uint64_t>(job, kind);
+    case FLAGOS_DTYPE_FLOAT8_E4M3FN:
+      return reals<Float8E4M3FN>(job, kind);
+    case FLAGOS_DTYPE_FLOAT8_E5M2:
+      return reals<Float8E5M2>(job, kind);
     case FLAGOS_DTYPE_FLOAT16:
       return reals<Half>(job, kind);
     case FLAGOS_DTYPE_BFLOAT16:

@@ -1,6 +1,8 @@
 #include "base/reduce/reduce.hpp"
 
 #include <array>
+#include <cstddef>
+#include <memory>
 
 namespace flagos {
 namespace {
@@ -10,7 +12,7 @@ struct Type {
   const char* name;
   enum Class { boolean, integer, floating, complex } type_class;
 };
-constexpr std::array<Type, 14> types = {{
+constexpr std::array<Type, 16> types = {{
     {FLAGOS_DTYPE_BOOL, "bool", Type::boolean},
     {FLAGOS_DTYPE_INT8, "int8", Type::integer},
     {FLAGOS_DTYPE_INT16, "int16", Type::integer},
@@ -20,6 +22,8 @@ constexpr std::array<Type, 14> types = {{
     {FLAGOS_DTYPE_UINT16, "uint16", Type::integer},
     {FLAGOS_DTYPE_UINT32, "uint32", Type::integer},
     {FLAGOS_DTYPE_UINT64, "uint64", Type::integer},
+    {FLAGOS_DTYPE_FLOAT8_E4M3FN, "float8_e4m3fn", Type::floating},
+    {FLAGOS_DTYPE_FLOAT8_E5M2, "float8_e5m2", Type::floating},
     {FLAGOS_DTYPE_FLOAT16, "float16", Type::floating},
     {FLAGOS_DTYPE_BFLOAT16, "bfloat16", Type::floating},
     {FLAGOS_DTYPE_FLOAT32, "float32", Type::floating},
@@ -33,7 +37,7 @@ const Type* find(flagos_dtype_t dtype) {
   return nullptr;
 }
 
-ReduceFunction choose() {
+ReduceFunction* choose() {
 #ifdef FLAGOS_REDUCE_LOOPS_X86
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl"))
@@ -61,6 +65,16 @@ const char* dtype_name(flagos_dtype_t dtype) {
   return type != nullptr ? type->name : "no dtype of collectives";
 }
 
+bool is_exact(flagos_dtype_t dtype) {
+  const Type* const type = find(dtype);
+  return type != nullptr && (type->type_class == Type::boolean || type->type_class == Type::integer);
+}
+
+bool is_narrow(flagos_dtype_t dtype) {
+  const Type* const type = find(dtype);
+  return type != nullptr && type->type_class == Type::floating && FLAGOS_DTYPE_BITS(dtype) < 32;
+}
+
 bool is_defined(const Reduction& reduction) {
   const Type* const type = find(reduction.dtype);
   if (type == nullptr) return false;
@@ -86,8 +100,11 @@ bool is_defined(const Reduction& reduction) {
 
 void reduce(const Reduction& reduction, std::uint32_t source_count, const void* const* sources, const double* scales,
             std::uint32_t divisor, void* target, std::uint64_t count) {
-  static const ReduceFunction function = choose();
-  function(reduction, source_count, sources, scales, divisor, target, count);
+  static ReduceFunction* const function = choose();
+  // Of the thread, on the heap: large thread-local arrays would take the stacks of all threads of the process.
+  static thread_local std::unique_ptr<std::byte[]> workspace;
+  if (reduction.deterministic && workspace == nullptr) workspace = std::make_unique<std::byte[]>(workspace_bytes);
+  function(reduction, source_count, sources, scales, divisor, target, count, workspace.get());
 }
 
 }  // namespace flagos

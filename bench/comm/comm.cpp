@@ -38,6 +38,7 @@ struct Row {
   std::uint64_t bytes = 0;
   double mean_us = 0, least_us = 0, bus_gb_per_s = 0;
   std::uint64_t wrong = 0;
+  std::string algorithm;  // of rank 0's last operation
 };
 
 // Small whole numbers, so that every sum is exact in every type.
@@ -216,6 +217,10 @@ Row measure_size(const Settings& settings, const Rank& rank, const Operation& op
   Bytes result(bytes + 64);
   rank.copy(address_of(result.data()), target, bytes);
   row.wrong = operation.count_wrong(result, count);
+  flagos_comm_info_t info{};
+  info.struct_size = sizeof(info);
+  must(flagos_comm_get_info(rank.comm, &info), "flagos_comm_get_info");
+  row.algorithm = info.algorithm;
   must(flagos_memory_free(rank.device, source), "flagos_memory_free");
   must(flagos_memory_free(rank.device, target), "flagos_memory_free");
   return row;
@@ -237,8 +242,8 @@ std::vector<Row> measure(const Settings& settings, const Rank& rank,
 }
 
 void print_row(const Row& row) {
-  fmt::print("{:>12} {:>12.2f} {:>12.2f} {:>10.3f} {:>8}\n", row.bytes, row.mean_us, row.least_us,
-             row.bus_gb_per_s, row.wrong);
+  fmt::print("{:>12} {:>12.2f} {:>12.2f} {:>10.3f} {:>8}  {}\n", row.bytes, row.mean_us,
+             row.least_us, row.bus_gb_per_s, row.wrong, row.algorithm);
   std::fflush(stdout);
 }
 
@@ -366,8 +371,8 @@ int run(int argc, char** argv) {
   const bool is_threads = parsed.count("ranks") != 0;
   const std::uint32_t number = is_threads ? 0 : launched_rank();
   if (number == 0)
-    fmt::print("{:>12} {:>12} {:>12} {:>10} {:>8}\n", "bytes", "mean us", "least us", "bus GB/s",
-               "wrong");
+    fmt::print("{:>12} {:>12} {:>12} {:>10} {:>8}  {}\n", "bytes", "mean us", "least us",
+               "bus GB/s", "wrong", "algorithm");
   const std::vector<Row> rows =
       is_threads ? run_threads(settings, runtime, devices, parsed["ranks"].as<std::uint32_t>())
                  : run_process(settings, runtime, devices, number);
@@ -382,7 +387,8 @@ int run(int argc, char** argv) {
                     {"mean_us", row.mean_us},
                     {"least_us", row.least_us},
                     {"bus_gb_per_s", row.bus_gb_per_s},
-                    {"wrong", row.wrong}});
+                    {"wrong", row.wrong},
+                    {"algorithm", row.algorithm}});
   }
   if (!settings.json.empty() && number == 0 &&
       !(std::ofstream(settings.json) << json.dump(2) << '\n')) {

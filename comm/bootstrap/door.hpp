@@ -18,7 +18,7 @@ struct Greeting {
   std::uint32_t magic = magic_value;
   std::uint32_t rank = 0;
   std::uint32_t size = 0;
-  std::uint32_t padding = 0;
+  std::uint32_t lane = 0;  // which of the connections between two ranks
   std::uint64_t timeout_ns = 0;
   std::array<std::uint8_t, 16> nonce{};
   Digest proof{};

@@ -9,37 +9,53 @@
 namespace flagos::comm::testing {
 namespace {
 
-// 16-bit floating point by its definition; slow, and nothing like the loops that it tests.
-double from_bits(std::uint16_t bits, int exponent_bits) {
-  const int fraction_bits = 15 - exponent_bits;
-  const int bias = (1 << (exponent_bits - 1)) - 1;
-  const int exponent = (bits >> fraction_bits) & ((1 << exponent_bits) - 1);
+// Narrow floating point by its definition; slow, and nothing like the loops that it tests.
+struct Format {
+  int bits, exponent_bits;
+  bool is_finite;  // no infinities, and one NaN: all bits set
+
+  int fraction_bits() const { return bits - 1 - exponent_bits; }
+  std::uint16_t sign() const { return static_cast<std::uint16_t>(1 << (bits - 1)); }
+  // What is behind the largest number.
+  std::uint16_t end() const {
+    return static_cast<std::uint16_t>(is_finite ? sign() - 1
+                                                : ((1 << exponent_bits) - 1) << fraction_bits());
+  }
+};
+constexpr Format float8_e4m3fn{8, 4, true}, float8_e5m2{8, 5, false}, float16{16, 5, false},
+    bfloat16{16, 8, false};
+
+double from_bits(std::uint16_t bits, const Format& format) {
+  const int fraction_bits = format.fraction_bits();
+  const int bias = (1 << (format.exponent_bits - 1)) - 1;
+  const int exponent = (bits >> fraction_bits) & ((1 << format.exponent_bits) - 1);
   const int fraction = bits & ((1 << fraction_bits) - 1);
-  const double sign = (bits & 0x8000) != 0 ? -1 : 1;
-  if (exponent == (1 << exponent_bits) - 1)
-    return fraction != 0 ? std::numeric_limits<double>::quiet_NaN()
-                         : sign * std::numeric_limits<double>::infinity();
+  const double sign = (bits & format.sign()) != 0 ? -1 : 1;
+  const int magnitude = bits & (format.sign() - 1);
+  if (magnitude > format.end() || (magnitude == format.end() && format.is_finite))
+    return std::numeric_limits<double>::quiet_NaN();
+  if (magnitude == format.end()) return sign * std::numeric_limits<double>::infinity();
   if (exponent == 0) return sign * std::ldexp(fraction, 1 - bias - fraction_bits);
   return sign * std::ldexp(fraction + (1 << fraction_bits), exponent - bias - fraction_bits);
 }
 
-std::uint16_t to_bits(double value, int exponent_bits) {
-  const std::uint16_t sign = std::signbit(value) ? 0x8000 : 0;
-  const auto infinity =
-      static_cast<std::uint16_t>(((1 << exponent_bits) - 1) << (15 - exponent_bits));
+std::uint16_t to_bits(double value, const Format& format) {
+  const std::uint16_t sign = std::signbit(value) ? format.sign() : 0;
+  const std::uint16_t end = format.end();
   if (std::isnan(value))
-    return static_cast<std::uint16_t>(sign | infinity | (1 << (14 - exponent_bits)));
+    return static_cast<std::uint16_t>(sign | end |
+                                      (format.is_finite ? 0 : 1 << (format.fraction_bits() - 1)));
   const double magnitude = std::fabs(value);
   // The largest finite number that is not above; then that or the next one.
-  std::uint16_t low = 0, high = infinity;
+  std::uint16_t low = 0, high = end;
   while (high - low > 1) {
     const auto middle = static_cast<std::uint16_t>((low + high) / 2);
-    (from_bits(middle, exponent_bits) <= magnitude ? low : high) = middle;
+    (from_bits(middle, format) <= magnitude ? low : high) = middle;
   }
-  const double below = from_bits(low, exponent_bits);
+  const double below = from_bits(low, format);
   const double step =
-      below - (low == 0 ? 0 : from_bits(static_cast<std::uint16_t>(low - 1), exponent_bits));
-  const double above = high == infinity ? below + step : from_bits(high, exponent_bits);
+      below - (low == 0 ? 0 : from_bits(static_cast<std::uint16_t>(low - 1), format));
+  const double above = high == end ? below + step : from_bits(high, format);
   const double down = magnitude - below, up = above - magnitude;
   const bool take_low = down < up || (down == up && low % 2 == 0);
   return static_cast<std::uint16_t>(sign | (take_low ? low : high));
@@ -60,15 +76,18 @@ T get(const std::byte* source) {
 
 const std::vector<flagos_dtype_t>& all_dtypes() {
   static const std::vector<flagos_dtype_t> dtypes = {
-      FLAGOS_DTYPE_BOOL,    FLAGOS_DTYPE_INT8,     FLAGOS_DTYPE_INT16,    FLAGOS_DTYPE_INT32,
-      FLAGOS_DTYPE_INT64,   FLAGOS_DTYPE_UINT8,    FLAGOS_DTYPE_UINT16,   FLAGOS_DTYPE_UINT32,
-      FLAGOS_DTYPE_UINT64,  FLAGOS_DTYPE_FLOAT16,  FLAGOS_DTYPE_BFLOAT16, FLAGOS_DTYPE_FLOAT32,
-      FLAGOS_DTYPE_FLOAT64, FLAGOS_DTYPE_COMPLEX64};
+      FLAGOS_DTYPE_BOOL,       FLAGOS_DTYPE_INT8,      FLAGOS_DTYPE_INT16,
+      FLAGOS_DTYPE_INT32,      FLAGOS_DTYPE_INT64,     FLAGOS_DTYPE_UINT8,
+      FLAGOS_DTYPE_UINT16,     FLAGOS_DTYPE_UINT32,    FLAGOS_DTYPE_UINT64,
+      FLAGOS_DTYPE_FLOAT16,    FLAGOS_DTYPE_BFLOAT16,  FLAGOS_DTYPE_FLOAT32,
+      FLAGOS_DTYPE_FLOAT64,    FLAGOS_DTYPE_COMPLEX64, FLAGOS_DTYPE_FLOAT8_E4M3FN,
+      FLAGOS_DTYPE_FLOAT8_E5M2};
   return dtypes;
 }
 
 bool is_floating(flagos_dtype_t dtype) {
-  return dtype == FLAGOS_DTYPE_FLOAT16 || dtype == FLAGOS_DTYPE_BFLOAT16 ||
+  return dtype == FLAGOS_DTYPE_FLOAT8_E4M3FN || dtype == FLAGOS_DTYPE_FLOAT8_E5M2 ||
+         dtype == FLAGOS_DTYPE_FLOAT16 || dtype == FLAGOS_DTYPE_BFLOAT16 ||
          dtype == FLAGOS_DTYPE_FLOAT32 || dtype == FLAGOS_DTYPE_FLOAT64;
 }
 bool is_integer(flagos_dtype_t dtype) { return FLAGOS_DTYPE_CODE(dtype) <= 1; }
@@ -78,10 +97,14 @@ void encode(flagos_dtype_t dtype, double value, std::byte* target) {
   switch (dtype) {
     case FLAGOS_DTYPE_BOOL:
       return put<std::uint8_t>(value != 0, target);
+    case FLAGOS_DTYPE_FLOAT8_E4M3FN:
+      return put(static_cast<std::uint8_t>(to_bits(value, float8_e4m3fn)), target);
+    case FLAGOS_DTYPE_FLOAT8_E5M2:
+      return put(static_cast<std::uint8_t>(to_bits(value, float8_e5m2)), target);
     case FLAGOS_DTYPE_FLOAT16:
-      return put(to_bits(value, 5), target);
+      return put(to_bits(value, float16), target);
     case FLAGOS_DTYPE_BFLOAT16:
-      return put(to_bits(value, 8), target);
+      return put(to_bits(value, bfloat16), target);
     case FLAGOS_DTYPE_FLOAT32:
       return put(static_cast<float>(value), target);
     case FLAGOS_DTYPE_FLOAT64:
@@ -115,10 +138,14 @@ double decode(flagos_dtype_t dtype, const std::byte* source) {
       return get<std::uint32_t>(source);
     case FLAGOS_DTYPE_UINT64:
       return static_cast<double>(get<std::uint64_t>(source));
+    case FLAGOS_DTYPE_FLOAT8_E4M3FN:
+      return from_bits(get<std::uint8_t>(source), float8_e4m3fn);
+    case FLAGOS_DTYPE_FLOAT8_E5M2:
+      return from_bits(get<std::uint8_t>(source), float8_e5m2);
     case FLAGOS_DTYPE_FLOAT16:
-      return from_bits(get<std::uint16_t>(source), 5);
+      return from_bits(get<std::uint16_t>(source), float16);
     case FLAGOS_DTYPE_BFLOAT16:
-      return from_bits(get<std::uint16_t>(source), 8);
+      return from_bits(get<std::uint16_t>(source), bfloat16);
     case FLAGOS_DTYPE_FLOAT64:
       return get<double>(source);
     default:

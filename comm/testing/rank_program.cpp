@@ -3,6 +3,7 @@
 // usage: flagos_comm_rank RANK SIZE DEVICE SCENARIO [ARGUMENT...], FLAGOS_COMM_ID in hex, or
 // the variables of a launcher
 //   random SEED COUNT MOST          so many random operations of at most MOST elements
+//   windows SEED COUNT MOST         so many rounds of puts, signals and gets of at most MOST bytes
 //   kill VICTIM AFTER COUNT         as above; VICTIM kills itself when AFTER operations are queued
 //   stop VICTIM AFTER COUNT         VICTIM stops itself
 //   leave VICTIM AFTER COUNT        VICTIM destroys its communicator and ends
@@ -68,6 +69,45 @@ struct Scenario {
     return 0;
   }
 
+  // Each rank puts bytes into a window of another one, which looks at them when it has the signal, and gets them back.
+  int windows() const {
+    const std::uint64_t most = number(2);
+    std::mt19937_64 generator(number(0));
+    const flagos_address_t shared = device.alloc(most * size), own = device.alloc(most);
+    flagos_comm_window_t window = 0;
+    check(flagos_comm_window_create(comm, shared, most * size, &window));
+    const auto pattern = [](std::uint64_t salt, std::uint64_t bytes) {
+      std::vector<std::byte> result(bytes);
+      for (std::uint64_t i = 0; i < bytes; ++i) result[i] = static_cast<std::byte>(salt + i * 7);
+      return result;
+    };
+    for (std::uint64_t round = 0; round < number(1); ++round) {
+      const std::uint64_t bytes = 1 + generator() % most;
+      const auto shift = static_cast<std::uint32_t>(generator() % size);
+      const std::uint32_t to = (rank + shift) % size, from = (rank + size - shift) % size;
+      device.upload(own, pattern(round + rank, bytes));
+      check(flagos_comm_put(comm, device.stream(), window, to, rank * most, own, bytes));
+      check(flagos_comm_signal(comm, device.stream(), to));
+      check(flagos_comm_wait_signal(comm, device.stream(), from, 1));
+      if (device.download(shared + from * most, bytes) != pattern(round + from, bytes)) {
+        std::printf("round %d: wrong bytes came from rank %u\n", static_cast<int>(round), from);
+        return 1;
+      }
+      check(flagos_comm_barrier(comm, device.stream()));
+      check(flagos_comm_get(comm, device.stream(), window, to, to * most, own, 1));
+      check(flagos_comm_get(comm, device.stream(), window, to, rank * most, own, bytes));
+      if (device.download(own, bytes) != pattern(round + rank, bytes)) {
+        std::printf("round %d: wrong bytes were got from rank %u\n", static_cast<int>(round), to);
+        return 1;
+      }
+    }
+    check(flagos_comm_window_destroy(comm, window));
+    device.free(shared);
+    device.free(own);
+    std::printf("ok\n");
+    return 0;
+  }
+
   // The same operation until something happens; `act` is what the victim does.
   template <typename Act>
   int until_failure(Act&& act) const {
@@ -113,10 +153,15 @@ int run(int argc, char** argv) {
       by_launcher ? flagos_comm_create_from_environment(device.device(), nullptr, &comm)
                   : flagos_comm_create(device.device(), &id, rank, size, nullptr, &comm);
   if (status != FLAGOS_STATUS_OK) return report(status, start, flagos_last_error());
-  const Scenario scenario{rank, size, device, comm, argv + 5};
+  flagos_comm_info_t info{};
+  info.struct_size = sizeof(info);
+  check(flagos_comm_get_info(comm, &info));  // a launcher knows better than our arguments
+  const Scenario scenario{info.rank, info.size, device, comm, argv + 5};
   int result = 2;
   if (name == "random" && argc == 8) {
     result = scenario.random();
+  } else if (name == "windows" && argc == 8) {
+    result = scenario.windows();
   } else if (argc == 8) {
     result = scenario.until_failure([&](std::uint64_t& elements) {
       if (name == "kill") raise(SIGKILL);

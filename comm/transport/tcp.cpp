@@ -30,13 +30,13 @@ TcpTransport::TcpTransport(std::uint32_t rank, std::uint32_t size, std::shared_p
     throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES, "eventfd: {}", std::strerror(errno));
 }
 
-std::shared_ptr<Segment> TcpTransport::add(std::uint32_t peer, Socket socket) {
+std::shared_ptr<Segment> TcpTransport::add(std::uint32_t peer, Socket socket, std::uint32_t lane) {
   auto link = std::make_unique<Link>();
   link->peer = peer;
   link->socket = std::move(socket);
   link->stand_in = Segment::create(peer, size_);
-  link->out = &segment_->ring(peer);
-  link->in = &link->stand_in->ring(rank_);
+  link->out = &segment_->ring(peer, lane);
+  link->in = &link->stand_in->ring(rank_, lane);
   links_.push_back(std::move(link));
   return links_.back()->stand_in;
 }

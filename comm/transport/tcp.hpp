@@ -24,7 +24,7 @@ class TcpTransport {
   TcpTransport& operator=(const TcpTransport&) = delete;
 
   // Before start(). What stands in for the peer's segment.
-  std::shared_ptr<Segment> add(std::uint32_t peer, Socket socket);
+  std::shared_ptr<Segment> add(std::uint32_t peer, Socket socket, std::uint32_t lane = 0);
   void start();
   // To be rung when an entry was written for a remote rank, or one of its entries consumed.
   int doorbell() const { return doorbell_; }
