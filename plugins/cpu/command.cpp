@@ -18,6 +18,8 @@ void destroy_command(Command& command) noexcept {
       return static_cast<SignalTimelineCommand&>(command).~SignalTimelineCommand();
     case CommandType::graph:
       return static_cast<GraphCommand&>(command).~GraphCommand();
+    case CommandType::product:
+      return static_cast<ProductCommand&>(command).~ProductCommand();
     default:
       return;  // the others own nothing
   }
