@@ -5,8 +5,8 @@
  *
  * GENERAL RULES (beside those of flagos.h)
  *
- * Names       Operators, their arguments and what they compute are those of ATen, PyTorch's library. Outputs come last,
- *             and are the caller's: of the right shape, and of any type that can hold the result.
+ * Names       Operators, arguments and results are those of ATen, PyTorch's library. Outputs come last, but of operators that
+ *             only work in place (rope, optimisers). They are the caller's: of the right shape, and of a type that holds it.
  * Order       A call checks its arguments, queues its work on `stream` and returns. It reads no device memory on the host,
  *             and may be captured into a graph; workspace of a captured call is kept until the device is closed.
  * Tensors     flagos_tensor_t, of rank 0 to FLAGOS_OPS_MAX_RANK, with any strides, of any size, also of no elements.

@@ -19,6 +19,10 @@ class DynamicLibrary {
   bool has(const char* name) const;
   // Throws Error (NOT_FOUND).
   Symbol symbol(const char* name) const;
+  template <typename Function>
+  void take(const char* name, Function*& out) const {
+    out = reinterpret_cast<Function*>(symbol(name));
+  }
 
  private:
   struct State;

@@ -15,7 +15,7 @@
 #include <new>
 #include <thread>
 
-#include "comm/reduce/reduce.hpp"
+#include "base/reduce/reduce.hpp"
 #include "comm/testing/numbers.hpp"
 #include "comm/testing/world.hpp"
 

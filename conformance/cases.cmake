@@ -74,6 +74,10 @@ set(FLAGOS_CASE_SOURCES
   cases/neg_values.cpp
   cases/native_support.cpp
   cases/negatives.cpp
+  cases/num.cpp
+  cases/num_lines.cpp
+  cases/num_native.cpp
+  cases/num_support.cpp
   cases/peer.cpp
   cases/peer_use.cpp
   cases/perf_memory.cpp

@@ -189,6 +189,43 @@ TEST_CASE("native: a device is asked once for calls that are alike") {
   CHECK(version_of(out) == Version::portable);
 }
 
+TEST_CASE("native: every way of computing asks the device first, once its arguments are checked") {
+  using Integers = std::vector<std::int64_t>;
+  HostTensor x = counted(DType::f32, {3, 3}), out(DType::f32, {3, 3}), line(DType::f32, {3}),
+             empty(DType::f32, {0, 3}), nothing(DType::f32, {0, 3});
+  HostTensor places(DType::i64, {3, 3}), place(DType::i64, {3}), mask(DType::boolean, {3, 3});
+  HostTensor joined(DType::f32, {6, 3}), turned(DType::f32, {3, 3}), lines(DType::i64, {3});
+  const std::vector<std::pair<std::string, Arguments>> calls = {
+      {"sum", {&x, Integers{1}, false, &line}},
+      {"argmax", {&x, std::int64_t{1}, false, &lines}},
+      {"var", {&x, Integers{0}, 1.0, false, &line}},
+      {"cumsum", {&x, std::int64_t{0}, &out}},
+      {"sort", {&x, std::int64_t{1}, false, &turned, &places}},
+      {"softmax", {&x, std::int64_t{1}, &out}},
+      {"scaled_dot_product_attention", {&x, &x, &x, {}, 0.0, false, {}, false, &out}},
+      {"copy", {&x, &out}},
+      {"cat", {std::vector<HostTensor*>{&x, &x}, std::int64_t{0}, &joined}},
+      {"flip", {&x, Integers{0}, &out}},
+      {"gather", {&x, std::int64_t{0}, &places, &out}},
+      {"index.Tensor", {&x, std::vector<HostTensor*>{&place}, &out}},
+      {"scatter_add", {&x, std::int64_t{0}, &places, &x, &out}},
+      {"masked_fill", {&x, &mask, std::int64_t{1}, &out}},
+      {"tril", {&x, std::int64_t{0}, &out}},
+      {"embedding", {&x, &place, std::int64_t{-1}, &out}}};
+  CHECK(calls.size() == std::size(always_taken));
+  for (const auto& [name, arguments] : calls) {
+    INFO(name);
+    HostTensor& written = *std::get<HostTensor*>(arguments.back());
+    written.fill([](std::int64_t) { return 7; });
+    must_call(name, arguments);
+    CHECK(version_of(written) == Version::native);
+    if (written.dtype() == DType::i64) written.fill([](std::int64_t) { return 0; });
+  }
+  // Where there is nothing to compute nobody is asked.
+  must_call("copy", {&empty, &nothing});
+  must_refuse("copy", {&joined, &out}, "copy: input does not fit");
+}
+
 TEST_CASE("native: failures are those of the call") {
   Ones ones(rows_failing), broken(rows_broken);
   CHECK(fixture().call("mm", {&ones.a, &ones.b, &ones.out}) == FLAGOS_STATUS_OUT_OF_RESOURCES);

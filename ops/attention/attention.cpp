@@ -5,6 +5,7 @@
 #include "ops/engine/batch.hpp"
 #include "ops/engine/product.hpp"
 #include "ops/families.hpp"
+#include "ops/native.hpp"
 #include "ops/table.hpp"
 
 namespace flagos::ops {
@@ -118,6 +119,7 @@ void scaled_dot_product_attention(Call& call) {
     while (tensor->rank < 4) *tensor = tensor->with_axis(0, 1, 0);
   if (attention.mask)
     while (attention.mask->rank < 4) attention.mask = attention.mask->with_axis(0, 1, 0);
+  if (call.tensor(out).elements() != 0 && run_native(call)) return;
   run_all(call, attention);
 }
 
@@ -145,7 +147,7 @@ void varlen_attention(Call& call) {
   attention.q.shape[2] = call.integer(most);
   attention.q_starts = call.tensor(q_starts);
   attention.k_starts = call.tensor(k_starts);
-  if (call.integer(most) == 0 || call.tensor(q_starts).shape[0] == 1) return;
+  if (call.integer(most) == 0 || call.tensor(q_starts).shape[0] == 1 || run_native(call)) return;
   run_attention(call, attention);
 }
 
@@ -175,6 +177,7 @@ void paged_attention(Call& call) {
   attention.scale = scale_of(call, scale, q.shape[2]);
   attention.tables = call.tensor(tables);
   attention.lengths = call.tensor(lengths);
+  if (call.tensor(out).elements() != 0 && run_native(call)) return;
   run_attention(call, attention);
 }
 
@@ -228,6 +231,7 @@ void reshape_and_cache(Call& call) {
       call.refuse(i + 3, "is of shape {}, and [pages, page size, {}, {}] is needed",
                   cache.shape_text(), x.shape[1], x.shape[2]);
   }
+  if (slots.elements() != 0 && run_native(call)) return;
   for (const std::size_t i : {0, 1}) {
     const Tensor &x = call.tensor(i), &cache = call.tensor(i + 3);
     if (x.elements() == 0) continue;

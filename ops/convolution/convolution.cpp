@@ -3,6 +3,7 @@
 #include "ops/convolution/window.hpp"
 #include "ops/engine/product.hpp"
 #include "ops/families.hpp"
+#include "ops/native.hpp"
 #include "ops/table.hpp"
 
 namespace flagos::ops {
@@ -174,6 +175,7 @@ void run_convolution(const Call& call, std::size_t axes, std::int64_t groups,
   if (c.out.elements() == 0) return;
   c.bias = bias_of(call, 2, groups, weight.shape[0] / groups);
   if (c.input.shape[1] == 0) return fill_bias(call, c.bias, c.out);
+  if (run_native(call)) return;
   const Dense dense(call, weight);
   c.weight = dense.tensor();
   convolve(call, c);
@@ -226,6 +228,7 @@ void run_conv_transpose2d(Call& call) {
   if (out.elements() == 0) return;
   const std::optional<Tensor> bias = bias_of(call, 2, groups, channels);
   if (in == 0) return fill_bias(call, bias, out);
+  if (run_native(call)) return;
 
   const Dense dense_weight(call, weight), dense_input(call, input);
   const std::int64_t window_size = product_of(window.extent),
@@ -287,7 +290,7 @@ void run_im2col(Call& call) {
   call.expect_shape(5, shape);
   call.expect_no_overlap(5, false);
   const Tensor out = call.tensor(5).rank == 3 ? call.tensor(5) : call.tensor(5).with_axis(0, 1, 0);
-  if (out.elements() == 0) return;
+  if (out.elements() == 0 || run_native(call)) return;
   const Padded padded(call, input, window.padding);
   const Tensor seen = seen_by(window, padded.tensor(), places);
   copy(call, out.viewed_as(seen.dims()), seen);
@@ -320,7 +323,7 @@ void run_col2im(Call& call) {
   call.expect_shape(6, shape);
   call.expect_no_overlap(6, false);
   const Tensor out = with_images(call.tensor(6), 2);
-  if (out.elements() == 0) return;
+  if (out.elements() == 0 || run_native(call)) return;
   const Tensor columns =
       input.viewed_as(std::array{input.shape[0], std::int64_t{1}, image.shape[1], window.extent[0],
                                  window.extent[1], places[0], places[1]});

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "ops/families.hpp"
+#include "ops/native.hpp"
 
 namespace flagos::ops {
 
@@ -43,6 +44,7 @@ void run_gather(Call& call) {
   call.expect_shape(3, call.tensor(2));
   call.expect_same_dtype(3, 0);
   call.expect_no_overlap(3, false);
+  if (out.elements() != 0 && run_native(call)) return;
   gather_along(call, out, index, in, dim);
 }
 
@@ -56,6 +58,7 @@ void run_index_select(Call& call) {
     call.refuse(3, "is of shape {}, and {} is needed", out.shape_text(), shape.shape_text());
   call.expect_same_dtype(3, 0);
   call.expect_no_overlap(3, false);
+  if (out.elements() != 0 && run_native(call)) return;
   gather_along(call, out, along(call.tensor(2), dim, out.dims()), in, dim);
 }
 
@@ -66,6 +69,7 @@ void run_take(Call& call) {
   call.expect_no_overlap(2, false);
   if (out.elements() == 0) return;
   if (in.elements() == 0) call.refuse(0, "has no elements to take");
+  if (run_native(call)) return;
   const Dense source(call, in);
   Tensor first = as_moved(source.tensor());
   first.rank = 0;
@@ -155,6 +159,7 @@ void run_index(Call& call) {
   call.expect_shape(2, places.whole.dims());
   call.expect_same_dtype(2, 0);
   call.expect_no_overlap(2, false);
+  if (out.elements() != 0 && run_native(call)) return;
   Walk walk(call, out.dims());
   const int to = walk.write(as_moved(out)), from = walk.read(as_moved(places.lines), places.below);
   const std::vector<int> by = places.add_to(walk, call.tensors(1));
@@ -174,7 +179,7 @@ void run_index_put(Call& call) {
   }
   call.expect_same_dtype(2, 0);
   if (call.flag(3)) call.expect_dtype(0, numbers);
-  bring_input(call, 0, 4);
+  if (runs_over(call, 0, 4)) return;
   if (checked.whole.elements() == 0) return;
   if (!call.flag(3)) {
     const Places places(call, 1, out);
@@ -222,7 +227,7 @@ void run_index_put(Call& call) {
 
 }  // namespace
 
-void bring_input(const Call& call, std::size_t in, std::size_t out) {
+bool runs_over(const Call& call, std::size_t in, std::size_t out) {
   call.expect_shape(out, call.tensor(in));
   call.expect_same_dtype(out, in);
   call.expect_no_overlap(out);
@@ -233,8 +238,10 @@ void bring_input(const Call& call, std::size_t in, std::size_t out) {
            parameters[i].list ? call.tensors(i) : std::span(&call.tensor(i), 1))
         if (tensor.address == call.tensor(out).address && tensor.elements() != 0)
           call.refuse(i, "lies over a part of {}, which is written", parameters[out].name);
+  if (call.tensor(out).elements() != 0 && run_native(call)) return true;
   if (call.tensor(out).address != call.tensor(in).address)
     copy(call, call.tensor(out), call.tensor(in));
+  return false;
 }
 
 void add_indexing(Table& table) {

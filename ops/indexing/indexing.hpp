@@ -30,8 +30,9 @@ inline std::string outside(const Call& call) {
   return call.op().name() + ": an index is outside of the dimension that it counts";
 }
 
-// The input of an operator that writes to a part of it, in the output, unless it is there already.
-void bring_input(const Call& call, std::size_t in, std::size_t out);
+// The start of an operator that writes to a part of its input, behind its own checks: true where the device's own version
+// runs, else the input is in the output, unless it is there already.
+bool runs_over(const Call& call, std::size_t in, std::size_t out);
 
 inline DType accumulated_as(DType dtype) { return half_floats.has(dtype) ? DType::f32 : dtype; }
 

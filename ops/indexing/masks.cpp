@@ -1,5 +1,6 @@
 // Reading and writing where a mask holds, and where that is.
 #include "ops/indexing/indexing.hpp"
+#include "ops/native.hpp"
 
 namespace flagos::ops {
 
@@ -19,6 +20,7 @@ void run_masked_fill(Call& call) {
   call.expect_shape(3, call.tensor(0));
   call.expect_same_dtype(3, 0);
   call.expect_no_overlap(3);
+  if (out.elements() != 0 && run_native(call)) return;
   const Scalar value = call.scalar(2);
   const auto run = [&](const Tensor& to_tensor, const Tensor& from_tensor, const Scalar& number) {
     const DType dtype = to_tensor.dtype;
@@ -63,6 +65,7 @@ void run_masked_select(Call& call) {
   call.expect_same_dtype(2, 0);
   call.expect_no_overlap(2, false);
   expect_count(call, 3);
+  if (shape.elements() != 0 && run_native(call)) return;
   const Dense chosen(call, mask, shape.dims(), DType::boolean);
   const Positions positions(call, chosen.tensor(), &call.tensor(3));
   Tensor first = as_moved(out);
@@ -91,7 +94,7 @@ void run_masked_scatter(Call& call) {
   call.expect_same_dtype(2, 0);
   call.expect_same_dtype(3, 0);
   call.expect_no_overlap(3);
-  if (out.elements() == 0) return;
+  if (out.elements() == 0 || run_native(call)) return;
   const Dense chosen(call, mask, in.dims(), DType::boolean), given(call, source);
   const Positions positions(call, chosen.tensor(), nullptr);
   Tensor first = as_moved(given.tensor());
@@ -141,6 +144,7 @@ void run_nonzero(Call& call) {
                 out.shape_text(), in.rank);
   call.expect_no_overlap(1, false);
   expect_count(call, 2);
+  if (in.elements() != 0 && run_native(call)) return;
   std::vector<Tensor> rows;
   for (int axis = 0; axis < in.rank; ++axis)
     rows.push_back(out.narrowed(1, axis, 1).without_axis(1));
@@ -159,6 +163,7 @@ void run_where_condition(Call& call) {
                   dtype_name(out.dtype), out.rank);
   call.expect_no_overlap(1, false);
   expect_count(call, 2);
+  if (in.elements() != 0 && run_native(call)) return;
   write_places(call, in, outputs, call.tensor(2));
 }
 

@@ -1,5 +1,6 @@
 // A tensor with a part of it replaced, or cut to a triangle.
 #include "ops/indexing/indexing.hpp"
+#include "ops/native.hpp"
 
 namespace flagos::ops {
 
@@ -19,7 +20,7 @@ void run_select_scatter(Call& call) {
   if (index < 0) index += in.shape[dim];
   call.expect_shape(1, in.without_axis(dim));
   call.expect_same_dtype(1, 0);
-  bring_input(call, 0, 4);
+  if (runs_over(call, 0, 4)) return;
   copy(call, call.tensor(4).narrowed(dim, index, 1).without_axis(dim), call.tensor(1));
 }
 
@@ -39,7 +40,7 @@ void run_slice_scatter(Call& call) {
   part.shape[dim] = (end - start) / step + ((end - start) % step != 0 ? 1 : 0);
   call.expect_shape(1, part);
   call.expect_same_dtype(1, 0);
-  bring_input(call, 0, 6);
+  if (runs_over(call, 0, 6)) return;
   Tensor target = call.tensor(6).narrowed(dim, start, part.shape[dim]);
   target.strides[dim] *= step;
   copy(call, target, call.tensor(1));
@@ -52,6 +53,7 @@ void run_triangle(Call& call) {
   call.expect_shape(2, in);
   call.expect_same_dtype(2, 0);
   call.expect_no_overlap(2);
+  if (out.elements() != 0 && run_native(call)) return;
   std::vector<std::int64_t> slope(static_cast<std::size_t>(in.rank));
   slope[slope.size() - 2] = -1;
   slope[slope.size() - 1] = 1;

@@ -1,7 +1,9 @@
 // Writing where an index leads to along a dimension.
 #include <limits>
+#include <optional>
 
 #include "ops/indexing/indexing.hpp"
+#include "ops/native.hpp"
 
 namespace flagos::ops {
 
@@ -17,8 +19,9 @@ struct Scattered {
   int dim;
 };
 
-// Checks of scatter and its kin: index within the shape of the input, apart from dim, and within src.
-Scattered check_scatter(Call& call, std::size_t source, std::size_t output) {
+// Checks of scatter and its kin: index within the shape of the input, apart from dim, and within src. Nothing where the
+// device's own version runs.
+std::optional<Scattered> start_scatter(Call& call, std::size_t source, std::size_t output) {
   const Tensor in = with_dimension(call.tensor(0)), index = with_dimension(call.tensor(2));
   const int dim = call.dim(1, in.rank);
   if (index.rank != in.rank)
@@ -39,7 +42,7 @@ Scattered check_scatter(Call& call, std::size_t source, std::size_t output) {
     call.expect_same_dtype(source, 0);
     out.source = resized(out.source, index.dims());
   }
-  bring_input(call, 0, output);
+  if (runs_over(call, 0, output)) return std::nullopt;
   return out;
 }
 
@@ -67,7 +70,9 @@ void scatter_number(const Call& call, const Tensor& out, const Tensor& index, in
 }
 
 void run_scatter(Call& call) {
-  const Scattered s = check_scatter(call, 3, 4);
+  const auto started = start_scatter(call, 3, 4);
+  if (!started) return;
+  const Scattered& s = *started;
   Tensor lines = as_moved(resized(s.out, s.index.dims()));
   lines.strides[s.dim] = 0;
   Walk walk(call, s.index.dims());
@@ -83,7 +88,9 @@ void run_scatter(Call& call) {
 
 void run_scatter_value(Call& call) {
   call.expect_dtype(0, everything);
-  const Scattered s = check_scatter(call, 0, 4);
+  const auto started = start_scatter(call, 0, 4);
+  if (!started) return;
+  const Scattered& s = *started;
   scatter_number(call, s.out, s.index, s.dim, call.scalar(3));
 }
 
@@ -103,7 +110,9 @@ Updates along_dim(const Tensor& target, const Tensor& index, const Tensor& sourc
 
 void run_scatter_add(Call& call) {
   call.expect_dtype(0, numbers);
-  const Scattered s = check_scatter(call, 3, 4);
+  const auto started = start_scatter(call, 3, 4);
+  if (!started) return;
+  const Scattered& s = *started;
   if (s.index.elements() == 0) return;
   const Accumulator sum(call, s.out);
   update_in_order(call, along_dim(sum.tensor(), s.index, s.source, s.dim));
@@ -126,7 +135,9 @@ void run_scatter_reduce(Call& call) {
   const std::size_t word = call.word(4);
   const bool include_self = call.flag(5);
   call.expect_dtype(0, numbers);
-  const Scattered s = check_scatter(call, 3, 6);
+  const auto started = start_scatter(call, 3, 6);
+  if (!started) return;
+  const Scattered& s = *started;
   if (s.index.elements() == 0) return;
   const Accumulator result(call, s.out);
   const Tensor& target = result.tensor();
@@ -171,13 +182,13 @@ void run_index_add(Call& call) {
   shape.shape[dim] = call.tensor(2).elements();
   if (!same_shape(source.dims(), shape.dims()))
     call.refuse(3, "is of shape {}, and {} is needed", source.shape_text(), shape.shape_text());
-  bring_input(call, 0, 5);
+  if (call.scalar(4).dtype == DType::f64 && !is_floating(in.dtype))
+    call.refuse(4, "is {}, and input is of {}", call.scalar(4).real, dtype_name(in.dtype));
+  if (runs_over(call, 0, 5)) return;
   if (source.elements() == 0) return;
   const Accumulator sum(call, with_dimension(call.tensor(5)));
   Updates updates = along_dim(sum.tensor(), along(call.tensor(2), dim, source.dims()), source, dim);
   updates.alpha = call.scalar(4);
-  if (updates.alpha.dtype == DType::f64 && !is_floating(in.dtype))
-    call.refuse(4, "is {}, and input is of {}", updates.alpha.real, dtype_name(in.dtype));
   update_in_order(call, updates);
   sum.finish();
 }
@@ -186,7 +197,7 @@ void run_index_fill(Call& call) {
   const Tensor in = with_dimension(call.tensor(0));
   const int dim = call.dim(1, in.rank);
   call.expect_rank(2, 0, 1);
-  bring_input(call, 0, 4);
+  if (runs_over(call, 0, 4)) return;
   const Tensor out = with_dimension(call.tensor(4));
   Tensor shape = out;
   shape.shape[dim] = call.tensor(2).elements();
@@ -207,6 +218,7 @@ void run_embedding_backward(Call& call) {
   call.expect_shape(4, shape);
   call.expect_same_dtype(4, 0);
   call.expect_no_overlap(4, false);
+  if (grad.elements() != 0 && count != 0 && run_native(call)) return;
   fill(call, out, Scalar{});
   if (grad.elements() == 0 || count == 0) {
     if (grad.elements() != 0) call.refuse(1, "has {} indices into no rows", indices.elements());

@@ -1,6 +1,7 @@
 // From numbers of tokens to rows of a table, and to rows with a single 1.
 #include "ops/engine/walk.hpp"
 #include "ops/language/language.hpp"
+#include "ops/native.hpp"
 #include "ops/table.hpp"
 
 namespace flagos::ops {
@@ -53,6 +54,7 @@ void run_embedding(Call& call) {
   call.expect_no_overlap(3, false);
   if (out.elements() == 0) return;
   if (rows == 0) call.refuse(1, "has {} indices into no rows", indices.elements());
+  if (run_native(call)) return;
   const Dense index(call, indices);
   const Written target(call, out);
   take_rows(call, weight, index.tensor(), 1, target.tensor());

@@ -1,6 +1,7 @@
 // Losses: a term for each element, or for each line of classes; all of them, their sum or their mean.
 #include "ops/engine/reduction.hpp"
 #include "ops/families.hpp"
+#include "ops/native.hpp"
 #include "ops/softmax/softmax.hpp"
 #include "ops/table.hpp"
 
@@ -51,7 +52,7 @@ void run_terms(Call& call, const TermPlaces& at, Term term) {
   call.expect_same_dtype(at.out, 0);
   call.expect_shape(at.out, word == none ? shape.dims() : std::span<const std::int64_t>());
   call.expect_no_overlap(at.out, word == none);
-  if (word == none && shape.elements() == 0) return;
+  if (shape.elements() == 0 ? word == none : run_native(call)) return;
   const bool weighted = at.weight != 0 && call.has(at.weight);
   const bool positive = at.positive != 0 && call.has(at.positive);
   const bool flag = at.flag != 0 && call.flag(at.flag);

@@ -5,6 +5,7 @@
 #include "ops/engine/reduction.hpp"
 #include "ops/engine/walk.hpp"
 #include "ops/families.hpp"
+#include "ops/native.hpp"
 #include "ops/table.hpp"
 
 namespace flagos::ops {
@@ -118,7 +119,7 @@ void max_pool2d(const Call& call, bool with_indices) {
     expect_pooled(call, 7, places);
   }
   const Tensor& out = call.tensor(6);
-  if (out.elements() == 0) return;
+  if (out.elements() == 0 || run_native(call)) return;
   Pool pool(call, window, input, out);
   const int indices = with_indices ? pool.walk.write(call.tensor(7)) : -1;
   const DType type = input.dtype;
@@ -155,7 +156,7 @@ void run_avg_pool2d(Call& call) {
   expect_pooled(call, 7, window.places(call, 1, input, call.flag(4)));
   const bool divided = call.has(6), with_padding = call.flag(5);
   if (divided && call.integer(6) == 0) call.refuse(6, "is 0");
-  if (out.elements() == 0) return;
+  if (out.elements() == 0 || run_native(call)) return;
   const tile::DType computed = computed_as(input.dtype);
   Pool pool(call, window, input, out);
   pool.walk.number(divided ? call.integer(6) : 1);
@@ -185,7 +186,7 @@ void run_adaptive_avg_pool2d(Call& call) {
   const Tensor &input = call.tensor(0), &out = call.tensor(2);
   const Sizes size = sizes_of(call, 1, 2, {}, 0);
   expect_pooled(call, 2, size);
-  if (out.elements() == 0) return;
+  if (out.elements() == 0 || run_native(call)) return;
   const tile::DType computed = computed_as(input.dtype);
   Walk walk(call, out.dims());
   const int to = walk.write(out), from = walk.read(images(input, out), below(input));
@@ -255,7 +256,7 @@ Resize resize_of(const Call& call, std::size_t scales, std::size_t out, bool ali
 void run_upsample_nearest2d(Call& call) {
   const Resize r = resize_of(call, 2, 4, false);
   const Tensor &input = call.tensor(0), &out = call.tensor(4);
-  if (out.elements() == 0) return;
+  if (out.elements() == 0 || run_native(call)) return;
   Walk walk(call, out.dims());
   const int to = walk.write(as_moved(out)),
             from = walk.read(as_moved(images(input, out)), below(input));
@@ -285,7 +286,7 @@ void run_upsample_bilinear2d(Call& call) {
   const bool align = call.flag(2);
   const Resize r = resize_of(call, 3, 5, align);
   const Tensor &input = call.tensor(0), &out = call.tensor(5);
-  if (out.elements() == 0) return;
+  if (out.elements() == 0 || run_native(call)) return;
   const tile::DType computed = computed_as(input.dtype);
   Walk walk(call, out.dims());
   const int to = walk.write(out), from = walk.read(images(input, out), below(input));

@@ -7,6 +7,8 @@
 
 #include "ops/table.hpp"
 #include "ops/testing/check.hpp"
+#include "ops/testing/examples.hpp"
+#include "ops/testing/results.hpp"
 
 using namespace flagos::ops;
 using namespace flagos::ops::testing;
@@ -31,37 +33,10 @@ bool takes(DType dtype) {
   return (wants(dtype) || (dtype == DType::i8 && wants(DType::i32))) &&
          fixture().computes_in(dtype);
 }
-DType result_of(DType dtype) { return dtype == DType::i8 ? DType::i32 : dtype; }
+DType result_of(DType dtype) { return product_of(dtype); }
 Bound bound_of(const std::string& op) { return Table::get().find(op)->bound(); }
 
-// alpha a b + beta c of `batch` matrices, element by element; c may be empty.
-struct Expected {
-  std::vector<Number> values, scale;
-
-  using At = std::function<Number(std::int64_t batch, std::int64_t i, std::int64_t j)>;
-  Expected(std::int64_t batch, std::int64_t m, std::int64_t n, std::int64_t k, const At& a,
-           const At& b, Number alpha = 1, Number beta = 0, const At& c = {}) {
-    for (std::int64_t l = 0; l < batch; ++l)
-      for (std::int64_t i = 0; i < m; ++i)
-        for (std::int64_t j = 0; j < n; ++j) {
-          Number sum = 0, size = 0;
-          for (std::int64_t x = 0; x < k; ++x) {
-            sum += a(l, i, x) * b(l, x, j);
-            size += std::fabs(a(l, i, x) * b(l, x, j));
-          }
-          const Number more = beta == 0 || !c ? 0 : beta * c(l, i, j);
-          values.push_back(alpha * sum + more);
-          scale.push_back(std::fabs(alpha) * size + std::fabs(more));
-        }
-  }
-};
-Expected::At matrix(const HostTensor& tensor) {
-  const std::int64_t rows = tensor.shape()[tensor.shape().size() - 2],
-                     columns = tensor.shape().back();
-  return [&tensor, rows, columns](std::int64_t l, std::int64_t i, std::int64_t j) {
-    return tensor.get((l * rows + i) * columns + j);
-  };
-}
+using Expected = ExpectedProduct;
 
 // Calls, and compares: bit for bit where all numbers are whole.
 void check(const std::string& op, const Arguments& arguments, HostTensor& out,
@@ -73,12 +48,6 @@ void check(const std::string& op, const Arguments& arguments, HostTensor& out,
   CHECK(out.strayed(before) == 0);
 }
 
-HostTensor random_tensor(std::mt19937_64& random, DType dtype, const Shape& shape, bool whole,
-                         Placement placement = Placement::dense) {
-  HostTensor out(dtype, shape, placement);
-  out.fill_random(random, whole ? -3 : -1, whole ? 3 : 1, whole || dtype == DType::i8);
-  return out;
-}
 Shape swapped(Shape shape) {
   std::swap(shape[shape.size() - 1], shape[shape.size() - 2]);
   return shape;
@@ -87,13 +56,9 @@ Shape swapped(Shape shape) {
 void check_mm(std::mt19937_64& random, DType dtype, std::int64_t m, std::int64_t n, std::int64_t k,
               bool whole, Placement pa = Placement::dense, Placement pb = Placement::dense,
               Placement po = Placement::dense) {
-  const std::string which =
-      fmt::format("{} {}x{}x{} {} {} {}{}", dtype_name(dtype), m, n, k, placement_name(pa),
-                  placement_name(pb), placement_name(po), whole ? " whole" : "");
-  INFO(which);
-  HostTensor a = random_tensor(random, dtype, {m, k}, whole, pa),
-             b = random_tensor(random, dtype, {k, n}, whole, pb), out(result_of(dtype), {m, n}, po);
-  check("mm", {&a, &b, &out}, out, Expected(1, m, n, k, matrix(a), matrix(b)), k, whole);
+  Example example = mm_example(dtype, m, n, k, whole, {pa, pb, po}, random);
+  note_called(example.op);
+  REQUIRE(example.run(fixture().caller()) == "");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "ops/engine/copy.hpp"
 #include "ops/engine/reduction.hpp"
 #include "ops/families.hpp"
+#include "ops/native.hpp"
 #include "ops/table.hpp"
 
 namespace flagos::ops {
@@ -80,7 +81,7 @@ void run_one(Call& call, Places at, Reduction<N> r, const Key& key, double numbe
   const Tensor& input = call.tensor(0);
   const std::uint32_t dims = reduced_dims(call, at.dims, input.rank);
   const Tensor out = checked_output(call, at.out, input, dims, call.flag(at.keepdim));
-  if (call.tensor(at.out).elements() == 0) return;
+  if (call.tensor(at.out).elements() == 0 || run_native(call)) return;
   Lines lines(call, input.dims(), dims, {{out, Part::line, true}, {input}});
   lines.number(number);
   reduce(call, lines, key, r);
@@ -217,6 +218,7 @@ void run_arg(Call& call) {
   const Tensor out = checked_output(call, 3, input, dims, call.flag(2));
   if (call.tensor(3).elements() == 0) return;
   expect_elements(call, 1, dims);
+  if (run_native(call)) return;
   Lines lines(call, input.dims(), dims, {{out, Part::line, true}, {input}}, true);
   reduce(call, lines, call.key(),
          place_of<largest>(input.dtype, 1,
@@ -234,6 +236,7 @@ void run_extreme_dim(Call& call) {
   const Tensor indices = checked_output(call, 4, input, dims, call.flag(2));
   if (call.tensor(3).elements() == 0) return;
   expect_elements(call, 1, dims);
+  if (run_native(call)) return;
   Lines lines(call, input.dims(), dims,
               {{values, Part::line, true}, {indices, Part::line, true}, {input}}, true);
   reduce(call, lines, call.key(),
@@ -278,6 +281,7 @@ void run_equal(Call& call) {
   call.expect_no_overlap(2, false);
   const Tensor& a = call.tensor(0);
   if (!same_shape(a.dims(), call.tensor(1).dims())) return fill(call, call.tensor(2), Scalar{});
+  if (run_native(call)) return;
   const std::uint32_t all = (1U << a.rank) - 1;
   Lines lines(call, a.dims(), all,
               {{call.tensor(2).expanded_to(a.dims()), Part::line, true}, {a}, {call.tensor(1)}});
@@ -338,7 +342,7 @@ void run_spread_mean(Call& call) {
   const std::uint32_t dims = reduced_dims(call, 1, input.rank);
   const Tensor out = checked_output(call, 4, input, dims, call.flag(3));
   const Tensor mean = checked_output(call, 5, input, dims, call.flag(3));
-  if (call.tensor(4).elements() == 0) return;
+  if (call.tensor(4).elements() == 0 || run_native(call)) return;
   Lines lines(call, input.dims(), dims,
               {{out, Part::line, true}, {mean, Part::line, true}, {input}});
   lines.number(call.real(2));

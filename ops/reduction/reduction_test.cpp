@@ -6,224 +6,27 @@
 #include <limits>
 
 #include "ops/table.hpp"
+#include "ops/testing/examples.hpp"
 #include "ops/testing/lines.hpp"
+#include "ops/testing/results.hpp"
 
 using namespace flagos::ops;
 using namespace flagos::ops::testing;
 
 namespace {
 
-using Values = std::vector<Number>;
 const Number inf = std::numeric_limits<Number>::infinity(),
              no_number = std::numeric_limits<Number>::quiet_NaN();
-const std::vector<DType> float_types{DType::f32, DType::f16, DType::bf16, DType::f64};
-const std::vector<DType> all_types{DType::f32, DType::f16, DType::bf16, DType::f64, DType::i32,
-                                   DType::i64, DType::i16, DType::i8,   DType::u8,  DType::boolean};
 
-struct Row {
-  const char* op;
-  enum Result { summed_type, same_type, index, truth } result;
-  std::vector<DType> types;
-  std::function<Number(const Values&)> value;
-  std::function<Number(const Values&)> scale;  // of the terms of a sum; none: exact
-  std::vector<Argument> middle;                // between dim and keepdim, or before dim for norm
-  double low = -3, high = 3;
-};
+using Row = ReductionReference;
+const std::vector<Row>& rows() { return reduction_references(); }
 
-Number sum_of(const Values& x) {
-  Number out = 0;
-  for (const Number value : x) out += value;
-  return out;
-}
-Number size_of(const Values& x) {
-  Number out = 0;
-  for (const Number value : x) out += std::fabs(value);
-  return out;
-}
-Number variance_of(const Values& x, Number correction) {
-  const Number mean = sum_of(x) / static_cast<Number>(x.size());
-  Number out = 0;
-  for (const Number value : x) out += (value - mean) * (value - mean);
-  return out / std::max<Number>(static_cast<Number>(x.size()) - correction, 0);
-}
-std::int64_t place_of(const Values& x, bool largest) {
-  std::size_t best = 0;
-  for (std::size_t i = 1; i < x.size(); ++i)
-    if (!std::isnan(x[best]) && (std::isnan(x[i]) || (largest ? x[i] > x[best] : x[i] < x[best])))
-      best = i;
-  return static_cast<std::int64_t>(best);
-}
-Number norm_of(const Values& x, Number p) {
-  Number out = 0;
-  for (const Number value : x) out += std::pow(std::fabs(value), p);
-  return std::pow(out, 1 / p);
-}
-
-const std::vector<Row>& rows() {
-  static const std::vector<Row> out{
-      {"sum", Row::summed_type, all_types, sum_of, size_of, {}},
-      {"nansum", Row::summed_type, all_types, sum_of, size_of, {}},
-      {"mean",
-       Row::summed_type,
-       float_types,
-       [](const Values& x) { return sum_of(x) / static_cast<Number>(x.size()); },
-       [](const Values& x) { return size_of(x) / static_cast<Number>(x.size()); },
-       {}},
-      {"prod",
-       Row::summed_type,
-       all_types,
-       [](const Values& x) {
-         Number p = 1;
-         for (const Number value : x) p *= value;
-         return p;
-       },
-       [](const Values& x) {
-         Number p = static_cast<Number>(x.size());
-         for (const Number value : x) p *= std::fabs(value);
-         return p;
-       },
-       {},
-       0.75,
-       1.3},
-      {"count_nonzero",
-       Row::index,
-       all_types,
-       [](const Values& x) {
-         return static_cast<Number>(x.size() - std::count(x.begin(), x.end(), 0));
-       },
-       {},
-       {}},
-      {"amax",
-       Row::same_type,
-       all_types,
-       [](const Values& x) { return x[place_of(x, true)]; },
-       {},
-       {}},
-      {"amin",
-       Row::same_type,
-       all_types,
-       [](const Values& x) { return x[place_of(x, false)]; },
-       {},
-       {}},
-      {"argmax", Row::index, all_types, [](const Values& x) { return place_of(x, true); }, {}, {}},
-      {"argmin", Row::index, all_types, [](const Values& x) { return place_of(x, false); }, {}, {}},
-      {"any",
-       Row::truth,
-       all_types,
-       [](const Values& x) { return size_of(x) != 0; },
-       {},
-       {},
-       -0.8,
-       0.8},
-      {"all",
-       Row::truth,
-       all_types,
-       [](const Values& x) { return std::count(x.begin(), x.end(), 0) == 0; },
-       {},
-       {}},
-      {"var",
-       Row::same_type,
-       float_types,
-       [](const Values& x) { return variance_of(x, 1); },
-       [](const Values& x) { return variance_of(x, 1) + 1; },
-       {1.0}},
-      {"std",
-       Row::same_type,
-       float_types,
-       [](const Values& x) { return std::sqrt(variance_of(x, 0)); },
-       [](const Values& x) { return std::sqrt(variance_of(x, 0)) + 1; },
-       {0.0}},
-      {"norm",
-       Row::same_type,
-       float_types,
-       [](const Values& x) { return norm_of(x, 2); },
-       [](const Values& x) { return norm_of(x, 2); },
-       {2.0}},
-      {"norm",
-       Row::same_type,
-       float_types,
-       [](const Values& x) { return norm_of(x, 3); },
-       [](const Values& x) { return norm_of(x, 3); },
-       {3.0}},
-      {"norm",
-       Row::same_type,
-       float_types,
-       [](const Values& x) { return norm_of(x, 1); },
-       [](const Values& x) { return norm_of(x, 1); },
-       {1.0}},
-      {"norm",
-       Row::same_type,
-       float_types,
-       [](const Values& x) {
-         Number most = 0;
-         for (const Number value : x) most = std::max(most, std::fabs(value));
-         return most;
-       },
-       [](const Values&) { return Number{0}; },
-       {static_cast<double>(INFINITY)}},
-      {"logsumexp",
-       Row::same_type,
-       float_types,
-       [](const Values& x) {
-         Number s = 0;
-         for (const Number value : x) s += std::exp(value);
-         return std::log(s);
-       },
-       [](const Values& x) { return std::log(static_cast<Number>(x.size())) + 4; },
-       {}},
-  };
-  return out;
-}
-
-void check_row(const Row& row, DType dtype, const Shape& shape, std::vector<std::int64_t> dims,
-               bool keepdim, Placement placement, bool whole, std::mt19937_64& random) {
-  const std::string op = row.op;
-  const bool arg = op == "argmax" || op == "argmin";
-  if (arg && dims.size() > 1) dims.resize(1);
-  HostTensor x(dtype, shape, placement);
-  const bool is_unsigned = dtype == DType::u8 || dtype == DType::boolean;
-  x.fill_random(random, is_unsigned ? std::max(row.low, 0.0) : row.low, row.high, whole);
-  std::uint32_t along = 0;
-  for (const std::int64_t dim : dims)
-    if (!shape.empty()) along |= 1U << (dim < 0 ? dim + x.rank() : dim);
-  if (dims.empty()) along = (1U << shape.size()) - 1;
-  Shape out_shape;
-  for (std::size_t i = 0; i < shape.size(); ++i)
-    if (((along >> i) & 1U) == 0)
-      out_shape.push_back(shape[i]);
-    else if (keepdim)
-      out_shape.push_back(1);
-  const DType type = row.result == Row::index                                ? DType::i64
-                     : row.result == Row::truth                              ? DType::boolean
-                     : row.result == Row::summed_type && !is_floating(dtype) ? DType::i64
-                                                                             : dtype;
-  HostTensor out(type, out_shape, for_output(placement));
-  const std::vector<unsigned char> before = out.bytes();
-  Argument dim_list = dims;
-  if (arg) {
-    dim_list = std::monostate();
-    if (!dims.empty()) dim_list = dims[0];
-  }
-  Arguments arguments{&x};
-  if (op == "norm") arguments.push_back(row.middle[0]);
-  arguments.push_back(dim_list);
-  if (op != "norm") arguments.insert(arguments.end(), row.middle.begin(), row.middle.end());
-  arguments.emplace_back(keepdim);
-  arguments.emplace_back(&out);
-  must_call(op, arguments);
-  Values expected, scale;
-  std::int64_t terms = 1;
-  for (const auto& line : lines_of(shape, along)) {
-    Values in;
-    for (const std::int64_t i : line) in.push_back(x.get(i));
-    expected.push_back(row.value(in));
-    if (row.scale) scale.push_back(row.scale(in));
-    terms = static_cast<std::int64_t>(line.size());
-  }
-  const bool sums = op == "sum" || op == "nansum" || op == "prod";
-  CHECK(compare(out, expected, whole && sums ? exact : Table::get().find(op)->bound(), scale,
-                terms) == "");
-  CHECK(out.strayed(before) == 0);
+void check_row(const Row& row, DType dtype, const Shape& shape,
+               const std::vector<std::int64_t>& dims, bool keepdim, Placement placement, bool whole,
+               std::mt19937_64& random) {
+  Example example = reduction_example(row, dtype, shape, dims, keepdim, placement, whole, random);
+  note_called(example.op);
+  CHECK(example.run(Fixture::get().caller()) == "");
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "ops/engine/scan.hpp"
 #include "ops/engine/reduction.hpp"
 #include "ops/families.hpp"
+#include "ops/native.hpp"
 #include "ops/table.hpp"
 
 namespace flagos::ops {
@@ -48,7 +49,7 @@ void run_sum(Call& call) {
   const std::uint32_t along = checked(call, {2});
   const tile::DType dtype = sum_dtype(call);
   const Tensor& input = call.tensor(0);
-  if (input.elements() == 0) return;
+  if (input.elements() == 0 || run_native(call)) return;
   Lines lines(call, input.dims(), along, {{call.tensor(2), Part::full, true}, {input}});
   const int nothing = product ? 1 : 0;
   run_scan<1>(
@@ -72,7 +73,7 @@ void run_extreme(Call& call) {
   call.expect_same_dtype(2, 0);
   call.expect_dtype(3, DType::i64);
   const Tensor& input = call.tensor(0);
-  if (input.elements() == 0) return;
+  if (input.elements() == 0 || run_native(call)) return;
   const DType type = input.dtype;
   const tile::DType dtype = is_floating(type) ? computed_as(type) : stored_as(type);
   const auto i64 = tile::DType::i64;
@@ -137,7 +138,7 @@ void run_logcumsumexp(Call& call) {
   const std::uint32_t along = checked(call, {2});
   call.expect_same_dtype(2, 0);
   const Tensor& input = call.tensor(0);
-  if (input.elements() == 0) return;
+  if (input.elements() == 0 || run_native(call)) return;
   const tile::DType dtype = computed_as(input.dtype);
   Lines lines(call, input.dims(), along, {{call.tensor(2), Part::full, true}, {input}});
   run_scan<2>(call, lines, call.key(),

@@ -4,6 +4,7 @@
 #include "ops/engine/copy.hpp"
 #include "ops/engine/walk.hpp"
 #include "ops/families.hpp"
+#include "ops/native.hpp"
 #include "ops/table.hpp"
 
 namespace flagos::ops {
@@ -41,6 +42,7 @@ void run_copy(Call& call) {
     call.refuse(0, "does not fit: {}", error.what());
   }
   call.expect_no_overlap(1, call.tensor(0).dtype == call.tensor(1).dtype);
+  if (call.tensor(1).elements() != 0 && run_native(call)) return;
   copy(call, call.tensor(1), call.tensor(0));
 }
 
@@ -48,6 +50,7 @@ void run_contiguous(Call& call) {
   call.expect_shape(1, call.tensor(0));
   expect_moved(call, 1);
   if (!call.tensor(1).is_dense()) call.refuse(1, "is not dense in row-major order");
+  if (call.tensor(1).elements() != 0 && run_native(call)) return;
   copy(call, call.tensor(1), call.tensor(0));
 }
 
@@ -80,6 +83,7 @@ void run_cat(Call& call) {
   }
   call.expect_shape(2, shape.dims());
   call.expect_no_overlap(2, false);
+  if (out.elements() != 0 && run_native(call)) return;
   std::int64_t at = 0;
   for (const Tensor& t : tensors) {
     if (is_nothing(t)) continue;
@@ -104,6 +108,7 @@ void run_stack(Call& call) {
   call.expect_shape(2,
                     tensors[0].with_axis(dim, static_cast<std::int64_t>(tensors.size()), 0).dims());
   call.expect_no_overlap(2, false);
+  if (out.elements() != 0 && run_native(call)) return;
   for (std::size_t i = 0; i < tensors.size(); ++i)
     copy(call, out.narrowed(dim, static_cast<std::int64_t>(i), 1).without_axis(dim), tensors[i]);
 }
@@ -113,6 +118,7 @@ void run_flip(Call& call) {
   call.expect_shape(2, in);
   expect_moved(call, 2);
   const std::uint32_t dims = call.integers(1).empty() ? 0 : call.dims(1, in.rank);
+  if (in.elements() != 0 && run_native(call)) return;
   for (int axis = 0; axis < in.rank; ++axis)
     if (((dims >> axis) & 1U) != 0) in = flipped(in, axis);
   copy(call, call.tensor(2), in);
@@ -140,7 +146,7 @@ void run_roll(Call& call) {
   if (!dims.empty() && given.size() != dims.size())
     call.refuse(1, "has {} numbers, and dims has {}", given.size(), dims.size());
   if (!dims.empty()) static_cast<void>(call.dims(2, in.rank));
-  if (in.elements() == 0) return;
+  if (in.elements() == 0 || run_native(call)) return;
   std::vector<std::pair<int, std::int64_t>> shifts;
   const auto shift_of = [](std::int64_t shift, std::int64_t extent) {
     return (shift % extent + extent) % extent;
@@ -178,7 +184,7 @@ void run_repeat(Call& call) {
   }
   call.expect_shape(2, shape);
   expect_moved(call, 2);
-  if (out.elements() == 0) return;
+  if (out.elements() == 0 || run_native(call)) return;
   Tensor target = out;
   Tensor source = in.expanded_to(once);
   // Each axis that repeats becomes two: which time, and where.
@@ -215,7 +221,7 @@ void run_repeat_interleave(Call& call) {
     call.refuse(1, "is {}, which makes more elements than 64 bits count", repeats);
   call.expect_shape(3, shape.dims());
   expect_moved(call, 3);
-  if (out.elements() == 0) return;
+  if (out.elements() == 0 || run_native(call)) return;
   const Dense dense(call, flat ? in : Tensor());
   const Tensor source = flat || in.rank == 0 ? (flat ? dense.tensor() : in).viewed_as(row) : in;
   if (source.rank == max_rank)
@@ -304,7 +310,7 @@ void run_pad(Call& call) {
   }
   call.expect_shape(4, shape);
   expect_moved(call, 4);
-  if (call.tensor(4).elements() == 0) return;
+  if (call.tensor(4).elements() == 0 || run_native(call)) return;
   if (constant) return pad_constant(call, borders);
   pad_from_inside(call, borders, reflect);
 }

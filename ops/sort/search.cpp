@@ -5,6 +5,7 @@
 #include "ops/engine/walk.hpp"
 #include "ops/families.hpp"
 #include "ops/indexing/lines.hpp"
+#include "ops/native.hpp"
 #include "ops/table.hpp"
 
 namespace flagos::ops {
@@ -98,7 +99,7 @@ void run_searchsorted(Call& call) {
   if (call.word(4) == 1 && call.flag(3)) call.refuse(4, "is 'left', and right is set");
   if (call.has(5)) call.expect_shape(5, sequence);
   expect_out(call, 1, 6, call.flag(2));
-  if (input.elements() == 0) return;
+  if (input.elements() == 0 || run_native(call)) return;
   search(call, {sequence, input, call.tensor(6), call.has(5) ? &call.tensor(5) : nullptr,
                 call.flag(3) || call.word(4) == 2});
 }
@@ -109,7 +110,7 @@ void run_bucketize(Call& call) {
   call.expect_same_dtype(1, 0);
   call.expect_rank(1, 1, 1);
   expect_out(call, 0, 4, call.flag(2));
-  if (call.tensor(0).elements() == 0) return;
+  if (call.tensor(0).elements() == 0 || run_native(call)) return;
   search(call, {call.tensor(1), call.tensor(0), call.tensor(4), nullptr, call.flag(3)});
 }
 

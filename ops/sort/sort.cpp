@@ -5,6 +5,7 @@
 #include "ops/engine/walk.hpp"
 #include "ops/families.hpp"
 #include "ops/indexing/lines.hpp"
+#include "ops/native.hpp"
 #include "ops/table.hpp"
 
 namespace flagos::ops {
@@ -58,7 +59,7 @@ void sort_into(Call& call, std::size_t dim_place, bool descending, std::size_t v
   const int dim = call.dim(dim_place, call.tensor(0).rank);
   expect_values(call, values, call.tensor(0).dims());
   expect_indices(call, values + 1, call.tensor(0).dims());
-  if (input.elements() == 0) return;
+  if (input.elements() == 0 || run_native(call)) return;
   const Sorted sorted(call, input, dim, descending);
   take_in_order(call, input, dim, sorted.order(), with_dimension(call.tensor(values)),
                 with_dimension(call.tensor(values + 1)));
@@ -71,7 +72,7 @@ void argsort_into(Call& call, std::size_t dim_place, bool descending, std::size_
   expect_input(call);
   const int dim = call.dim(dim_place, call.tensor(0).rank);
   expect_indices(call, out, call.tensor(0).dims());
-  if (call.tensor(0).elements() == 0) return;
+  if (call.tensor(0).elements() == 0 || run_native(call)) return;
   const Sorted sorted(call, with_dimension(call.tensor(0)), dim, descending);
   copy(call, with_dimension(call.tensor(out)), sorted.order());
 }
@@ -95,7 +96,7 @@ void run_topk(Call& call) {
   }
   expect_values(call, 5, shape.dims());
   expect_indices(call, 6, shape.dims());
-  if (shape.elements() == 0) return;
+  if (shape.elements() == 0 || run_native(call)) return;
   const Sorted sorted(call, input, dim, call.flag(3));
   take_in_order(call, input, dim, sorted.order().narrowed(dim, 0, k),
                 with_dimension(call.tensor(5)), with_dimension(call.tensor(6)));
@@ -180,6 +181,7 @@ void pick_along(Call& call, Pick which, std::size_t dim_place) {
   if (length == 0)
     call.refuse(0, "is of shape {}: dimension {} has no elements, and no {}", input.shape_text(),
                 dim, call.op().name());
+  if (run_native(call)) return;
   const auto seen = [&](std::size_t place) {
     const Tensor& tensor = call.tensor(place);
     return input.rank == 0 ? with_dimension(tensor)
@@ -206,6 +208,7 @@ void run_median(Call& call) {
       call.refuse(0, "has no elements, and {} no NaN", dtype_name(input.dtype));
     return fill(call, call.tensor(1), {DType::f64, 0, std::numeric_limits<double>::quiet_NaN()});
   }
+  if (run_native(call)) return;
   const std::int64_t flat[] = {input.elements()};
   const Dense dense(call, input);
   pick(call, which, dense.tensor().viewed_as(flat), 0, (flat[0] - 1) / 2,

@@ -1,9 +1,12 @@
 // For the tests of routing: the cpu plugin with another name and operators of its own. What they do with mm and addmm is
-// chosen by the number of rows; where they run, the output is filled with 42.
+// chosen by the number of rows; of every other family they take every call of one operator. Where they run, the last
+// output is filled with 42.
 #include <dlfcn.h>
 #include <flagos_plugin.h>
 
 #include <cstring>
+#include <iterator>
+#include <vector>
 
 #include "ops/testing/routing_plugin.hpp"
 
@@ -21,6 +24,18 @@ const flagos_operator_info_t offered[] = {
     // Another operator that happens to have this name, and one that nobody knows.
     {sizeof(flagos_operator_info_t), 0, "bmm", "bmm(Tensor a, Tensor b, Tensor! out)"},
     {sizeof(flagos_operator_info_t), 0, "mm_of_tomorrow", "mm_of_tomorrow(Tensor! out)"}};
+constexpr std::uint32_t products = 4;
+
+const flagos_operator_info_t& info_of(std::uint32_t index) {
+  if (index < products) return offered[index];
+  static const std::vector<flagos_operator_info_t> more = [] {
+    std::vector<flagos_operator_info_t> infos;
+    for (const auto& [name, schema] : always_taken)
+      infos.push_back({sizeof(flagos_operator_info_t), 0, name, schema});
+    return infos;
+  }();
+  return more[index - products];
+}
 
 flagos_status_t fail(flagos_status_t status, const char* text) {
   services->set_error(services->context, status, text);
@@ -29,8 +44,8 @@ flagos_status_t fail(flagos_status_t status, const char* text) {
 
 flagos_status_t get_info(flagos_plugin_device_t*, std::uint32_t index,
                          flagos_operator_info_t* out_info) {
-  if (index >= sizeof(offered) / sizeof(offered[0])) return FLAGOS_STATUS_NOT_FOUND;
-  *out_info = offered[index];
+  if (index >= products + std::size(always_taken)) return FLAGOS_STATUS_NOT_FOUND;
+  *out_info = info_of(index);
   return FLAGOS_STATUS_OK;
 }
 
@@ -43,6 +58,10 @@ std::int64_t rows_of(const flagos_operator_desc_t& desc) { return output_of(desc
 flagos_status_t query(flagos_plugin_device_t*, const flagos_operator_desc_t* desc,
                       flagos_operator_support_t* out_support) {
   static int asked = 0;
+  if (desc->index >= products) {
+    out_support->flags = FLAGOS_OPERATOR_SUPPORT_FLAG_RUNS;
+    return FLAGOS_STATUS_OK;
+  }
   const std::int64_t rows = rows_of(*desc);
   if (rows == rows_broken) return fail(FLAGOS_STATUS_INTERNAL, "the library is broken");
   if (rows == rows_refused || (rows == rows_once && asked++ > 0)) return FLAGOS_STATUS_OK;
@@ -52,7 +71,20 @@ flagos_status_t query(flagos_plugin_device_t*, const flagos_operator_desc_t* des
   return FLAGOS_STATUS_OK;
 }
 
+flagos_status_t fill(flagos_plugin_stream_t* stream, const flagos_tensor_t& out) {
+  std::uint64_t count = 1;
+  for (std::uint32_t axis = 0; axis < out.rank; ++axis)
+    count *= static_cast<std::uint64_t>(out.shape[axis]);
+  const auto whole = static_cast<std::int64_t>(answer);
+  const float real = answer;
+  const bool is_whole = out.dtype == FLAGOS_DTYPE_INT64;
+  const std::uint32_t size = is_whole ? sizeof(whole) : sizeof(real);
+  return cpu.memory->fill(stream, out.address, is_whole ? static_cast<const void*>(&whole) : &real,
+                          size, count * size);
+}
+
 flagos_status_t run(flagos_plugin_stream_t* stream, const flagos_operator_desc_t* desc) {
+  if (desc->index >= products) return fill(stream, output_of(*desc));
   const std::int64_t rows = rows_of(*desc);
   if (rows == rows_unsuitable) return fail(FLAGOS_STATUS_UNSUPPORTED, "the address does not suit");
   if (rows == rows_failing) return fail(FLAGOS_STATUS_OUT_OF_RESOURCES, "the library is full");
@@ -64,10 +96,7 @@ flagos_status_t run(flagos_plugin_stream_t* stream, const flagos_operator_desc_t
             cpu.memory->fill(stream, desc->workspace, &one, 1, workspace_bytes))
       return status;
   }
-  const flagos_tensor_t& out = output_of(*desc);
-  const float value = answer;
-  return cpu.memory->fill(stream, out.address, &value, sizeof(value),
-                          static_cast<std::uint64_t>(out.shape[0] * out.shape[1]) * sizeof(value));
+  return fill(stream, output_of(*desc));
 }
 
 const flagos_operators_table_t table = {sizeof(table), 1, get_info, query, run};

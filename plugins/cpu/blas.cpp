@@ -22,11 +22,6 @@ bool is_open(const std::string& name) {
   return true;
 }
 
-template <typename Function>
-void take(const DynamicLibrary& library, const char* name, Function& out) {
-  out = reinterpret_cast<Function>(library.symbol(name));
-}
-
 // What OpenBLAS takes processors for that are younger than it is, on one with wide vectors.
 bool is_fallback(std::string_view core) {
   const std::string isa = probe_isa();
@@ -39,13 +34,13 @@ bool is_fallback(std::string_view core) {
 std::string complaint(const DynamicLibrary& library) {
   if (!library.has("openblas_get_config")) return "";  // another library of this interface
   const char* (*get_config)() = nullptr;
-  take(library, "openblas_get_config", get_config);
+  library.take("openblas_get_config", get_config);
   if (std::strstr(get_config(), "USE64BITINT") != nullptr) return "its integers have 64 bits";
   int (*get_parallel)() = nullptr;
-  take(library, "openblas_get_parallel", get_parallel);
+  library.take("openblas_get_parallel", get_parallel);
   if (get_parallel() == 0) return "it was built for programs of one thread";
   const char* (*get_corename)() = nullptr;
-  take(library, "openblas_get_corename", get_corename);
+  library.take("openblas_get_corename", get_corename);
   if (is_fallback(get_corename()))
     return fmt::format(
         "it does not know this processor and takes it for a {}, whose code is slower than ours; "
@@ -60,8 +55,8 @@ bool make_single(const DynamicLibrary& library, bool was_open) {
   if (!library.has("openblas_set_num_threads")) return false;
   void (*set_num_threads)(int) = nullptr;
   int (*get_num_threads)() = nullptr;
-  take(library, "openblas_set_num_threads", set_num_threads);
-  take(library, "openblas_get_num_threads", get_num_threads);
+  library.take("openblas_set_num_threads", set_num_threads);
+  library.take("openblas_get_num_threads", get_num_threads);
   if (!was_open) set_num_threads(1);
   return get_num_threads() == 1;
 }
@@ -94,10 +89,10 @@ void Blas::open() {
     auto library = std::make_unique<DynamicLibrary>(name);
     if (const std::string wrong = complaint(*library); !wrong.empty())
       throw Error(FLAGOS_STATUS_UNSUPPORTED, wrong);
-    take(*library, "cblas_sgemm", functions_.sgemm);
-    take(*library, "cblas_dgemm", functions_.dgemm);
-    take(*library, "cblas_sgemv", functions_.sgemv);
-    take(*library, "cblas_dgemv", functions_.dgemv);
+    library->take("cblas_sgemm", functions_.sgemm);
+    library->take("cblas_dgemm", functions_.dgemm);
+    library->take("cblas_sgemv", functions_.sgemv);
+    library->take("cblas_dgemv", functions_.dgemv);
     functions_.is_single = make_single(*library, was_open);
     library_ = std::move(library);
   } catch (const Error& error) {

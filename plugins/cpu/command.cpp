@@ -22,6 +22,8 @@ void destroy_command(Command& command) noexcept {
       return static_cast<GraphCommand&>(command).~GraphCommand();
     case CommandType::exchange:
       return static_cast<ExchangeCommand&>(command).~ExchangeCommand();
+    case CommandType::product:
+      return static_cast<ProductCommand&>(command).~ProductCommand();
     default:
       return;  // the others own nothing
   }

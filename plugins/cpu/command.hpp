@@ -157,7 +157,6 @@ struct GraphCommand : Command {
 // A native operator.
 struct ProductCommand : Command {
   static constexpr CommandType command_type = CommandType::product;
-  const BlasFunctions* blas;
   Product product;
 };
 

@@ -17,6 +17,7 @@
 #include "plugins/cpu/event.hpp"
 #include "plugins/cpu/host.hpp"
 #include "plugins/cpu/memory.hpp"
+#include "plugins/cpu/onednn.hpp"
 #include "plugins/cpu/parking.hpp"
 #include "plugins/cpu/thread_pool.hpp"
 #include "plugins/cpu/value_poller.hpp"
@@ -41,6 +42,7 @@ class Instance {
   MemoryAccount& memory(std::uint32_t index) noexcept { return accounts_[index]; }
   ChildCompiler& compiler() noexcept { return compiler_; }
   Blas& blas() noexcept { return blas_; }
+  Onednn& onednn() noexcept { return onednn_; }
   // True once.
   bool first_interpreted() noexcept { return !has_interpreted_.exchange(true); }
 
@@ -54,6 +56,7 @@ class Instance {
   const Host host_;
   ChildCompiler compiler_{host_};
   Blas blas_{host_};
+  Onednn onednn_{host_};
   std::atomic<bool> has_interpreted_{false};
   std::uint32_t device_count_;
   std::uint32_t thread_limit_;

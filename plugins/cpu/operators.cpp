@@ -150,20 +150,27 @@ constexpr Row rows[] = {
      add<2, true>},
     {"dot", "dot(Tensor input, Tensor tensor, Tensor! out)", 3, dot}};
 
-std::optional<Product> product_of(const flagos_operator_desc_t& desc) {
+// With the library that computes it; nothing where there is none.
+std::optional<Product> product_of(Device& device, const flagos_operator_desc_t& desc) {
   const Row& row = rows[desc.index];
   if (desc.argument_count != row.arguments) return std::nullopt;
   const Terms terms = row.terms(Arguments(desc));
-  return terms ? Product::of(*terms, row.name) : std::nullopt;
+  std::optional<Product> product = terms ? Product::of(*terms, row.name) : std::nullopt;
+  Instance& instance = device.instance();
+  if (product &&
+      !product->find_library(instance.blas(), instance.onednn(), device.pool().thread_count()))
+    product.reset();
+  return product;
 }
 
 }  // namespace
 
-// The library itself is looked for when a product asks for it.
+// The libraries themselves are looked for when a product asks for them.
 flagos_status_t operator_get_info(flagos_plugin_device_t* device, std::uint32_t index,
                                   flagos_operator_info_t* out_info) noexcept {
   Device& self = from_c(device);
-  if (index >= std::size(rows) || !self.instance().blas().is_wanted())
+  Instance& instance = self.instance();
+  if (index >= std::size(rows) || (!instance.blas().is_wanted() && !instance.onednn().is_wanted()))
     return FLAGOS_STATUS_NOT_FOUND;
   out_info->name = rows[index].name;
   out_info->schema = rows[index].schema;
@@ -174,7 +181,7 @@ flagos_status_t operator_query(flagos_plugin_device_t* device, const flagos_oper
                                flagos_operator_support_t* out_support) noexcept {
   Device& self = from_c(device);
   return entry(self.host(), [&] {
-    if (!product_of(*desc) || self.instance().blas().functions() == nullptr) return;
+    if (!product_of(self, *desc)) return;
     out_support->flags =
         FLAGOS_OPERATOR_SUPPORT_FLAG_RUNS | FLAGOS_OPERATOR_SUPPORT_FLAG_DEFERRABLE;
   });
@@ -184,16 +191,12 @@ flagos_status_t operator_run(flagos_plugin_stream_t* stream,
                              const flagos_operator_desc_t* desc) noexcept {
   Stream& self = from_c(stream);
   return entry(self.device().host(), [&] {
-    const std::optional<Product> product = product_of(*desc);
-    const BlasFunctions* const blas =
-        product ? self.device().instance().blas().functions() : nullptr;
-    if (blas == nullptr)
-      throw_error(FLAGOS_STATUS_UNSUPPORTED, "no BLAS takes this call of {}",
+    std::optional<Product> product = product_of(self.device(), *desc);
+    if (!product)
+      throw_error(FLAGOS_STATUS_UNSUPPORTED, "no library that is here takes this call of {}",
                   rows[desc->index].name);
-    self.submit<ProductCommand>([&](ProductCommand& command) {
-      command.blas = blas;
-      command.product = *product;
-    });
+    self.submit<ProductCommand>(
+        [&](ProductCommand& command) { command.product = *std::move(product); });
   });
 }
 

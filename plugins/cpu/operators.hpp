@@ -1,4 +1,4 @@
-// The group operators: products of float32 and float64 through BLAS.
+// The group operators: products through BLAS and oneDNN.
 #pragma once
 
 #include <flagos_plugin.h>

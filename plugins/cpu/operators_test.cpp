@@ -1,4 +1,5 @@
-// Products through BLAS against sums in double: every layout that is taken, what is refused, the ways to have no BLAS.
+// Products through BLAS and oneDNN against sums in double: every layout that is taken, what is refused, the ways to have
+// no library.
 #include <doctest/doctest.h>
 
 #include <bit>
@@ -7,6 +8,7 @@
 #include <cstring>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <random>
 #include <string>
 #include <variant>
@@ -31,6 +33,43 @@ using Shape = std::vector<std::int64_t>;
 enum class Lie { rows, columns, padded_rows, padded_columns, spaced };
 constexpr Lie lies[] = {Lie::rows, Lie::columns, Lie::padded_rows, Lie::padded_columns};
 
+// What has no type in C++.
+struct Bfloat16 {
+  Bfloat16() = default;
+  explicit Bfloat16(double value) {
+    const auto wide = std::bit_cast<std::uint32_t>(static_cast<float>(value));
+    const std::uint32_t half = 0x7fffU + ((wide >> 16) & 1U);
+    bits = static_cast<std::uint16_t>((std::isnan(value) ? wide : wide + half) >> 16);
+  }
+  explicit operator double() const {
+    return static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16));
+  }
+  bool operator==(const Bfloat16&) const = default;
+  std::uint16_t bits = 0;
+};
+
+template <typename T>
+constexpr flagos_dtype_t dtype_of = FLAGOS_DTYPE_NONE;
+template <>
+constexpr flagos_dtype_t dtype_of<float> = FLAGOS_DTYPE_FLOAT32;
+template <>
+constexpr flagos_dtype_t dtype_of<double> = FLAGOS_DTYPE_FLOAT64;
+template <>
+constexpr flagos_dtype_t dtype_of<Bfloat16> = FLAGOS_DTYPE_BFLOAT16;
+template <>
+constexpr flagos_dtype_t dtype_of<std::int8_t> = FLAGOS_DTYPE_INT8;
+template <>
+constexpr flagos_dtype_t dtype_of<std::int32_t> = FLAGOS_DTYPE_INT32;
+
+// What lies between elements: no sum of them.
+template <typename T>
+T beside() {
+  if constexpr (std::is_integral_v<T>)
+    return std::numeric_limits<T>::min() + 1;
+  else
+    return static_cast<T>(0.015625);
+}
+
 // A tensor of whole numbers, so that every sum is exact.
 template <typename T>
 class HostMatrix {
@@ -49,11 +88,11 @@ class HostMatrix {
       strides_[order[i]] = step;
       step *= shape_[order[i]] + (i == 0 ? gap : 0);
     }
-    values_.assign(static_cast<std::size_t>(step) + 8, T(-99.25));
+    values_.assign(static_cast<std::size_t>(step) + 8, beside<T>());
     std::mt19937 random(seed);
     for_each([&](T& value) { value = static_cast<T>(static_cast<int>(random() % 7) - 3); });
     tensor_ = {sizeof(tensor_),
-               sizeof(T) == 4 ? FLAGOS_DTYPE_FLOAT32 : FLAGOS_DTYPE_FLOAT64,
+               dtype_of<T>,
                address_of(values_.data()),
                0,
                static_cast<std::uint32_t>(rank),
@@ -81,7 +120,7 @@ class HostMatrix {
   // What lies between the elements is as it was.
   std::int64_t untouched() const {
     std::int64_t count = 0;
-    for (const T value : values_) count += value == T(-99.25);
+    for (const T value : values_) count += value == beside<T>();
     return count;
   }
   std::int64_t gaps() const {
@@ -103,9 +142,15 @@ class Native {
   explicit Native(Config config = {}) : device(std::move(config)) {}
   // Where the machine has no OpenBLAS the calls are refused, which other cases look at.
   bool is_there() {
-    HostMatrix<float> a({2, 2}), b({2, 2}), out({2, 2});
+    return multiplies<float, float>("there is no libopenblas.so.0 (Debian: libopenblas0-pthread)");
+  }
+  // oneDNN has code of its own for some processors only.
+  template <typename T, typename Result>
+  bool multiplies(const char* why_not) {
+    HostMatrix<T> a({32, 32}), b({32, 32});
+    HostMatrix<Result> out({32, 32});
     if (takes("mm", {a.tensor(), b.tensor(), out.tensor()})) return true;
-    MESSAGE("skipped: there is no libopenblas.so.0 (Debian: libopenblas0-pthread)");
+    MESSAGE("skipped: ", why_not);
     return false;
   }
 
@@ -179,7 +224,7 @@ double sum_of(HostMatrix<T>& a, HostMatrix<T>& b, std::int64_t k, std::int64_t i
   return sum;
 }
 
-template <typename T>
+template <typename T, typename Result = T>
 void check_mm(Native& native, std::int64_t m, std::int64_t n, std::int64_t k, Lie lie_a, Lie lie_b,
               Lie lie_out) {
   CAPTURE(m);
@@ -188,15 +233,75 @@ void check_mm(Native& native, std::int64_t m, std::int64_t n, std::int64_t k, Li
   CAPTURE(static_cast<int>(lie_a));
   CAPTURE(static_cast<int>(lie_b));
   CAPTURE(static_cast<int>(lie_out));
-  HostMatrix<T> a({m, k}, lie_a, 2), b({k, n}, lie_b, 3), out({m, n}, lie_out);
-  out.fill(std::nan(""));  // what it held before must not matter
+  HostMatrix<T> a({m, k}, lie_a, 2), b({k, n}, lie_b, 3);
+  HostMatrix<Result> out({m, n}, lie_out);
+  // What it held before must not matter.
+  out.fill(std::is_integral_v<Result> ? 77 : std::nan(""));
   native.run("mm", {a.tensor(), b.tensor(), out.tensor()});
   std::int64_t wrong = 0;
   for (std::int64_t i = 0; i < m; ++i)
     for (std::int64_t j = 0; j < n; ++j)
-      wrong += static_cast<double>(out.at({i, j})) != sum_of(a, b, k, i, j);
+      wrong += out.at({i, j}) != static_cast<Result>(sum_of(a, b, k, i, j));
   CHECK(wrong == 0);
   CHECK(out.untouched() == out.gaps());
+}
+
+const Config only_onednn{{"FLAGOS_CPU_BLAS", "none"}};
+constexpr const char* no_onednn =
+    "there is no libdnnl (Debian: libdnnl2), or it has no code of this type for this processor";
+
+template <typename T, typename Result = T>
+void check_onednn() {
+  Native native(only_onednn);
+  if (!native.multiplies<T, Result>(no_onednn)) return;
+  for (const Lie a : lies)
+    for (const Lie b : lies)
+      for (const Lie out : lies)
+        for (const auto& [m, n] : {std::pair<int, int>{5, 7}, {1, 9}, {9, 1}, {1, 1}})
+          check_mm<T, Result>(native, m, n, 11, a, b, out);
+  check_mm<T, Result>(native, 131, 257, 65, Lie::rows, Lie::columns, Lie::rows);
+  check_mm<T, Result>(native, 300, 33, 129, Lie::padded_columns, Lie::rows, Lie::columns);
+  check_mm<T, Result>(native, 1, 1025, 700, Lie::rows, Lie::columns, Lie::rows);
+  check_mm<T, Result>(native, 1025, 1, 700, Lie::columns, Lie::rows, Lie::rows);
+
+  HostMatrix<T> a({6, 8}, Lie::rows, 2), b({8, 10}, Lie::columns, 3);
+  HostMatrix<Result> row({10}, Lie::rows, 5), out({6, 10}), whole({6, 10}, Lie::columns, 4),
+      kept({6, 10}, Lie::columns, 4);
+  native.run("addmm", {row.tensor(), a.tensor(), b.tensor(), std::int64_t{2}, std::int64_t{1},
+                       out.tensor()});
+  for (std::int64_t i = 0; i < 6; ++i)
+    for (std::int64_t j = 0; j < 10; ++j)
+      CHECK(out.at({i, j}) ==
+            static_cast<Result>(2 * static_cast<double>(row.at({j})) + sum_of(a, b, 8, i, j)));
+  // In place, but for whole numbers: those are added up behind the product.
+  const Native::Arguments in_place{whole.tensor(),  a.tensor(),      b.tensor(),
+                                   std::int64_t{3}, std::int64_t{1}, whole.tensor()};
+  if (std::is_integral_v<Result>) {
+    native.refuse("addmm", in_place);
+    native.run("addmm", {row.tensor(), a.tensor(), b.tensor(), std::int64_t{-2}, std::int64_t{3},
+                         out.tensor()});
+    CHECK(static_cast<double>(out.at({4, 7})) ==
+          3 * sum_of(a, b, 8, 4, 7) - 2 * static_cast<double>(row.at({7})));
+    native.refuse("addmm",
+                  {row.tensor(), a.tensor(), b.tensor(), 0.5, std::int64_t{1}, out.tensor()});
+  } else {
+    native.run("addmm", in_place);
+    for (std::int64_t i = 0; i < 6; ++i)
+      for (std::int64_t j = 0; j < 10; ++j)
+        CHECK(whole.at({i, j}) == static_cast<Result>(3 * static_cast<double>(kept.at({i, j})) +
+                                                      sum_of(a, b, 8, i, j)));
+    native.refuse("addmm",
+                  {row.tensor(), a.tensor(), b.tensor(), std::int64_t{1}, 0.5, out.tensor()});
+  }
+  HostMatrix<T> left({40, 3, 7}, Lie::columns, 2), right({40, 7, 5}, Lie::rows, 3);
+  HostMatrix<Result> sums({40, 3, 5});
+  native.run("bmm", {left.tensor(), right.tensor(), sums.tensor()});
+  for (std::int64_t l = 0; l < 40; ++l) {
+    double sum = 0;
+    for (std::int64_t k = 0; k < 7; ++k)
+      sum += static_cast<double>(left.at({l, 2, k})) * static_cast<double>(right.at({l, k, 4}));
+    CHECK(sums.at({l, 2, 4}) == static_cast<Result>(sum));
+  }
 }
 
 }  // namespace
@@ -337,6 +442,27 @@ TEST_CASE("operators: what BLAS cannot express, or is not as the schema says, is
   native.refuse("mm", {none.tensor(), nothing.tensor(), sum.tensor()});
 }
 
+TEST_CASE("operators: float32, bfloat16 and int8 through oneDNN") {
+  SUBCASE("float32") { check_onednn<float>(); }
+  SUBCASE("bfloat16") { check_onednn<Bfloat16>(); }
+  SUBCASE("int8") { check_onednn<std::int8_t, std::int32_t>(); }
+}
+
+TEST_CASE("operators: oneDNN's int8 products are exact at both ends of the type") {
+  Native native;
+  if (!native.multiplies<std::int8_t, std::int32_t>(no_onednn)) return;
+  constexpr std::int64_t k = 1500;
+  HostMatrix<std::int8_t> a({40, k}), b({k, 40});
+  HostMatrix<std::int32_t> out({40, 40});
+  for (const auto& [left, right] :
+       {std::pair<int, int>{127, 127}, {-128, -128}, {-128, 127}, {127, -128}}) {
+    a.fill(left);
+    b.fill(right);
+    native.run("mm", {a.tensor(), b.tensor(), out.tensor()});
+    CHECK(out.at({39, 17}) == left * right * k);
+  }
+}
+
 TEST_CASE("operators: the same call gives the same bits") {
   Native native;
   if (!native.is_there()) return;
@@ -355,15 +481,22 @@ TEST_CASE("operators: the same call gives the same bits") {
   }
 }
 
-TEST_CASE("operators: without BLAS, and with one that is none") {
-  Native none(Config{{"FLAGOS_CPU_BLAS", "none"}});
+TEST_CASE("operators: without libraries, and with one that is none") {
+  Native none(Config{{"FLAGOS_CPU_BLAS", "none"}, {"FLAGOS_CPU_ONEDNN", "none"}});
   flagos_operator_info_t info{};
   info.struct_size = sizeof(info);
   CHECK(none.device.api.operators->get_info(none.device.get(), 0, &info) ==
         FLAGOS_STATUS_NOT_FOUND);
-  for (const char* const name : {"/nonexistent/libopenblas.so.0", "libc.so.6"}) {
-    Native named(Config{{"FLAGOS_CPU_BLAS", name}});
+  for (const auto& [variable, name] :
+       {std::pair<const char*, const char*>{"FLAGOS_CPU_BLAS", "/nonexistent/libopenblas.so.0"},
+        {"FLAGOS_CPU_BLAS", "libc.so.6"},
+        {"FLAGOS_CPU_ONEDNN", "/nonexistent/libdnnl.so.2"},
+        {"FLAGOS_CPU_ONEDNN", "libc.so.6"}}) {
+    Native named(Config{{variable, name}});
     HostMatrix<float> a({2, 2}), b({2, 2}), out({2, 2});
+    if (std::string(variable) == "FLAGOS_CPU_ONEDNN")
+      for (HostMatrix<float>* matrix : {&a, &b, &out})
+        matrix->description().dtype = FLAGOS_DTYPE_FLOAT16;
     flagos_operator_argument_t arguments[] = {
         {FLAGOS_OPERATOR_ARGUMENT_TYPE_TENSOR, 0, address_of(a.tensor())},
         {FLAGOS_OPERATOR_ARGUMENT_TYPE_TENSOR, 0, address_of(b.tensor())},
@@ -377,7 +510,7 @@ TEST_CASE("operators: without BLAS, and with one that is none") {
     CHECK(named.device.api.operators->query(named.device.get(), &desc, &support) ==
           FLAGOS_STATUS_NOT_FOUND);
     const std::string text = named.device.host.last_error();
-    CHECK_MESSAGE(text.find(std::string("FLAGOS_CPU_BLAS names '") + name +
+    CHECK_MESSAGE(text.find(std::string(variable) + " names '" + name +
                             "', which cannot be used") != std::string::npos,
                   text);
   }

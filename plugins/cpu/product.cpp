@@ -1,7 +1,9 @@
 #include "plugins/cpu/product.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <climits>
+#include <cmath>
 #include <type_traits>
 
 #include "plugins/cpu/thread_pool.hpp"
@@ -52,16 +54,33 @@ bool is_same_place(const MatrixView& a, const MatrixView& b) {
   return true;
 }
 
-// The address at a place of the batch.
-template <typename T>
-T* place_of(const MatrixView& view, std::int64_t place) {
-  std::int64_t offset = 0;
+// The address of an element of the matrix at a place of the batch.
+std::byte* place_of(const MatrixView& view, std::int64_t place, std::int64_t row,
+                    std::int64_t column) {
+  std::int64_t offset = row * view.stride(2) + column * view.stride(1);
   for (int axis = view.rank - 3; axis >= 0; --axis) {
     offset += place % view.shape[axis] * view.strides[axis];
     place /= view.shape[axis];
   }
-  return reinterpret_cast<T*>(view.address) + offset;
+  return reinterpret_cast<std::byte*>(view.address) + offset * (FLAGOS_DTYPE_BITS(view.dtype) / 8);
 }
+
+// Types that a library multiplies, and what the products are of.
+flagos_dtype_t result_of(flagos_dtype_t dtype) {
+  switch (dtype) {
+    case FLAGOS_DTYPE_FLOAT32:
+    case FLAGOS_DTYPE_FLOAT64:
+    case FLAGOS_DTYPE_FLOAT16:
+    case FLAGOS_DTYPE_BFLOAT16:
+      return dtype;
+    case FLAGOS_DTYPE_INT8:
+      return FLAGOS_DTYPE_INT32;
+    default:
+      return FLAGOS_DTYPE_NONE;
+  }
+}
+
+bool is_int32(double value) { return std::trunc(value) == value && std::fabs(value) <= INT_MAX; }
 
 }  // namespace
 
@@ -110,14 +129,14 @@ std::optional<MatrixView> MatrixView::expanded_to(std::span<const std::int64_t> 
   return view;
 }
 
-// ---- what BLAS can express --------------------------------------------------------------------
+// ---- what libraries can express ---------------------------------------------------------------
 
 std::optional<Product> Product::of(Terms terms, const char* name) {
   auto& [a, b, out, c, alpha, beta] = terms;
-  if (a.rank < 2 || b.rank < 2 || out.rank < 2 || a.dtype != b.dtype || a.dtype != out.dtype ||
+  if (a.rank < 2 || b.rank < 2 || out.rank < 2 || a.dtype != b.dtype ||
+      out.dtype == FLAGOS_DTYPE_NONE || out.dtype != result_of(a.dtype) ||
       (c && c->dtype != out.dtype))
     return std::nullopt;
-  if (a.dtype != FLAGOS_DTYPE_FLOAT32 && a.dtype != FLAGOS_DTYPE_FLOAT64) return std::nullopt;
   if (beta == 0) c.reset();
   // An alpha of 0, and sums of nothing, are left to those who know what NaN times 0 is.
   if (alpha == 0 || a.extent(1) == 0 || a.extent(1) != b.extent(2) ||
@@ -187,22 +206,39 @@ std::optional<Product> Product::of(Terms terms, const char* name) {
   return fits ? std::optional(product) : std::nullopt;
 }
 
+struct Product::Piece {
+  int m = 0, n = 0;
+  const std::byte *a = nullptr, *b = nullptr, *c = nullptr;
+  std::byte* out = nullptr;
+};
+
+bool Product::find_library(Blas& blas, Onednn& onednn, std::uint32_t threads) {
+  const flagos_dtype_t dtype = a_.view.dtype;
+  if (dtype == FLAGOS_DTYPE_FLOAT32 || dtype == FLAGOS_DTYPE_FLOAT64) blas_ = blas.functions();
+  plan_ = plan(blas_ != nullptr && !blas_->is_single ? 1 : threads);
+  return blas_ != nullptr || (dtype != FLAGOS_DTYPE_FLOAT64 && find_matmuls(onednn));
+}
+
+// An int8 product is finished here, since oneDNN would scale and add in float32; another with an alpha is not taken.
+bool Product::find_matmuls(Onednn& onednn) {
+  const bool whole_numbers = out_.view.dtype == FLAGOS_DTYPE_INT32;
+  if (whole_numbers ? !is_int32(alpha_) || !is_int32(beta_) || (beta_ != 0 && c_is_out_)
+                    : alpha_ != 1)
+    return false;
+  whole_ = onednn.matmul(matmul_shape(piece(0)));
+  if (whole_ != nullptr) last_ = onednn.matmul(matmul_shape(piece(plan_.parts - 1)));
+  return last_ != nullptr;
+}
+
 std::uint64_t Product::bytes() const noexcept {
-  const std::uint64_t elements =
-      std::uint64_t(m_) * k_ + std::uint64_t(k_) * n_ + std::uint64_t(m_) * n_;
-  return elements * (FLAGOS_DTYPE_BITS(out_.view.dtype) / 8) * static_cast<std::uint64_t>(batch_);
+  const auto size = [](const MatrixView& view, int rows, int columns) {
+    return std::uint64_t(rows) * std::uint64_t(columns) * (FLAGOS_DTYPE_BITS(view.dtype) / 8);
+  };
+  return (size(a_.view, m_, k_) + size(b_.view, k_, n_) + size(out_.view, m_, n_)) *
+         static_cast<std::uint64_t>(batch_);
 }
 
 // ---- running it -------------------------------------------------------------------------------
-
-// Places of the batch, each of `parts` pieces along rows or columns. What a piece computes depends on the shape and on
-// the number of threads, not on who runs it: the same call gives the same bits each time.
-struct Product::Plan {
-  std::uint64_t parts = 1;
-  bool along_rows = true;
-  std::int64_t piece = 0;  // rows or columns
-  std::uint64_t expected_ns = 0;
-};
 
 Product::Plan Product::plan(std::uint32_t threads) const noexcept {
   Plan plan;
@@ -220,9 +256,42 @@ Product::Plan Product::plan(std::uint32_t threads) const noexcept {
   return plan;
 }
 
+Product::Piece Product::piece(std::uint64_t index) const noexcept {
+  const auto place = static_cast<std::int64_t>(index / plan_.parts);
+  const std::int64_t begin = static_cast<std::int64_t>(index % plan_.parts) * plan_.piece;
+  const std::int64_t top = plan_.along_rows ? begin : 0, left = plan_.along_rows ? 0 : begin;
+  Piece piece;
+  piece.m = plan_.along_rows ? static_cast<int>(std::min(plan_.piece, m_ - begin)) : m_;
+  piece.n = plan_.along_rows ? n_ : static_cast<int>(std::min(plan_.piece, n_ - begin));
+  piece.a = place_of(a_.view, place, top, 0);
+  piece.b = place_of(b_.view, place, 0, left);
+  piece.out = place_of(out_.view, place, top, left);
+  if (beta_ != 0) piece.c = place_of(c_, place, top, left);
+  return piece;
+}
+
+// Writes c, or zeros, where the sum goes on top.
+void Product::lay_addend(const Piece& piece) const noexcept {
+  const auto lay = [&]<typename T>(T) {
+    const T* const c = reinterpret_cast<const T*>(piece.c);
+    T* const out = reinterpret_cast<T*>(piece.out);
+    for (int i = 0; i < piece.m; ++i)
+      for (int j = 0; j < piece.n; ++j)
+        out[i * out_.view.stride(2) + j * out_.view.stride(1)] =
+            c != nullptr ? c[i * c_.stride(2) + j * c_.stride(1)] : T{0};
+  };
+  switch (FLAGOS_DTYPE_BITS(out_.view.dtype)) {
+    case 16:
+      return lay(std::uint16_t{});
+    case 32:
+      return lay(std::uint32_t{});
+    default:
+      return lay(std::uint64_t{});
+  }
+}
+
 template <typename T>
-void Product::run_pieces(const BlasFunctions& blas, const Plan& plan, std::uint64_t first,
-                         std::uint64_t last) const {
+void Product::run_blas(const Piece& piece) const noexcept {
   constexpr int in_rows = BlasFunctions::row_major;
   const auto order = [](bool transposed) {
     return transposed ? BlasFunctions::transpose : BlasFunctions::no_transpose;
@@ -230,62 +299,91 @@ void Product::run_pieces(const BlasFunctions& blas, const Plan& plan, std::uint6
   BlasFunctions::Gemm<T> gemm;
   BlasFunctions::Gemv<T> gemv;
   if constexpr (std::is_same_v<T, float>) {
-    gemm = blas.sgemm;
-    gemv = blas.sgemv;
+    gemm = blas_->sgemm;
+    gemv = blas_->sgemv;
   } else {
-    gemm = blas.dgemm;
-    gemv = blas.dgemv;
+    gemm = blas_->dgemm;
+    gemv = blas_->dgemv;
   }
-  for (std::uint64_t index = first; index < last; ++index) {
-    const auto place = static_cast<std::int64_t>(index / plan.parts);
-    const std::int64_t begin = static_cast<std::int64_t>(index % plan.parts) * plan.piece;
-    const std::int64_t top = plan.along_rows ? begin : 0, left = plan.along_rows ? 0 : begin;
-    const int m = plan.along_rows ? static_cast<int>(std::min(plan.piece, m_ - begin)) : m_;
-    const int n = plan.along_rows ? n_ : static_cast<int>(std::min(plan.piece, n_ - begin));
-    const T* const a = place_of<const T>(a_.view, place) + top * a_.view.stride(2);
-    const T* const b = place_of<const T>(b_.view, place) + left * b_.view.stride(1);
-    T* const out =
-        place_of<T>(out_.view, place) + top * out_.view.stride(2) + left * out_.view.stride(1);
-    // The sum goes on top of c. A vector is always added to, since not every BLAS leaves what it holds before unread.
-    if (beta_ != 0 ? !c_is_out_ : n_ == 1) {
-      const T* const c =
-          beta_ != 0 ? place_of<const T>(c_, place) + top * c_.stride(2) + left * c_.stride(1)
-                     : nullptr;
-      for (int i = 0; i < m; ++i)
-        for (int j = 0; j < n; ++j)
-          out[i * out_.view.stride(2) + j * out_.view.stride(1)] =
-              c != nullptr ? c[i * c_.stride(2) + j * c_.stride(1)] : T{0};
-    }
-    const T alpha = static_cast<T>(alpha_), beta = static_cast<T>(beta_);
-    if (n_ == 1)
-      gemv(in_rows, order(a_.transposed), a_.transposed ? k_ : m, a_.transposed ? m : k_, alpha, a,
-           a_.leading, b, b_.leading, beta_ != 0 ? beta : T{1}, out, out_.leading);
-    else
-      gemm(in_rows, order(a_.transposed), order(b_.transposed), m, n, k_, alpha, a, a_.leading, b,
-           b_.leading, beta, out, out_.leading);
-  }
+  // A vector is always added to, since not every BLAS leaves what it holds before unread.
+  if (beta_ != 0 ? !c_is_out_ : n_ == 1) lay_addend(piece);
+  const T alpha = static_cast<T>(alpha_), beta = static_cast<T>(beta_);
+  const T *const a = reinterpret_cast<const T*>(piece.a), *const b =
+                                                              reinterpret_cast<const T*>(piece.b);
+  T* const out = reinterpret_cast<T*>(piece.out);
+  if (n_ == 1)
+    gemv(in_rows, order(a_.transposed), a_.transposed ? k_ : piece.m, a_.transposed ? piece.m : k_,
+         alpha, a, a_.leading, b, b_.leading, beta_ != 0 ? beta : T{1}, out, out_.leading);
+  else
+    gemm(in_rows, order(a_.transposed), order(b_.transposed), piece.m, piece.n, k_, alpha, a,
+         a_.leading, b, b_.leading, beta, out, out_.leading);
 }
 
-void Product::run(const BlasFunctions& blas, Worker& worker) const noexcept {
+MatmulShape Product::matmul_shape(const Piece& piece) const noexcept {
+  MatmulShape shape;
+  shape.in = a_.view.dtype;
+  shape.out = out_.view.dtype;
+  shape.m = piece.m;
+  shape.n = piece.n;
+  shape.k = k_;
+  const auto stride = [](const Operand& operand, std::int64_t(&strides)[2]) {
+    strides[operand.transposed ? 1 : 0] = operand.leading;
+    strides[operand.transposed ? 0 : 1] = 1;
+  };
+  stride(a_, shape.a);
+  stride(b_, shape.b);
+  stride(out_, shape.result);
+  if (shape.out != FLAGOS_DTYPE_INT32) shape.beta = static_cast<float>(beta_);
+  return shape;
+}
+
+int Product::run_onednn(const Piece& piece) const noexcept {
+  const bool whole_numbers = out_.view.dtype == FLAGOS_DTYPE_INT32;
+  if (beta_ != 0 && !c_is_out_ && !whole_numbers) lay_addend(piece);
+  const bool is_whole = (plan_.along_rows ? piece.m == plan_.piece : piece.n == plan_.piece);
+  const int code = (is_whole ? *whole_ : *last_).run(piece.a, piece.b, piece.out);
+  if (!whole_numbers || (alpha_ == 1 && beta_ == 0)) return code;
+  // Wraps, as all sums of int32.
+  const auto alpha = static_cast<std::uint32_t>(static_cast<std::int32_t>(alpha_)),
+             beta = static_cast<std::uint32_t>(static_cast<std::int32_t>(beta_));
+  auto* const out = reinterpret_cast<std::uint32_t*>(piece.out);
+  const auto* const c = reinterpret_cast<const std::uint32_t*>(piece.c);
+  for (int i = 0; i < piece.m; ++i)
+    for (int j = 0; j < piece.n; ++j) {
+      std::uint32_t& sum = out[i * out_.view.stride(2) + j * out_.view.stride(1)];
+      sum *= alpha;
+      if (c != nullptr) sum += beta * c[i * c_.stride(2) + j * c_.stride(1)];
+    }
+  return code;
+}
+
+Failure Product::run(Worker& worker) const noexcept {
   struct Context {
     const Product& product;
-    const BlasFunctions& blas;
-    Plan plan;
-  } context{*this, blas, plan(blas.is_single ? worker.pool().thread_count() : 1)};
+    std::atomic<int> code{0};
+  } context{*this};
   Job job;
   job.body = [](void* data, std::uint64_t first, std::uint64_t last, Worker&) {
-    const auto& [product, functions, plan] = *static_cast<const Context*>(data);
-    if (product.out_.view.dtype == FLAGOS_DTYPE_FLOAT32)
-      product.run_pieces<float>(functions, plan, first, last);
-    else
-      product.run_pieces<double>(functions, plan, first, last);
+    auto& [product, failed] = *static_cast<Context*>(data);
+    for (std::uint64_t index = first; index < last; ++index) {
+      const Piece piece = product.piece(index);
+      if (product.blas_ == nullptr) {
+        if (const int code = product.run_onednn(piece); code != 0) failed = code;
+      } else if (product.out_.view.dtype == FLAGOS_DTYPE_FLOAT32) {
+        product.run_blas<float>(piece);
+      } else {
+        product.run_blas<double>(piece);
+      }
+    }
   };
   job.context = &context;
-  job.total = static_cast<std::uint64_t>(batch_) * context.plan.parts;
-  job.expected_ns = context.plan.expected_ns;
-  if (!blas.is_single || job.total > Job::max_total)
-    return job.body(&context, 0, job.total, worker);
-  worker.pool().share(job, worker);
+  job.total = static_cast<std::uint64_t>(batch_) * plan_.parts;
+  job.expected_ns = plan_.expected_ns;
+  if ((blas_ != nullptr && !blas_->is_single) || job.total > Job::max_total)
+    job.body(&context, 0, job.total, worker);
+  else
+    worker.pool().share(job, worker);
+  return context.code == 0 ? nullptr : Onednn::failure(name_, context.code);
 }
 
 }  // namespace flagos::cpu

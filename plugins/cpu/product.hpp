@@ -1,4 +1,4 @@
-// Products of matrices by BLAS: what it can express, and how workers share one.
+// Products of matrices by BLAS and oneDNN: what they can express, and how workers share one.
 #pragma once
 
 #include <flagos.h>
@@ -8,6 +8,7 @@
 #include <span>
 
 #include "plugins/cpu/blas.hpp"
+#include "plugins/cpu/onednn.hpp"
 
 namespace flagos::cpu {
 
@@ -37,7 +38,7 @@ struct MatrixView {
   std::int64_t stride(int from_end) const { return strides[rank - from_end]; }
 };
 
-// out = alpha a b + beta c at each place of the batch, of shapes that fit, in a form that BLAS takes.
+// out = alpha a b + beta c at each place of the batch, of shapes that fit, in a form that the libraries take.
 class Product {
  public:
   struct Terms {
@@ -45,12 +46,16 @@ class Product {
     std::optional<MatrixView> c;  // spread to out
     double alpha = 1, beta = 0;
   };
-  // Nothing where the terms do not go together or BLAS cannot express them. `name` is static.
+  // Nothing where the terms do not go together or no library can express them. `name` is static.
   static std::optional<Product> of(Terms terms, const char* name);
+
+  // Finds what computes it with so many threads. False: no library that is here does.
+  bool find_library(Blas& blas, Onednn& onednn, std::uint32_t threads);
 
   const char* name() const noexcept { return name_; }
   std::uint64_t bytes() const noexcept;  // that are read and written
-  void run(const BlasFunctions& blas, Worker& worker) const noexcept;
+  // After find_library. NULL, or why it failed.
+  Failure run(Worker& worker) const noexcept;
 
  private:
   struct Operand {
@@ -58,11 +63,24 @@ class Product {
     bool transposed = false;  // its columns lie one behind the other, else its rows
     int leading = 1;          // elements from one of them to the next
   };
-  struct Plan;
-  template <typename T>
-  void run_pieces(const BlasFunctions& blas, const Plan& plan, std::uint64_t first,
-                  std::uint64_t last) const;
+  // Places of the batch, each of `parts` pieces along rows or columns. What a piece computes depends on the shape and on
+  // the number of threads, not on who runs it: the same call gives the same bits each time.
+  struct Plan {
+    std::uint64_t parts = 1;
+    bool along_rows = true;
+    std::int64_t piece = 0;  // rows or columns
+    std::uint64_t expected_ns = 0;
+  };
+  struct Piece;
+
   Plan plan(std::uint32_t threads) const noexcept;
+  Piece piece(std::uint64_t index) const noexcept;
+  bool find_matmuls(Onednn& onednn);
+  MatmulShape matmul_shape(const Piece& piece) const noexcept;
+  template <typename T>
+  void run_blas(const Piece& piece) const noexcept;
+  int run_onednn(const Piece& piece) const noexcept;
+  void lay_addend(const Piece& piece) const noexcept;
 
   const char* name_ = "";
   Operand a_, b_, out_;
@@ -71,6 +89,9 @@ class Product {
   bool c_is_out_ = false;
   int m_ = 0, n_ = 0, k_ = 0;
   std::int64_t batch_ = 1;
+  Plan plan_;
+  const BlasFunctions* blas_ = nullptr;  // or, of oneDNN, whole pieces and the last one
+  std::shared_ptr<const Matmul> whole_, last_;
 };
 
 }  // namespace flagos::cpu

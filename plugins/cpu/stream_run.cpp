@@ -119,11 +119,10 @@ bool Stream::execute(Command& command, Worker& worker) noexcept {
     }
     case CommandType::graph:
       return run_graph(static_cast<GraphCommand&>(command), worker);
-    case CommandType::product: {
-      const auto& call = static_cast<ProductCommand&>(command);
-      call.product.run(*call.blas, worker);
+    case CommandType::product:
+      if (Failure failure = static_cast<ProductCommand&>(command).product.run(worker))
+        poison(std::move(failure));
       return true;
-    }
     case CommandType::collective:
     case CommandType::exchange:
       return hand_to_callbacks();  // it waits for others
