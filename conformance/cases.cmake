@@ -3,6 +3,7 @@ set(FLAGOS_CASE_SOURCES
   cases/selftest.cpp
   cases/abi_load.cpp
   cases/abi_negotiate.cpp
+  cases/abi_out.cpp
   cases/abi_process.cpp
   cases/abi_struct.cpp
   cases/abi_text.cpp
@@ -71,6 +72,7 @@ set(FLAGOS_CASE_SOURCES
   cases/neg_values.cpp
   cases/native_support.cpp
   cases/negatives.cpp
+  cases/op_native.cpp
   cases/peer.cpp
   cases/peer_use.cpp
   cases/plugin_probe.cpp

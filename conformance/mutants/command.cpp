@@ -40,6 +40,7 @@ struct Request {
   Shard shard;
   unsigned jobs = 1;
   bool resume = false;
+  double at_most = 60;  // seconds of a hunt
   std::string wrapped, interposer, reasons, out;
   Context::Settings settings;
 };
@@ -188,7 +189,7 @@ class Session {
       Context::Settings settings = request_.settings;
       settings.plugin_path = fmt::format("{}/mutant{}.so", work_folder(), job);
       write_mutant_file(request_.interposer, {id, request_.wrapped, ""}, settings.plugin_path);
-      hunted = hunt(mutant, id, settings, cases_for(mutant, map_, cases_), map_);
+      hunted = hunt(mutant, id, settings, cases_for(mutant, map_, cases_), map_, request_.at_most);
     }
     const std::lock_guard lock(mutex_);
     if (interrupted && hunted.fate != Fate::killed) return;  // it may have been cut short
@@ -262,6 +263,8 @@ cxxopts::Options command_line() {
   add("shard", "part I of N, counted from 1", text()->default_value("1/1"), "I/N");
   add("jobs", "hunts at a time", cxxopts::value<unsigned>()->default_value("2"), "N");
   add("seed", "of the cases' data", cxxopts::value<std::uint64_t>()->default_value("1"), "S");
+  add("at-most", "seconds that one hunt may take", cxxopts::value<double>()->default_value("60"),
+      "SECONDS");
   add("full-size", "run the cases in their full sizes");
   add("reasons", "why survivors may survive; default: the suite's own", text(), "FILE");
   add("out", "folder for the kill matrix", text(), "DIR");
@@ -292,6 +295,7 @@ Request read_request(const cxxopts::ParseResult& parsed) {
   request.shard = parse_shard(parsed["shard"].as<std::string>());
   request.jobs = parsed["jobs"].as<unsigned>();
   if (request.jobs == 0 || request.jobs > 256) throw std::runtime_error("--jobs takes 1 to 256");
+  request.at_most = parsed["at-most"].as<double>();
   request.resume = parsed.count("resume") != 0;
   request.wrapped = find_plugin(parsed["plugin"].as<std::string>(), executable);
   request.interposer = find_plugin(parsed["interposer"].as<std::string>(), executable);

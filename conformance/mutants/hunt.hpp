@@ -42,8 +42,9 @@ std::vector<const Case*> cases_for(const Mutant& mutant, const CaseMap& map,
 // Whether a case that ended so tells the plugin from a right one.
 bool is_kill(const CaseResult& result);
 
-// Runs `cases` on `file`, which carries the mutant, up to the first that finds it.
+// Runs `cases` on the plugin of `settings`, which carries the mutant, up to the first that finds it or for `at_most`
+// seconds.
 Hunted hunt(const Mutant& mutant, const std::string& id, Context::Settings settings,
-            const std::vector<const Case*>& cases, const CaseMap& map);
+            const std::vector<const Case*>& cases, const CaseMap& map, double at_most);
 
 }  // namespace flagos::conformance::mutants
