@@ -17,6 +17,7 @@ set(FLAGOS_CASE_SOURCES
   cases/data.cpp
   cases/dag.cpp
   cases/dev_caps.cpp
+  cases/dev_direct.cpp
   cases/dev_open.cpp
   cases/dev_query.cpp
   cases/elf_file.cpp
@@ -81,6 +82,7 @@ set(FLAGOS_CASE_SOURCES
   cases/sites.cpp
   cases/stream.cpp
   cases/stream_life.cpp
+  cases/stream_submit.cpp
   cases/stream_wait.cpp
   cases/structs.cpp
   cases/structs_graph.cpp

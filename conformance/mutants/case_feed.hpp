@@ -21,7 +21,7 @@ class CaseFeed {
   CaseResult next(double seconds);
   bool at_end() const { return next_ == cases_.size(); }
   const Case& coming() const { return *cases_[next_]; }
-  // Lets the worker of the last shared case end; how it ended belongs to that case.
+  // Behind the last case: lets the worker of the shared ones end; how it ended belongs to the last of them.
   CaseResult end();
 
  private:

@@ -23,6 +23,7 @@
 #include "conformance/mutants/hunt.hpp"
 #include "conformance/mutants/matrix.hpp"
 #include "conformance/mutants/mutant_file.hpp"
+#include "conformance/registry.hpp"
 #include "conformance/selection.hpp"
 #include "conformance/sha256.hpp"
 
@@ -72,6 +73,13 @@ std::vector<const Case*> select_all_cases(const Request& request) {
   Options options;
   options.level = Level::full;
   options.only = request.cases;
+  for (const Mutant& mutant : all_mutants()) {
+    for (const std::string& id : mutant.cases) {
+      if (find_case(id) == nullptr)
+        throw std::runtime_error(
+            fmt::format("{} names the case '{}', which there is not", mutant.id, id));
+    }
+  }
   const auto unmatched = unmatched_patterns(all_cases(), options);
   if (!unmatched.empty())
     throw std::runtime_error(fmt::format("no case matches {}", fmt::join(unmatched, ", ")));

@@ -98,7 +98,8 @@ Reasons read_reasons(const std::string& path) {
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   Reasons reasons;
   try {
-    for (const json& entry : parse_json(text, path).at("survivors")) {
+    const json stored = parse_json(text, path);
+    for (const json& entry : stored.at("survivors")) {
       const auto kind = entry.at("kind").get<std::string>();
       if (kind != "equivalent" && kind != "gap") {
         throw std::runtime_error(fmt::format("'{}': kind is equivalent or gap; it is '{}'",
