@@ -62,6 +62,7 @@ set(FLAGOS_CASE_SOURCES
   cases/mem_query.cpp
   cases/mod.cpp
   cases/mod_broken.cpp
+  cases/mod_tile.cpp
   cases/module_support.cpp
   cases/neg.cpp
   cases/neg_codes.cpp
@@ -83,6 +84,7 @@ set(FLAGOS_CASE_SOURCES
   cases/stream.cpp
   cases/stream_life.cpp
   cases/stream_submit.cpp
+  cases/stream_value.cpp
   cases/stream_wait.cpp
   cases/structs.cpp
   cases/structs_graph.cpp

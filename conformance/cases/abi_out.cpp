@@ -130,12 +130,27 @@ void look_at_device(Context& t, const flagos_plugin_t& plugin, const Objects& of
   if (HAS(topology, get_link)) {
     t.subcase("topology.get_link");
     Room<flagos_link_info_t> link;
-    if (*count > 1) t.ok(plugin.topology->get_link(plugin.instance, 0, 1, link.out()), "a link");
+    if (*count > 1) {
+      t.ok(plugin.topology->get_link(plugin.instance, 0, 1, link.out()), "a link");
+      t.check((*link).type >= FLAGOS_LINK_TYPE_UNKNOWN && (*link).type <= FLAGOS_LINK_TYPE_SYSTEM,
+              "the type of link is known");
+      Room<flagos_link_info_t> again;
+      t.ok(plugin.topology->get_link(plugin.instance, 0, 1, again.out()), "the same link");
+      t.check(std::memcmp(link.out(), again.out(), sizeof(flagos_link_info_t)) == 0,
+              "it does not change");
+    }
   }
   if (HAS(profiling, get_clock)) {
     t.subcase("profiling.get_clock");
     Room<std::uint64_t> device_ns, host_ns;
-    t.ok(plugin.profiling->get_clock(of.device, device_ns.out(), host_ns.out()), "read the clocks");
+    std::uint64_t last_device = 0, last_host = 0;
+    for (int i = 0; i < 16; ++i) {
+      t.ok(plugin.profiling->get_clock(of.device, device_ns.out(), host_ns.out()),
+           "read the clocks");
+      t.check(*device_ns >= last_device && *host_ns >= last_host && *host_ns != 0, "clocks go on");
+      last_device = *device_ns;
+      last_host = *host_ns;
+    }
   }
   if (HAS(interop, get_native_memory)) {
     t.subcase("interop.get_native_memory");
@@ -204,7 +219,13 @@ void look_at_module(Context& t, const flagos_plugin_t& plugin, const Objects& of
     if (((*each).flags & FLAGOS_FORMAT_FLAG_COMPILE) == 0) continue;
     t.subcase("module.get_compiler of " + std::string((*each).name));
     Room<const char*> identity;
-    fine(t, plugin.module->get_compiler(of.device, (*each).name, identity.out()), "get_compiler");
+    const flagos_status_t named =
+        plugin.module->get_compiler(of.device, (*each).name, identity.out());
+    fine(t, named, "get_compiler");
+    if (named == ok) t.check(*identity != nullptr, "a text, which may be empty");
+    Room<const char*> again;
+    if (named == ok && plugin.module->get_compiler(of.device, (*each).name, again.out()) == ok)
+      t.check(std::strcmp(*identity, *again) == 0, "it is the same the next time");
     if (!HAS(module, compile)) continue;
     t.subcase("module.compile of " + std::string((*each).name));
     const char source[] = "this is no program";
@@ -298,7 +319,112 @@ void look_at_operators(Context& t, const flagos_plugin_t& plugin, const Objects&
   t.equal((*support).flags, 0, "flags of a call that is not taken");
 }
 
+// ---- failures ----
+
+// A call that must fail: with a status that says so, and a text for the host.
+template <typename Function>
+void must_fail(Context& t, PluginProbe& probe, const char* what, Function call) {
+  t.subcase(what);
+  const flagos_host_t& host = *probe.host().table();
+  host.set_error(host.context, ok, "");
+  const flagos_status_t status = call();
+  t.check(FLAGOS_STATUS_CLASS(status) != FLAGOS_STATUS_CLASS_ANSWER, "the call fails");
+  t.check(!probe.host().last_error().empty(), "the host is told what was asked and what was found");
+}
+
+// The kernel "fail" of the suite's pack ends with the status that it is given.
+void launch_failure(Context& t, const flagos_plugin_t& plugin, const Objects& of) {
+  flagos_kernel_desc_t kernel_desc{};
+  kernel_desc.struct_size = sizeof kernel_desc;
+  kernel_desc.name = "fail";
+  flagos_plugin_kernel_t* kernel = nullptr;
+  if (plugin.module->get_kernel(of.module, &kernel_desc, &kernel) != ok)
+    t.not_supported("the suite has no kernel that fails in this format");
+  const std::int32_t status = FLAGOS_STATUS_EXECUTION_FAILED;
+  flagos_launch_desc_t desc{};
+  desc.struct_size = sizeof desc;
+  for (int i = 0; i < 3; ++i) desc.grid[i] = desc.block[i] = 1;
+  desc.argument_block = &status;
+  desc.argument_bytes = sizeof status;
+  t.ok(plugin.kernel->launch(of.stream, kernel, &desc), "queue a failure");
+  t.check(plugin.stream->synchronize(of.stream, a_minute) == FLAGOS_STATUS_EXECUTION_FAILED,
+          "the stream fails");
+}
+
+void fail_on_poisoned_stream(Context& t, PluginProbe& probe, const Objects& of) {
+  const flagos_plugin_t& plugin = probe.plugin();
+  const std::uint8_t byte = 1;
+  must_fail(t, probe, "stream.synchronize",
+            [&] { return plugin.stream->synchronize(of.stream, a_minute); });
+  must_fail(t, probe, "memory.copy",
+            [&] { return plugin.memory->copy(of.stream, of.memory, of.memory + 64, 16); });
+  must_fail(t, probe, "memory.fill",
+            [&] { return plugin.memory->fill(of.stream, of.memory, &byte, 1, 16); });
+  must_fail(t, probe, "event.record", [&] {
+    const flagos_status_t status = plugin.event->record(of.event, of.stream);
+    // It may be recorded; then the event has the stream's status.
+    return status == ok ? plugin.event->synchronize(of.event, a_minute) : status;
+  });
+  if (HAS(memory, update))
+    must_fail(t, probe, "memory.update",
+              [&] { return plugin.memory->update(of.stream, of.memory, &byte, 1); });
+  if (HAS(stream, write_value))
+    must_fail(t, probe, "stream.write_value",
+              [&] { return plugin.stream->write_value(of.stream, of.memory, 1, 4); });
+  if (HAS(stream, reset)) {
+    t.subcase("stream.reset");
+    t.ok(plugin.stream->reset(of.stream), "reset");
+    t.ok(plugin.memory->fill(of.stream, of.memory, &byte, 1, 16), "submit again");
+    t.ok(plugin.stream->synchronize(of.stream, a_minute), "and wait");
+  }
+}
+
 }  // namespace
+
+FLAGOS_CASE("abi.errtext.plugin_failures",
+            {.clause = "flagos_plugin.h rule 7: a failure has a text, rule 9: poisoned streams",
+             .oracle = Oracle::code,
+             .isolation = Isolation::own}) {
+  PluginLibrary library(t.settings().plugin_path);
+  t.check(library.error().empty(), library.error());
+  PluginProbe probe(library);
+  t.ok(probe.status(), "flagos_plugin_open");
+  const flagos_plugin_t& plugin = probe.plugin();
+  Objects objects(t, plugin);
+  objects.make_basic();
+  objects.make_module();
+  must_fail(t, probe, "memory.alloc", [&] {
+    const flagos_memory_desc_t desc{
+        sizeof desc, FLAGOS_MEMORY_KIND_DEVICE, nullptr, std::uint64_t{1} << 62, 256, 0};
+    flagos_address_t out = 0;
+    return plugin.memory->alloc(objects.device, &desc, &out);
+  });
+  must_fail(t, probe, "module.load", [&] {
+    std::string format;
+    t.module_image(&format);
+    const auto garbage = t.random_bytes(256);
+    flagos_module_desc_t desc{};
+    desc.struct_size = sizeof desc;
+    desc.format = format.c_str();
+    desc.data = garbage.data();
+    desc.size_bytes = garbage.size();
+    flagos_plugin_module_t* out = nullptr;
+    return plugin.module->load(objects.device, &desc, &out);
+  });
+  must_fail(t, probe, "module.get_kernel", [&] {
+    flagos_kernel_desc_t desc{};
+    desc.struct_size = sizeof desc;
+    desc.name = "no_such_kernel";
+    flagos_plugin_kernel_t* out = nullptr;
+    return plugin.module->get_kernel(objects.module, &desc, &out);
+  });
+  must_fail(t, probe, "event.get_elapsed", [&] {
+    std::int64_t out = 0;
+    return plugin.event->get_elapsed(objects.event, objects.event, &out);
+  });
+  launch_failure(t, plugin, objects);
+  fail_on_poisoned_stream(t, probe, objects);
+}
 
 FLAGOS_CASE("abi.struct.plugin_out_truncation",
             {.clause = "flagos_plugin.h: what comes out is written within its room",

@@ -105,7 +105,8 @@ FLAGOS_CASE("dev.sync.direct_path",
 }
 
 FLAGOS_CASE("dev.prop.mem_total",
-            {.clause = "flagos_device_query_memory: the total is the device's memory"}) {
+            {.clause = "flagos_device_query_memory: the total is the device's memory",
+             .query = true}) {
   std::uint64_t first = 0;
   for (int i = 0; i < 32; ++i) {
     std::uint64_t free = 0, total = 0;

@@ -124,8 +124,8 @@ CaseResult CaseFeed::finish(WorkerProcess& worker, CaseResult result) {
 }
 
 CaseResult CaseFeed::end() {
-  if (shared_ == nullptr)
-    return last_shared_;  // it has ended in the middle of a case, which was told
+  // It has ended in the middle of a case, which was told; or it has cases left that nobody asks for.
+  if (shared_ == nullptr || !at_end()) return last_shared_;
   CaseResult result = finish(*shared_, last_shared_);
   shared_.reset();
   return result;

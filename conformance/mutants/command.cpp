@@ -43,6 +43,7 @@ struct Request {
   bool resume = false;
   double at_most = 60;  // seconds of a hunt
   std::string wrapped, interposer, reasons, out;
+  std::vector<std::string> before;  // folders of earlier hunts
   Context::Settings settings;
 };
 
@@ -107,6 +108,7 @@ class Session {
     // Core loads nothing from a folder that others can write to.
     fs::permissions(work_folder(), fs::perms::owner_all);
     open_log();
+    for (const std::string& folder : request.before) read_killers(folder);
   }
   ~Session() {
     std::error_code ignored;
@@ -197,16 +199,44 @@ class Session {
       Context::Settings settings = request_.settings;
       settings.plugin_path = fmt::format("{}/mutant{}.so", work_folder(), job);
       write_mutant_file(request_.interposer, {id, request_.wrapped, ""}, settings.plugin_path);
-      hunted = hunt(mutant, id, settings, cases_for(mutant, map_, cases_), map_, request_.at_most);
+      const std::vector<const Case*> cases = promising_first(mutant, id);
+      hunted.fate = Fate::idle;
+      if (!mutant.shows_in_refusals || !cases.empty())
+        hunted = hunt(mutant, id, settings, cases, map_, request_.at_most);
     }
     const std::lock_guard lock(mutex_);
     if (interrupted && hunted.fate != Fate::killed) return;  // it may have been cut short
     log_.append({{"event", "hunted"}, {"hunted", to_json(hunted)}});
-    if (hunted.fate != Fate::absent) {
+    if (hunted.fate != Fate::absent && hunted.fate != Fate::idle) {
       fmt::print(stderr, "mutants: [{}/{}] {} {} {} ({:.1f} s, {} cases)\n", index + 1, count, id,
                  fate_name(hunted.fate), hunted.killer, hunted.seconds, hunted.cases_run);
     }
     hunted_[id] = std::move(hunted);
+  }
+
+  std::vector<const Case*> promising_first(const Mutant& mutant, const std::string& id) const {
+    std::vector<const Case*> cases = cases_for(mutant, map_, cases_);
+    const auto before = killers_before_.find(id);
+    if (before == killers_before_.end()) return cases;
+    const auto killer = std::find_if(cases.begin(), cases.end(),
+                                     [&](const Case* each) { return each->id == before->second; });
+    if (killer != cases.end()) std::rotate(cases.begin(), killer, killer + 1);
+    return cases;
+  }
+
+  // Which case found each mutant in an earlier hunt.
+  void read_killers(const std::string& folder) {
+    const std::string path = folder + "/hunt.jsonl";
+    std::ifstream file(path, std::ios::binary);
+    if (!file) throw std::runtime_error(fmt::format("cannot read '{}'", path));
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    std::size_t used = 0;
+    std::string root;
+    for (const json& event : read_event_chain(text, &used, &root)) {
+      if (event.value("event", "") != "hunted") continue;
+      const Hunted hunted = hunted_from_json(event.at("hunted"));
+      if (hunted.fate == Fate::killed) killers_before_[hunted.id] = hunted.killer;
+    }
   }
 
   int report(const std::vector<const Mutant*>& selected) {
@@ -228,10 +258,10 @@ class Session {
     for (const std::string& line : matrix.unreached) fmt::print("not reached: {}\n", line);
     for (const std::string& line : matrix.notes) fmt::print("note: {}\n", line);
     fmt::print(
-        "generic: {} of {} killed, {} survivors are equivalent; seeded: {} of {}; {} absent; {} "
-        "not hunted\n",
+        "generic: {} of {} killed, {} survivors are equivalent; seeded: {} of {}; {} absent, {} "
+        "idle; {} not hunted\n",
         matrix.generic.killed, matrix.generic.total, matrix.generic.equivalent,
-        matrix.seeded.killed, matrix.seeded.total, matrix.absent, missing);
+        matrix.seeded.killed, matrix.seeded.total, matrix.absent, matrix.idle, missing);
     fmt::print("matrix: {}/kill-matrix.html\n", request_.out);
     if (missing != 0) return 2;
     return matrix.unreached.empty() ? 0 : 1;
@@ -250,6 +280,7 @@ class Session {
   json key_;
   EventLog log_;
   CaseMap map_;
+  std::map<std::string, std::string> killers_before_;
   std::mutex mutex_;  // guards the log and what follows
   std::map<std::string, Hunted> hunted_;
 };
@@ -277,6 +308,8 @@ cxxopts::Options command_line() {
   add("reasons", "why survivors may survive; default: the suite's own", text(), "FILE");
   add("out", "folder for the kill matrix", text(), "DIR");
   add("resume", "go on with the hunt in --out");
+  add("before", "folder of an earlier hunt: its killers are tried first; may be repeated", texts(),
+      "DIR");
   add("list", "list the mutants and end");
   add("make", "write the plugin with this mutant to --out, a file, and end", text(), "MUTANT");
   add("h,help", "print this and end");
@@ -313,6 +346,7 @@ Request read_request(const cxxopts::ParseResult& parsed) {
   request.settings.quick = parsed.count("full-size") == 0;
   request.reasons = parsed.count("reasons") == 0 ? request.settings.kernels_dir + "/survivors.json"
                                                  : parsed["reasons"].as<std::string>();
+  request.before = several("before");
   if (parsed.count("out") == 0) throw std::runtime_error("--out is missing (see --help)");
   request.out = parsed["out"].as<std::string>();
   return request;

@@ -16,10 +16,10 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 5> fate_names = {"killed", "survived", "clean", "alarm",
-                                                        "absent"};
+constexpr std::array<std::string_view, 6> fate_names = {"killed", "survived", "clean",
+                                                        "alarm",  "absent",   "idle"};
 
-constexpr double slow_seconds = 0.5;
+constexpr double slow_seconds = 2;
 
 // Which categories of cases look at a group of entries first.
 struct Home {

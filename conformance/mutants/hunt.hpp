@@ -13,8 +13,9 @@
 
 namespace flagos::conformance::mutants {
 
-// killed and survived are of bugs, clean and alarm of plugins that are right; absent: the wrapped plugin lacks the entry.
-enum class Fate { killed, survived, clean, alarm, absent };
+// killed and survived are of bugs, clean and alarm of plugins that are right. absent: the wrapped plugin lacks the entry;
+// idle: the bug shows only when the entry refuses, which it does in no case.
+enum class Fate { killed, survived, clean, alarm, absent, idle };
 std::string_view fate_name(Fate fate);
 Fate fate_from_name(std::string_view name);
 

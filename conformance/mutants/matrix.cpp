@@ -31,6 +31,8 @@ void demand_mutant(const Reason& reason) {
   }
 }
 
+bool is_left_out(Fate fate) { return fate == Fate::absent || fate == Fate::idle; }
+
 void judge_baselines(const std::vector<Hunted>& hunted, Matrix& matrix) {
   for (const Hunted& each : hunted) {
     const Mutant* const mutant = find_mutant(each.id);
@@ -47,7 +49,7 @@ void judge_baselines(const std::vector<Hunted>& hunted, Matrix& matrix) {
 void judge_seeded(const std::vector<Hunted>& hunted, Matrix& matrix) {
   for (const Hunted& each : hunted) {
     const Mutant* const mutant = find_mutant(each.id);
-    if (mutant->kind != Class::seeded || each.fate == Fate::absent) continue;
+    if (mutant->kind != Class::seeded || is_left_out(each.fate)) continue;
     ++matrix.seeded.total;
     const bool named =
         std::find(mutant->cases.begin(), mutant->cases.end(), each.killer) != mutant->cases.end();
@@ -65,7 +67,7 @@ void judge_generic(const std::vector<Hunted>& hunted, const Reasons& reasons, bo
                    Matrix& matrix) {
   std::set<const Reason*> used;
   for (const Hunted& each : hunted) {
-    if (find_mutant(each.id)->kind != Class::generic || each.fate == Fate::absent) continue;
+    if (find_mutant(each.id)->kind != Class::generic || is_left_out(each.fate)) continue;
     ++matrix.generic.total;
     if (each.fate == Fate::killed) ++matrix.generic.killed;
     if (each.fate != Fate::survived) continue;
@@ -128,8 +130,12 @@ Matrix make_matrix(std::vector<Hunted> hunted, const Reasons& reasons, std::size
                    bool whole) {
   Matrix matrix;
   matrix.missing = missing;
-  matrix.absent = static_cast<std::size_t>(std::count_if(
-      hunted.begin(), hunted.end(), [](const Hunted& each) { return each.fate == Fate::absent; }));
+  const auto count = [&](Fate fate) {
+    return static_cast<std::size_t>(std::count_if(
+        hunted.begin(), hunted.end(), [&](const Hunted& each) { return each.fate == fate; }));
+  };
+  matrix.absent = count(Fate::absent);
+  matrix.idle = count(Fate::idle);
   judge_baselines(hunted, matrix);
   judge_seeded(hunted, matrix);
   judge_generic(hunted, reasons, whole, matrix);
@@ -160,6 +166,7 @@ json matrix_json(const Matrix& matrix, const Reasons& reasons, const json& run) 
           {"generic", score(matrix.generic)},
           {"seeded", score(matrix.seeded)},
           {"absent", matrix.absent},
+          {"idle", matrix.idle},
           {"missing", matrix.missing},
           {"unreached", matrix.unreached},
           {"notes", matrix.notes},

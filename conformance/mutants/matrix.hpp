@@ -25,7 +25,8 @@ Reasons read_reasons(const std::string& path);
 const Reason* find_reason(const Reasons& reasons, std::string_view id);
 
 struct Score {
-  std::size_t killed = 0, equivalent = 0, total = 0;  // total: without those that are absent
+  std::size_t killed = 0, equivalent = 0,
+              total = 0;  // total: without those that are absent or idle
   double share() const {
     return total == 0 ? 1 : static_cast<double>(killed) / static_cast<double>(total);
   }
@@ -39,7 +40,7 @@ struct Score {
 struct Matrix {
   std::vector<Hunted> hunted;  // in the order of the list
   Score generic, seeded;
-  std::size_t absent = 0;
+  std::size_t absent = 0, idle = 0;    // see Fate
   std::size_t missing = 0;             // mutants that were to be hunted and were not
   std::vector<std::string> unreached;  // goals, in sentences; empty: all are reached
   std::vector<std::string> notes;

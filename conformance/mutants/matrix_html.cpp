@@ -43,6 +43,9 @@ std::string totals(const Matrix& matrix, const json& run) {
   rows += html_name_row(
       "absent", fmt::format("{} mutants are of entries that the wrapped plugin does not have",
                             matrix.absent));
+  rows += html_name_row(
+      "idle", fmt::format("{} mutants show only when an entry refuses that refuses in no case",
+                          matrix.idle));
   for (const auto& [name, value] : run.items()) rows += html_name_row(name, plain_text(value));
   return html_section("Totals", html_table("", rows));
 }
@@ -88,7 +91,7 @@ std::string entries(const Matrix& matrix, const Reasons& reasons) {
   std::map<std::string, std::vector<const Hunted*>> by_entry;
   for (const Hunted& each : matrix.hunted) {
     const Mutant& mutant = *find_mutant(each.id);
-    if (mutant.kind == Class::generic && each.fate != Fate::absent)
+    if (mutant.kind == Class::generic && each.fate != Fate::absent && each.fate != Fate::idle)
       by_entry[mutant.entry].push_back(&each);
   }
   std::string body;
