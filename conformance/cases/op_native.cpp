@@ -1,7 +1,10 @@
 // Native operators: what a plugin says it computes, and whole numbers through what it takes.
 #include <flagos.h>
+#include <unistd.h>
 
 #include <cstring>
+#include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <type_traits>
@@ -266,6 +269,72 @@ FLAGOS_CASE("op.native.order", {.clause = "flagos_operator_run: ordered in its s
   held.release();
   t.ok(flagos_stream_synchronize(other, kPatienceNs), "the stream goes on");
   t.equal_bytes(second.read(), second.bytes(), "the product behind it");
+}
+
+FLAGOS_CASE("op.native.graph",
+            {.clause = "FLAGOS_OPERATOR_SUPPORT_FLAG_DEFERRABLE: also in a capture",
+             .level = Level::optional,
+             .feature = "operators"}) {
+  t.require(FLAGOS_FEATURE_CAPTURE);
+  const std::uint32_t mm = find_mm(t);
+  Matrix<float> a(t, 6, 17), b(t, 17, 5), out(t, 6, 5);
+  a.send();
+  b.send();
+  out.send();
+  OperatorCall call(t, mm, {argument(a.tensor()), argument(b.tensor()), argument(out.tensor())});
+  const auto support = call.query();
+  if (!is_taken(support)) t.not_supported("the device does not take the product");
+  Stream stream(t);
+  Buffer filled(t, 64);
+  flagos_graph_t* graph = nullptr;
+  flagos_graph_exec_t* exec = nullptr;
+  t.ok(flagos_stream_begin_capture(stream), "begin a capture");
+  const flagos_status_t status = call.run(stream, support);
+  fill(t, stream, filled.address(), std::uint8_t{3}, 64);
+  t.ok(flagos_stream_end_capture(stream, &graph), "end it");
+  const flagos_status_t instantiated = flagos_graph_instantiate(graph, &exec);
+  flagos_graph_destroy(graph);
+  t.ok(instantiated, "instantiate");
+  const bool deferrable = (support.flags & FLAGOS_OPERATOR_SUPPORT_FLAG_DEFERRABLE) != 0;
+  flagos_profiler_t* profiler = nullptr;
+  const bool profiles = t.has(FLAGOS_FEATURE_PROFILING);
+  flagos_profiler_desc_t profiler_desc{};
+  profiler_desc.struct_size = sizeof profiler_desc;
+  if (profiles) t.ok(flagos_profiler_create(t.device(), &profiler_desc, &profiler), "a profiler");
+  for (int i = 0; i < 2; ++i) {
+    t.ok(flagos_graph_exec_launch(exec, stream), "launch the graph");
+    synchronize(t, stream);
+  }
+  std::vector<flagos_record_t> records(64);
+  std::uint64_t moved = 0, dropped = 0;
+  if (profiles) {
+    // A record may come a little after its wait.
+    for (int i = 0; i < 500 && moved < 6; ++i) {
+      std::uint64_t some = 0;
+      t.ok(flagos_profiler_drain(profiler, records.size() - moved, records.data() + moved, &some,
+                                 &dropped),
+           "a drain");
+      moved += some;
+      if (some == 0) usleep(10'000);
+    }
+    flagos_profiler_destroy(profiler);
+  }
+  flagos_graph_exec_destroy(exec);
+  t.status(status, deferrable ? ok : FLAGOS_STATUS_UNSUPPORTED, "run it in a capture");
+  t.check(filled.read() == std::vector<std::uint8_t>(64, 3), "the capture went on");
+  if (!deferrable) return;
+  multiply_on_host(a, b, out);
+  t.equal_bytes(out.read(), out.bytes(), "the product");
+  if (!profiles) return;
+  t.subcase("profiled");
+  // The product may be a kernel or anything else; launches and what core adds to them have records, too.
+  std::map<std::uint64_t, std::uint32_t> nodes;  // of each correlation
+  for (std::uint64_t k = 0; k < moved; ++k)
+    if (records[k].kind == FLAGOS_RECORD_KIND_KERNEL || records[k].kind == FLAGOS_RECORD_KIND_FILL)
+      ++nodes[records[k].correlation_id];
+  t.equal(nodes.size(), 2,
+          "nodes of a launch share its correlation, and launches have different ones");
+  for (const auto& [id, count] : nodes) t.check(count <= 2, "no more records than nodes");
 }
 
 FLAGOS_CASE("op.native.refuses",
