@@ -3,6 +3,7 @@ set(FLAGOS_CASE_SOURCES
   cases/selftest.cpp
   cases/abi_load.cpp
   cases/abi_negotiate.cpp
+  cases/abi_out.cpp
   cases/abi_process.cpp
   cases/abi_struct.cpp
   cases/abi_text.cpp
@@ -16,6 +17,7 @@ set(FLAGOS_CASE_SOURCES
   cases/data.cpp
   cases/dag.cpp
   cases/dev_caps.cpp
+  cases/dev_direct.cpp
   cases/dev_open.cpp
   cases/dev_query.cpp
   cases/elf_file.cpp
@@ -63,6 +65,7 @@ set(FLAGOS_CASE_SOURCES
   cases/mem_vmm.cpp
   cases/mod.cpp
   cases/mod_broken.cpp
+  cases/mod_tile.cpp
   cases/module_support.cpp
   cases/neg.cpp
   cases/neg_codes.cpp
@@ -78,6 +81,7 @@ set(FLAGOS_CASE_SOURCES
   cases/num_lines.cpp
   cases/num_native.cpp
   cases/num_support.cpp
+  cases/op_native.cpp
   cases/peer.cpp
   cases/peer_use.cpp
   cases/perf_memory.cpp
@@ -88,6 +92,8 @@ set(FLAGOS_CASE_SOURCES
   cases/sites.cpp
   cases/stream.cpp
   cases/stream_life.cpp
+  cases/stream_submit.cpp
+  cases/stream_value.cpp
   cases/stream_wait.cpp
   cases/structs.cpp
   cases/structs_graph.cpp

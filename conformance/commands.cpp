@@ -16,6 +16,7 @@
 
 #include "conformance/json_text.hpp"
 #include "conformance/locate.hpp"
+#include "conformance/mutants/command.hpp"
 #include "conformance/package/diff.hpp"
 #include "conformance/package/matrix.hpp"
 #include "conformance/package/package.hpp"
@@ -218,13 +219,14 @@ int run_matrix(int argc, char** argv) {
 
 bool is_command(int argc, char** argv) {
   const std::string_view name = argc > 1 ? argv[1] : "";
-  return name == "verify" || name == "diff" || name == "matrix";
+  return name == "verify" || name == "diff" || name == "matrix" || name == "mutants";
 }
 
 int run_command(int argc, char** argv) {
   const std::string_view name = argv[1];
   if (name == "verify") return run_verify(argc, argv);
   if (name == "diff") return run_diff(argc, argv);
+  if (name == "mutants") return mutants::run_mutants(argc, argv);
   return run_matrix(argc, argv);
 }
 

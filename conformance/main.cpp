@@ -76,19 +76,6 @@ cxxopts::Options command_line() {
   return parser;
 }
 
-Shard parse_shard(const std::string& text) {
-  unsigned index = 0;
-  unsigned count = 0;
-  int used = 0;
-  const int found = std::sscanf(text.c_str(), "%u/%u%n", &index, &count, &used);
-  const bool complete = found == 2 && static_cast<std::size_t>(used) == text.size();
-  if (!complete || count == 0 || index == 0 || index > count) {
-    throw std::runtime_error(
-        fmt::format("--shard takes I/N with 1 <= I <= N, such as 1/4; it is '{}'", text));
-  }
-  return {index - 1, count};
-}
-
 Level parse_level(const std::string& name) {
   if (name == "core") return Level::core;
   if (name == "full") return Level::full;
@@ -207,8 +194,8 @@ int orchestrate(int argc, char** argv) {
   if (parsed.count("help") != 0) {
     fmt::print(
         "{}\nExit codes: 0 allowed, 1 not allowed, 2 incomplete, 3 error of the suite or its "
-        "use.\n\nWhat is done with reports: flagos-conformance verify, diff, matrix (each has "
-        "--help).\n",
+        "use.\n\nWhat is done with reports: flagos-conformance verify, diff, matrix; and "
+        "what the suite is worth: mutants (each has --help).\n",
         parser.help());
     return 0;
   }

@@ -92,6 +92,19 @@ bool in_shard(std::string_view id, const Shard& shard) {
   return stable_hash(id) % shard.count == shard.index;
 }
 
+Shard parse_shard(const std::string& text) {
+  unsigned index = 0;
+  unsigned count = 0;
+  int used = 0;
+  const int found = std::sscanf(text.c_str(), "%u/%u%n", &index, &count, &used);
+  const bool complete = found == 2 && static_cast<std::size_t>(used) == text.size();
+  if (!complete || count == 0 || index == 0 || index > count) {
+    throw std::runtime_error(
+        fmt::format("--shard takes I/N with 1 <= I <= N, such as 1/4; it is '{}'", text));
+  }
+  return {index - 1, count};
+}
+
 std::vector<const Case*> select_cases(const std::vector<Case>& cases, const Options& options) {
   std::vector<const Case*> selected;
   for (const Case& the_case : cases) {

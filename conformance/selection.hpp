@@ -19,6 +19,8 @@ bool glob_matches(std::string_view pattern, std::string_view text);
 std::string category_of(std::string_view id);
 
 bool in_shard(std::string_view id, const Shard& shard);
+// "2/4", counted from 1. Throws std::runtime_error with a sentence.
+Shard parse_shard(const std::string& text);
 
 // The cases of the run, sorted by id. Hidden ones (selftest.*) only with --selftest, and then
 // nothing else.

@@ -12,9 +12,9 @@ using namespace data;
 FLAGOS_CASE("copy.large_4g_plus", {.clause = "flagos_memory_copy: 64-bit sizes",
                                    .level = Level::full,
                                    .isolation = Isolation::own}) {
-  // A device that is smaller copies a third of what it has.
+  // A device that is smaller copies two fifths of what it has.
   const std::uint64_t wanted = t.settings().quick ? 256 * kMib : 4 * kGib + 64;
-  const std::uint64_t fits = std::min(t.info().memory_bytes / 3, t.info().max_allocation_bytes);
+  const std::uint64_t fits = std::min(t.info().memory_bytes / 5 * 2, t.info().max_allocation_bytes);
   const std::uint64_t size = std::min(wanted, fits / 64 * 64);
   if (free_bytes(t) < 2 * size + 256 * kMib) {
     t.resource("needs twice " + std::to_string(size) + " bytes of device memory");

@@ -289,6 +289,7 @@ FLAGOS_CASE("dev.prop.limits_consistent",
           "the schedule class is known");
   t.check((info.capabilities & ~std::uint64_t{0x3f}) == 0,
           "no capability that the header does not know");
+  t.check(info.dlpack_device_type >= 1, "DLPack has the type of device, or it is the extension");
   t.smoke();
 }
 

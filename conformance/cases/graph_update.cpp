@@ -2,6 +2,8 @@
 // were queued with.
 #include <flagos.h>
 
+#include <atomic>
+
 #include "conformance/cases/graph_support.hpp"
 
 namespace flagos::conformance {
@@ -87,6 +89,40 @@ FLAGOS_CASE("graph.update.whole",
   auto expected = same(128, 0);
   std::fill_n(expected.begin() + 64, 64, 2);
   equal_words(t, other.read(), expected, "its copy");
+}
+
+FLAGOS_CASE("graph.update.all_kinds", {.clause = "flagos_graph_exec_update: every kind of node",
+                                       .level = Level::optional,
+                                       .feature = "graph"}) {
+  Words words(t, 64, 1), copied(t, 64), filled(t, 64);
+  std::atomic<std::uint32_t> first_calls{0}, second_calls{0};
+  const auto count = [](void* data, flagos_status_t) {
+    ++*static_cast<std::atomic<std::uint32_t>*>(data);
+  };
+  const bool hosts = t.has(FLAGOS_FEATURE_HOST_CALLBACK);
+  const auto build = [&](Graph& graph, std::uint32_t multiply, std::uint32_t size,
+                         std::uint32_t value, void* data) {
+    const auto kernel = graph.affine(words, multiply, 0);
+    graph.copy(copied.at(), words.at(), size * 4, {kernel});
+    graph.fill(filled.at(), value, size * 4, {kernel});
+    if (hosts) graph.host(count, data, {kernel});
+  };
+  Graph graph(t), next(t);
+  build(graph, 3, 16, 5, &first_calls);
+  build(next, 2, 48, 6, &second_calls);
+  Executable exec(t, graph);
+  Stream stream(t);
+  exec.launch(stream);
+  t.ok(flagos_graph_exec_update(exec, next), "other parameters for every node");
+  exec.launch(stream);
+  stream.synchronize();
+  auto expected = same(64, 0);
+  std::fill_n(expected.begin(), 48, 6);
+  equal_words(t, copied.read(), expected, "the copy has its new size");
+  equal_words(t, filled.read(), expected, "the fill has its new size and value");
+  if (!hosts) return;
+  t.equal(first_calls, 1, "calls with the old data");
+  t.equal(second_calls, 1, "calls with the new data");
 }
 
 FLAGOS_CASE("graph.update.topology_mismatch",

@@ -34,11 +34,21 @@ std::string text(Dim3 grid, Dim3 block) {
   return "grid " + one(grid) + ", block " + one(block);
 }
 
-void check_ids(Context& t, Dim3 grid, Dim3 block) {
+void check_ids(Context& t, Dim3 grid, Dim3 block, bool prepared = false) {
   const auto threads = static_cast<std::uint32_t>(volume(grid) * volume(block));
   Stream stream(t);
   Words rows(t, threads * 6, 0xffffffff), counts(t, threads);
-  launch(t, stream, t.kernel("krn_ids"), grid, block, {arg(rows.at()), arg(counts.at())});
+  const std::vector<flagos_argument_t> arguments{arg(rows.at()), arg(counts.at())};
+  if (prepared) {
+    const auto desc = launch_desc(grid, block, arguments);
+    flagos_prepared_t* launch = nullptr;
+    t.ok(flagos_kernel_prepare(t.kernel("krn_ids"), &desc, &launch), "prepare a launch");
+    const flagos_status_t status = flagos_kernel_launch_prepared(stream, launch);
+    t.ok(flagos_prepared_destroy(launch), "destroy it");
+    t.ok(status, "launch it");
+  } else {
+    launch(t, stream, t.kernel("krn_ids"), grid, block, arguments);
+  }
   stream.synchronize();
   equal_words(t, counts.read(), std::vector<std::uint32_t>(threads, 1),
               "every thread runs exactly once");
@@ -113,6 +123,17 @@ FLAGOS_CASE("krn.grid.ids_exact", {.clause = "flagos_launch_desc_t: grid and blo
     t.subcase(text(grid, block));
     if (volume(block) > t.info().max_block_threads) continue;
     check_ids(t, grid, block);
+  }
+}
+
+FLAGOS_CASE("krn.prepared.ids", {.clause = "flagos_kernel_prepare: the whole of the launch",
+                                 .level = Level::optional,
+                                 .feature = "prepared_launch"}) {
+  for (const Dim3 grid : {Dim3{3, 5, 7}, Dim3{7, 1, 2}, Dim3{1, 1, 1}}) {
+    for (const Dim3 block : {Dim3{1, 1, 1}, Dim3{4, 3, 2}, Dim3{2, 3, 4}}) {
+      t.subcase(text(grid, block));
+      if (volume(block) <= t.info().max_block_threads) check_ids(t, grid, block, true);
+    }
   }
 }
 

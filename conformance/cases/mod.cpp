@@ -9,6 +9,37 @@
 
 namespace flagos::conformance {
 
+FLAGOS_CASE("mod.formats", {.clause = "flagos_module_get_format", .oracle = Oracle::exact}) {
+  constexpr std::uint32_t known = FLAGOS_FORMAT_FLAG_LOAD | FLAGOS_FORMAT_FLAG_COMPILE |
+                                  FLAGOS_FORMAT_FLAG_PATH | FLAGOS_FORMAT_FLAG_REFLECTION;
+  const auto read = [&](std::uint32_t index, flagos_format_info_t& info) {
+    info = {};
+    info.struct_size = sizeof info;
+    return flagos_module_get_format(t.device(), index, &info);
+  };
+  flagos_format_info_t info, again;
+  std::uint32_t count = 0;
+  for (; read(count, info) == FLAGOS_STATUS_OK; ++count) {
+    t.subcase("format " + std::to_string(count));
+    t.check(info.name[0] != '\0' && std::memchr(info.name, 0, sizeof info.name) != nullptr,
+            "it has a name");
+    t.check(std::memchr(info.version, 0, sizeof info.version) != nullptr &&
+                std::memchr(info.target, 0, sizeof info.target) != nullptr,
+            "its texts end");
+    t.equal(info.flags & ~known, 0, "flags that no header has");
+    t.check((info.flags & (FLAGOS_FORMAT_FLAG_LOAD | FLAGOS_FORMAT_FLAG_COMPILE)) != 0,
+            "it is loaded or compiled");
+    t.check(info.schedule_class >= FLAGOS_SCHEDULE_CLASS_SERIAL &&
+                info.schedule_class <= FLAGOS_SCHEDULE_CLASS_TILE,
+            "the schedule class is known");
+    t.ok(read(count, again), "the same index again");
+    t.check(std::memcmp(&info, &again, sizeof info) == 0, "it is described as before");
+  }
+  t.status(read(count, info), FLAGOS_STATUS_NOT_FOUND, "an index behind the last one");
+  t.check(count > 0, "the device takes a format");
+  t.smoke();
+}
+
 FLAGOS_CASE("mod.load.good", {.clause = "flagos_module_load"}) {
   std::string format;
   const auto image = t.module_image(&format);

@@ -65,7 +65,7 @@ void check_times(Context& t, const flagos_record_t& record) {
   t.check(record.queued_ns <= record.submitted_ns, "queued, then submitted");
   t.check(record.submitted_ns <= record.started_ns, "submitted, then started");
   t.check(record.started_ns <= record.ended_ns, "started, then ended");
-  t.check(record.started_ns != 0, "the times are filled");
+  t.check(record.queued_ns != 0 && record.started_ns != 0, "the times are filled");
   t.equal(record.padding, 0, "padding is 0");
 }
 
@@ -265,6 +265,42 @@ FLAGOS_CASE("prof.activity.names_sizes", {.clause = "flagos_record_t: name and s
   t.equal(records[2].size_bytes, 400, "of the fill");
   t.equal(records[0].size_bytes + records[3].size_bytes, 0, "kernels have none");
   t.equal(copy.first(), 11, "the work was done");
+}
+
+FLAGOS_CASE("prof.activity.native_copies",
+            {.clause = "a record for every operation: rows and small updates",
+             .level = Level::optional,
+             .feature = "profiling"}) {
+  // What core makes of other operations is recorded as those.
+  const bool rows = t.support(FLAGOS_FEATURE_COPY_2D) == FLAGOS_SUPPORT_NATIVE;
+  const bool updates = t.support(FLAGOS_FEATURE_MEMORY_UPDATE) == FLAGOS_SUPPORT_NATIVE;
+  if (!rows && !updates)
+    t.not_supported("core copies rows and makes small updates by other operations");
+  constexpr std::uint32_t count = 12;
+  Words words(t, 64, 1), copy(t, 64);
+  Profiler profiler(t);
+  Stream stream(t);
+  flagos_copy_2d_desc_t desc{};
+  desc.struct_size = sizeof desc;
+  desc.target = copy.at();
+  desc.source = words.at();
+  desc.target_pitch_bytes = desc.source_pitch_bytes = 16;
+  desc.width_bytes = 8;
+  desc.height = 4;
+  const std::uint32_t value = 9;
+  std::uint32_t expected = 0;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (rows) t.ok(flagos_memory_copy_2d(stream, &desc), "copy rows");
+    if (updates) t.ok(flagos_memory_update(stream, copy.at(60), &value, 4), "update");
+    expected += (rows ? 1 : 0) + (updates ? 1 : 0);
+  }
+  stream.synchronize();
+  affine(t, stream, words, 1, 1);  // its record comes behind all of theirs
+  stream.synchronize();
+  const auto records = profiler.drain(expected + 1);
+  t.equal(records.size(), expected + 1, "as many records as operations");
+  for (const auto& record : records) check_times(t, record);
+  t.equal(copy.first(), rows ? 1 : 0, "the work was done");
 }
 
 FLAGOS_CASE("prof.activity.drop_reported", {.clause = "new ones are dropped and counted",

@@ -1,0 +1,395 @@
+#include "conformance/mutants/command.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <cxxopts.hpp>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <mutex>
+#include <set>
+#include <stdexcept>
+#include <thread>
+
+#include "conformance/event_log.hpp"
+#include "conformance/json_text.hpp"
+#include "conformance/locate.hpp"
+#include "conformance/mutants/case_map.hpp"
+#include "conformance/mutants/catalogue.hpp"
+#include "conformance/mutants/hunt.hpp"
+#include "conformance/mutants/matrix.hpp"
+#include "conformance/mutants/mutant_file.hpp"
+#include "conformance/registry.hpp"
+#include "conformance/selection.hpp"
+#include "conformance/sha256.hpp"
+
+namespace flagos::conformance::mutants {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+std::atomic<bool> interrupted{false};
+
+struct Request {
+  std::vector<std::string> only;   // globs of mutants
+  std::vector<std::string> cases;  // globs of cases; empty: all
+  Shard shard;
+  unsigned jobs = 1;
+  bool resume = false;
+  double at_most = 60;  // seconds of a hunt
+  std::string wrapped, interposer, reasons, out;
+  std::vector<std::string> before;  // folders of earlier hunts
+  Context::Settings settings;
+};
+
+// What is hunted when no number is given: the middle of a case.
+std::string hunted_id(const Mutant& mutant) {
+  std::string id = mutant.id;
+  if (id.ends_with("@N")) id.replace(id.size() - 1, 1, "50");
+  return id;
+}
+
+bool any_matches(const std::vector<std::string>& patterns, std::string_view text) {
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [&](const std::string& pattern) { return glob_matches(pattern, text); });
+}
+
+std::vector<const Mutant*> select(const Request& request) {
+  std::vector<const Mutant*> selected;
+  for (const Mutant& mutant : all_mutants()) {
+    if (!request.only.empty() && !any_matches(request.only, mutant.id)) continue;
+    if (in_shard(mutant.id, request.shard)) selected.push_back(&mutant);
+  }
+  if (selected.empty() && request.shard.count == 1)
+    throw std::runtime_error("no mutant is selected (--list shows them)");
+  return selected;
+}
+
+std::vector<const Case*> select_all_cases(const Request& request) {
+  Options options;
+  options.level = Level::full;
+  options.only = request.cases;
+  for (const Mutant& mutant : all_mutants()) {
+    for (const std::string& id : mutant.cases) {
+      if (find_case(id) == nullptr)
+        throw std::runtime_error(
+            fmt::format("{} names the case '{}', which there is not", mutant.id, id));
+    }
+  }
+  const auto unmatched = unmatched_patterns(all_cases(), options);
+  if (!unmatched.empty())
+    throw std::runtime_error(fmt::format("no case matches {}", fmt::join(unmatched, ", ")));
+  return select_cases(all_cases(), options);
+}
+
+// Runs that are gone on with must have all of this in common.
+json run_key(const Request& request) {
+  return {{"wrapped", fs::path(request.wrapped).filename().string()},
+          {"wrapped_sha256", sha256_file(request.wrapped)},
+          {"interposer_sha256", sha256_file(request.interposer)},
+          {"suite_sha256", sha256_file(own_executable())},
+          {"cases", request.cases},
+          {"seed", request.settings.seed},
+          {"quick", request.settings.quick}};
+}
+
+// ---- the run ----
+
+class Session {
+ public:
+  explicit Session(const Request& request)
+      : request_(request), cases_(select_all_cases(request)), key_(run_key(request)) {
+    fs::create_directories(work_folder());
+    // Core loads nothing from a folder that others can write to.
+    fs::permissions(work_folder(), fs::perms::owner_all);
+    open_log();
+    for (const std::string& folder : request.before) read_killers(folder);
+  }
+  ~Session() {
+    std::error_code ignored;
+    fs::remove_all(work_folder(), ignored);
+  }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  int run() {
+    const std::vector<const Mutant*> selected = select(request_);
+    take_map();
+    std::vector<const Mutant*> left;
+    for (const Mutant* const mutant : selected)
+      if (!hunted_.contains(hunted_id(*mutant))) left.push_back(mutant);
+    fmt::print(stderr, "mutants: {} to hunt, {} were before, {} cases, {} jobs\n", left.size(),
+               selected.size() - left.size(), map_.cases.size(), request_.jobs);
+    hunt_all(left);
+    return report(selected);
+  }
+
+ private:
+  std::string work_folder() const { return fs::absolute(request_.out).string() + "/work"; }
+
+  void open_log() {
+    const std::string path = request_.out + "/hunt.jsonl";
+    if (!request_.resume || !fs::exists(path)) {
+      if (fs::exists(path) && !request_.resume) fs::remove(path);
+      log_ = EventLog::create(path);
+      log_.append({{"event", "hunt"}, {"key", key_}});
+      return;
+    }
+    log_ = EventLog::resume(path);
+    const std::string difference =
+        log_.loaded().empty() ? "it is empty"
+                              : first_difference(key_, log_.loaded().front().value("key", json()));
+    if (!difference.empty())
+      throw std::runtime_error(fmt::format("'{}' is of another run: {}", path, difference));
+    for (const json& event : log_.loaded()) {
+      if (event.value("event", "") == "map") map_ = case_map_from_json(event.at("map"));
+      if (event.value("event", "") != "hunted") continue;
+      const Hunted hunted = hunted_from_json(event.at("hunted"));
+      hunted_[hunted.id] = hunted;
+    }
+  }
+
+  void take_map() {
+    if (!map_.cases.empty()) return;
+    fmt::print(stderr, "mutants: {} cases run once on {} to see what they call\n", cases_.size(),
+               request_.wrapped);
+    map_ = record_case_map(request_.interposer, request_.wrapped, request_.settings, cases_,
+                           request_.jobs, work_folder());
+    if (!map_.alarms.empty()) {
+      throw std::runtime_error(
+          fmt::format("cases fail on the wrapped plugin itself, so they judge nothing:\n  {}",
+                      fmt::join(map_.alarms, "\n  ")));
+    }
+    log_.append({{"event", "map"}, {"map", to_json(map_)}});
+  }
+
+  void hunt_all(const std::vector<const Mutant*>& left) {
+    std::atomic<std::size_t> next{0};
+    std::vector<std::thread> threads;
+    std::exception_ptr error;
+    for (unsigned job = 0; job < request_.jobs; ++job) {
+      threads.emplace_back([&, job] {
+        try {
+          for (std::size_t i = next++; i < left.size() && !interrupted; i = next++)
+            hunt_one(*left[i], job, i, left.size());
+        } catch (...) {
+          const std::lock_guard lock(mutex_);
+          error = std::current_exception();
+          interrupted = true;
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    if (error) std::rethrow_exception(error);
+  }
+
+  void hunt_one(const Mutant& mutant, unsigned job, std::size_t index, std::size_t count) {
+    const std::string id = hunted_id(mutant);
+    Hunted hunted;
+    hunted.id = id;
+    hunted.fate = Fate::absent;
+    const bool present =
+        mutant.slot == slot_count || map_.filled.contains(std::string(slots()[mutant.slot].name));
+    if (present) {
+      Context::Settings settings = request_.settings;
+      settings.plugin_path = fmt::format("{}/mutant{}.so", work_folder(), job);
+      write_mutant_file(request_.interposer, {id, request_.wrapped, ""}, settings.plugin_path);
+      const std::vector<const Case*> cases = promising_first(mutant, id);
+      hunted.fate = Fate::idle;
+      if (!mutant.shows_in_refusals || !cases.empty())
+        hunted = hunt(mutant, id, settings, cases, map_, request_.at_most);
+    }
+    const std::lock_guard lock(mutex_);
+    if (interrupted && hunted.fate != Fate::killed) return;  // it may have been cut short
+    log_.append({{"event", "hunted"}, {"hunted", to_json(hunted)}});
+    if (hunted.fate != Fate::absent && hunted.fate != Fate::idle) {
+      fmt::print(stderr, "mutants: [{}/{}] {} {} {} ({:.1f} s, {} cases)\n", index + 1, count, id,
+                 fate_name(hunted.fate), hunted.killer, hunted.seconds, hunted.cases_run);
+    }
+    hunted_[id] = std::move(hunted);
+  }
+
+  std::vector<const Case*> promising_first(const Mutant& mutant, const std::string& id) const {
+    std::vector<const Case*> cases = cases_for(mutant, map_, cases_);
+    const auto before = killers_before_.find(id);
+    if (before == killers_before_.end()) return cases;
+    const auto killer = std::find_if(cases.begin(), cases.end(),
+                                     [&](const Case* each) { return each->id == before->second; });
+    if (killer != cases.end()) std::rotate(cases.begin(), killer, killer + 1);
+    return cases;
+  }
+
+  // Which case found each mutant in an earlier hunt.
+  void read_killers(const std::string& folder) {
+    const std::string path = folder + "/hunt.jsonl";
+    std::ifstream file(path, std::ios::binary);
+    if (!file) throw std::runtime_error(fmt::format("cannot read '{}'", path));
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    std::size_t used = 0;
+    std::string root;
+    for (const json& event : read_event_chain(text, &used, &root)) {
+      if (event.value("event", "") != "hunted") continue;
+      const Hunted hunted = hunted_from_json(event.at("hunted"));
+      if (hunted.fate == Fate::killed) killers_before_[hunted.id] = hunted.killer;
+    }
+  }
+
+  int report(const std::vector<const Mutant*>& selected) {
+    const Reasons reasons = read_reasons(request_.reasons);
+    std::vector<Hunted> in_order;
+    std::size_t missing = 0;
+    for (const Mutant* const mutant : selected) {
+      const auto found = hunted_.find(hunted_id(*mutant));
+      if (found == hunted_.end()) {
+        ++missing;
+      } else {
+        in_order.push_back(found->second);
+      }
+    }
+    const bool whole = selected.size() == all_mutants().size() && request_.cases.empty();
+    const Matrix matrix = make_matrix(std::move(in_order), reasons, missing, whole && missing == 0);
+    write("kill-matrix.json", canonical_json(matrix_json(matrix, reasons, key_)));
+    write("kill-matrix.html", matrix_html(matrix, reasons, key_));
+    for (const std::string& line : matrix.unreached) fmt::print("not reached: {}\n", line);
+    for (const std::string& line : matrix.notes) fmt::print("note: {}\n", line);
+    fmt::print(
+        "generic: {} of {} killed, {} survivors are equivalent; seeded: {} of {}; {} absent, {} "
+        "idle; {} not hunted\n",
+        matrix.generic.killed, matrix.generic.total, matrix.generic.equivalent,
+        matrix.seeded.killed, matrix.seeded.total, matrix.absent, matrix.idle, missing);
+    fmt::print("matrix: {}/kill-matrix.html\n", request_.out);
+    if (missing != 0) return 2;
+    return matrix.unreached.empty() ? 0 : 1;
+  }
+
+  void write(const std::string& name, const std::string& text) const {
+    const std::string path = request_.out + "/" + name;
+    std::ofstream file(path, std::ios::binary | std::ios::trunc);
+    file << text;
+    file.close();
+    if (!file) throw std::runtime_error(fmt::format("cannot write '{}'", path));
+  }
+
+  const Request& request_;
+  std::vector<const Case*> cases_;
+  json key_;
+  EventLog log_;
+  CaseMap map_;
+  std::map<std::string, std::string> killers_before_;
+  std::mutex mutex_;  // guards the log and what follows
+  std::map<std::string, Hunted> hunted_;
+};
+
+// ---- the command line ----
+
+cxxopts::Options command_line() {
+  cxxopts::Options parser(
+      "flagos-conformance mutants",
+      "Puts one bug after the other into a plugin and looks which case finds it.");
+  const auto text = [] { return cxxopts::value<std::string>(); };
+  const auto texts = [] { return cxxopts::value<std::vector<std::string>>(); };
+  auto add = parser.add_options();
+  add("plugin", "the plugin that is right: file or name", text()->default_value("cpu"), "PLUGIN");
+  add("interposer", "the plugin with the bugs: file or name", text()->default_value("mutant"),
+      "PLUGIN");
+  add("only", "hunt only mutants that match (* and ?); may be repeated", texts(), "GLOB");
+  add("cases", "use only cases that match; may be repeated", texts(), "GLOB");
+  add("shard", "part I of N, counted from 1", text()->default_value("1/1"), "I/N");
+  add("jobs", "hunts at a time", cxxopts::value<unsigned>()->default_value("2"), "N");
+  add("seed", "of the cases' data", cxxopts::value<std::uint64_t>()->default_value("1"), "S");
+  add("at-most", "seconds that one hunt may take", cxxopts::value<double>()->default_value("60"),
+      "SECONDS");
+  add("full-size", "run the cases in their full sizes");
+  add("reasons", "why survivors may survive; default: the suite's own", text(), "FILE");
+  add("out", "folder for the kill matrix", text(), "DIR");
+  add("resume", "go on with the hunt in --out");
+  add("before", "folder of an earlier hunt: its killers are tried first; may be repeated", texts(),
+      "DIR");
+  add("list", "list the mutants and end");
+  add("make", "write the plugin with this mutant to --out, a file, and end", text(), "MUTANT");
+  add("h,help", "print this and end");
+  return parser;
+}
+
+int list(const std::vector<std::string>& only) {
+  for (const Mutant& mutant : all_mutants()) {
+    if (!only.empty() && !any_matches(only, mutant.id)) continue;
+    fmt::print("{:44} {:8} {}\n", mutant.id, class_name(mutant.kind), mutant.bug);
+  }
+  return 0;
+}
+
+Request read_request(const cxxopts::ParseResult& parsed) {
+  const auto several = [&](const char* name) {
+    return parsed.count(name) == 0 ? std::vector<std::string>()
+                                   : parsed[name].as<std::vector<std::string>>();
+  };
+  const std::string executable = own_executable();
+  Request request;
+  request.only = several("only");
+  request.cases = several("cases");
+  request.shard = parse_shard(parsed["shard"].as<std::string>());
+  request.jobs = parsed["jobs"].as<unsigned>();
+  if (request.jobs == 0 || request.jobs > 256) throw std::runtime_error("--jobs takes 1 to 256");
+  request.at_most = parsed["at-most"].as<double>();
+  request.resume = parsed.count("resume") != 0;
+  request.wrapped = find_plugin(parsed["plugin"].as<std::string>(), executable);
+  request.interposer = find_plugin(parsed["interposer"].as<std::string>(), executable);
+  request.settings.kernels_dir = find_kernels_dir(executable);
+  request.settings.helper_path = executable;
+  request.settings.seed = parsed["seed"].as<std::uint64_t>();
+  request.settings.quick = parsed.count("full-size") == 0;
+  request.reasons = parsed.count("reasons") == 0 ? request.settings.kernels_dir + "/survivors.json"
+                                                 : parsed["reasons"].as<std::string>();
+  request.before = several("before");
+  if (parsed.count("out") == 0) throw std::runtime_error("--out is missing (see --help)");
+  request.out = parsed["out"].as<std::string>();
+  return request;
+}
+
+int make(const Request& request, const std::string& id) {
+  if (find_mutant(id) == nullptr)
+    throw std::runtime_error(fmt::format("there is no mutant '{}' (--list shows them)", id));
+  write_mutant_file(request.interposer, {id, request.wrapped, ""}, request.out);
+  return 0;
+}
+
+void install_handlers() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { interrupted = true; };
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+}  // namespace
+
+int run_mutants(int argc, char** argv) {
+  cxxopts::Options parser = command_line();
+  parser.custom_help("[--only GLOB] [--jobs N] [--shard I/N] --out DIR");
+  const auto parsed = parser.parse(argc - 1, argv + 1);
+  if (parsed.count("help") != 0) {
+    fmt::print("{}\nExit codes: 0 all goals are reached, 1 not, 2 incomplete, 3 error of use.\n",
+               parser.help());
+    return 0;
+  }
+  if (!parsed.unmatched().empty()) {
+    throw std::runtime_error(
+        fmt::format("unknown argument '{}' (see --help)", parsed.unmatched().front()));
+  }
+  if (parsed.count("list") != 0)
+    return list(parsed.count("only") == 0 ? std::vector<std::string>()
+                                          : parsed["only"].as<std::vector<std::string>>());
+  const Request request = read_request(parsed);
+  if (parsed.count("make") != 0) return make(request, parsed["make"].as<std::string>());
+  read_reasons(request.reasons);  // a mistake in it is seen before the hunt
+  install_handlers();
+  return Session(request).run();
+}
+
+}  // namespace flagos::conformance::mutants
