@@ -31,8 +31,8 @@ class Change {
  public:
   Change() {
     made_.reserve(64);
-    replaced_ = std::make_unique<std::vector<const Node*>>();
-    replaced_->reserve(64);
+    replaced_ = std::make_unique<Replaced>();
+    replaced_->nodes.reserve(64);
   }
   ~Change() {
     for (const Node* node : made_) delete node;
@@ -46,18 +46,16 @@ class Change {
     return made_.back();
   }
   const Node* copy(const Node* old, const Node* left, const Node* right) {
-    replaced_->push_back(old);
+    replaced_->nodes.push_back(old);
     return make(old->allocation, old->priority, left, right);
   }
   void publish(std::atomic<const Node*>& root, const Node* new_root) {
     root.store(new_root, std::memory_order_release);
     made_.clear();
-    epoch::retire(
-        [](void* data) {
-          const std::unique_ptr<std::vector<const Node*>> nodes(static_cast<std::vector<const Node*>*>(data));
-          for (const Node* node : *nodes) delete node;
-        },
-        replaced_.release());
+    epoch::retire(replaced_.release(), [](epoch::Retired* item) {
+      const std::unique_ptr<Replaced> replaced(static_cast<Replaced*>(item));
+      for (const Node* node : replaced->nodes) delete node;
+    });
   }
   // All keys of `left` are below all keys of `right`.
   const Node* join(const Node* left, const Node* right) {
@@ -92,7 +90,7 @@ class Change {
   }
   const Node* erase(const Node* node, flagos_address_t base) {
     if (node->allocation.base == base) {
-      replaced_->push_back(node);
+      replaced_->nodes.push_back(node);
       return join(node->left, node->right);
     }
     if (base < node->allocation.base) return copy(node, erase(node->left, base), node->right);
@@ -100,8 +98,11 @@ class Change {
   }
 
  private:
+  struct Replaced : epoch::Retired {
+    std::vector<const Node*> nodes;
+  };
   std::vector<const Node*> made_;
-  std::unique_ptr<std::vector<const Node*>> replaced_;
+  std::unique_ptr<Replaced> replaced_;
 };
 
 template <typename Node>

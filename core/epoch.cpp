@@ -6,11 +6,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <deque>
 #include <mutex>
 #include <thread>
 #include <utility>
-#include <vector>
+
+#include "base/never_destroyed.hpp"
 
 namespace flagos::core {
 
@@ -74,20 +74,32 @@ namespace epoch {
 std::atomic<std::uint64_t> current{1};
 bool asymmetric = register_membarrier();
 
+// What has been retired, in the order of the epochs.
+class Store {
+ public:
+  void add(Retired* item, void (*function)(Retired*)) {
+    item->function_ = function;
+    std::lock_guard lock(mutex_);
+    item->epoch_ = current.fetch_add(1, std::memory_order_acq_rel);
+    (last_ == nullptr ? first_ : last_->next_) = item;
+    last_ = item;
+  }
+  bool has_from_before(std::uint64_t epoch) {
+    std::lock_guard lock(mutex_);
+    return first_ != nullptr && first_->epoch_ < epoch;
+  }
+  void reclaim();
+
+ private:
+  std::mutex mutex_;
+  Retired* first_ = nullptr;
+  Retired* last_ = nullptr;
+};
+
 namespace {
 
-struct Retired {
-  std::uint64_t epoch;
-  void (*function)(void*);
-  void* data;
-};
-
-struct Store {
-  std::mutex mutex;
-  std::deque<Retired> items;
-};
 Store& store() {
-  static auto* the_store = new Store;  // never destroyed: calls may come until the end of the process
+  static NeverDestroyed<Store> the_store;
   return *the_store;
 }
 
@@ -112,11 +124,28 @@ std::uint64_t oldest_active() {
 
 }  // namespace
 
-void retire(void (*function)(void*), void* data) {
+void Store::reclaim() {
+  Retired* ready = nullptr;
   {
-    std::lock_guard lock(store().mutex);
-    store().items.push_back({current.fetch_add(1, std::memory_order_acq_rel), function, data});
+    std::lock_guard lock(mutex_);
+    if (first_ == nullptr) return;
+    heavy_barrier();
+    const std::uint64_t oldest = oldest_active();
+    Retired* last_ready = nullptr;
+    for (Retired* item = first_; item != nullptr && item->epoch_ < oldest; item = item->next_) last_ready = item;
+    if (last_ready == nullptr) return;
+    ready = std::exchange(first_, last_ready->next_);
+    last_ready->next_ = nullptr;
+    if (first_ == nullptr) last_ = nullptr;
   }
+  while (ready != nullptr) {
+    Retired* const item = std::exchange(ready, ready->next_);
+    item->function_(item);
+  }
+}
+
+void retire(Retired* item, void (*function)(Retired*)) {
+  store().add(item, function);
   ThreadRecord& record = this_thread();
   record.has_retired = true;
   if (record.depth == 0) reclaim();
@@ -124,30 +153,15 @@ void retire(void (*function)(void*), void* data) {
 
 void reclaim() {
   this_thread().has_retired = false;
-  std::vector<Retired> ready;
-  {
-    std::lock_guard lock(store().mutex);
-    if (store().items.empty()) return;
-    heavy_barrier();
-    const std::uint64_t oldest = oldest_active();
-    auto& items = store().items;  // in the order of their epochs
-    while (!items.empty() && items.front().epoch < oldest) {
-      ready.push_back(items.front());
-      items.pop_front();
-    }
-  }
-  for (const Retired& item : ready) item.function(item.data);
+  store().reclaim();
 }
 
 void synchronize() {
   const std::uint64_t until = current.load(std::memory_order_acquire);
-  while (true) {
-    reclaim();
-    {
-      std::lock_guard lock(store().mutex);
-      if (store().items.empty() || store().items.front().epoch >= until) return;
-    }
+  reclaim();
+  while (store().has_from_before(until)) {
     std::this_thread::yield();
+    reclaim();
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 
 namespace flagos::core {
 
@@ -44,8 +45,28 @@ inline void enter(ThreadRecord& record) {
 }
 inline void leave(ThreadRecord& record) { record.active.store(0, std::memory_order_release); }
 
-// Calls function(data) once no read section of now is open: at the end of this thread's own section, or later.
-void retire(void (*function)(void*), void* data);
+// What can be retired. It carries its own place in the list of what has been, so that retiring needs no memory: it is done
+// when everything else is, and must not fail.
+class Retired {
+ public:
+  Retired() = default;
+  Retired(const Retired&) = delete;
+  Retired& operator=(const Retired&) = delete;
+
+ private:
+  friend class Store;
+  Retired* next_ = nullptr;
+  std::uint64_t epoch_ = 0;
+  void (*function_)(Retired*) = nullptr;
+};
+
+// Calls function(item) once no read section of now is open: at the end of this thread's own section, or later.
+void retire(Retired* item, void (*function)(Retired*));
+// Deletes it then.
+template <typename T>
+void retire(std::unique_ptr<T> item) {
+  retire(item.release(), [](Retired* retired) { delete static_cast<T*>(retired); });
+}
 // Runs what is safe by now. Not inside a read section.
 void reclaim();
 // Waits until all that was retired before is gone. Not inside a read section.

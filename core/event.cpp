@@ -85,15 +85,19 @@ std::shared_ptr<NativeEvent> Event::current() {
 std::shared_ptr<NativeEvent> Event::replace() {
   auto fresh = std::make_shared<NativeEvent>(device(), desc_);
   fresh->issued.store(false, std::memory_order_release);
-  auto* old = new std::shared_ptr<NativeEvent>(fresh);
+  struct Old : epoch::Retired {
+    std::shared_ptr<NativeEvent> event;
+  };
+  auto old = std::make_unique<Old>();
+  old->event = fresh;
   {
     std::lock_guard lock(mutex);
-    std::swap(*old, current_);
+    std::swap(old->event, current_);
     native_.store(fresh->native(), std::memory_order_release);
     rare_.fetch_or(held, std::memory_order_acq_rel);
   }
   // Another call may just be using the old one.
-  epoch::retire([](void* data) { delete static_cast<std::shared_ptr<NativeEvent>*>(data); }, old);
+  epoch::retire(std::move(old));
   return fresh;
 }
 

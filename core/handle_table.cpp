@@ -84,7 +84,7 @@ std::vector<Ref<Object>> HandleTable::collect(const std::function<bool(const Obj
 bool remove_handle(Object* object) {
   Object* removed = handles.remove(object);
   if (removed == nullptr) return false;
-  epoch::retire([](void* data) { static_cast<Object*>(data)->retired(); }, removed);
+  epoch::retire(removed, [](epoch::Retired* item) { static_cast<Object*>(item)->retired(); });
   return true;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/never_destroyed.hpp"
 #include "core/entry.hpp"
 #include "core/graph_exec.hpp"
 #include "core/module.hpp"
@@ -26,8 +27,8 @@ struct LivePools {
   std::vector<MemoryPool*> pools;
 };
 LivePools& live_pools() {
-  static auto& the_pools = *new LivePools;
-  return the_pools;
+  static NeverDestroyed<LivePools> the_pools;
+  return *the_pools;
 }
 
 std::vector<Ref<MemoryPool>> pools_of(const Device& device) {

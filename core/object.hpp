@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "core/epoch.hpp"
+
 namespace flagos::core {
 
 enum class Tag : std::uint32_t {
@@ -27,7 +29,7 @@ enum class Tag : std::uint32_t {
 inline constexpr std::uint32_t tag_count = 15;
 const char* tag_name(Tag tag);
 
-class Object {
+class Object : public epoch::Retired {
  public:
   explicit Object(Tag tag) : tag_(tag) {}
   virtual ~Object() = default;

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/never_destroyed.hpp"
 #include "core/callback_pool.hpp"
 #include "core/device.hpp"
 #include "core/entry.hpp"
@@ -36,8 +37,8 @@ class Reaper {
 
 // Never destroyed: the thread may run until the end of the process.
 Reaper& reaper() {
-  static auto& the_reaper = *new Reaper;
-  return the_reaper;
+  static NeverDestroyed<Reaper> the_reaper;
+  return *the_reaper;
 }
 
 void Reaper::watch(Device& device) {

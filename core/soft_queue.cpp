@@ -6,6 +6,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/never_destroyed.hpp"
 #include "core/callback_pool.hpp"
 #include "core/entry.hpp"
 #include "core/issue.hpp"
@@ -50,8 +51,8 @@ class Sequencer {
 
 // Never destroyed: the thread may run until the end of the process.
 Sequencer& sequencer() {
-  static auto& the_sequencer = *new Sequencer;
-  return the_sequencer;
+  static NeverDestroyed<Sequencer> the_sequencer;
+  return *the_sequencer;
 }
 
 void Sequencer::add(Stream& stream) {

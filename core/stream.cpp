@@ -57,11 +57,13 @@ std::shared_ptr<flagos_plugin_stream_t> Stream::keep_native() {
 // A new stream in the place of one that failed. The old one goes when nobody can be calling it any more: submissions
 // end with their read sections, and whoever waits keeps it.
 void Stream::replace_native() {
-  struct Old {
+  struct Old : epoch::Retired {
     Ref<Stream> stream;
     std::shared_ptr<flagos_plugin_stream_t> native;
   };
-  auto old = std::make_unique<Old>(Old{Ref<Stream>(this), keep_native()});
+  auto old = std::make_unique<Old>();
+  old->stream = Ref<Stream>(this);
+  old->native = keep_native();
   if (tables().stream.synchronize(old->native.get(), FLAGOS_TIMEOUT_INFINITE) == FLAGOS_STATUS_OK) return;
   if (wrapped_)
     throw_error(FLAGOS_STATUS_UNSUPPORTED, "the plugin cannot reset a stream on the caller's own queue; wrap another");
@@ -74,7 +76,7 @@ void Stream::replace_native() {
     native_.store(fresh.get(), std::memory_order_release);
     owner_ = std::move(fresh);
   }
-  epoch::retire([](void* data) { delete static_cast<Old*>(data); }, old.release());
+  epoch::retire(std::move(old));
 }
 
 void Stream::on_destroy() {

@@ -30,7 +30,7 @@ Reservation::Reservation(Device& device, flagos_address_t base, std::uint64_t si
 Reservation::~Reservation() { delete book_.load(std::memory_order_relaxed); }
 
 std::optional<Reservation::Mapped> Reservation::find(flagos_address_t address) const {
-  const Book& book = *book_.load(std::memory_order_acquire);
+  const std::vector<Mapped>& book = book_.load(std::memory_order_acquire)->mapped;
   auto next = std::upper_bound(book.begin(), book.end(), address,
                                [](flagos_address_t at, const Mapped& mapped) { return at < mapped.address; });
   if (next == book.begin() || address - (--next)->address >= next->size_bytes) return std::nullopt;
@@ -56,16 +56,16 @@ void Reservation::check_range(flagos_address_t address, std::uint64_t size_bytes
 
 std::unique_ptr<Reservation::Book> Reservation::book() const {
   auto next = std::make_unique<Book>();
-  next->reserve(mappings_.size());
+  next->mapped.reserve(mappings_.size());
   for (const auto& [address, mapping] : mappings_) {
-    if (!mapping.leaving) next->push_back({address, mapping.size_bytes, mapping.memory->desc().kind, mapping.access});
+    if (!mapping.leaving)
+      next->mapped.push_back({address, mapping.size_bytes, mapping.memory->desc().kind, mapping.access});
   }
   return next;
 }
 
 void Reservation::publish(std::unique_ptr<Book> next) {
-  const Book* old = book_.exchange(next.release(), std::memory_order_acq_rel);
-  epoch::retire([](void* data) { delete static_cast<Book*>(data); }, const_cast<Book*>(old));
+  epoch::retire(std::unique_ptr<Book>(book_.exchange(next.release(), std::memory_order_acq_rel)));
 }
 
 void Reservation::check_free(flagos_address_t address, std::uint64_t size_bytes) const {
@@ -154,7 +154,7 @@ void Reservation::set_access(flagos_address_t address, std::uint64_t size_bytes,
   expect(device_.tables().virtual_memory.set_access(device_.native(), address, size_bytes, accessor.native(), access),
          "virtual_memory.set_access");
   if (&accessor != &device_) return;
-  for (Mapped& mapped : *next) {
+  for (Mapped& mapped : next->mapped) {
     if (mapped.address < address || mapped.address >= end) continue;
     mapped.access = access;
     mappings_.find(mapped.address)->second.access = access;

@@ -76,7 +76,9 @@ class Reservation : public std::enable_shared_from_this<Reservation> {
     bool leaving = false;  // unmapped, and work may still use it
   };
   using Mappings = std::map<flagos_address_t, Mapping>;
-  using Book = std::vector<Mapped>;  // in the order of addresses, without what is leaving
+  struct Book : epoch::Retired {
+    std::vector<Mapped> mapped;  // in the order of addresses, without what is leaving
+  };
 
   void check_free(flagos_address_t address, std::uint64_t size_bytes) const;
   std::unique_ptr<Book> book() const;
@@ -91,7 +93,7 @@ class Reservation : public std::enable_shared_from_this<Reservation> {
   Mappings mappings_;
   bool closed_ = false;
   bool ended_ = false;
-  std::atomic<const Book*> book_;
+  std::atomic<Book*> book_;
 };
 
 }  // namespace flagos::core

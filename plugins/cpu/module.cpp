@@ -38,6 +38,9 @@ class File {
 Image read_file(const char* path) {
   const File file(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat info {};
+  if (file.get() < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+    throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES, "the module at '{}' cannot be opened: {}", path,
+                std::strerror(errno));
   if (file.get() < 0 || fstat(file.get(), &info) != 0)
     throw_error(FLAGOS_STATUS_NOT_FOUND, "no module at '{}': {}", path, std::strerror(errno));
   if (!S_ISREG(info.st_mode))
@@ -172,8 +175,13 @@ SharedObject::SharedObject(std::span<const std::byte> image) {
     throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES, "memfd_create for a module: {}",
                 std::strerror(errno));
   write_all(file.get(), image);
-  handle_ = dlopen(unique_path(file.get()).c_str(), RTLD_NOW | RTLD_LOCAL);
+  const std::string path = unique_path(file.get());
+  errno = 0;
+  handle_ = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle_ != nullptr) return;
+  if (errno == ENOMEM)
+    throw_error(FLAGOS_STATUS_OUT_OF_HOST_MEMORY, "no memory is left to load a module of {} bytes",
+                image.size());
   // "<path>: undefined symbol: foo": the path says nothing to the caller.
   const char* error = dlerror();
   const std::string_view text = error != nullptr ? error : "unknown error";

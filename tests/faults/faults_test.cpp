@@ -42,7 +42,7 @@ class Attempt {
     const flagos_status_t status = call();
     pause();
     if (status == ok) return;
-    INFO(std::string(what) + ": " + flagos_status_get_name(status) + ": " + flagos_last_error());
+    INFO((std::string(what) + ": " + flagos_status_get_name(status) + ": " + flagos_last_error()));
     CHECK(failed() > before);  // it fails for no other reason
     CHECK((status == FLAGOS_STATUS_OUT_OF_HOST_MEMORY ||
            status == FLAGOS_STATUS_OUT_OF_DEVICE_MEMORY ||
@@ -146,8 +146,8 @@ void sweep(Scenario scenario) {
       std::int64_t held = 0;
       for (int round = 0; round < 3; ++round) {
         for (std::uint64_t nth = 1;; ++nth) {
-          INFO(std::string(kind == Kind::allocation ? "allocation " : "system call ") +
-               std::to_string(nth) + (lasting == Lasting::once ? "" : " and all after it"));
+          INFO((std::string(kind == Kind::allocation ? "allocation " : "system call ") +
+               std::to_string(nth) + (lasting == Lasting::once ? "" : " and all after it")));
           REQUIRE(nth < 5000);
           bool untouched = false;
           try {
