@@ -12,7 +12,7 @@ namespace {
 constexpr std::uint32_t usual_shared_bytes = 48 << 10;
 constexpr std::size_t word_bytes = sizeof(flagos_address_t);
 
-std::size_t word_offset(std::size_t argument_bytes) { return (argument_bytes + word_bytes - 1) / word_bytes * word_bytes; }
+std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) { return (value + unit - 1) / unit * unit; }
 
 std::string names_of(const std::vector<std::string>& all) {
   std::string text;
@@ -35,8 +35,12 @@ Kernel::Kernel(Module& module, const flagos_kernel_desc_t& desc)
   if (has_signature_) parameters_.assign(desc.parameters, desc.parameters + desc.parameter_count);
   Signature own;
   if (module.find_signature(name_, &own)) take_own(own);
-  for (const flagos_parameter_t& parameter : parameters_)
-    argument_bytes_ = std::max(argument_bytes_, parameter.offset_bytes + parameter.size_bytes);
+  std::uint32_t alignment = 1;
+  for (const flagos_parameter_t& parameter : parameters_) {
+    end_ = std::max<std::uint64_t>(end_, parameter.offset_bytes + parameter.size_bytes);
+    alignment = std::max(alignment, parameter.alignment_bytes);
+  }
+  argument_bytes_ = static_cast<std::uint32_t>(round_up(end_, alignment));
   read_layout();
   check_layout();
   const auto attribute = [&](CUfunction_attribute what) {
@@ -62,7 +66,7 @@ void Kernel::read_layout() {
     layout_.push_back(place);
   }
   if (fails_ && !layout_.empty()) layout_.pop_back();
-  if (!layout_.empty()) own_argument_bytes_ = layout_.back().offset + layout_.back().size;
+  if (!has_signature_ && !layout_.empty()) end_ = layout_.back().offset + layout_.back().size;
 }
 
 void Kernel::take_own(const Signature& own) {
@@ -103,9 +107,12 @@ void Kernel::fill_info(flagos_kernel_info_t& info) const noexcept {
 }
 
 void Kernel::check(const flagos_launch_desc_t& desc) {
-  if (has_signature_ ? desc.argument_bytes != argument_bytes_ : is_too_long(desc.argument_bytes))
+  // Without a signature nobody knows what aligns the end.
+  const bool fits = has_signature_ ? desc.argument_bytes == argument_bytes_
+                                   : !knows_layout_ || (desc.argument_bytes >= end_ && desc.argument_bytes <= round_up(end_, 64));
+  if (!fits)
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "kernel '{}' takes {} bytes of arguments, {} were given", name_,
-                has_signature_ ? argument_bytes_ : own_argument_bytes_, desc.argument_bytes);
+                has_signature_ ? argument_bytes_ : end_, desc.argument_bytes);
   const std::uint32_t most = module_.device().description().info.max_shared_bytes;
   if (std::uint64_t{desc.shared_bytes} + static_shared_bytes_ > most)
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} bytes of shared memory and {} of '{}' itself are above {}",
@@ -119,12 +126,12 @@ void Kernel::check(const flagos_launch_desc_t& desc) {
 }
 
 std::size_t Kernel::block_bytes(const flagos_launch_desc_t& desc) const noexcept {
-  return fails_ ? word_offset(desc.argument_bytes) + word_bytes : desc.argument_bytes;
+  return fails_ ? round_up(argument_end(desc), word_bytes) + word_bytes : argument_end(desc);
 }
 
 std::vector<std::byte> Kernel::copy_block(const flagos_launch_desc_t& desc) const {
   std::vector<std::byte> block(block_bytes(desc));
-  if (desc.argument_bytes != 0) std::memcpy(block.data(), desc.argument_block, desc.argument_bytes);
+  if (argument_end(desc) != 0) std::memcpy(block.data(), desc.argument_block, argument_end(desc));
   return block;
 }
 
@@ -148,7 +155,7 @@ void Kernel::launch(Stream& stream, const flagos_launch_desc_t& desc) {
     auto* const block = const_cast<std::byte*>(static_cast<const std::byte*>(desc.argument_block));
     stream.submit(
         operation(), "cuLaunchKernel",
-        [&](CUstream handle, flagos_address_t) { return launch_now(handle, desc, block, desc.argument_bytes, 0); }, keep);
+        [&](CUstream handle, flagos_address_t) { return launch_now(handle, desc, block, argument_end(desc), 0); }, keep);
     return;
   }
   std::vector<std::byte> block = copy_block(desc);

@@ -39,6 +39,10 @@ class Kernel {
   // `block` has the arguments, and behind them room for the failure's address where fails().
   CUresult launch_now(CUstream stream, const flagos_launch_desc_t& desc, std::byte* block, std::size_t size,
                       flagos_address_t word) const;
+  // What the driver is given of a block.
+  std::size_t argument_end(const flagos_launch_desc_t& desc) const noexcept {
+    return has_signature_ || knows_layout_ ? end_ : desc.argument_bytes;
+  }
   std::size_t block_bytes(const flagos_launch_desc_t& desc) const noexcept;
   std::vector<std::byte> copy_block(const flagos_launch_desc_t& desc) const;
 
@@ -46,7 +50,6 @@ class Kernel {
   void read_layout();
   void take_own(const Signature& own);
   void check_layout() const;
-  bool is_too_long(std::uint64_t bytes) const noexcept { return knows_layout_ && bytes != own_argument_bytes_; }
 
   Module& module_;
   const Driver& driver_;
@@ -54,14 +57,14 @@ class Kernel {
   CUfunction function_ = nullptr;
   std::vector<flagos_parameter_t> parameters_;
   bool has_signature_ = false;
-  std::uint32_t argument_bytes_ = 0;  // of the signature
+  std::uint32_t argument_bytes_ = 0;  // of the signature, with what aligns its end
   // As the driver has it, without the parameter for failures.
   struct Place {
     std::size_t offset, size;
   };
   std::vector<Place> layout_;
   bool knows_layout_ = false;
-  std::uint64_t own_argument_bytes_ = 0;
+  std::uint64_t end_ = 0;  // of the last argument, where it is known
   bool fails_ = false;
   std::uint32_t block_thread_limit_ = 0;
   std::uint32_t static_shared_bytes_ = 0;

@@ -1,5 +1,6 @@
 #include "plugins/nvidia/memory.hpp"
 
+#include <atomic>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -165,6 +166,7 @@ void Memory::give_back(const Allocation& allocation) noexcept {
       driver_.cuMemHostUnregister(reinterpret_cast<void*>(allocation.base));
       break;
     case Allocation::Owner::mapped:
+      if (allocation.owner_word != 0) guard([&] { write_owner(allocation, 0); }, [](flagos_status_t, const char*) {});
       driver_.cuMemUnmap(allocation.base, allocation.size_bytes);
       driver_.cuMemAddressFree(allocation.base, allocation.size_bytes);
       driver_.cuMemRelease(allocation.handle);
@@ -245,11 +247,35 @@ Allocation Memory::make_mapped(std::uint64_t bytes) {
                 "cuMemGetAllocationGranularity");
   Allocation allocation;
   allocation.owner = Allocation::Owner::mapped;
-  allocation.size_bytes = round_up(bytes, unit);
+  allocation.size_bytes = round_up(bytes + sizeof(allocation.owner_word), unit);
   driver_.check(driver_.cuMemCreate(&allocation.handle, allocation.size_bytes, &properties, 0), "cuMemCreate",
                 "{} bytes on '{}'", allocation.size_bytes, device_.description().info.name);
   map(allocation);
+  static std::atomic<std::uint64_t> count{0};
+  allocation.owner_word = device_.host().now_ns() << 16 | (++count & 0xffff);
+  try {
+    write_owner(allocation, allocation.owner_word);
+  } catch (...) {
+    give_back(allocation);
+    throw;
+  }
   return allocation;
+}
+
+void Memory::write_owner(const Allocation& allocation, std::uint64_t word) {
+  const CUdeviceptr at = allocation.base + allocation.size_bytes - sizeof(word);
+  device_.check(driver_.cuMemcpyAsync(at, reinterpret_cast<CUdeviceptr>(&word), sizeof(word), device_.service_stream()),
+                "cuMemcpyAsync");
+  device_.check(driver_.cuStreamSynchronize(device_.service_stream()), "cuStreamSynchronize");
+}
+
+std::uint64_t Memory::read_owner(const Allocation& allocation) {
+  std::uint64_t word = 0;
+  const CUdeviceptr at = allocation.base + allocation.size_bytes - sizeof(word);
+  device_.check(driver_.cuMemcpyAsync(reinterpret_cast<CUdeviceptr>(&word), at, sizeof(word), device_.service_stream()),
+                "cuMemcpyAsync");
+  device_.check(driver_.cuStreamSynchronize(device_.service_stream()), "cuStreamSynchronize");
+  return word;
 }
 
 // Of a handle, which is released when that fails.
@@ -286,12 +312,13 @@ void Memory::export_to(flagos_address_t address, flagos_plugin_external_t& out_e
                 "cuMemExportToShareableHandle");
   out_external.fd = fd;
   out_external.type = external_type;
-  out_external.size_bytes = allocation.size_bytes - offset;
+  out_external.size_bytes = allocation.size_bytes - sizeof(allocation.owner_word) - offset;
   // The importer maps the whole, and finds the address in it; it must be on the same card.
   std::memset(out_external.data, 0, sizeof(out_external.data));
   std::memcpy(out_external.data, device_.description().info.uuid, 16);
   std::memcpy(out_external.data + 16, &allocation.size_bytes, 8);
   std::memcpy(out_external.data + 24, &offset, 8);
+  std::memcpy(out_external.data + 32, &allocation.owner_word, 8);
 }
 
 flagos_address_t Memory::import_from(const flagos_plugin_external_t& external) {
@@ -318,6 +345,10 @@ flagos_address_t Memory::import_from(const flagos_plugin_external_t& external) {
   device_.check(code, "cuMemImportFromShareableHandle");
   map(allocation);
   try {
+    std::uint64_t owner_word = 0;
+    std::memcpy(&owner_word, external.data + 32, 8);
+    if (read_owner(allocation) != owner_word)
+      throw_error(FLAGOS_STATUS_INVALID_HANDLE, "the memory behind descriptor {} was freed by its owner", external.fd);
     add(allocation.base + offset, allocation);
   } catch (...) {
     give_back(allocation);

@@ -35,6 +35,7 @@ struct Allocation {
   flagos_address_t base = 0;  // as the driver gave it; the address may lie behind it, for its alignment
   std::uint64_t size_bytes = 0;
   CUmemGenericAllocationHandle handle = 0;
+  std::uint64_t owner_word = 0;  // of mapped memory that was made here
 };
 
 class Memory {
@@ -66,6 +67,9 @@ class Memory {
   void add(flagos_address_t address, const Allocation& allocation);
   Allocation make_mapped(std::uint64_t bytes);
   void map(Allocation& allocation);
+  // The last word of mapped memory says whether its owner still has it: descriptors outlive it.
+  void write_owner(const Allocation& allocation, std::uint64_t word);
+  std::uint64_t read_owner(const Allocation& allocation);
 
   Device& device_;
   const Driver& driver_;

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <string>
 
 #include "plugins/nvidia/test_plugin.hpp"
@@ -52,10 +53,16 @@ TEST_CASE("plugin: without a driver there is no device, and a line says what to 
 
 TEST_CASE("plugin: a driver that is too old, and one without a card, are told of") {
   {
+    // The version is asked when a library is opened under a name for the first time.
+    const std::string other = std::string(FLAGOS_NVIDIA_TEST_FAKE) + ".old";
+    std::error_code ignored;
+    std::filesystem::remove(other, ignored);
+    std::filesystem::create_symlink(FLAGOS_NVIDIA_TEST_FAKE, other);
     const Setting version("FLAGOS_FAKE_CUDA_VERSION", "10020");
-    TestInstance instance;
-    // The library is opened once in a process; the version is asked then.
-    if (instance.opened != FLAGOS_STATUS_OK) CHECK(instance.host.last_error().find("CUDA 10.2") != std::string::npos);
+    TestInstance instance(Config{{"FLAGOS_NVIDIA_DRIVER", other}});
+    CHECK(instance.opened == FLAGOS_STATUS_NOT_FOUND);
+    CHECK(instance.host.last_error().find("a driver for CUDA 10.2; CUDA 11.4 or newer is needed") != std::string::npos);
+    std::filesystem::remove(other, ignored);
   }
   const Setting none("FLAGOS_FAKE_CUDA_DEVICES", "0");
   TestInstance instance;

@@ -17,7 +17,7 @@ struct Signature {
   bool fails = false;                          // has a last parameter `int* flagos_failure`, see held_work.hpp
 };
 
-// The kernels that a source declares as text; those that its macros make are not among them.
+// The kernels that a source declares, as its text tells: macros are not expanded, and comments are read.
 std::vector<std::string> kernels_in_source(std::string_view source);
 // The functions of a source that have a last parameter `int* flagos_failure`.
 std::vector<std::string> failing_in_source(std::string_view source);

@@ -95,28 +95,31 @@ KERNEL krn_append(uint* log, uint value) {
 FN uint shared_word(uint seed, ulong number, uint i) {
   return (seed + (uint)number) * 2654435761u + i * 40503u;
 }
-FN void use_shared(uint* shared, uint* out, uint words, uint seed) {
+// The first `own` words are in one array, those behind them in the other.
+FN void use_shared(uint* first, uint own, uint* rest, uint* out, uint words, uint seed) {
   const ulong number = block_number();
   const uint threads = (uint)block_threads();
   for (uint i = (uint)thread_in_block(); i < words; i += threads)
-    shared[i] = shared_word(seed, number, i);
+    (i < own ? first[i] : rest[i - own]) = shared_word(seed, number, i);
   __syncthreads();
   if (thread_in_block() != 0) return;
   uint sum = 0, wrong = 0;
   for (uint i = words; i-- > 0;) {
-    sum += shared[i];
-    wrong += shared[i] != shared_word(seed, number, i);
+    const uint found = i < own ? first[i] : rest[i - own];
+    sum += found;
+    wrong += found != shared_word(seed, number, i);
   }
   out[number] = sum;
   out[block_count() + number] = wrong;
 }
 KERNEL krn_shared_dynamic(uint* out, uint words, uint seed) {
   extern __shared__ uint shared[];
-  use_shared(shared, out, words, seed);
+  use_shared(shared, words, shared, out, words, seed);
 }
 KERNEL krn_shared_static(uint* out, uint words, uint seed) {
+  extern __shared__ uint dynamic[];
   __shared__ uint shared[256];
-  use_shared(shared, out, words, seed);
+  use_shared(shared, 256, dynamic, out, words, seed);
 }
 
 KERNEL krn_barrier(uint* out, uint rounds) {

@@ -55,18 +55,20 @@ CUcontext current() { return current_context; }
 
 using namespace flagos::nvidia;
 
-FAKE_EXPORT CUresult cuInit(unsigned flags) {
+FAKE_EXPORT CUresult cuInit(unsigned flags) try {
   FAKE_CALL(cuInit);
   if (flags != 0) return CUDA_ERROR_INVALID_VALUE;
   return fake::device_count() == 0 ? CUDA_ERROR_NO_DEVICE : CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuDriverGetVersion(int* version) {
+FAKE_EXPORT CUresult cuDriverGetVersion(int* version) try {
   *version = static_cast<int>(fake::setting("FLAGOS_FAKE_CUDA_VERSION", 12080));
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuGetErrorName(CUresult error, const char** name) {
+FAKE_EXPORT CUresult cuGetErrorName(CUresult error, const char** name) try {
   struct Named {
     CUresult code;
     const char* name;
@@ -92,50 +94,57 @@ FAKE_EXPORT CUresult cuGetErrorName(CUresult error, const char** name) {
   *name = nullptr;
   return CUDA_ERROR_INVALID_VALUE;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuDeviceGetCount(int* count) {
+FAKE_EXPORT CUresult cuDeviceGetCount(int* count) try {
   FAKE_CALL(cuDeviceGetCount);
   *count = fake::device_count();
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuDeviceGet(CUdevice* device, int ordinal) {
+FAKE_EXPORT CUresult cuDeviceGet(CUdevice* device, int ordinal) try {
   FAKE_CALL(cuDeviceGet);
   if (!fake::is_device(ordinal)) return CUDA_ERROR_INVALID_DEVICE;
   *device = ordinal;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuDeviceGetName(char* name, int size, CUdevice device) {
+FAKE_EXPORT CUresult cuDeviceGetName(char* name, int size, CUdevice device) try {
   FAKE_CALL(cuDeviceGetName);
   if (!fake::is_device(device)) return CUDA_ERROR_INVALID_DEVICE;
   std::snprintf(name, static_cast<std::size_t>(size), "fake NVIDIA device on host memory");
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuDeviceGetUuid_v2(CUuuid* uuid, CUdevice device) {
+FAKE_EXPORT CUresult cuDeviceGetUuid_v2(CUuuid* uuid, CUdevice device) try {
   FAKE_CALL(cuDeviceGetUuid_v2);
   if (!fake::is_device(device)) return CUDA_ERROR_INVALID_DEVICE;
   std::memcpy(uuid->bytes, "flagos-fake-gpu", 15);
   uuid->bytes[15] = static_cast<char>('0' + device);
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuDeviceTotalMem_v2(std::size_t* bytes, CUdevice device) {
+FAKE_EXPORT CUresult cuDeviceTotalMem_v2(std::size_t* bytes, CUdevice device) try {
   FAKE_CALL(cuDeviceTotalMem_v2);
   if (!fake::is_device(device)) return CUDA_ERROR_INVALID_DEVICE;
   *bytes = fake::setting("FLAGOS_FAKE_CUDA_MEMORY_MIB", 1024) << 20;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuDeviceGetPCIBusId(char* text, int size, CUdevice device) {
+FAKE_EXPORT CUresult cuDeviceGetPCIBusId(char* text, int size, CUdevice device) try {
   FAKE_CALL(cuDeviceGetPCIBusId);
   if (!fake::is_device(device)) return CUDA_ERROR_INVALID_DEVICE;
   std::snprintf(text, static_cast<std::size_t>(size), "FAFA:%02X:00.0", device + 1);
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice device) {
+FAKE_EXPORT CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice device) try {
   FAKE_CALL(cuDeviceGetAttribute);
   static const std::map<int, int> values = {{CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 1024},
                                             {CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X, 1024},
@@ -164,22 +173,25 @@ FAKE_EXPORT CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribu
   *value = found != values.end() ? found->second : 0;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuDeviceGetP2PAttribute(int* value, CUdevice_P2PAttribute attribute, CUdevice from, CUdevice to) {
+FAKE_EXPORT CUresult cuDeviceGetP2PAttribute(int* value, CUdevice_P2PAttribute attribute, CUdevice from, CUdevice to) try {
   FAKE_CALL(cuDeviceGetP2PAttribute);
   if (!fake::is_device(from) || !fake::is_device(to) || from == to) return CUDA_ERROR_INVALID_DEVICE;
   *value = attribute == CU_DEVICE_P2P_ATTRIBUTE_PERFORMANCE_RANK ? 0 : 1;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuDeviceCanAccessPeer(int* can, CUdevice device, CUdevice peer) {
+FAKE_EXPORT CUresult cuDeviceCanAccessPeer(int* can, CUdevice device, CUdevice peer) try {
   FAKE_CALL(cuDeviceCanAccessPeer);
   if (!fake::is_device(device) || !fake::is_device(peer)) return CUDA_ERROR_INVALID_DEVICE;
   *can = device != peer ? 1 : 0;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice device) {
+FAKE_EXPORT CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice device) try {
   FAKE_CALL(cuDevicePrimaryCtxRetain);
   if (!fake::is_device(device)) return CUDA_ERROR_INVALID_DEVICE;
   fake::Primary& primary = fake::primary(device);
@@ -193,8 +205,9 @@ FAKE_EXPORT CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice devic
   *context = primary.context;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
+FAKE_EXPORT CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) try {
   fake::Primary& primary = fake::primary(device);
   CUcontext last = nullptr;
   {
@@ -206,9 +219,10 @@ FAKE_EXPORT CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
   if (last != nullptr) fake::destroy(last);
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
 // A context of the program's own, for what it hands over to be wrapped.
-FAKE_EXPORT CUresult cuCtxCreate_v2(CUcontext* context, unsigned, CUdevice device) {
+FAKE_EXPORT CUresult cuCtxCreate_v2(CUcontext* context, unsigned, CUdevice device) try {
   FAKE_CALL(cuCtxCreate_v2);
   if (!fake::is_device(device)) return CUDA_ERROR_INVALID_DEVICE;
   *context = new CUctx_st;
@@ -218,38 +232,45 @@ FAKE_EXPORT CUresult cuCtxCreate_v2(CUcontext* context, unsigned, CUdevice devic
   fake::count_object(1);
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuCtxDestroy_v2(CUcontext context) {
+FAKE_EXPORT CUresult cuCtxDestroy_v2(CUcontext context) try {
   if (context == nullptr || context->is_primary) return CUDA_ERROR_INVALID_CONTEXT;
   fake::count_object(-1);
   fake::destroy(context);
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuCtxSetCurrent(CUcontext context) {
+FAKE_EXPORT CUresult cuCtxSetCurrent(CUcontext context) try {
   fake::current_context = context;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuCtxGetCurrent(CUcontext* context) {
+FAKE_EXPORT CUresult cuCtxGetCurrent(CUcontext* context) try {
   *context = fake::current_context;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuCtxGetDevice(CUdevice* device) {
+FAKE_EXPORT CUresult cuCtxGetDevice(CUdevice* device) try {
   if (fake::current_context == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
   *device = fake::current_context->device;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuCtxGetStreamPriorityRange(int* least, int* greatest) {
+FAKE_EXPORT CUresult cuCtxGetStreamPriorityRange(int* least, int* greatest) try {
   FAKE_CONTEXT_CALL(cuCtxGetStreamPriorityRange);
   *least = 0;
   *greatest = -5;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuCtxEnablePeerAccess(CUcontext peer, unsigned) {
+FAKE_EXPORT CUresult cuCtxEnablePeerAccess(CUcontext peer, unsigned) try {
   FAKE_CONTEXT_CALL(cuCtxEnablePeerAccess);
   return peer == context ? CUDA_ERROR_INVALID_CONTEXT : CUDA_SUCCESS;
 }
+FAKE_CATCH

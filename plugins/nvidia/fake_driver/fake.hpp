@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <map>
 #include <memory>
@@ -19,6 +20,12 @@
 #include "plugins/nvidia/fake_driver/twin_abi.hpp"
 
 #define FAKE_EXPORT extern "C" __attribute__((visibility("default")))
+
+// Nothing is thrown at those who call from C.
+#define FAKE_CATCH \
+  catch (const std::exception&) { return CUDA_ERROR_OUT_OF_MEMORY; }
+#define FAKE_CATCH_NVRTC \
+  catch (const std::exception&) { return NVRTC_ERROR_OUT_OF_MEMORY; }
 
 // Every entry that can fail begins with one of these. The second one is for entries that work in the current context.
 #define FAKE_CALL(name) \

@@ -64,21 +64,23 @@ void set_rows(const CUDA_MEMSET_NODE_PARAMS& desc) {
 
 using namespace flagos::nvidia;
 
-FAKE_EXPORT CUresult cuGraphCreate(CUgraph* graph, unsigned) {
+FAKE_EXPORT CUresult cuGraphCreate(CUgraph* graph, unsigned) try {
   FAKE_CALL(cuGraphCreate);
   *graph = new CUgraph_st;
   fake::count_object(1);
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuGraphDestroy(CUgraph graph) {
+FAKE_EXPORT CUresult cuGraphDestroy(CUgraph graph) try {
   fake::count_object(-1);
   delete graph;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
 FAKE_EXPORT CUresult cuGraphAddKernelNode_v2(CUgraphNode* node, CUgraph graph, const CUgraphNode* dependencies,
-                                             std::size_t count, const CUDA_KERNEL_NODE_PARAMS* desc) {
+                                             std::size_t count, const CUDA_KERNEL_NODE_PARAMS* desc) try {
   FAKE_CONTEXT_CALL(cuGraphAddKernelNode_v2);
   std::shared_ptr<const fake::Launch> launch;
   if (const CUresult wrong = fake::make_launch(desc->func, {desc->gridDimX, desc->gridDimY, desc->gridDimZ},
@@ -89,9 +91,10 @@ FAKE_EXPORT CUresult cuGraphAddKernelNode_v2(CUgraphNode* node, CUgraph graph, c
   return fake::add(node, graph, dependencies, count, fake::kernel_node,
                    [launch](CUcontext where) { return fake::run(where, launch); });
 }
+FAKE_CATCH
 
 FAKE_EXPORT CUresult cuGraphAddMemcpyNode(CUgraphNode* node, CUgraph graph, const CUgraphNode* dependencies,
-                                          std::size_t count, const CUDA_MEMCPY3D* desc, CUcontext) {
+                                          std::size_t count, const CUDA_MEMCPY3D* desc, CUcontext) try {
   FAKE_CONTEXT_CALL(cuGraphAddMemcpyNode);
   if (desc->Depth != 1 || desc->Height == 0 || desc->WidthInBytes == 0 ||
       desc->srcMemoryType != CU_MEMORYTYPE_UNIFIED || desc->dstMemoryType != CU_MEMORYTYPE_UNIFIED)
@@ -101,9 +104,10 @@ FAKE_EXPORT CUresult cuGraphAddMemcpyNode(CUgraphNode* node, CUgraph graph, cons
     return CUDA_SUCCESS;
   });
 }
+FAKE_CATCH
 
 FAKE_EXPORT CUresult cuGraphAddMemsetNode(CUgraphNode* node, CUgraph graph, const CUgraphNode* dependencies,
-                                          std::size_t count, const CUDA_MEMSET_NODE_PARAMS* desc, CUcontext) {
+                                          std::size_t count, const CUDA_MEMSET_NODE_PARAMS* desc, CUcontext) try {
   FAKE_CONTEXT_CALL(cuGraphAddMemsetNode);
   const unsigned element = desc->elementSize;
   if ((element != 1 && element != 2 && element != 4) || desc->dst % element != 0) return CUDA_ERROR_INVALID_VALUE;
@@ -112,17 +116,19 @@ FAKE_EXPORT CUresult cuGraphAddMemsetNode(CUgraphNode* node, CUgraph graph, cons
     return CUDA_SUCCESS;
   });
 }
+FAKE_CATCH
 
 FAKE_EXPORT CUresult cuGraphAddHostNode(CUgraphNode* node, CUgraph graph, const CUgraphNode* dependencies,
-                                        std::size_t count, const CUDA_HOST_NODE_PARAMS* desc) {
+                                        std::size_t count, const CUDA_HOST_NODE_PARAMS* desc) try {
   FAKE_CALL(cuGraphAddHostNode);
   return fake::add(node, graph, dependencies, count, fake::host_node, [made = *desc](CUcontext) {
     made.fn(made.userData);
     return CUDA_SUCCESS;
   });
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuGraphInstantiateWithFlags(CUgraphExec* exec, CUgraph graph, unsigned long long) {
+FAKE_EXPORT CUresult cuGraphInstantiateWithFlags(CUgraphExec* exec, CUgraph graph, unsigned long long) try {
   FAKE_CONTEXT_CALL(cuGraphInstantiateWithFlags);
   auto made = std::make_unique<CUgraphExec_st>();
   made->nodes = fake::copy_of(graph);
@@ -130,14 +136,16 @@ FAKE_EXPORT CUresult cuGraphInstantiateWithFlags(CUgraphExec* exec, CUgraph grap
   *exec = made.release();
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuGraphExecDestroy(CUgraphExec exec) {
+FAKE_EXPORT CUresult cuGraphExecDestroy(CUgraphExec exec) try {
   fake::count_object(-1);
   delete exec;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuGraphExecUpdate_v2(CUgraphExec exec, CUgraph graph, CUgraphExecUpdateResultInfo* info) {
+FAKE_EXPORT CUresult cuGraphExecUpdate_v2(CUgraphExec exec, CUgraph graph, CUgraphExecUpdateResultInfo* info) try {
   FAKE_CONTEXT_CALL(cuGraphExecUpdate_v2);
   auto nodes = fake::copy_of(graph);
   const std::lock_guard lock(exec->mutex);
@@ -150,8 +158,9 @@ FAKE_EXPORT CUresult cuGraphExecUpdate_v2(CUgraphExec exec, CUgraph graph, CUgra
   exec->nodes = std::move(nodes);
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuGraphLaunch(CUgraphExec exec, CUstream stream) {
+FAKE_EXPORT CUresult cuGraphLaunch(CUgraphExec exec, CUstream stream) try {
   FAKE_CONTEXT_CALL(cuGraphLaunch);
   if (stream == nullptr || stream->context != context) return CUDA_ERROR_INVALID_HANDLE;
   const std::lock_guard exec_lock(exec->mutex);
@@ -163,3 +172,4 @@ FAKE_EXPORT CUresult cuGraphLaunch(CUgraphExec exec, CUstream stream) {
                 }});
   return CUDA_SUCCESS;
 }
+FAKE_CATCH

@@ -117,23 +117,25 @@ bool find(CUdeviceptr address, std::uint64_t size, Block* out_block, bool* out_k
 using namespace flagos::nvidia;
 using fake::Kind;
 
-FAKE_EXPORT CUresult cuMemGetInfo_v2(std::size_t* free, std::size_t* total) {
+FAKE_EXPORT CUresult cuMemGetInfo_v2(std::size_t* free, std::size_t* total) try {
   FAKE_CONTEXT_CALL(cuMemGetInfo_v2);
   *total = fake::total_bytes();
   const std::lock_guard lock(fake::registry().mutex);
   *free = *total - fake::registry().used[context->device];
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemAlloc_v2(CUdeviceptr* address, std::size_t size) {
+FAKE_EXPORT CUresult cuMemAlloc_v2(CUdeviceptr* address, std::size_t size) try {
   FAKE_CONTEXT_CALL(cuMemAlloc_v2);
   std::uint64_t made = 0;
   const CUresult result = fake::allocate(context, size, Kind::device, &made);
   *address = made;
   return result;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemFree_v2(CUdeviceptr address) {
+FAKE_EXPORT CUresult cuMemFree_v2(CUdeviceptr address) try {
   fake::Block block;
   if (!fake::take(address, {Kind::device, Kind::managed}, &block)) return CUDA_ERROR_INVALID_VALUE;
   fake::synchronize(block.context);
@@ -141,16 +143,18 @@ FAKE_EXPORT CUresult cuMemFree_v2(CUdeviceptr address) {
   std::free(reinterpret_cast<void*>(block.base));
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemAllocManaged(CUdeviceptr* address, std::size_t size, unsigned) {
+FAKE_EXPORT CUresult cuMemAllocManaged(CUdeviceptr* address, std::size_t size, unsigned) try {
   FAKE_CONTEXT_CALL(cuMemAllocManaged);
   std::uint64_t made = 0;
   const CUresult result = fake::allocate(context, size, Kind::managed, &made);
   *address = made;
   return result;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemHostAlloc(void** pointer, std::size_t size, unsigned) {
+FAKE_EXPORT CUresult cuMemHostAlloc(void** pointer, std::size_t size, unsigned) try {
   FAKE_CONTEXT_CALL(cuMemHostAlloc);
   if (size > std::uint64_t{1} << 40) return CUDA_ERROR_OUT_OF_MEMORY;
   std::uint64_t made = 0;
@@ -158,16 +162,18 @@ FAKE_EXPORT CUresult cuMemHostAlloc(void** pointer, std::size_t size, unsigned) 
   *pointer = reinterpret_cast<void*>(made);
   return result;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemFreeHost(void* pointer) {
+FAKE_EXPORT CUresult cuMemFreeHost(void* pointer) try {
   fake::Block block;
   if (!fake::take(reinterpret_cast<std::uint64_t>(pointer), {Kind::host}, &block)) return CUDA_ERROR_INVALID_VALUE;
   fake::count_object(-1);
   std::free(pointer);
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemHostRegister_v2(void* pointer, std::size_t size, unsigned) {
+FAKE_EXPORT CUresult cuMemHostRegister_v2(void* pointer, std::size_t size, unsigned) try {
   FAKE_CONTEXT_CALL(cuMemHostRegister_v2);
   const auto base = reinterpret_cast<std::uint64_t>(pointer);
   fake::Block block;
@@ -177,22 +183,25 @@ FAKE_EXPORT CUresult cuMemHostRegister_v2(void* pointer, std::size_t size, unsig
   fake::count_object(1);
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemHostUnregister(void* pointer) {
+FAKE_EXPORT CUresult cuMemHostUnregister(void* pointer) try {
   fake::Block block;
   if (!fake::take(reinterpret_cast<std::uint64_t>(pointer), {Kind::registered}, &block))
     return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
   fake::count_object(-1);
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr* address, void* pointer, unsigned) {
+FAKE_EXPORT CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr* address, void* pointer, unsigned) try {
   FAKE_CONTEXT_CALL(cuMemHostGetDevicePointer_v2);
   *address = reinterpret_cast<CUdeviceptr>(pointer);
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuPointerGetAttribute(void* data, CUpointer_attribute attribute, CUdeviceptr address) {
+FAKE_EXPORT CUresult cuPointerGetAttribute(void* data, CUpointer_attribute attribute, CUdeviceptr address) try {
   FAKE_CALL(cuPointerGetAttribute);
   fake::Block block;
   bool known = false;
@@ -218,6 +227,7 @@ FAKE_EXPORT CUresult cuPointerGetAttribute(void* data, CUpointer_attribute attri
       return CUDA_ERROR_INVALID_VALUE;
   }
 }
+FAKE_CATCH
 
 // ---- pools ----------------------------------------------------------------------------------
 
@@ -228,34 +238,38 @@ struct CUmemPoolHandle_st {
 };
 }  // namespace flagos::nvidia
 
-FAKE_EXPORT CUresult cuMemPoolCreate(CUmemoryPool* pool, const CUmemPoolProps* properties) {
+FAKE_EXPORT CUresult cuMemPoolCreate(CUmemoryPool* pool, const CUmemPoolProps* properties) try {
   FAKE_CALL(cuMemPoolCreate);
   if (properties->allocType != CU_MEM_ALLOCATION_TYPE_PINNED) return CUDA_ERROR_INVALID_VALUE;
   *pool = new CUmemPoolHandle_st{properties->location.id};
   fake::count_object(1);
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemPoolDestroy(CUmemoryPool pool) {
+FAKE_EXPORT CUresult cuMemPoolDestroy(CUmemoryPool pool) try {
   fake::count_object(-1);
   delete pool;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemPoolGetAttribute(CUmemoryPool pool, CUmemPool_attribute attribute, void* value) {
+FAKE_EXPORT CUresult cuMemPoolGetAttribute(CUmemoryPool pool, CUmemPool_attribute attribute, void* value) try {
   FAKE_CALL(cuMemPoolGetAttribute);
   if (attribute != CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT && attribute != CU_MEMPOOL_ATTR_USED_MEM_CURRENT)
     return CUDA_ERROR_INVALID_VALUE;
   *static_cast<std::uint64_t*>(value) = pool->used;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemPoolSetAccess(CUmemoryPool, const CUmemAccessDesc*, std::size_t) {
+FAKE_EXPORT CUresult cuMemPoolSetAccess(CUmemoryPool, const CUmemAccessDesc*, std::size_t) try {
   FAKE_CALL(cuMemPoolSetAccess);
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemAllocFromPoolAsync(CUdeviceptr* address, std::size_t size, CUmemoryPool pool, CUstream) {
+FAKE_EXPORT CUresult cuMemAllocFromPoolAsync(CUdeviceptr* address, std::size_t size, CUmemoryPool pool, CUstream) try {
   FAKE_CONTEXT_CALL(cuMemAllocFromPoolAsync);
   std::uint64_t made = 0;
   const CUresult result = fake::allocate(context, size, Kind::device, &made, pool);
@@ -263,8 +277,9 @@ FAKE_EXPORT CUresult cuMemAllocFromPoolAsync(CUdeviceptr* address, std::size_t s
   *address = made;
   return result;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemFreeAsync(CUdeviceptr address, CUstream stream) {
+FAKE_EXPORT CUresult cuMemFreeAsync(CUdeviceptr address, CUstream stream) try {
   fake::Block block;
   if (!fake::take(address, {Kind::device}, &block)) return CUDA_ERROR_INVALID_VALUE;
   fake::count_object(-1);
@@ -276,17 +291,19 @@ FAKE_EXPORT CUresult cuMemFreeAsync(CUdeviceptr address, CUstream stream) {
                          true});
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
 // ---- memory that is made and mapped -----------------------------------------------------------
 
-FAKE_EXPORT CUresult cuMemGetAllocationGranularity(std::size_t* size, const CUmemAllocationProp*, int) {
+FAKE_EXPORT CUresult cuMemGetAllocationGranularity(std::size_t* size, const CUmemAllocationProp*, int) try {
   FAKE_CALL(cuMemGetAllocationGranularity);
   *size = fake::granularity;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
 FAKE_EXPORT CUresult cuMemAddressReserve(CUdeviceptr* address, std::size_t size, std::size_t, CUdeviceptr,
-                                         unsigned long long) {
+                                         unsigned long long) try {
   FAKE_CALL(cuMemAddressReserve);
   if (size == 0 || size % fake::granularity != 0) return CUDA_ERROR_INVALID_VALUE;
   void* range = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -295,14 +312,16 @@ FAKE_EXPORT CUresult cuMemAddressReserve(CUdeviceptr* address, std::size_t size,
   *address = reinterpret_cast<CUdeviceptr>(range);
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemAddressFree(CUdeviceptr address, std::size_t size) {
+FAKE_EXPORT CUresult cuMemAddressFree(CUdeviceptr address, std::size_t size) try {
   fake::count_object(-1);
   return munmap(reinterpret_cast<void*>(address), size) == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
+FAKE_CATCH
 
 FAKE_EXPORT CUresult cuMemCreate(CUmemGenericAllocationHandle* handle, std::size_t size, const CUmemAllocationProp* prop,
-                                 unsigned long long) {
+                                 unsigned long long) try {
   FAKE_CONTEXT_CALL(cuMemCreate);
   if (size == 0 || size % fake::granularity != 0 || prop->location.id != context->device) return CUDA_ERROR_INVALID_VALUE;
   if (!fake::reserve(context, size)) return CUDA_ERROR_OUT_OF_MEMORY;
@@ -318,8 +337,9 @@ FAKE_EXPORT CUresult cuMemCreate(CUmemGenericAllocationHandle* handle, std::size
   fake::registry().made[*handle] = {context->device, size};
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemRelease(CUmemGenericAllocationHandle handle) {
+FAKE_EXPORT CUresult cuMemRelease(CUmemGenericAllocationHandle handle) try {
   {
     const std::lock_guard lock(fake::registry().mutex);
     const auto found = fake::registry().made.find(handle);
@@ -331,9 +351,10 @@ FAKE_EXPORT CUresult cuMemRelease(CUmemGenericAllocationHandle handle) {
   fake::count_object(-1);
   return close(fake::fd_of(handle)) == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
+FAKE_CATCH
 
 FAKE_EXPORT CUresult cuMemMap(CUdeviceptr address, std::size_t size, std::size_t offset,
-                              CUmemGenericAllocationHandle handle, unsigned long long) {
+                              CUmemGenericAllocationHandle handle, unsigned long long) try {
   FAKE_CONTEXT_CALL(cuMemMap);
   void* const at = reinterpret_cast<void*>(address);
   if (mmap(at, size, PROT_NONE, MAP_SHARED | MAP_FIXED, fake::fd_of(handle), static_cast<off_t>(offset)) == MAP_FAILED)
@@ -342,25 +363,28 @@ FAKE_EXPORT CUresult cuMemMap(CUdeviceptr address, std::size_t size, std::size_t
   fake::count_object(1);
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemUnmap(CUdeviceptr address, std::size_t size) {
+FAKE_EXPORT CUresult cuMemUnmap(CUdeviceptr address, std::size_t size) try {
   fake::Block block;
   if (!fake::take(address, {Kind::mapped}, &block)) return CUDA_ERROR_INVALID_VALUE;
   fake::count_object(-1);
   mmap(reinterpret_cast<void*>(address), size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemSetAccess(CUdeviceptr address, std::size_t size, const CUmemAccessDesc* desc, std::size_t count) {
+FAKE_EXPORT CUresult cuMemSetAccess(CUdeviceptr address, std::size_t size, const CUmemAccessDesc* desc, std::size_t count) try {
   FAKE_CALL(cuMemSetAccess);
   int protection = PROT_NONE;
   for (std::size_t i = 0; i < count; ++i)
     if (desc[i].flags != 0) protection = PROT_READ | (desc[i].flags == CU_MEM_ACCESS_FLAGS_PROT_READWRITE ? PROT_WRITE : 0);
   return mprotect(reinterpret_cast<void*>(address), size, protection) == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
+FAKE_CATCH
 
 FAKE_EXPORT CUresult cuMemExportToShareableHandle(void* out, CUmemGenericAllocationHandle handle, int type,
-                                                  unsigned long long) {
+                                                  unsigned long long) try {
   FAKE_CALL(cuMemExportToShareableHandle);
   if (type != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) return CUDA_ERROR_INVALID_VALUE;
   const int fd = fcntl(fake::fd_of(handle), F_DUPFD_CLOEXEC, 0);
@@ -368,8 +392,9 @@ FAKE_EXPORT CUresult cuMemExportToShareableHandle(void* out, CUmemGenericAllocat
   *static_cast<int*>(out) = fd;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle* handle, void* os_handle, int type) {
+FAKE_EXPORT CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle* handle, void* os_handle, int type) try {
   FAKE_CALL(cuMemImportFromShareableHandle);
   if (type != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) return CUDA_ERROR_INVALID_VALUE;
   const int given = static_cast<int>(reinterpret_cast<std::intptr_t>(os_handle));
@@ -382,3 +407,4 @@ FAKE_EXPORT CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle
   *handle = static_cast<CUmemGenericAllocationHandle>(fd) + 1;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH

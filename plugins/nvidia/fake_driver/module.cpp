@@ -70,7 +70,7 @@ CUresult make_launch(CUfunction function, const unsigned (&grid)[3], const unsig
 
 using namespace flagos::nvidia;
 
-FAKE_EXPORT CUresult cuModuleLoadDataEx(CUmodule* module, const void* image, unsigned, CUjit_option*, void**) {
+FAKE_EXPORT CUresult cuModuleLoadDataEx(CUmodule* module, const void* image, unsigned, CUjit_option*, void**) try {
   FAKE_CONTEXT_CALL(cuModuleLoadDataEx);
   std::vector<char> object;
   if (const CUresult wrong = fake::read_image(image, object); wrong != CUDA_SUCCESS) return wrong;
@@ -89,14 +89,16 @@ FAKE_EXPORT CUresult cuModuleLoadDataEx(CUmodule* module, const void* image, uns
   *module = made;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuModuleUnload(CUmodule module) {
+FAKE_EXPORT CUresult cuModuleUnload(CUmodule module) try {
   fake::count_object(-1);
   fake::destroy(module);
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuModuleGetFunction(CUfunction* function, CUmodule module, const char* name) {
+FAKE_EXPORT CUresult cuModuleGetFunction(CUfunction* function, CUmodule module, const char* name) try {
   FAKE_CONTEXT_CALL(cuModuleGetFunction);
   for (CUfunc_st& known : module->functions) {
     if (std::strcmp(known.kernel->name, name) != 0) continue;
@@ -105,21 +107,24 @@ FAKE_EXPORT CUresult cuModuleGetFunction(CUfunction* function, CUmodule module, 
   }
   return CUDA_ERROR_NOT_FOUND;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuModuleGetFunctionCount(unsigned* count, CUmodule module) {
+FAKE_EXPORT CUresult cuModuleGetFunctionCount(unsigned* count, CUmodule module) try {
   FAKE_CALL(cuModuleGetFunctionCount);
   *count = static_cast<unsigned>(module->functions.size());
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuModuleEnumerateFunctions(CUfunction* functions, unsigned count, CUmodule module) {
+FAKE_EXPORT CUresult cuModuleEnumerateFunctions(CUfunction* functions, unsigned count, CUmodule module) try {
   FAKE_CALL(cuModuleEnumerateFunctions);
   for (unsigned i = 0; i < std::min<std::size_t>(count, module->functions.size()); ++i)
     functions[i] = &module->functions[i];
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuModuleGetGlobal_v2(CUdeviceptr* address, std::size_t* size, CUmodule module, const char* name) {
+FAKE_EXPORT CUresult cuModuleGetGlobal_v2(CUdeviceptr* address, std::size_t* size, CUmodule module, const char* name) try {
   FAKE_CONTEXT_CALL(cuModuleGetGlobal_v2);
   void* found = dlsym(module->library, name);
   Dl_info info{};
@@ -132,22 +137,25 @@ FAKE_EXPORT CUresult cuModuleGetGlobal_v2(CUdeviceptr* address, std::size_t* siz
   if (size != nullptr) *size = symbol->st_size;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuFuncGetName(const char** name, CUfunction function) {
+FAKE_EXPORT CUresult cuFuncGetName(const char** name, CUfunction function) try {
   FAKE_CALL(cuFuncGetName);
   *name = function->kernel->name;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuFuncGetParamInfo(CUfunction function, std::size_t index, std::size_t* offset, std::size_t* size) {
+FAKE_EXPORT CUresult cuFuncGetParamInfo(CUfunction function, std::size_t index, std::size_t* offset, std::size_t* size) try {
   FAKE_CALL(cuFuncGetParamInfo);
   if (index >= function->kernel->parameter_count) return CUDA_ERROR_INVALID_VALUE;
   *offset = function->kernel->parameters[index].offset;
   if (size != nullptr) *size = function->kernel->parameters[index].size;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuFuncGetAttribute(int* value, CUfunction_attribute attribute, CUfunction function) {
+FAKE_EXPORT CUresult cuFuncGetAttribute(int* value, CUfunction_attribute attribute, CUfunction function) try {
   FAKE_CALL(cuFuncGetAttribute);
   switch (attribute) {
     case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK:
@@ -166,8 +174,9 @@ FAKE_EXPORT CUresult cuFuncGetAttribute(int* value, CUfunction_attribute attribu
       return CUDA_ERROR_INVALID_VALUE;
   }
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute, int value) {
+FAKE_EXPORT CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute, int value) try {
   FAKE_CALL(cuFuncSetAttribute);
   if (attribute != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || value < 0 ||
       value > static_cast<int>(fake::most_shared_bytes))
@@ -175,10 +184,11 @@ FAKE_EXPORT CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribut
   function->max_dynamic_shared = value;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
 FAKE_EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                                     unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
-                                    CUstream stream, void** params, void** extra) {
+                                    CUstream stream, void** params, void** extra) try {
   FAKE_CONTEXT_CALL(cuLaunchKernel);
   if (stream == nullptr || stream->context != context || function->module->context != context)
     return CUDA_ERROR_INVALID_HANDLE;
@@ -190,19 +200,22 @@ FAKE_EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsign
   fake::enqueue(stream, {[context, launch] { return fake::run(context, launch); }});
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
 FAKE_EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, CUfunction function, int threads,
-                                                                 std::size_t) {
+                                                                 std::size_t) try {
   FAKE_CALL(cuOccupancyMaxActiveBlocksPerMultiprocessor);
   if (threads <= 0 || threads > static_cast<int>(function->kernel->max_threads)) return CUDA_ERROR_INVALID_VALUE;
   *blocks = 2048 / ((threads + 31) / 32 * 32);
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
 FAKE_EXPORT CUresult cuOccupancyMaxPotentialBlockSize(int* grid, int* threads, CUfunction function, CUoccupancyB2DSize,
-                                                      std::size_t, int) {
+                                                      std::size_t, int) try {
   FAKE_CALL(cuOccupancyMaxPotentialBlockSize);
   *grid = 8;
   *threads = std::min(256, static_cast<int>(function->kernel->max_threads));
   return CUDA_SUCCESS;
 }
+FAKE_CATCH

@@ -216,11 +216,12 @@ nvrtcResult compile(_nvrtcProgram& program, int count, const char* const* option
 
 using namespace flagos::nvidia;
 
-FAKE_EXPORT nvrtcResult nvrtcVersion(int* major, int* minor) {
+FAKE_EXPORT nvrtcResult nvrtcVersion(int* major, int* minor) try {
   *major = 12;
   *minor = 8;
   return NVRTC_SUCCESS;
 }
+FAKE_CATCH_NVRTC
 
 FAKE_EXPORT const char* nvrtcGetErrorString(nvrtcResult result) {
   switch (result) {
@@ -237,18 +238,20 @@ FAKE_EXPORT const char* nvrtcGetErrorString(nvrtcResult result) {
   }
 }
 
-FAKE_EXPORT nvrtcResult nvrtcGetNumSupportedArchs(int* count) {
+FAKE_EXPORT nvrtcResult nvrtcGetNumSupportedArchs(int* count) try {
   *count = static_cast<int>(std::size(fake::architectures));
   return NVRTC_SUCCESS;
 }
+FAKE_CATCH_NVRTC
 
-FAKE_EXPORT nvrtcResult nvrtcGetSupportedArchs(int* all) {
+FAKE_EXPORT nvrtcResult nvrtcGetSupportedArchs(int* all) try {
   std::copy(std::begin(fake::architectures), std::end(fake::architectures), all);
   return NVRTC_SUCCESS;
 }
+FAKE_CATCH_NVRTC
 
 FAKE_EXPORT nvrtcResult nvrtcCreateProgram(nvrtcProgram* program, const char* source, const char* name, int,
-                                           const char* const*, const char* const*) {
+                                           const char* const*, const char* const*) try {
   if (fake::begin("nvrtcCreateProgram") != CUDA_SUCCESS) return NVRTC_ERROR_OUT_OF_MEMORY;
   *program = new _nvrtcProgram;
   (*program)->source = source;
@@ -256,40 +259,49 @@ FAKE_EXPORT nvrtcResult nvrtcCreateProgram(nvrtcProgram* program, const char* so
   fake::count_object(1);
   return NVRTC_SUCCESS;
 }
+FAKE_CATCH_NVRTC
 
-FAKE_EXPORT nvrtcResult nvrtcDestroyProgram(nvrtcProgram* program) {
+FAKE_EXPORT nvrtcResult nvrtcDestroyProgram(nvrtcProgram* program) try {
   fake::count_object(-1);
   delete *program;
   *program = nullptr;
   return NVRTC_SUCCESS;
 }
+FAKE_CATCH_NVRTC
 
-FAKE_EXPORT nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int count, const char* const* options) {
+FAKE_EXPORT nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int count, const char* const* options) try {
   if (fake::begin("nvrtcCompileProgram") != CUDA_SUCCESS) return NVRTC_ERROR_OUT_OF_MEMORY;
   return fake::compile(*program, count, options);
 }
+FAKE_CATCH_NVRTC
 
-FAKE_EXPORT nvrtcResult nvrtcGetProgramLogSize(nvrtcProgram program, std::size_t* size) {
+FAKE_EXPORT nvrtcResult nvrtcGetProgramLogSize(nvrtcProgram program, std::size_t* size) try {
   *size = program->log.size() + 1;
   return NVRTC_SUCCESS;
 }
-FAKE_EXPORT nvrtcResult nvrtcGetProgramLog(nvrtcProgram program, char* log) {
+FAKE_CATCH_NVRTC
+FAKE_EXPORT nvrtcResult nvrtcGetProgramLog(nvrtcProgram program, char* log) try {
   std::memcpy(log, program->log.c_str(), program->log.size() + 1);
   return NVRTC_SUCCESS;
 }
-FAKE_EXPORT nvrtcResult nvrtcGetPTXSize(nvrtcProgram program, std::size_t* size) {
+FAKE_CATCH_NVRTC
+FAKE_EXPORT nvrtcResult nvrtcGetPTXSize(nvrtcProgram program, std::size_t* size) try {
   *size = program->ptx.size() + 1;
   return NVRTC_SUCCESS;
 }
-FAKE_EXPORT nvrtcResult nvrtcGetPTX(nvrtcProgram program, char* ptx) {
+FAKE_CATCH_NVRTC
+FAKE_EXPORT nvrtcResult nvrtcGetPTX(nvrtcProgram program, char* ptx) try {
   std::memcpy(ptx, program->ptx.c_str(), program->ptx.size() + 1);
   return NVRTC_SUCCESS;
 }
-FAKE_EXPORT nvrtcResult nvrtcGetCUBINSize(nvrtcProgram program, std::size_t* size) {
+FAKE_CATCH_NVRTC
+FAKE_EXPORT nvrtcResult nvrtcGetCUBINSize(nvrtcProgram program, std::size_t* size) try {
   *size = program->cubin.size();
   return NVRTC_SUCCESS;
 }
-FAKE_EXPORT nvrtcResult nvrtcGetCUBIN(nvrtcProgram program, char* cubin) {
+FAKE_CATCH_NVRTC
+FAKE_EXPORT nvrtcResult nvrtcGetCUBIN(nvrtcProgram program, char* cubin) try {
   std::memcpy(cubin, program->cubin.data(), program->cubin.size());
   return NVRTC_SUCCESS;
 }
+FAKE_CATCH_NVRTC

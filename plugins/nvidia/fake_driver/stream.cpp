@@ -114,7 +114,6 @@ std::uint64_t now_ns() {
 
 void enqueue(CUstream stream, Task task) {
   const std::lock_guard lock(stream->mutex);
-  if (!stream->thread.joinable()) stream->thread = start_thread("fake-cuda", {}, [stream] { work(stream); });
   stream->tasks.push_back(std::move(task));
   ++stream->submitted;
   stream->changed.notify_all();
@@ -130,19 +129,26 @@ void drain(CUstream stream) {
 
 using namespace flagos::nvidia;
 
-FAKE_EXPORT CUresult cuStreamCreateWithPriority(CUstream* stream, unsigned, int priority) {
+FAKE_EXPORT CUresult cuStreamCreateWithPriority(CUstream* stream, unsigned, int priority) try {
   FAKE_CONTEXT_CALL(cuStreamCreateWithPriority);
   fake::reap(context);
-  *stream = new CUstream_st;
-  (*stream)->context = context;
-  (*stream)->priority = std::clamp(priority, -5, 0);
+  auto made = std::make_unique<CUstream_st>();
+  made->context = context;
+  made->priority = std::clamp(priority, -5, 0);
+  try {
+    made->thread = flagos::start_thread("fake-cuda", {}, [stream = made.get()] { fake::work(stream); });
+  } catch (const std::exception&) {
+    return CUDA_ERROR_OUT_OF_MEMORY;
+  }
+  *stream = made.release();
   fake::count_object(1);
   const std::lock_guard lock(context->mutex);
   context->streams.push_back(*stream);
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuStreamDestroy_v2(CUstream stream) {
+FAKE_EXPORT CUresult cuStreamDestroy_v2(CUstream stream) try {
   CUcontext context = stream->context;
   fake::count_object(-1);
   {
@@ -153,27 +159,31 @@ FAKE_EXPORT CUresult cuStreamDestroy_v2(CUstream stream) {
   fake::reap(context);
   return context->error;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuStreamGetCtx(CUstream stream, CUcontext* context) {
+FAKE_EXPORT CUresult cuStreamGetCtx(CUstream stream, CUcontext* context) try {
   FAKE_CALL(cuStreamGetCtx);
   *context = stream->context;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuStreamQuery(CUstream stream) {
+FAKE_EXPORT CUresult cuStreamQuery(CUstream stream) try {
   FAKE_CALL(cuStreamQuery);
   if (stream->context->error != CUDA_SUCCESS) return stream->context->error;
   const std::lock_guard lock(stream->mutex);
   return stream->finished == stream->submitted ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuStreamSynchronize(CUstream stream) {
+FAKE_EXPORT CUresult cuStreamSynchronize(CUstream stream) try {
   FAKE_CALL(cuStreamSynchronize);
   fake::drain(stream);
   return stream->context->error;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned) {
+FAKE_EXPORT CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned) try {
   FAKE_CALL(cuStreamWaitEvent);
   if (stream->context->error != CUDA_SUCCESS) return stream->context->error;
   std::shared_ptr<fake::Point> point;
@@ -189,8 +199,9 @@ FAKE_EXPORT CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned)
                          true});
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuLaunchHostFunc(CUstream stream, CUhostFn function, void* data) {
+FAKE_EXPORT CUresult cuLaunchHostFunc(CUstream stream, CUhostFn function, void* data) try {
   FAKE_CALL(cuLaunchHostFunc);
   if (stream->context->error != CUDA_SUCCESS) return stream->context->error;
   fake::enqueue(stream, {[=] {
@@ -199,31 +210,36 @@ FAKE_EXPORT CUresult cuLaunchHostFunc(CUstream stream, CUhostFn function, void* 
                 }});
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuStreamWriteValue32_v2(CUstream stream, CUdeviceptr address, std::uint32_t value, unsigned) {
+FAKE_EXPORT CUresult cuStreamWriteValue32_v2(CUstream stream, CUdeviceptr address, std::uint32_t value, unsigned) try {
   FAKE_CONTEXT_CALL(cuStreamWriteValue32_v2);
   if (const CUresult wrong = fake::check_word(address, 4); wrong != CUDA_SUCCESS) return wrong;
   return fake::write_value(stream, address, value);
 }
-FAKE_EXPORT CUresult cuStreamWriteValue64_v2(CUstream stream, CUdeviceptr address, std::uint64_t value, unsigned) {
+FAKE_CATCH
+FAKE_EXPORT CUresult cuStreamWriteValue64_v2(CUstream stream, CUdeviceptr address, std::uint64_t value, unsigned) try {
   FAKE_CONTEXT_CALL(cuStreamWriteValue64_v2);
   if (const CUresult wrong = fake::check_word(address, 8); wrong != CUDA_SUCCESS) return wrong;
   return fake::write_value(stream, address, value);
 }
-FAKE_EXPORT CUresult cuStreamWaitValue32_v2(CUstream stream, CUdeviceptr address, std::uint32_t value, unsigned flags) {
+FAKE_CATCH
+FAKE_EXPORT CUresult cuStreamWaitValue32_v2(CUstream stream, CUdeviceptr address, std::uint32_t value, unsigned flags) try {
   FAKE_CONTEXT_CALL(cuStreamWaitValue32_v2);
   if (const CUresult wrong = fake::check_word(address, 4); wrong != CUDA_SUCCESS) return wrong;
   return fake::wait_value(stream, address, value, flags);
 }
-FAKE_EXPORT CUresult cuStreamWaitValue64_v2(CUstream stream, CUdeviceptr address, std::uint64_t value, unsigned flags) {
+FAKE_CATCH
+FAKE_EXPORT CUresult cuStreamWaitValue64_v2(CUstream stream, CUdeviceptr address, std::uint64_t value, unsigned flags) try {
   FAKE_CONTEXT_CALL(cuStreamWaitValue64_v2);
   if (const CUresult wrong = fake::check_word(address, 8); wrong != CUDA_SUCCESS) return wrong;
   return fake::wait_value(stream, address, value, flags);
 }
+FAKE_CATCH
 
 // ---- events -----------------------------------------------------------------------------------
 
-FAKE_EXPORT CUresult cuEventCreate(CUevent* event, unsigned flags) {
+FAKE_EXPORT CUresult cuEventCreate(CUevent* event, unsigned flags) try {
   FAKE_CONTEXT_CALL(cuEventCreate);
   *event = new CUevent_st;
   (*event)->context = context;
@@ -231,14 +247,16 @@ FAKE_EXPORT CUresult cuEventCreate(CUevent* event, unsigned flags) {
   fake::count_object(1);
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuEventDestroy_v2(CUevent event) {
+FAKE_EXPORT CUresult cuEventDestroy_v2(CUevent event) try {
   fake::count_object(-1);
   delete event;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuEventRecord(CUevent event, CUstream stream) {
+FAKE_EXPORT CUresult cuEventRecord(CUevent event, CUstream stream) try {
   FAKE_CONTEXT_CALL(cuEventRecord);
   if (event->context != stream->context) return CUDA_ERROR_INVALID_HANDLE;
   auto point = std::make_shared<fake::Point>();
@@ -253,15 +271,17 @@ FAKE_EXPORT CUresult cuEventRecord(CUevent event, CUstream stream) {
                          true});
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuEventQuery(CUevent event) {
+FAKE_EXPORT CUresult cuEventQuery(CUevent event) try {
   FAKE_CALL(cuEventQuery);
   if (event->context->error != CUDA_SUCCESS) return event->context->error;
   const std::lock_guard lock(event->mutex);
   return event->point == nullptr || event->point->is_passed() ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuEventSynchronize(CUevent event) {
+FAKE_EXPORT CUresult cuEventSynchronize(CUevent event) try {
   FAKE_CALL(cuEventSynchronize);
   std::shared_ptr<fake::Point> point;
   {
@@ -271,8 +291,9 @@ FAKE_EXPORT CUresult cuEventSynchronize(CUevent event) {
   if (point != nullptr) point->wait();
   return event->context->error;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuEventElapsedTime(float* milliseconds, CUevent start, CUevent end) {
+FAKE_EXPORT CUresult cuEventElapsedTime(float* milliseconds, CUevent start, CUevent end) try {
   FAKE_CALL(cuEventElapsedTime);
   std::shared_ptr<fake::Point> points[2];
   for (int i = 0; i < 2; ++i) {
@@ -286,3 +307,4 @@ FAKE_EXPORT CUresult cuEventElapsedTime(float* milliseconds, CUevent start, CUev
   *milliseconds = static_cast<float>(static_cast<double>(ns) / 1e6);
   return CUDA_SUCCESS;
 }
+FAKE_CATCH

@@ -64,20 +64,22 @@ CUresult set(CUdeviceptr target, std::size_t pitch, Value value, std::size_t wid
 
 using namespace flagos::nvidia;
 
-FAKE_EXPORT CUresult cuMemcpyAsync(CUdeviceptr target, CUdeviceptr source, std::size_t size, CUstream stream) {
+FAKE_EXPORT CUresult cuMemcpyAsync(CUdeviceptr target, CUdeviceptr source, std::size_t size, CUstream stream) try {
   FAKE_CONTEXT_CALL(cuMemcpyAsync);
   if (const CUresult wrong = fake::check_stream(context, stream); wrong != CUDA_SUCCESS) return wrong;
   return fake::copy(target, source, size, stream);
 }
+FAKE_CATCH
 
 FAKE_EXPORT CUresult cuMemcpyPeerAsync(CUdeviceptr target, CUcontext, CUdeviceptr source, CUcontext, std::size_t size,
-                                       CUstream stream) {
+                                       CUstream stream) try {
   FAKE_CONTEXT_CALL(cuMemcpyPeerAsync);
   if (const CUresult wrong = fake::check_stream(context, stream); wrong != CUDA_SUCCESS) return wrong;
   return fake::copy(target, source, size, stream);
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D* desc, CUstream stream) {
+FAKE_EXPORT CUresult cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D* desc, CUstream stream) try {
   FAKE_CONTEXT_CALL(cuMemcpy2DAsync_v2);
   if (const CUresult wrong = fake::check_stream(context, stream); wrong != CUDA_SUCCESS) return wrong;
   const CUDA_MEMCPY2D made = *desc;
@@ -100,33 +102,38 @@ FAKE_EXPORT CUresult cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D* desc, CUstream stre
   fake::drain(stream);
   return stream->context->error;
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemsetD8Async(CUdeviceptr target, unsigned char value, std::size_t count, CUstream stream) {
+FAKE_EXPORT CUresult cuMemsetD8Async(CUdeviceptr target, unsigned char value, std::size_t count, CUstream stream) try {
   FAKE_CONTEXT_CALL(cuMemsetD8Async);
   if (const CUresult wrong = fake::check_stream(context, stream); wrong != CUDA_SUCCESS) return wrong;
   return fake::set(target, count, value, count, 1, stream);
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemsetD16Async(CUdeviceptr target, unsigned short value, std::size_t count, CUstream stream) {
+FAKE_EXPORT CUresult cuMemsetD16Async(CUdeviceptr target, unsigned short value, std::size_t count, CUstream stream) try {
   FAKE_CONTEXT_CALL(cuMemsetD16Async);
   if (const CUresult wrong = fake::check_stream(context, stream); wrong != CUDA_SUCCESS) return wrong;
   return fake::set(target, count * 2, value, count, 1, stream);
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemsetD32Async(CUdeviceptr target, unsigned value, std::size_t count, CUstream stream) {
+FAKE_EXPORT CUresult cuMemsetD32Async(CUdeviceptr target, unsigned value, std::size_t count, CUstream stream) try {
   FAKE_CONTEXT_CALL(cuMemsetD32Async);
   if (const CUresult wrong = fake::check_stream(context, stream); wrong != CUDA_SUCCESS) return wrong;
   return fake::set(target, count * 4, value, count, 1, stream);
 }
+FAKE_CATCH
 
 FAKE_EXPORT CUresult cuMemsetD2D32Async(CUdeviceptr target, std::size_t pitch, unsigned value, std::size_t width,
-                                        std::size_t height, CUstream stream) {
+                                        std::size_t height, CUstream stream) try {
   FAKE_CONTEXT_CALL(cuMemsetD2D32Async);
   if (const CUresult wrong = fake::check_stream(context, stream); wrong != CUDA_SUCCESS) return wrong;
   return fake::set(target, pitch, value, width, height, stream);
 }
+FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemPrefetchAsync(CUdeviceptr address, std::size_t size, CUdevice, CUstream stream) {
+FAKE_EXPORT CUresult cuMemPrefetchAsync(CUdeviceptr address, std::size_t size, CUdevice, CUstream stream) try {
   FAKE_CONTEXT_CALL(cuMemPrefetchAsync);
   if (const CUresult wrong = fake::check_stream(context, stream); wrong != CUDA_SUCCESS) return wrong;
   fake::Range range;
@@ -134,3 +141,4 @@ FAKE_EXPORT CUresult cuMemPrefetchAsync(CUdeviceptr address, std::size_t size, C
     return CUDA_ERROR_INVALID_VALUE;
   return CUDA_SUCCESS;
 }
+FAKE_CATCH
