@@ -1,0 +1,256 @@
+// Runs the blocks of a launch: a thread of the system runs a block, one of its threads after the other up to where it
+// waits for the others.
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <new>
+
+#include "base/thread.hpp"
+#include "plugins/nvidia/fake_driver/fake.hpp"
+#include "plugins/nvidia/fake_driver/fiber.hpp"
+
+namespace flagos::nvidia::fake {
+namespace {
+
+constexpr unsigned most_threads = 1024;
+constexpr unsigned warp_size = 32;
+constexpr std::size_t most_shared_bytes = 256 << 10;
+constexpr int helper_count = 3;  // beside the stream's own thread: four blocks at once
+
+enum class State { fresh, ready, in_block_wait, in_warp_wait, done };
+
+struct Lane {
+  flagos_fake_thread abi{};
+  State state = State::fresh;
+  void* place = nullptr;      // where it goes on
+  unsigned stack = 0;         // of the runner's
+  unsigned answer = 0;        // to its wait
+};
+
+// What a thread of the system needs to run blocks; made when it first runs one.
+class Runner {
+ public:
+  Runner()
+      : stacks_(static_cast<std::byte*>(mmap(nullptr, most_threads * stack_bytes, PROT_READ | PROT_WRITE,
+                                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))),
+        shared_(static_cast<std::byte*>(mmap(nullptr, most_shared_bytes, PROT_READ | PROT_WRITE,
+                                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))),
+        lanes_(most_threads),
+        exchange_(most_threads) {
+    if (stacks_ == MAP_FAILED || shared_ == MAP_FAILED) throw std::bad_alloc();
+  }
+  ~Runner() {
+    munmap(stacks_, most_threads * stack_bytes);
+    munmap(shared_, most_shared_bytes);
+  }
+  Runner(const Runner&) = delete;
+  Runner& operator=(const Runner&) = delete;
+
+  CUresult run_block(const Launch& launch, std::uint64_t number);
+
+ private:
+  void prepare(const Launch& launch, std::uint64_t number);
+  void resume(unsigned index);
+  bool release();
+  void leave(State state);
+  static void enter();
+  static unsigned wait(flagos_fake_thread* self, int warp);
+  static void trap(flagos_fake_thread* self, int code);
+
+  std::byte* const stacks_;
+  std::byte* const shared_;
+  std::vector<Lane> lanes_;
+  std::vector<unsigned long long> exchange_;
+  std::vector<unsigned> free_stacks_;
+  const Launch* launch_ = nullptr;
+  flagos_fake_thread** slot_ = nullptr;
+  unsigned count_ = 0, running_ = 0, live_ = 0;
+  void* scheduler_ = nullptr;
+  CUresult failure_ = CUDA_SUCCESS;
+};
+
+thread_local std::unique_ptr<Runner> this_runner;
+
+void Runner::prepare(const Launch& launch, std::uint64_t number) {
+  launch_ = &launch;
+  slot_ = launch.slot();
+  failure_ = CUDA_SUCCESS;
+  count_ = live_ = launch.block[0] * launch.block[1] * launch.block[2];
+  const std::uint64_t x = number % launch.grid[0], rest = number / launch.grid[0];
+  free_stacks_.clear();
+  for (unsigned i = count_; i > 0; --i) free_stacks_.push_back(i - 1);
+  for (unsigned i = 0; i < count_; ++i) {
+    Lane& lane = lanes_[i];
+    lane.state = State::fresh;
+    lane.abi.thread = {i % launch.block[0], i / launch.block[0] % launch.block[1],
+                       i / launch.block[0] / launch.block[1]};
+    lane.abi.block = {static_cast<unsigned>(x), static_cast<unsigned>(rest % launch.grid[1]),
+                      static_cast<unsigned>(rest / launch.grid[1])};
+    lane.abi.block_dim = {launch.block[0], launch.block[1], launch.block[2]};
+    lane.abi.grid_dim = {launch.grid[0], launch.grid[1], launch.grid[2]};
+    lane.abi.shared = shared_;
+    lane.abi.lane = i % warp_size;
+    lane.abi.exchange = &exchange_[i / warp_size * warp_size];
+    lane.abi.wait = wait;
+    lane.abi.trap = trap;
+  }
+}
+
+CUresult Runner::run_block(const Launch& launch, std::uint64_t number) {
+  prepare(launch, number);
+  while (live_ != 0 && failure_ == CUDA_SUCCESS) {
+    for (unsigned i = 0; i < count_ && failure_ == CUDA_SUCCESS; ++i)
+      if (lanes_[i].state == State::fresh || lanes_[i].state == State::ready) resume(i);
+    if (live_ != 0 && failure_ == CUDA_SUCCESS && !release()) failure_ = CUDA_ERROR_LAUNCH_FAILED;
+  }
+  return failure_;
+}
+
+void Runner::resume(unsigned index) {
+  Lane& lane = lanes_[index];
+  if (lane.state == State::fresh) {
+    lane.stack = free_stacks_.back();
+    free_stacks_.pop_back();
+    lane.place = make_fiber(stacks_ + (lane.stack + 1) * stack_bytes, enter);
+  }
+  running_ = index;
+  *slot_ = &lane.abi;
+  switch_to(&scheduler_, lane.place);
+}
+
+// Lets those go on that all have come for. False when none can.
+bool Runner::release() {
+  bool any = false;
+  unsigned in_block_wait = 0;
+  for (unsigned first = 0; first < count_; first += warp_size) {
+    unsigned live = 0, waiting = 0, present = 0;
+    for (unsigned i = first; i < std::min(first + warp_size, count_); ++i) {
+      const State state = lanes_[i].state;
+      in_block_wait += state == State::in_block_wait;
+      live += state != State::done;
+      waiting += state == State::in_warp_wait;
+      if (state == State::in_warp_wait) present |= 1u << (i - first);
+    }
+    if (waiting == 0 || waiting != live) continue;
+    any = true;
+    for (unsigned i = first; i < std::min(first + warp_size, count_); ++i) {
+      if (lanes_[i].state != State::in_warp_wait) continue;
+      lanes_[i].state = State::ready;
+      lanes_[i].answer = present;
+    }
+  }
+  if (any || in_block_wait != live_) return any;
+  for (unsigned i = 0; i < count_; ++i)
+    if (lanes_[i].state == State::in_block_wait) lanes_[i].state = State::ready;
+  return true;
+}
+
+void Runner::leave(State state) {
+  Lane& lane = lanes_[running_];
+  lane.state = state;
+  switch_to(&lane.place, scheduler_);
+}
+
+// The first thing on a new stack.
+void Runner::enter() {
+  Runner& self = *this_runner;
+  self.launch_->kernel->call(self.launch_->arguments.data());
+  --self.live_;
+  self.free_stacks_.push_back(self.lanes_[self.running_].stack);
+  self.leave(State::done);
+}
+
+unsigned Runner::wait(flagos_fake_thread*, int warp) {
+  Runner& self = *this_runner;
+  Lane& lane = self.lanes_[self.running_];
+  self.leave(warp != 0 ? State::in_warp_wait : State::in_block_wait);
+  return lane.answer;
+}
+
+void Runner::trap(flagos_fake_thread*, int code) {
+  this_runner->failure_ = code;
+  this_runner->leave(State::done);
+}
+
+}  // namespace
+
+// A launch under way: whoever has time takes its next block.
+class Grid {
+ public:
+  explicit Grid(std::shared_ptr<const Launch> launch)
+      : launch_(std::move(launch)),
+        count_(std::uint64_t{launch_->grid[0]} * launch_->grid[1] * launch_->grid[2]) {}
+
+  std::uint64_t count() const { return count_; }
+
+  void work() {
+    if (!this_runner) this_runner = std::make_unique<Runner>();
+    for (std::uint64_t number = next_++; number < count_; number = next_++) {
+      const CUresult result = failure_ == CUDA_SUCCESS ? this_runner->run_block(*launch_, number) : CUDA_SUCCESS;
+      CUresult none = CUDA_SUCCESS;
+      if (result != CUDA_SUCCESS) failure_.compare_exchange_strong(none, result);
+      const std::lock_guard lock(mutex_);
+      if (++finished_ == count_) over_.notify_all();
+    }
+  }
+  CUresult wait() {
+    std::unique_lock lock(mutex_);
+    over_.wait(lock, [&] { return finished_ == count_; });
+    return failure_;
+  }
+
+ private:
+  const std::shared_ptr<const Launch> launch_;
+  const std::uint64_t count_;
+  std::atomic<std::uint64_t> next_{0};
+  std::atomic<CUresult> failure_{CUDA_SUCCESS};
+  std::mutex mutex_;
+  std::condition_variable over_;
+  std::uint64_t finished_ = 0;
+};
+
+void Helpers::help(const std::shared_ptr<Grid>& grid) {
+  const std::lock_guard lock(mutex_);
+  for (int i = 0; i < helper_count; ++i) {
+    if (threads_.size() < helper_count) threads_.push_back(start_thread("fake-cuda-sm", {}, [this] { work(); }));
+    grids_.push_back(grid);
+  }
+  changed_.notify_all();
+}
+
+void Helpers::work() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [&] { return ending_ || !grids_.empty(); });
+    if (grids_.empty()) return;
+    const std::shared_ptr<Grid> grid = std::move(grids_.front());
+    grids_.pop_front();
+    lock.unlock();
+    grid->work();
+    lock.lock();
+  }
+}
+
+Helpers::~Helpers() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  changed_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+CUresult run(CUcontext context, std::shared_ptr<const Launch> launch) {
+  const auto grid = std::make_shared<Grid>(std::move(launch));
+  if (grid->count() > 1) {
+    {
+      const std::lock_guard lock(context->mutex);
+      if (!context->helpers) context->helpers = std::make_unique<Helpers>();
+    }
+    context->helpers->help(grid);
+  }
+  grid->work();
+  return grid->wait();
+}
+
+}  // namespace flagos::nvidia::fake

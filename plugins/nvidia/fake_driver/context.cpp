@@ -1,0 +1,276 @@
+// Devices and contexts.
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "plugins/nvidia/fake_driver/fake.hpp"
+
+namespace flagos::nvidia::fake {
+namespace {
+
+thread_local CUcontext current_context = nullptr;
+
+struct Primary {
+  std::mutex mutex;
+  CUcontext context = nullptr;
+};
+// Never destroyed: streams may run until the process is gone.
+Primary& primary(int device) {
+  static auto* const all = new Primary[most_devices];
+  return all[device];
+}
+
+int device_count() {
+  return static_cast<int>(std::min<std::uint64_t>(setting("FLAGOS_FAKE_CUDA_DEVICES", 1), most_devices));
+}
+bool is_device(CUdevice device) { return device >= 0 && device < device_count(); }
+
+// Waits for all work, and ends its threads.
+void destroy(CUcontext context) {
+  context->is_ending = true;
+  std::vector<CUstream> streams;
+  {
+    const std::lock_guard lock(context->mutex);
+    streams = std::move(context->streams);
+  }
+  for (CUstream stream : streams) {
+    {
+      const std::lock_guard lock(stream->mutex);
+      stream->is_ending = true;
+    }
+    stream->changed.notify_all();
+    if (stream->thread.joinable()) stream->thread.join();
+    delete stream;
+  }
+  if (current_context == context) current_context = nullptr;
+  delete context;
+}
+
+}  // namespace
+
+CUcontext current() { return current_context; }
+
+}  // namespace flagos::nvidia::fake
+
+using namespace flagos::nvidia;
+
+FAKE_EXPORT CUresult cuInit(unsigned flags) try {
+  FAKE_CALL(cuInit);
+  if (flags != 0) return CUDA_ERROR_INVALID_VALUE;
+  return fake::device_count() == 0 ? CUDA_ERROR_NO_DEVICE : CUDA_SUCCESS;
+}
+FAKE_CATCH
+
+FAKE_EXPORT CUresult cuDriverGetVersion(int* version) try {
+  *version = static_cast<int>(fake::setting("FLAGOS_FAKE_CUDA_VERSION", 12080));
+  return CUDA_SUCCESS;
+}
+FAKE_CATCH
+
+FAKE_EXPORT CUresult cuGetErrorName(CUresult error, const char** name) try {
+  struct Named {
+    CUresult code;
+    const char* name;
+  };
+  static constexpr Named all[] = {{CUDA_SUCCESS, "CUDA_SUCCESS"},
+                                  {CUDA_ERROR_INVALID_VALUE, "CUDA_ERROR_INVALID_VALUE"},
+                                  {CUDA_ERROR_OUT_OF_MEMORY, "CUDA_ERROR_OUT_OF_MEMORY"},
+                                  {CUDA_ERROR_INVALID_IMAGE, "CUDA_ERROR_INVALID_IMAGE"},
+                                  {CUDA_ERROR_INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT"},
+                                  {CUDA_ERROR_INVALID_PTX, "CUDA_ERROR_INVALID_PTX"},
+                                  {CUDA_ERROR_UNSUPPORTED_PTX_VERSION, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"},
+                                  {CUDA_ERROR_NO_DEVICE, "CUDA_ERROR_NO_DEVICE"},
+                                  {CUDA_ERROR_INVALID_HANDLE, "CUDA_ERROR_INVALID_HANDLE"},
+                                  {CUDA_ERROR_NOT_FOUND, "CUDA_ERROR_NOT_FOUND"},
+                                  {CUDA_ERROR_NOT_READY, "CUDA_ERROR_NOT_READY"},
+                                  {CUDA_ERROR_ILLEGAL_ADDRESS, "CUDA_ERROR_ILLEGAL_ADDRESS"},
+                                  {CUDA_ERROR_LAUNCH_FAILED, "CUDA_ERROR_LAUNCH_FAILED"}};
+  for (const Named& known : all) {
+    if (known.code != error) continue;
+    *name = known.name;
+    return CUDA_SUCCESS;
+  }
+  *name = nullptr;
+  return CUDA_ERROR_INVALID_VALUE;
+}
+FAKE_CATCH
+
+FAKE_EXPORT CUresult cuDeviceGetCount(int* count) try {
+  FAKE_CALL(cuDeviceGetCount);
+  *count = fake::device_count();
+  return CUDA_SUCCESS;
+}
+FAKE_CATCH
+
+FAKE_EXPORT CUresult cuDeviceGet(CUdevice* device, int ordinal) try {
+  FAKE_CALL(cuDeviceGet);
+  if (!fake::is_device(ordinal)) return CUDA_ERROR_INVALID_DEVICE;
+  *device = ordinal;
+  return CUDA_SUCCESS;
+}
+FAKE_CATCH
+
+FAKE_EXPORT CUresult cuDeviceGetName(char* name, int size, CUdevice device) try {
+  FAKE_CALL(cuDeviceGetName);
+  if (!fake::is_device(device)) return CUDA_ERROR_INVALID_DEVICE;
+  std::snprintf(name, static_cast<std::size_t>(size), "fake NVIDIA device on host memory");
+  return CUDA_SUCCESS;
+}
+FAKE_CATCH
+
+FAKE_EXPORT CUresult cuDeviceGetUuid_v2(CUuuid* uuid, CUdevice device) try {
+  FAKE_CALL(cuDeviceGetUuid_v2);
+  if (!fake::is_device(device)) return CUDA_ERROR_INVALID_DEVICE;
+  std::memcpy(uuid->bytes, "flagos-fake-gpu", 15);
+  uuid->bytes[15] = static_cast<char>('0' + device);
+  return CUDA_SUCCESS;
+}
+FAKE_CATCH
+
+FAKE_EXPORT CUresult cuDeviceTotalMem_v2(std::size_t* bytes, CUdevice device) try {
+  FAKE_CALL(cuDeviceTotalMem_v2);
+  if (!fake::is_device(device)) return CUDA_ERROR_INVALID_DEVICE;
+  *bytes = fake::setting("FLAGOS_FAKE_CUDA_MEMORY_MIB", 1024) << 20;
+  return CUDA_SUCCESS;
+}
+FAKE_CATCH
+
+FAKE_EXPORT CUresult cuDeviceGetPCIBusId(char* text, int size, CUdevice device) try {
+  FAKE_CALL(cuDeviceGetPCIBusId);
+  if (!fake::is_device(device)) return CUDA_ERROR_INVALID_DEVICE;
+  std::snprintf(text, static_cast<std::size_t>(size), "FAFA:%02X:00.0", device + 1);
+  return CUDA_SUCCESS;
+}
+FAKE_CATCH
+
+FAKE_EXPORT CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice device) try {
+  FAKE_CALL(cuDeviceGetAttribute);
+  static const std::map<int, int> values = {{CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 1024},
+                                            {CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X, 1024},
+                                            {CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X + 1, 1024},
+                                            {CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X + 2, 64},
+                                            {CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X, 2147483647},
+                                            {CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X + 1, 65535},
+                                            {CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X + 2, 65535},
+                                            {CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK, 48 << 10},
+                                            {CU_DEVICE_ATTRIBUTE_WARP_SIZE, 32},
+                                            {CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 4},
+                                            {CU_DEVICE_ATTRIBUTE_CONCURRENT_KERNELS, 1},
+                                            {CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR, 2048},
+                                            {CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING, 1},
+                                            {CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 8},
+                                            {CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, 0},
+                                            {CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY, 1},
+                                            {CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS, 1},
+                                            {CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, 160 << 10},
+                                            {CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED, 1},
+                                            {CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED, 1},
+                                            {CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED, 1},
+                                            {CU_DEVICE_ATTRIBUTE_CAN_USE_64_BIT_STREAM_MEM_OPS, 1}};
+  if (!fake::is_device(device)) return CUDA_ERROR_INVALID_DEVICE;
+  const auto found = values.find(attribute);
+  *value = found != values.end() ? found->second : 0;
+  return CUDA_SUCCESS;
+}
+FAKE_CATCH
+
+FAKE_EXPORT CUresult cuDeviceGetP2PAttribute(int* value, CUdevice_P2PAttribute attribute, CUdevice from, CUdevice to) try {
+  FAKE_CALL(cuDeviceGetP2PAttribute);
+  if (!fake::is_device(from) || !fake::is_device(to) || from == to) return CUDA_ERROR_INVALID_DEVICE;
+  *value = attribute == CU_DEVICE_P2P_ATTRIBUTE_PERFORMANCE_RANK ? 0 : 1;
+  return CUDA_SUCCESS;
+}
+FAKE_CATCH
+
+FAKE_EXPORT CUresult cuDeviceCanAccessPeer(int* can, CUdevice device, CUdevice peer) try {
+  FAKE_CALL(cuDeviceCanAccessPeer);
+  if (!fake::is_device(device) || !fake::is_device(peer)) return CUDA_ERROR_INVALID_DEVICE;
+  *can = device != peer ? 1 : 0;
+  return CUDA_SUCCESS;
+}
+FAKE_CATCH
+
+FAKE_EXPORT CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice device) try {
+  FAKE_CALL(cuDevicePrimaryCtxRetain);
+  if (!fake::is_device(device)) return CUDA_ERROR_INVALID_DEVICE;
+  fake::Primary& primary = fake::primary(device);
+  const std::lock_guard lock(primary.mutex);
+  if (primary.context == nullptr) {
+    primary.context = new CUctx_st;
+    primary.context->device = device;
+  }
+  ++primary.context->references;
+  fake::count_object(1);
+  *context = primary.context;
+  return CUDA_SUCCESS;
+}
+FAKE_CATCH
+
+FAKE_EXPORT CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) try {
+  fake::Primary& primary = fake::primary(device);
+  CUcontext last = nullptr;
+  {
+    const std::lock_guard lock(primary.mutex);
+    if (primary.context == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+    if (--primary.context->references == 0) last = std::exchange(primary.context, nullptr);
+  }
+  fake::count_object(-1);
+  if (last != nullptr) fake::destroy(last);
+  return CUDA_SUCCESS;
+}
+FAKE_CATCH
+
+// A context of the program's own, for what it hands over to be wrapped.
+FAKE_EXPORT CUresult cuCtxCreate_v2(CUcontext* context, unsigned, CUdevice device) try {
+  FAKE_CALL(cuCtxCreate_v2);
+  if (!fake::is_device(device)) return CUDA_ERROR_INVALID_DEVICE;
+  *context = new CUctx_st;
+  (*context)->device = device;
+  (*context)->is_primary = false;
+  fake::current_context = *context;
+  fake::count_object(1);
+  return CUDA_SUCCESS;
+}
+FAKE_CATCH
+
+FAKE_EXPORT CUresult cuCtxDestroy_v2(CUcontext context) try {
+  if (context == nullptr || context->is_primary) return CUDA_ERROR_INVALID_CONTEXT;
+  fake::count_object(-1);
+  fake::destroy(context);
+  return CUDA_SUCCESS;
+}
+FAKE_CATCH
+
+FAKE_EXPORT CUresult cuCtxSetCurrent(CUcontext context) try {
+  fake::current_context = context;
+  return CUDA_SUCCESS;
+}
+FAKE_CATCH
+
+FAKE_EXPORT CUresult cuCtxGetCurrent(CUcontext* context) try {
+  *context = fake::current_context;
+  return CUDA_SUCCESS;
+}
+FAKE_CATCH
+
+FAKE_EXPORT CUresult cuCtxGetDevice(CUdevice* device) try {
+  if (fake::current_context == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  *device = fake::current_context->device;
+  return CUDA_SUCCESS;
+}
+FAKE_CATCH
+
+FAKE_EXPORT CUresult cuCtxGetStreamPriorityRange(int* least, int* greatest) try {
+  FAKE_CONTEXT_CALL(cuCtxGetStreamPriorityRange);
+  *least = 0;
+  *greatest = -5;
+  return CUDA_SUCCESS;
+}
+FAKE_CATCH
+
+FAKE_EXPORT CUresult cuCtxEnablePeerAccess(CUcontext peer, unsigned) try {
+  FAKE_CONTEXT_CALL(cuCtxEnablePeerAccess);
+  return peer == context ? CUDA_ERROR_INVALID_CONTEXT : CUDA_SUCCESS;
+}
+FAKE_CATCH

@@ -1,0 +1,171 @@
+// One scenario, again and again, in which the driver's 1st, 2nd, 3rd ... call fails, until it passes untouched.
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+#include "plugins/nvidia/test_plugin.hpp"
+
+namespace flagos::nvidia::test {
+namespace {
+
+constexpr std::uint64_t patience_ns = 60'000'000'000u;
+
+template <typename Desc>
+Desc desc_of() {
+  Desc desc{};
+  desc.struct_size = sizeof(desc);
+  return desc;
+}
+
+// Steps until one fails; whatever was made is undone by the destructor, in the order that core has.
+class Scenario {
+ public:
+  ~Scenario() {
+    const flagos_plugin_t& api = instance_.api;
+    for (flagos_plugin_stream_t* stream : {stream_, second_}) {
+      if (stream == nullptr) continue;
+      api.stream->synchronize(stream, patience_ns);
+      api.stream->destroy(stream);
+    }
+    if (graph_ != nullptr) api.graph->destroy(graph_);
+    if (event_ != nullptr) api.event->destroy(event_);
+    if (module_ != nullptr) api.module->unload(module_);
+    if (data_ != 0) api.memory->free(device_, data_);
+    if (exported_ != 0) api.memory->free(device_, exported_);
+    if (device_ != nullptr) api.device->close(device_);
+  }
+
+  flagos_status_t run() {
+    if (instance_.opened != FLAGOS_STATUS_OK) return status_ = instance_.opened;
+    if (instance_.count() == 0) return status_ = FLAGOS_STATUS_NOT_FOUND;
+    const flagos_plugin_t& api = instance_.api;
+    auto memory = desc_of<flagos_memory_desc_t>();
+    memory.kind = FLAGOS_MEMORY_KIND_DEVICE;
+    memory.size_bytes = 64;
+    memory.alignment_bytes = 256;
+    memory.flags = FLAGOS_MEMORY_FLAG_ZERO;
+    auto exportable = memory;
+    exportable.flags = FLAGOS_MEMORY_FLAG_EXPORTABLE;
+    const auto stream = desc_of<flagos_stream_desc_t>();
+    const auto event = desc_of<flagos_event_desc_t>();
+    const TestModule source = test_kernels();
+    const flagos_module_desc_t module = module_desc("cuda-c", source.image.data(), source.image.size());
+    auto add = desc_of<flagos_kernel_desc_t>();
+    auto may_fail = add;
+    add.name = "test_add";
+    may_fail.name = "test_fail";
+    flagos_plugin_kernel_t* kernels[2] = {};
+    const std::uint32_t pattern = 0x01020304;
+    step([&] { return api.device->open(api.instance, 0, &device_); });
+    step([&] { return api.memory->alloc(device_, &memory, &data_); });
+    step([&] { return api.memory->alloc(device_, &exportable, &exported_); });
+    step([&] { return api.stream->create(device_, &stream, &stream_); });
+    step([&] { return api.stream->create(device_, &stream, &second_); });
+    step([&] { return api.event->create(device_, &event, &event_); });
+    step([&] { return api.module->load(device_, &module, &module_); });
+    step([&] { return api.module->get_kernel(module_, &add, &kernels[0]); });
+    step([&] { return api.module->get_kernel(module_, &may_fail, &kernels[1]); });
+    step([&] { return api.memory->copy(stream_, data_, address_of(sent_.data()), 64); });
+    const struct {
+      std::uint64_t data;
+      std::uint32_t value;
+    } arguments{data_ + 8, 5};
+    const std::int32_t fine = 0;
+    const flagos_launch_desc_t launches[2] = {launch_desc(&arguments, 16, 2), launch_desc(&fine, 4)};
+    step([&] { return api.kernel->launch(stream_, kernels[0], &launches[0]); });
+    step([&] { return api.kernel->launch(stream_, kernels[1], &launches[1]); });
+    // Of several commands each: memory that overlaps, and a pattern into host memory.
+    step([&] { return api.memory->copy(stream_, data_ + 36, data_ + 32, 24); });
+    step([&] { return api.memory->fill(stream_, address_of(filled_.data()), &pattern, 4, 64); });
+    step([&] { return api.event->record(event_, stream_); });
+    step([&] { return api.stream->wait_event(second_, event_); });
+    step([&] { return api.stream->synchronize(second_, patience_ns); });
+    step([&] { return api.event->synchronize(event_, patience_ns); });
+    flagos_plugin_graph_node_t node{};
+    node.type = FLAGOS_GRAPH_NODE_TYPE_FILL;
+    node.fill_target = exported_;
+    node.fill_size_bytes = 64;
+    node.fill_pattern_size_bytes = 1;
+    step([&] { return api.graph->instantiate(device_, &node, 1, &graph_); });
+    step([&] { return api.graph->launch(graph_, second_); });
+    step([&] { return api.stream->synchronize(second_, patience_ns); });
+    step([&] { return api.memory->copy(stream_, address_of(read_.data()), data_, 64); });
+    step([&] { return api.stream->synchronize(stream_, patience_ns); });
+    return status_;
+  }
+  bool has_right_result() const {
+    std::vector<std::uint32_t> expected = sent_;
+    expected[2] += 5;
+    expected[3] += 5;
+    return read_ == expected && filled_ == std::vector<std::uint32_t>(16, 0x01020304);
+  }
+  std::string text() { return instance_.host.last_error() + instance_.host.log(); }
+
+ private:
+  template <typename Action>
+  void step(const Action& action) {
+    if (status_ == FLAGOS_STATUS_OK) status_ = action();
+  }
+
+  std::vector<std::uint32_t> sent_ = std::vector<std::uint32_t>(16, 3);
+  std::vector<std::uint32_t> read_ = std::vector<std::uint32_t>(16, 0);
+  std::vector<std::uint32_t> filled_ = std::vector<std::uint32_t>(16, 0);
+  TestInstance instance_{Config{{"FLAGOS_NVIDIA_DRIVER", FLAGOS_NVIDIA_TEST_FAKE}}};
+  flagos_status_t status_ = FLAGOS_STATUS_OK;
+  flagos_plugin_device_t* device_ = nullptr;
+  flagos_plugin_stream_t* stream_ = nullptr;
+  flagos_plugin_stream_t* second_ = nullptr;
+  flagos_plugin_event_t* event_ = nullptr;
+  flagos_plugin_module_t* module_ = nullptr;
+  flagos_plugin_graph_t* graph_ = nullptr;
+  std::uint64_t data_ = 0;
+  std::uint64_t exported_ = 0;
+};
+
+TEST_CASE("fault sweep: every call of the driver fails once") {
+  const Fake fake;
+  fake.control(0, CUDA_SUCCESS);
+  const std::int64_t before = fake.live();
+  {
+    Scenario untouched;
+    REQUIRE(untouched.run() == FLAGOS_STATUS_OK);
+    REQUIRE(untouched.has_right_result());
+  }
+  REQUIRE(fake.live() == before);
+  constexpr std::uint64_t most = 2000;
+  std::uint64_t n = 1;
+  for (bool touched = true; touched; ++n) {
+    REQUIRE(n < most);
+    fake.control(n, n % 2 == 0 ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_OPERATING_SYSTEM);
+    std::string function;
+    {
+      Scenario scenario;
+      const flagos_status_t status = scenario.run();
+      function = fake.failed();
+      CAPTURE(n);
+      CAPTURE(function);
+      CAPTURE(scenario.text());
+      CHECK(status != FLAGOS_STATUS_TIMEOUT);
+      if (status == FLAGOS_STATUS_OK) {
+        // A question that has another answer, or a call whose failure changes nothing.
+        CHECK(scenario.has_right_result());
+      } else {
+        CHECK(FLAGOS_STATUS_CLASS(status) != FLAGOS_STATUS_CLASS_ANSWER);
+        CHECK(!scenario.text().empty());
+      }
+      touched = !function.empty();
+    }
+    CAPTURE(n);
+    CAPTURE(function);
+    CHECK(fake.live() == before);
+    fake.control(0, CUDA_SUCCESS);
+  }
+  MESSAGE("calls that failed once: " << n - 2);
+  Scenario after;
+  CHECK(after.run() == FLAGOS_STATUS_OK);
+  CHECK(after.has_right_result());
+}
+
+}  // namespace
+}  // namespace flagos::nvidia::test
