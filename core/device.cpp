@@ -212,9 +212,14 @@ void Device::give_port(std::unique_ptr<TransferPort> port) {
   idle_ports_.push_back(std::move(port));
 }
 
-void Device::set_registered(flagos_address_t pointer, flagos_address_t address) {
+bool Device::add_registered(flagos_address_t pointer, flagos_address_t address) {
   std::lock_guard lock(streams_mutex_);
-  registered_[pointer] = address;
+  return registered_.try_emplace(pointer, address).second;
+}
+
+void Device::remove_registered(flagos_address_t pointer) {
+  std::lock_guard lock(streams_mutex_);
+  registered_.erase(pointer);
 }
 
 flagos_address_t Device::registered_address(flagos_address_t pointer) {

@@ -71,7 +71,9 @@ class Device : public Object {
   // Allocations and registrations of the application; segments of pools are not counted.
   void count_allocation(std::int64_t delta) { own_allocations_.fetch_add(delta, std::memory_order_relaxed); }
   // The device's address of registered host memory, 0 when there is none.
-  void set_registered(flagos_address_t pointer, flagos_address_t address);
+  // False when it is there already.
+  bool add_registered(flagos_address_t pointer, flagos_address_t address);
+  void remove_registered(flagos_address_t pointer);
   flagos_address_t registered_address(flagos_address_t pointer);
   // Throws INVALID_ARGUMENT for address 0, a range that wraps, or one that ends past its allocation.
   // In reserved addresses also where nothing is mapped, or the device has no such access.

@@ -4,7 +4,8 @@
 #include <charconv>
 #include <filesystem>
 #include <fstream>
-#include <set>
+#include <map>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -35,35 +36,82 @@ std::string read_file(const std::string& path) {
   return text;
 }
 
-Json parse(const std::string& path, const std::string& text) {
-  std::set<std::string> keys;
-  const auto check = [&](int depth, Json::parse_event_t event, Json& value) {
-    if (depth > deepest_manifest) broken(path, fmt::format("is nested deeper than {}", deepest_manifest));
-    if (event == Json::parse_event_t::key && depth == 1 && !keys.insert(value.get<std::string>()).second)
-      broken(path, fmt::format("has the key '{}' twice", escape(value.get<std::string>())));
-    return true;
-  };
-  try {
-    return Json::parse(text, check);
-  } catch (const Json::exception& error) {
-    broken(path, fmt::format("is not JSON: {}", escape(error.what())));
-  }
-}
+struct Member {
+  bool is_string = false;
+  std::string text;         // of a string
+  std::int64_t number = 0;  // of a whole number
+};
 
-std::string text_of(const Json& json, const char* key, const std::string& path, bool required) {
-  const auto found = json.find(key);
-  if (found == json.end()) {
+// The members of the outermost object. No tree of values: to destroy one takes memory, which may have run out.
+class Members final : public nlohmann::json_sax<Json> {
+ public:
+  Members(const std::string& path, const std::string& text) : path_(path) {
+    Json::sax_parse(text, this);
+    if (!is_object_) broken(path_, "is not an object");
+  }
+  const Member* find(const char* key) const {
+    const auto found = members_.find(key);
+    return found == members_.end() ? nullptr : &found->second;
+  }
+
+  bool null() override { return add({}); }
+  bool boolean(bool) override { return add({}); }
+  bool number_integer(number_integer_t value) override { return add({false, {}, value}); }
+  bool number_unsigned(number_unsigned_t value) override { return add({false, {}, static_cast<std::int64_t>(value)}); }
+  bool number_float(number_float_t, const string_t&) override { return add({}); }
+  bool string(string_t& value) override { return add({true, value, 0}); }
+  bool binary(binary_t&) override { return add({}); }
+  bool start_object(std::size_t) override {
+    if (depth_ == 0) is_object_ = true;
+    return open();
+  }
+  bool start_array(std::size_t) override { return open(); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool key(string_t& value) override {
+    if (depth_ != 1) return true;
+    key_ = value;
+    if (members_.contains(key_)) broken(path_, fmt::format("has the key '{}' twice", escape(key_)));
+    return true;
+  }
+  bool parse_error(std::size_t, const std::string&, const Json::exception& error) override {
+    broken(path_, fmt::format("is not JSON: {}", escape(error.what())));
+  }
+
+ private:
+  bool add(Member member) {
+    if (depth_ == 1) members_[key_] = std::move(member);
+    return true;
+  }
+  bool open() {
+    if (++depth_ > deepest_manifest) broken(path_, fmt::format("is nested deeper than {}", deepest_manifest));
+    return true;
+  }
+  bool close() {
+    if (--depth_ == 1) members_.try_emplace(key_);
+    return true;
+  }
+
+  const std::string& path_;
+  int depth_ = 0;
+  bool is_object_ = false;
+  std::string key_;
+  std::map<std::string, Member> members_;
+};
+
+std::string text_of(const Members& members, const char* key, const std::string& path, bool required) {
+  const Member* const found = members.find(key);
+  if (found == nullptr) {
     if (required) broken(path, fmt::format("has no '{}'", key));
     return {};
   }
-  if (!found->is_string()) broken(path, fmt::format("has a '{}' that is no string", key));
-  const std::string text = found->get<std::string>();
-  if (text.size() > 255) broken(path, fmt::format("has a '{}' of more than 255 bytes", key));
-  return text;
+  if (!found->is_string) broken(path, fmt::format("has a '{}' that is no string", key));
+  if (found->text.size() > 255) broken(path, fmt::format("has a '{}' of more than 255 bytes", key));
+  return found->text;
 }
 
-std::uint32_t version_of(const Json& json, const char* key, const std::string& path) {
-  const std::string text = text_of(json, key, path, true);
+std::uint32_t version_of(const Members& members, const char* key, const std::string& path) {
+  const std::string text = text_of(members, key, path, true);
   std::uint16_t major = 0, minor = 0;
   const char* end = text.data() + text.size();
   const auto first = std::from_chars(text.data(), end, major);
@@ -83,19 +131,19 @@ std::optional<Manifest> read_manifest(const std::string& library) {
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) return std::nullopt;
   if (!std::filesystem::is_regular_file(path, ignored)) broken(path, "is not a regular file");
-  const Json json = parse(path, read_file(path));
-  if (!json.is_object()) broken(path, "is not an object");
-  if (const auto version = json.find("manifest_version"); version == json.end() || *version != 1)
+  const std::string text = read_file(path);
+  const Members members(path, text);
+  if (const Member* const version = members.find("manifest_version"); version == nullptr || version->number != 1)
     broken(path, "has no 'manifest_version' 1");
 
   Manifest manifest;
-  manifest.name = text_of(json, "name", path, true);
-  manifest.vendor = text_of(json, "vendor", path, false);
-  manifest.version = text_of(json, "version", path, false);
-  manifest.abi_version_min = version_of(json, "abi_version_min", path);
-  manifest.abi_version_max = version_of(json, "abi_version_max", path);
-  manifest.sha256 = text_of(json, "sha256", path, false);
-  const std::string named = text_of(json, "file", path, true);
+  manifest.name = text_of(members, "name", path, true);
+  manifest.vendor = text_of(members, "vendor", path, false);
+  manifest.version = text_of(members, "version", path, false);
+  manifest.abi_version_min = version_of(members, "abi_version_min", path);
+  manifest.abi_version_max = version_of(members, "abi_version_max", path);
+  manifest.sha256 = text_of(members, "sha256", path, false);
+  const std::string named = text_of(members, "file", path, true);
   if (named.find('/') != std::string::npos)
     broken(path, fmt::format("names the file '{}', which is not a plain file name", escape(named)));
   if (named != file.filename().string())

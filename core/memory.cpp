@@ -218,13 +218,17 @@ flagos_status_t flagos_memory_host_register(flagos_device_t* device, void* point
     expect(object.tables().memory.host_register(object.native(), pointer, size_bytes, flags, &address),
            "memory.host_register");
     allocation.base = address;
-    if (!object.addresses().insert(allocation)) {
+    const bool is_new = object.add_registered(base, address);
+    try {
+      if (!is_new || !object.addresses().insert(allocation))
+        throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                    "{} bytes at {:#x} overlap memory that is registered or allocated already", size_bytes, base);
+    } catch (...) {
+      if (is_new) object.remove_registered(base);
       object.tables().memory.host_unregister(object.native(), pointer);
-      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
-                  "{} bytes at {:#x} overlap memory that is registered or allocated already", size_bytes, base);
+      throw;
     }
     object.count_allocation(1);
-    object.set_registered(base, address);
     *out_address = address;
   });
 }
@@ -242,6 +246,7 @@ flagos_status_t flagos_memory_host_unregister(flagos_device_t* device, void* poi
       throw_error(FLAGOS_STATUS_INVALID_HANDLE,
                   "{:#x} is not the start of a live registration of this opening of device {}", base,
                   object->info().id);
+    object->remove_registered(base);
     // The caller may unmap the memory next.
     Pause pause;
     object->releases().drain(FLAGOS_TIMEOUT_INFINITE);
