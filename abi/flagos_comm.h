@@ -17,7 +17,7 @@
  *             undefined. The survivors go on with flagos_comm_shrink.
  * Buffers     Memory of the rank's device, or host memory. `source` and `target` are equal (in place) where the operation
  *             says so, or do not overlap. Counts are elements. A count of 0 is legal and still an operation.
- * Results     Are bit-identical on all ranks, and independent of the mix of chips. float16 and bfloat16 are added in
+ * Results     Are bit-identical on all ranks, and independent of the mix of chips. 8- and 16-bit floating point is added in
  *             float32 and rounded once. With FLAGOS_COMM_FLAG_DETERMINISTIC they do not depend on which rank holds what.
  * Statuses    Beside those that they list, operations return INVALID_ARGUMENT (an address of 0 with a count, a buffer past
  *             its allocation, overlap, a root that is no rank, a dtype or reduction that does not exist), UNSUPPORTED (a
