@@ -94,7 +94,7 @@ FLAGOS_CASE("graph.update.whole",
 FLAGOS_CASE("graph.update.all_kinds", {.clause = "flagos_graph_exec_update: every kind of node",
                                        .level = Level::optional,
                                        .feature = "graph"}) {
-  Words words(t, 64, 1), copied(t, 64), filled(t, 64);
+  Words words(t, 64, 0x01010101), copied(t, 64), filled(t, 64);
   std::atomic<std::uint32_t> first_calls{0}, second_calls{0};
   const auto count = [](void* data, flagos_status_t) {
     ++*static_cast<std::atomic<std::uint32_t>*>(data);
@@ -108,16 +108,17 @@ FLAGOS_CASE("graph.update.all_kinds", {.clause = "flagos_graph_exec_update: ever
     if (hosts) graph.host(count, data, {kernel});
   };
   Graph graph(t), next(t);
-  build(graph, 3, 16, 5, &first_calls);
-  build(next, 2, 48, 6, &second_calls);
+  build(graph, 3, 16, 0x05050505, &first_calls);
+  build(next, 2, 48, 0x06060606, &second_calls);
   Executable exec(t, graph);
   Stream stream(t);
   exec.launch(stream);
   t.ok(flagos_graph_exec_update(exec, next), "other parameters for every node");
   exec.launch(stream);
   stream.synchronize();
+  // No byte is 0, so that none can be left out.
   auto expected = same(64, 0);
-  std::fill_n(expected.begin(), 48, 6);
+  std::fill_n(expected.begin(), 48, 0x06060606);
   equal_words(t, copied.read(), expected, "the copy has its new size");
   equal_words(t, filled.read(), expected, "the fill has its new size and value");
   if (!hosts) return;

@@ -1,6 +1,7 @@
 // Portable kernels: text in flagos.tile that the device's plugin compiles or takes as it is.
 #include <flagos.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -15,7 +16,10 @@ using namespace data;
 
 constexpr const char* format = "flagos.tile";
 
-// y = x * factor. The factor makes every text another one, so that nothing that was kept is used.
+// What was compiled before is not used: these cases run in processes of their own.
+void forget_kernels() { setenv("FLAGOS_KERNEL_CACHE", "off", 1); }
+
+// y = x * factor
 std::string scale_by(std::uint32_t factor) {
   return "flagos.tile 1.0\n\n"
          "kernel @scale(%x: ptr<i32> {readonly}, %y: ptr<i32>, %n: i32) constexpr(BLOCK=256) {\n"
@@ -80,6 +84,7 @@ flagos_module_desc_t desc_of(const std::string& text, const char* name = format)
 FLAGOS_CASE("mod.tile.load", {.clause = "flagos_module_load of flagos.tile",
                               .level = Level::full,
                               .isolation = Isolation::own}) {
+  forget_kernels();
   if (!takes_tile(t)) t.not_supported("the device takes no portable kernels");
   for (int round = 0; round < 2; ++round) {
     const auto factor = static_cast<std::uint32_t>(3 + t.random_below(1'000'000));
@@ -101,6 +106,7 @@ FLAGOS_CASE("mod.tile.compile",
              .level = Level::optional,
              .isolation = Isolation::own,
              .feature = "compile"}) {
+  forget_kernels();
   if (!takes_tile(t)) t.not_supported("the device takes no portable kernels");
   const auto factor = static_cast<std::uint32_t>(3 + t.random_below(1'000'000));
   const std::string text = scale_by(factor);

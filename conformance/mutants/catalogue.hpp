@@ -16,7 +16,7 @@ struct Mutant {
   Class kind = Class::generic;
   std::string entry;               // "memory.copy"; "" for a baseline
   std::string bug;                 // in a sentence
-  std::vector<std::string> cases;  // of a seeded mutant: which must find it
+  std::vector<std::string> cases;  // that are tried first; one of them must find a seeded mutant
 
   // How it is switched on.
   std::size_t slot = slot_count;  // its function stands here

@@ -75,6 +75,14 @@ class Generator {
   }
 
  private:
+  // `finder` is the case that looks at all entries for such a bug.
+  Mutant& add_for(const char* finder, const std::string& name, const std::string& bug,
+                  Function function) {
+    Mutant& mutant = add(name, bug, function);
+    mutant.cases = {finder};
+    return mutant;
+  }
+
   Mutant& add(const std::string& name, const std::string& bug, Function function) {
     Mutant mutant;
     mutant.id = std::string(Slot::name) + "/" + name;
@@ -100,17 +108,20 @@ class Generator {
           &E::other_status)
           .shows_in_refusals = true;
       add("swallow-failure", "OK although it failed", &E::swallow_failure).shows_in_refusals = true;
-      Mutant& silent = add("no-text", "fails without a text", &E::no_text);
+      Mutant& silent =
+          add_for("abi.errtext.plugin_failures", "no-text", "fails without a text", &E::no_text);
       silent.wraps_host = silent.shows_in_refusals = true;
     }
-    if constexpr (repeats) add("twice", "does its work twice", &E::twice);
+    if constexpr (repeats)
+      add_for("stream.order.every_entry", "twice", "does its work twice", &E::twice);
     if constexpr (Slot::kind == Kind::destroy && !E::has_status)
       add("twice", "gives back twice", &E::twice);
     if constexpr (repeats || Slot::kind == Kind::destroy)
       add("late", "answers OK and does its work 5 ms later, with pointers that may be gone",
           &E::late);
     if constexpr (Slot::kind == Kind::submit && takes_stream())
-      add("waits", "returns when the stream has done the work", &E::waits);
+      add_for("stream.async.every_entry", "waits", "returns when the stream has done the work",
+              &E::waits);
     if constexpr (Slot::kind == Kind::wait) {
       add("timeout-is-ok", "OK although the time ran out", &E::timeout_is_ok).shows_in_refusals =
           true;
@@ -194,7 +205,8 @@ class Generator {
   template <std::size_t I>
   void add_out(const std::string& name) {
     using Value = std::remove_pointer_t<Argument<I>>;
-    add(name + "-past", "writes a byte behind " + name, &E::template past_out<I>);
+    add_for("abi.struct.plugin_out_truncation", name + "-past", "writes a byte behind " + name,
+            &E::template past_out<I>);
     if constexpr (Structure<Value>) {
       for (const NamedChange& each : changes_out<Value>())
         add(name + "." + each.name, "what comes out is changed: " + std::string(each.name),

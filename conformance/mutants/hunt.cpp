@@ -36,7 +36,11 @@ constexpr Home homes[] = {
     {"topology", {"peer"}},       {"operators", {"op"}},
 };
 
-bool is_home(const std::string& entry, const Case& the_case) {
+bool is_home(const Mutant& mutant, const Case& the_case) {
+  const std::string& entry = mutant.entry;
+  const bool makes = mutant.slot != slot_count && (slots()[mutant.slot].kind == Kind::create ||
+                                                   slots()[mutant.slot].kind == Kind::destroy);
+  if (makes && category_of(the_case.id) == "leak") return true;
   const std::string_view group = std::string_view(entry).substr(0, entry.find('.'));
   for (const Home& home : homes) {
     if (home.group != group) continue;
@@ -134,9 +138,9 @@ std::vector<const Case*> cases_for(const Mutant& mutant, const CaseMap& map,
     if (!may_find(mutant, *the_case, seen->second)) continue;
     const auto named = std::find(mutant.cases.begin(), mutant.cases.end(), the_case->id);
     const auto place = static_cast<std::size_t>(named - mutant.cases.begin());
-    const std::size_t rank = named != mutant.cases.end()        ? place
-                             : is_home(mutant.entry, *the_case) ? mutant.cases.size()
-                                                                : mutant.cases.size() + 1;
+    const std::size_t rank = named != mutant.cases.end()  ? place
+                             : is_home(mutant, *the_case) ? mutant.cases.size()
+                                                          : mutant.cases.size() + 1;
     // A slow case about something else is not worth its time: it is there for what it is about.
     if (!must_pass(mutant) && rank > mutant.cases.size() && seen->second.seconds > slow_seconds)
       continue;
