@@ -1,6 +1,8 @@
 // Launching executable graphs, and changing their parameters.
 #include "core/graph_exec.hpp"
 
+#include <utility>
+
 #include "core/entry.hpp"
 #include "core/module.hpp"
 #include "core/soft_queue.hpp"
@@ -131,8 +133,10 @@ flagos_status_t GraphExec::launch_held(Stream& stream) {
 void GraphExec::replace_program(std::shared_ptr<const GraphBody> body) {
   const bool reusable = program_.use_count() == 1;
   std::shared_ptr<const Program> fresh = make_program(device(), std::move(body), program_.get(), reusable);
-  program_.swap(fresh);
-  device().releases().add([former = std::move(fresh)]() mutable { former.reset(); });
+  const auto former = std::make_shared<std::shared_ptr<const Program>>();
+  std::function<void()> release = [former] { former->reset(); };  // made before anything changes
+  *former = std::exchange(program_, std::move(fresh));
+  device().releases().add(std::move(release));
 }
 
 void GraphExec::update(GraphBody body) {

@@ -2,8 +2,14 @@
 #include "core/release_queue.hpp"
 
 #include <atomic>
+#include <cstddef>
+#include <iterator>
+#include <new>
 #include <thread>
+#include <utility>
 
+#include "base/guard.hpp"
+#include "core/device.hpp"
 #include "core/marker.hpp"
 #include "core/reaper.hpp"
 #include "core/stream.hpp"
@@ -38,8 +44,7 @@ bool Marker::done() {
   return true;
 }
 
-void ReleaseQueue::add(std::function<void()> action) {
-  poll();
+bool ReleaseQueue::enqueue(std::function<void()>& action) {
   std::vector<std::shared_ptr<Marker>> markers;
   if (device_.lost() == FLAGOS_STATUS_OK) {
     markers = device_.holds();
@@ -47,32 +52,51 @@ void ReleaseQueue::add(std::function<void()> action) {
       if (std::shared_ptr<Marker> marker = stream.mark()) markers.push_back(std::move(marker));
     });
   }
-  if (markers.empty()) return action();
-  {
-    std::lock_guard lock(mutex_);
-    entries_.push_back({std::move(markers), std::move(action)});
+  if (markers.empty()) return false;
+  std::lock_guard lock(mutex_);
+  Entry& entry = entries_.emplace_back();
+  entry.markers = std::move(markers);
+  entry.action = std::move(action);
+  return true;
+}
+
+void ReleaseQueue::add(std::function<void()> action) noexcept {
+  poll();
+  try {
+    if (!enqueue(action)) return action();
+  } catch (const std::exception&) {
+    constexpr std::uint64_t patience_ns = 10'000'000'000;
+    const auto waited = [&] { return device_.synchronize(patience_ns) != FLAGOS_STATUS_TIMEOUT; };
+    bool passed = false;
+    guard([&] { passed = waited(); }, [](flagos_status_t, const char*) {});
+    if (passed) return action();
+    alignas(std::function<void()>) std::byte room[sizeof(action)];
+    ::new (room) std::function<void()>(std::move(action));  // never destroyed
+    return;
   }
-  reaper_watch(device_);
+  guard([&] { reaper_watch(device_); }, [](flagos_status_t, const char*) {});  // else later calls look
 }
 
 void ReleaseQueue::poll() {
-  std::vector<std::function<void()>> ready;
+  std::list<Entry> ready;
   {
     std::unique_lock lock(mutex_, std::try_to_lock);
-    if (!lock.owns_lock() || entries_.empty()) return;
-    std::erase_if(entries_, [&](Entry& entry) {
-      std::erase_if(entry.markers, [](const std::shared_ptr<Marker>& marker) { return marker->done(); });
-      if (!entry.markers.empty()) return false;
-      ready.push_back(std::move(entry.action));
-      return true;
-    });
+    if (!lock.owns_lock()) return;
+    for (auto entry = entries_.begin(); entry != entries_.end();) {
+      const auto next = std::next(entry);
+      std::erase_if(entry->markers, [](const std::shared_ptr<Marker>& marker) { return marker->done(); });
+      if (entry->markers.empty()) ready.splice(ready.end(), entries_, entry);
+      entry = next;
+    }
+    if (ready.empty()) return;
     running_ += ready.size();
   }
-  if (ready.empty()) return;
-  for (const auto& action : ready) action();
+  const std::size_t count = ready.size();
+  for (const Entry& entry : ready) entry.action();
+  ready.clear();
   // The actions still keep the device, and so this queue.
   std::lock_guard lock(mutex_);
-  running_ -= ready.size();
+  running_ -= count;
 }
 
 bool ReleaseQueue::drain(std::uint64_t timeout_ns) {
@@ -87,7 +111,7 @@ bool ReleaseQueue::drain(std::uint64_t timeout_ns) {
 
 void ReleaseQueue::flush() {
   while (true) {
-    std::deque<Entry> entries;
+    std::list<Entry> entries;
     {
       std::lock_guard lock(mutex_);
       entries.swap(entries_);

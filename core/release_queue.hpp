@@ -3,8 +3,8 @@
 // or on the reaper's thread.
 #pragma once
 
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -18,8 +18,9 @@ class ReleaseQueue {
  public:
   explicit ReleaseQueue(Device& device) : device_(device) {}
 
-  // Runs `action` once all work submitted so far to the device's streams has passed. `action` must not throw.
-  void add(std::function<void()> action);
+  // Runs `action` once all work submitted so far to the device's streams has passed. `action` must not throw. Where no memory
+  // is left to remember it, this waits for that work; what is then still in use is never released.
+  void add(std::function<void()> action) noexcept;
   // Runs what is ready.
   void poll();
   // Waits until all is done, also what other threads run; false when it is not in timeout_ns.
@@ -30,6 +31,7 @@ class ReleaseQueue {
 
  private:
   bool idle();
+  bool enqueue(std::function<void()>& action);  // false: nothing has to be waited for
 
   struct Entry {
     std::vector<std::shared_ptr<Marker>> markers;
@@ -37,7 +39,7 @@ class ReleaseQueue {
   };
   Device& device_;
   std::mutex mutex_;
-  std::deque<Entry> entries_;
+  std::list<Entry> entries_;
   std::size_t running_ = 0;  // taken out, and not done yet
 };
 

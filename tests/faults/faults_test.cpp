@@ -167,7 +167,6 @@ void sweep(Scenario scenario) {
           if (untouched) break;
         }
         const std::int64_t now = live_blocks();
-        std::fprintf(stderr, "round %d: %ld\n", round, (long)now);
         if (round == 2) CHECK(now <= held);
         held = now;
       }
