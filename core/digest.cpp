@@ -9,7 +9,9 @@ namespace flagos::core {
 namespace {
 
 void demand(int result) {
-  if (result != 1) throw_error(FLAGOS_STATUS_INTERNAL, "SHA-256 is not available");
+  if (result != 1)
+    throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES,
+                "OpenSSL computes no SHA-256: no memory is left, or it was built without");
 }
 
 }  // namespace

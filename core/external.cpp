@@ -2,19 +2,20 @@
 #include "core/external.hpp"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "base/error.hpp"
+#include "core/digest.hpp"
 
 namespace flagos::core {
 
@@ -43,20 +44,18 @@ constexpr char trailer_magic[8] = {'f', 'l', 'a', 'g', 'o', 's', 't', '1'};
 constexpr std::uint64_t page_bytes = 4096;
 constexpr int file_seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
-std::array<std::uint8_t, 32> sha256(const void* data, std::size_t size) {
-  std::array<std::uint8_t, 32> digest{};
-  unsigned int length = 0;
-  if (EVP_Digest(data, size, digest.data(), &length, EVP_sha256(), nullptr) != 1 || length != digest.size())
-    throw_error(FLAGOS_STATUS_INTERNAL, "SHA-256 is not available");
-  return digest;
+Digest digest_of(const void* data, std::size_t size) {
+  return sha256(std::span(static_cast<const std::byte*>(data), size));
 }
 
 // Equal in all processes of one boot of the host: a blob that was kept longer, or carried to another host, is refused.
 std::array<std::uint8_t, 16> boot_digest() {
-  std::ifstream file("/proc/sys/kernel/random/boot_id");
-  std::string text;
-  std::getline(file, text);
-  const std::array<std::uint8_t, 32> digest = sha256(text.data(), text.size());
+  std::array<char, 64> text{};
+  const FileDescriptor file(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0 && errno != ENOENT && errno != EACCES)
+    throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES, "the host's boot identifier cannot be read: {}", std::strerror(errno));
+  const ssize_t length = file.get() < 0 ? 0 : ::read(file.get(), text.data(), text.size());
+  const Digest digest = digest_of(text.data(), static_cast<std::size_t>(std::max<ssize_t>(length, 0)));
   std::array<std::uint8_t, 16> half;
   std::memcpy(half.data(), digest.data(), half.size());
   return half;
@@ -81,7 +80,7 @@ void seal_blob(ExternalBlob& blob, int fd, flagos_external_t& external) {
   std::memcpy(blob.magic, blob_magic, sizeof(blob.magic));
   blob.boot = boot_digest();
   blob.inode = inode_of(fd);
-  blob.digest = sha256(&blob, offsetof(ExternalBlob, digest));
+  blob.digest = digest_of(&blob, offsetof(ExternalBlob, digest));
   std::memset(external.blob, 0, sizeof(external.blob));
   std::memcpy(external.blob, &blob, sizeof(blob));
 }
@@ -90,7 +89,7 @@ ExternalBlob open_blob(const flagos_external_t& external) {
   ExternalBlob blob;
   std::memcpy(&blob, external.blob, sizeof(blob));
   if (std::memcmp(blob.magic, blob_magic, sizeof(blob.magic)) != 0) refuse("its blob is not one of flagos");
-  if (blob.digest != sha256(&blob, offsetof(ExternalBlob, digest))) refuse("its blob was changed");
+  if (blob.digest != digest_of(&blob, offsetof(ExternalBlob, digest))) refuse("its blob was changed");
   for (std::size_t i = sizeof(blob); i < sizeof(external.blob); ++i) {
     if (external.blob[i] != 0) refuse("its blob was changed");
   }
@@ -102,14 +101,15 @@ ExternalBlob open_blob(const flagos_external_t& external) {
 std::array<std::uint8_t, 16> random_nonce() {
   std::array<std::uint8_t, 16> nonce;
   if (RAND_bytes(nonce.data(), static_cast<int>(nonce.size())) != 1)
-    throw_error(FLAGOS_STATUS_INTERNAL, "the random generator is not available");
+    throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES,
+                "OpenSSL gives no random bytes: no memory is left, or no source of them");
   return nonce;
 }
 
 std::uint64_t name_digest(const char* name) {
   const std::string_view text(name);
   std::uint64_t first = 0;
-  std::memcpy(&first, sha256(text.data(), text.size()).data(), sizeof(first));
+  std::memcpy(&first, digest_of(text.data(), text.size()).data(), sizeof(first));
   return first;
 }
 
