@@ -185,7 +185,10 @@ void make_native(Device& device, Program& program, const Program* previous, bool
   expect(status, "graph.instantiate");
   if (native == nullptr)
     throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from graph.instantiate");
+  const auto destroy = [&table](flagos_plugin_graph_t* graph) { table.destroy(graph); };
+  std::unique_ptr<flagos_plugin_graph_t, decltype(destroy)> kept(native, destroy);
   program.native = std::make_shared<NativeGraph>(device, native);
+  kept.release();
 }
 
 }  // namespace

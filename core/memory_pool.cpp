@@ -183,10 +183,18 @@ flagos_status_t MemoryPool::add_segment(std::uint64_t size_bytes, bool large) {
   allocation.size_bytes = size_bytes;
   allocation.kind = kind_;
   allocation.pool = true;
-  if (!device().addresses().insert(allocation))
+  bool inserted = false;
+  try {
+    inserted = device().addresses().insert(allocation);
+    if (inserted) heap_.add_segment(base, size_bytes, large);
+  } catch (...) {
+    if (inserted) device().addresses().erase(base, [](const Allocation&) { return true; });
+    tables().memory.free(device().native(), base);
+    throw;
+  }
+  if (!inserted)
     throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin handed out {} bytes at {:#x}, inside a live allocation",
                 size_bytes, base);
-  heap_.add_segment(base, size_bytes, large);
   statistics_.reserved_high_bytes = std::max(statistics_.reserved_high_bytes, heap_.reserved_bytes());
   return FLAGOS_STATUS_OK;
 }

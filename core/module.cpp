@@ -287,7 +287,11 @@ flagos_status_t flagos_module_load(flagos_device_t* device, const flagos_module_
     expect(object.tables().module.load(object.native(), &used, &native), "module.load");
     if (native == nullptr)
       throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from module.load");
-    *out_module = publish<flagos_module_t>(Ref<Module>::adopt(new Module(object, native)));
+    const auto unload = [&object](flagos_plugin_module_t* module) { object.tables().module.unload(module); };
+    std::unique_ptr<flagos_plugin_module_t, decltype(unload)> kept(native, unload);
+    Ref<Module> made = Ref<Module>::adopt(new Module(object, native));
+    kept.release();
+    *out_module = publish<flagos_module_t>(std::move(made));
   });
 }
 

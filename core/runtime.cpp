@@ -122,7 +122,7 @@ bool Runtime::has_plugin(const std::string& name) const {
   return std::any_of(plugins_.begin(), plugins_.end(), [&](const auto& plugin) { return plugin->name() == name; });
 }
 
-flagos_candidate_info_t Runtime::consider(const std::string& path) {
+flagos_candidate_info_t Runtime::consider(const std::string& path, flagos_status_t* out_failure) {
   flagos_candidate_info_t candidate{};
   candidate.struct_size = sizeof(candidate);
   set_text(candidate.path, escape(path));
@@ -145,6 +145,7 @@ flagos_candidate_info_t Runtime::consider(const std::string& path) {
     refuse(candidate, refused.verdict, refused.reason);
   } catch (const Error& error) {
     refuse(candidate, verdict_of(error), error.what());
+    if (out_failure != nullptr) *out_failure = error.status();
   }
   candidates_.push_back(candidate);
   return candidate;
@@ -182,8 +183,11 @@ void Runtime::open_plugin(std::unique_ptr<Plugin> plugin, flagos_plugin_open_t o
 
 void Runtime::add_plugin(const std::string& path) {
   std::lock_guard lock(mutex_);
-  const flagos_candidate_info_t candidate = consider(path);
-  if (candidate.verdict != FLAGOS_VERDICT_LOADED) throw_error(FLAGOS_STATUS_PLUGIN_REJECTED, "{}", candidate.reason);
+  flagos_status_t failure = FLAGOS_STATUS_PLUGIN_REJECTED;
+  const flagos_candidate_info_t candidate = consider(path, &failure);
+  if (candidate.verdict == FLAGOS_VERDICT_LOADED) return;
+  const bool no_memory = failure == FLAGOS_STATUS_OUT_OF_HOST_MEMORY;  // that is nothing about the plugin
+  throw_error(no_memory ? failure : flagos_status_t{FLAGOS_STATUS_PLUGIN_REJECTED}, "{}", candidate.reason);
 }
 
 void Runtime::add_opened(const std::string& path, flagos_plugin_open_t open) {

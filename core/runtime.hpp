@@ -43,7 +43,8 @@ class Runtime : public Object {
 
  private:
   // Judges and opens one library; its verdict is appended to the candidates. Under mutex_.
-  flagos_candidate_info_t consider(const std::string& path);
+  // `out_failure`: the status behind a refusal, where it is an error.
+  flagos_candidate_info_t consider(const std::string& path, flagos_status_t* out_failure = nullptr);
   void open_plugin(std::unique_ptr<Plugin> plugin, flagos_plugin_open_t open, flagos_candidate_info_t& candidate);
   bool has_plugin(const std::string& name) const;
 
