@@ -17,7 +17,9 @@
  *             undefined. The survivors go on with flagos_comm_shrink.
  * Buffers     Memory of the rank's device, or host memory. `source` and `target` are equal (in place) where the operation
  *             says so, or do not overlap. Counts are elements. A count of 0 is legal and still an operation.
- * Results     Are bit-identical on all ranks, and independent of the mix of chips. 8- and 16-bit floating point is added in
+ * Native      Where all ranks are devices of one plugin that has collectives of its own (see flagos.h), operations that it has
+ *             go to it. What ranks that disagree get is up to it then, as are the order and precision of sums.
+ * Results     Are bit-identical on all ranks, and else independent of the mix of chips. 8- and 16-bit floating point is added in
  *             float32 and rounded once. With FLAGOS_COMM_FLAG_DETERMINISTIC they do not depend on which rank holds what.
  * Statuses    Beside those that they list, operations return INVALID_ARGUMENT (an address of 0 with a count, a buffer past
  *             its allocation, overlap, a root that is no rank, a dtype or reduction that does not exist), UNSUPPORTED (a
@@ -26,7 +28,8 @@
  *
  * Environment: FLAGOS_COMM_DEBUG (plan: what each operation does, to stderr), FLAGOS_COMM_TIMEOUT_MS (where the config says
  * 0), FLAGOS_COMM_INTERFACE (see flagos_comm_unique_id_create), FLAGOS_COMM_TRANSPORT (tcp: also within a host), FLAGOS_COMM_ALGORITHM
- * (of all operations that have it: direct, one_step, slices, tree, ring or clusters; else what the measured cost says).
+ * (of all operations that have it: direct, one_step, slices, tree, ring or clusters; else what the measured cost says),
+ * FLAGOS_COMM_NATIVE (0: never the plugin's own collectives, 1: wherever all ranks have them; else where they are faster).
  */
 #ifndef FLAGOS_COMM_H
 #define FLAGOS_COMM_H
@@ -69,8 +72,8 @@ typedef struct flagos_comm_info_t {
   uint32_t local_size; /* how many of them on this host */
   flagos_device_t* device;
   uint64_t timeout_ns;
-  uint64_t flags;      /* as configured */
-  uint64_t operations; /* how many operations are done */
+  uint64_t flags;        /* as configured */
+  uint64_t operations;   /* how many operations are done */
   const char* algorithm; /* of the operation that this rank has begun last; "automatic" before the first */
 } flagos_comm_info_t;
 

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <thread>
 
@@ -197,5 +198,134 @@ TEST_CASE("collectives: random operations on mixed devices") {
       const std::string wrong = world.run(random_case(random, size, i % 10 == 0 ? 300000 : 5000));
       REQUIRE_MESSAGE(wrong.empty(), wrong);
     }
+  }
+}
+
+// ---- native first ------------------------------------------------------------------------------------------------
+
+namespace {
+
+struct NativeWish {
+  explicit NativeWish(const char* value) { setenv("FLAGOS_COMM_NATIVE", value, 1); }
+  ~NativeWish() { unsetenv("FLAGOS_COMM_NATIVE"); }
+  NativeWish(const NativeWish&) = delete;
+  NativeWish& operator=(const NativeWish&) = delete;
+};
+
+}  // namespace
+
+TEST_CASE("native: every operation, dtype and reduction where all ranks are on cpu") {
+  const NativeWish wish("1");
+  for (const std::uint32_t size : {1U, 2U, 3U}) {
+    World world({"cpu"}, size);
+    for (int op = 0; op < static_cast<int>(Op::count); ++op) {
+      for (const flagos_dtype_t dtype : all_dtypes()) {
+        for (flagos_comm_reduction_t reduction = 0; reduction < 8; ++reduction) {
+          Case test{static_cast<Op>(op), dtype, reduction};
+          if (!is_defined(test) || (!reduces(test.op) && reduction != 0)) continue;
+          for (const std::uint64_t count : {0, 1, 1023, 20001}) {
+            const bool is_usual = dtype == FLAGOS_DTYPE_FLOAT32 && reduction == 0;
+            if (count != 1023 && !is_usual) continue;
+            if (!reduces(test.op) && dtype != FLAGOS_DTYPE_FLOAT32 && dtype != FLAGOS_DTYPE_UINT8)
+              continue;
+            for (const bool in_place : {false, true}) {
+              test.count = count;
+              test.in_place = in_place;
+              test.root = static_cast<std::uint32_t>(count + reduction) % size;
+              test.seed = count + dtype;
+              const std::string wrong = world.run(test);
+              REQUIRE_MESSAGE(wrong.empty(), wrong);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("native: is used where all ranks have it, and nowhere else") {
+  const auto text_of_mismatch = [](World& world) {
+    std::vector<flagos_address_t> buffers;
+    for (std::uint32_t i = 0; i < 2; ++i) {
+      buffers.push_back(world.devices[i]->alloc(64));
+      const flagos_status_t called =
+          flagos_comm_all_reduce(world.comms[i], world.devices[i]->stream(), buffers[i], buffers[i],
+                                 7 + i, FLAGOS_DTYPE_INT32, FLAGOS_COMM_REDUCTION_SUM);
+      CHECK((called == FLAGOS_STATUS_OK || called == FLAGOS_STATUS_RANK_MISMATCH));
+    }
+    for (std::uint32_t i = 0; i < 2; ++i) {
+      world.devices[i]->synchronize();
+      world.devices[i]->free(buffers[i]);
+    }
+    flagos_status_t status = FLAGOS_STATUS_OK;
+    flagos_comm_query_status(world.comms[0], &status);
+    CHECK(status == FLAGOS_STATUS_RANK_MISMATCH);
+    return std::string(flagos_last_error());
+  };
+  const std::string said = "elements instead of";  // by the plugin
+  {
+    const NativeWish wish("1");
+    World cpu({"cpu"}, 2);
+    CHECK(text_of_mismatch(cpu).find(said) != std::string::npos);
+    World deterministic({"cpu"}, 2, FLAGOS_COMM_FLAG_DETERMINISTIC);
+    CHECK(text_of_mismatch(deterministic).find(said) == std::string::npos);
+  }
+  {
+    const NativeWish wish("0");
+    World cpu({"cpu"}, 2);
+    CHECK(text_of_mismatch(cpu).find(said) == std::string::npos);
+  }
+  // Not unasked: the cpu plugin does not say that it is faster.
+  World cpu({"cpu"}, 2);
+  CHECK(text_of_mismatch(cpu).find(said) == std::string::npos);
+  const NativeWish wish("yes");
+  RankDevice device("cpu");
+  flagos_device_t* const handle = device.device();
+  flagos_comm_t* comm = nullptr;
+  CHECK(flagos_comm_create_all(1, &handle, nullptr, &comm) == FLAGOS_STATUS_INVALID_ARGUMENT);
+  CHECK(std::string(flagos_last_error()).find("FLAGOS_COMM_NATIVE is 'yes'") != std::string::npos);
+}
+
+TEST_CASE(
+    "native: operations that take different ways keep their order, on one stream and on two") {
+  const NativeWish wish("1");
+  World world({"cpu"}, 2);
+  std::vector<flagos_stream_t*> second(2);
+  std::vector<flagos_address_t> data(2);
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    check(flagos_stream_create(world.devices[i]->device(), nullptr, &second[i]));
+    data[i] = world.devices[i]->alloc(4);
+    const std::uint32_t one = 1;
+    std::vector<std::byte> bytes(4);
+    std::memcpy(bytes.data(), &one, 4);
+    world.devices[i]->upload(data[i], bytes);
+  }
+  // A scan is nobody's own; the sums behind it are the plugin's. Rank 0 is left as it is by scans.
+  for (int round = 0; round < 8; ++round) {
+    for (std::uint32_t i = 0; i < 2; ++i) {
+      flagos_stream_t* const stream = round % 2 == 0 ? world.devices[i]->stream() : second[i];
+      flagos_stream_t* const other = round % 4 < 2 ? stream : second[i];
+      check(flagos_comm_scan(world.comms[i], stream, data[i], data[i], 1, FLAGOS_DTYPE_UINT32,
+                             FLAGOS_COMM_REDUCTION_SUM));
+      check(flagos_comm_all_reduce(world.comms[i], other, data[i], data[i], 1, FLAGOS_DTYPE_UINT32,
+                                   FLAGOS_COMM_REDUCTION_SUM));
+    }
+  }
+  // Each round makes of x on both ranks: x and 2 x, then 3 x on both.
+  std::uint32_t wanted = 1;
+  for (int round = 0; round < 8; ++round) wanted *= 3;
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    check(flagos_comm_synchronize(world.comms[i], FLAGOS_TIMEOUT_INFINITE));
+    check(flagos_stream_synchronize(second[i], FLAGOS_TIMEOUT_INFINITE));
+    const std::vector<std::byte> bytes = world.devices[i]->download(data[i], 4);
+    std::uint32_t found = 0;
+    std::memcpy(&found, bytes.data(), 4);
+    CHECK(found == wanted);
+    flagos_comm_info_t info{};
+    info.struct_size = sizeof(info);
+    check(flagos_comm_get_info(world.comms[i], &info));
+    CHECK(info.operations == 16);
+    world.devices[i]->free(data[i]);
+    check(flagos_stream_destroy(second[i]));
   }
 }

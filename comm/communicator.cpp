@@ -133,6 +133,15 @@ void Communicator::connect(std::uint32_t rank, Socket socket, std::uint32_t lane
   peer.sleeping = &network_->sleeping();
 }
 
+void Communicator::make_native() {
+  std::string reason;
+  native_ = Native::make(*this, reason);
+  if (!wants_plans() || rank_ != 0) return;
+  std::fprintf(stderr, "flagos comm: %u ranks: %s%s\n", size_,
+               native_ != nullptr ? "native collectives of " : "no native collectives: ",
+               native_ != nullptr ? native_->plugin().c_str() : reason.c_str());
+}
+
 void Communicator::start() {
   if (network_ != nullptr) network_->start();
   thread_ = start_thread(fmt::format("flagos-comm-{}", rank_), {}, [this] { work(); });
@@ -262,20 +271,24 @@ Operation& Communicator::make_operation(const Request& request) {
   Operation& operation = *std::exchange(free_, free_->next);
   operation.request = request;
   operation.owner = this;
-  operation.scale = 1;
-  operation.reduction = {request.dtype, static_cast<std::uint8_t>(request.reduction),
-                         config_.deterministic};
-  if (request.reduction >= first_reduction) {
-    std::lock_guard scales(reduction_mutex_);
-    const auto index = static_cast<std::size_t>(request.reduction - first_reduction);
-    if (index < most_reductions) operation.scale = scales_[index];
-    operation.reduction.kind = premultiplied_sum;
-  }
+  operation.reduction = reduction_of(request, operation.scale);
   operation.value = 0;
   operation.ready.store(false, std::memory_order_relaxed);
   operation.stream_status = FLAGOS_STATUS_OK;
   operation.awaited = operation.recorded = false;
   return operation;
+}
+
+Reduction Communicator::reduction_of(const Request& request, double& out_scale) {
+  out_scale = 1;
+  Reduction reduction{request.dtype, static_cast<std::uint8_t>(request.reduction),
+                      config_.deterministic};
+  if (request.reduction < first_reduction) return reduction;
+  std::lock_guard scales(reduction_mutex_);
+  const auto index = static_cast<std::size_t>(request.reduction - first_reduction);
+  if (index < most_reductions) out_scale = scales_[index];
+  reduction.kind = premultiplied_sum;
+  return reduction;
 }
 
 // The messages were checked one by one; together they must agree on those to this rank itself.
@@ -285,6 +298,7 @@ void Communicator::check(const Request& request) {
 }
 
 void Communicator::submit(const Request& request) {
+  if (native_ != nullptr && native_->takes(request)) return queue_native(request);
   flagos_capture_status_t capture = FLAGOS_CAPTURE_STATUS_NONE;
   expect(flagos_stream_get_capture_status(request.stream, &capture, nullptr));
   if (capture == FLAGOS_CAPTURE_STATUS_NONE) {
@@ -294,8 +308,43 @@ void Communicator::submit(const Request& request) {
   }
 }
 
+// One operation after the other, also where they take different ways on different streams.
+void Communicator::queue_native(const Request& request) {
+  flagos_capture_status_t capture = FLAGOS_CAPTURE_STATUS_NONE;
+  expect(flagos_stream_get_capture_status(request.stream, &capture, nullptr));
+  const bool is_captured = capture != FLAGOS_CAPTURE_STATUS_NONE;
+  std::lock_guard submit(submit_mutex_);
+  // What a call has finished itself is not told to the timeline.
+  if (!is_captured && !was_native_.exchange(true) &&
+      outstanding_.load(std::memory_order_acquire) != 0)
+    expect(flagos_stream_wait_timeline(request.stream, timeline_, next_value_));
+  if (wants_plans())
+    std::fprintf(stderr, "flagos comm: rank %u of %u: %s, %llu bytes: native (%s)\n", rank_, size_,
+                 name_of(request.kind), static_cast<unsigned long long>(bytes_of(request)),
+                 native_->plugin().c_str());
+  double scale = 1;
+  const Reduction reduction = reduction_of(request, scale);
+  native_->queue(request, reduction, scale, rank_);
+}
+
+// What the plugin found out by itself.
+void Communicator::check_native() {
+  if (native_ == nullptr || status_.load(std::memory_order_acquire) != FLAGOS_STATUS_OK) return;
+  std::string text;
+  const flagos_status_t found = native_->status(text);
+  if (found == FLAGOS_STATUS_OK) return;
+  // A rank that gives up tells why, then aborts the plugin's; the reason may take a little longer.
+  for (int i = 0; i < 20 && found == FLAGOS_STATUS_COMM_ABORTED; ++i) {
+    if (look_at_peers()) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  fail(FLAGOS_STATUS_CLASS(found) == FLAGOS_STATUS_CLASS_COMM ? found : FLAGOS_STATUS_RANK_FAILED,
+       text);
+}
+
 void Communicator::queue(const Request& request) {
   std::lock_guard submit(submit_mutex_);
+  if (was_native_.exchange(false)) native_->hold(request.stream);
   std::uint32_t is_idle = 0;
   expect(flagos_stream_query(request.stream, &is_idle));
   Operation& operation = make_operation(request);
@@ -436,7 +485,16 @@ flagos_status_t Communicator::synchronize(std::uint64_t timeout_ns) {
     std::unique_lock lock(queue_mutex_);
     idle_.wait_for(lock, std::chrono::milliseconds(5));
   }
-  return FLAGOS_STATUS_OK;
+  if (native_ == nullptr) return FLAGOS_STATUS_OK;
+  const std::uint64_t waited = now_ns() - start;
+  const flagos_status_t done = native_->synchronize(
+      timeout_ns == FLAGOS_TIMEOUT_INFINITE ? timeout_ns
+                                            : timeout_ns - std::min(timeout_ns, waited));
+  if (FLAGOS_STATUS_CLASS(done) == FLAGOS_STATUS_CLASS_ANSWER) return done;
+  const std::string text = flagos_last_error();
+  check_native();
+  check_not_failed();
+  throw Error(done, text);
 }
 
 // ---- progress ----------------------------------------------------------------------------------------------------
@@ -574,6 +632,7 @@ void Communicator::print_topology(const Topology& topology) {
 // ---- failure -----------------------------------------------------------------------------------------------------
 
 flagos_status_t Communicator::status(std::string& out_text) {
+  check_native();
   std::lock_guard lock(failure_mutex_);
   out_text = failure_text_;
   const flagos_status_t found = status_.load(std::memory_order_acquire);
@@ -608,6 +667,7 @@ void Communicator::finish_failure(std::unique_lock<std::mutex>& engine) {
     }
     return;
   }
+  if (native_ != nullptr) native_->abort();
   Operation* const running = execution_.operation();
   execution_.drop();
   segment_->head().stopped.store(1, std::memory_order_release);
@@ -646,8 +706,8 @@ void Communicator::abort() {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
-// When nothing moves: has another rank failed, left or died, or is it overdue?
-void Communicator::look_around() {
+// Whether another rank has told that it gave up, and why.
+bool Communicator::look_at_peers() {
   for (Peer& peer : peers_) {
     if (peer.rank == rank_) continue;
     SegmentHead& head = peer.segment->head();
@@ -655,8 +715,16 @@ void Communicator::look_around() {
     const Failure& failure = head.failure;
     const std::string text(failure.text.data(), strnlen(failure.text.data(), failure.text.size()));
     const bool is_known = FLAGOS_STATUS_CLASS(failure.status) == FLAGOS_STATUS_CLASS_COMM;
-    return fail(is_known ? failure.status : FLAGOS_STATUS_RANK_FAILED, text);
+    fail(is_known ? failure.status : FLAGOS_STATUS_RANK_FAILED, text);
+    return true;
   }
+  return false;
+}
+
+// When nothing moves: has another rank failed, left or died, or is it overdue?
+void Communicator::look_around() {
+  if (look_at_peers()) return;
+  check_native();
   look_for_dead_processes();
   if (execution_.is_done()) return;
   const std::uint32_t culprit = execution_.waits_for();
@@ -699,6 +767,9 @@ void Communicator::fill_info(flagos_comm_info_t& info) {
   info.operations =
       completed_.load(std::memory_order_acquire) - internal_.load(std::memory_order_acquire);
   info.algorithm = name_of(last_algorithm_.load(std::memory_order_relaxed));
+  if (native_ == nullptr) return;
+  info.operations += native_->operations();
+  if (was_native_) info.algorithm = "native";
 }
 
 // All ranks know which rank has called with what it must not, so that none waits for ever.

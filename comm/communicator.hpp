@@ -16,6 +16,7 @@
 #include "comm/bootstrap/secret.hpp"
 #include "comm/bootstrap/socket.hpp"
 #include "comm/execution.hpp"
+#include "comm/native.hpp"
 #include "comm/operation.hpp"
 #include "comm/transport/tcp.hpp"
 
@@ -49,6 +50,8 @@ class Communicator {
   void connect(std::uint32_t rank, Socket socket, std::uint32_t lane);
   // All are joined: ranks may talk.
   void start();
+  // Where all ranks can, operations go to the plugin's own collectives.
+  void make_native();
   // Operations may come.
   void open(Topology topology);
 
@@ -114,6 +117,9 @@ class Communicator {
   Operation& make_operation(const Request& request);
   void queue(const Request& request);
   void record(const Request& request);
+  void queue_native(const Request& request);
+  void check_native();
+  Reduction reduction_of(const Request& request, double& out_scale);
   static void stream_arrived(void* user_data, flagos_status_t status);
   static void graph_arrived(void* user_data, flagos_status_t status);
   bool try_here(Operation& operation);
@@ -123,6 +129,7 @@ class Communicator {
   bool step();
   bool begin_next();
   void complete(Operation& operation);
+  bool look_at_peers();
   void look_around();
   void look_for_dead_processes();
   void finish_failure(std::unique_lock<std::mutex>& engine);
@@ -139,6 +146,7 @@ class Communicator {
   std::uint32_t local_size_ = 1;
   std::unique_ptr<TcpTransport> network_;
   Reunion reunion_;
+  std::unique_ptr<Native> native_;
   Staging staging_, one_sided_staging_;
   OneSided one_sided_;
   Execution execution_;
@@ -147,6 +155,7 @@ class Communicator {
 
   std::mutex submit_mutex_;  // orders the calls
   std::uint64_t next_value_ = 0;
+  std::atomic<bool> was_native_{false};  // the last call went to the plugin
   std::uint32_t misses_ = 0;  // calls in a row that did not finish their operation themselves
 
   std::mutex queue_mutex_;  // guards the lists and operations_

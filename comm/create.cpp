@@ -163,6 +163,7 @@ void join(Communicator& communicator, const Invitation& invitation) {
   communicator.set_reunion(std::move(reunion));
   communicator.start();
   agree_on_costs(communicator, topology);
+  communicator.make_native();
   communicator.open(std::move(topology));
 }
 
@@ -180,6 +181,20 @@ void measure_process(const std::vector<std::shared_ptr<Communicator>>& made, Top
   }
   topology.local = local;
   topology.remote = remote;
+}
+
+// Ranks of one process wait for each other: each has a thread.
+void make_native(const std::vector<std::shared_ptr<Communicator>>& made) {
+  for (const auto& communicator : made)
+    if (!Native::is_wanted(communicator->device())) return;
+  std::vector<std::thread> threads;
+  for (const auto& communicator : made)
+    threads.push_back(start_thread("flagos-native", {}, [self = communicator.get()] {
+      static_cast<void>(
+          guard([&] { self->make_native(); },
+                [&](flagos_status_t status, const char* text) { self->fail(status, text); }));
+    }));
+  for (std::thread& thread : threads) thread.join();
 }
 
 }  // namespace
@@ -244,6 +259,7 @@ std::vector<std::shared_ptr<Communicator>> create_all(std::span<flagos_device_t*
   Topology topology = Topology::of_hosts(0, hosts);
   topology.forced = configured_algorithm();
   measure_process(made, topology);
+  make_native(made);
   for (topology.rank = 0; topology.rank < size; ++topology.rank)
     made[topology.rank]->open(topology);
   return made;

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "comm/channel.hpp"
 #include "base/reduce/reduce.hpp"
+#include "comm/channel.hpp"
 
 namespace flagos::comm {
 

@@ -142,6 +142,27 @@ TEST_CASE("processes: random operations through shared memory") {
   }
 }
 
+TEST_CASE("processes: random operations on the plugin's own collectives") {
+  auto ranks = start(3, {"cpu"}, {"random", std::to_string(seed()), "60", "100000"},
+                     {"FLAGOS_COMM_NATIVE=1"});
+  for (auto& rank : ranks) {
+    const Outcome outcome = rank->end(120'000);
+    CHECK_MESSAGE(outcome.output == "ok\n", outcome.output);
+    CHECK(outcome.exit_code == 0);
+  }
+}
+
+TEST_CASE(
+    "processes: a rank that is killed on the plugin's own collectives is named by all others") {
+  auto ranks = start(3, {"cpu"}, {"kill", "1", "5", "1000"}, {"FLAGOS_COMM_NATIVE=1"});
+  for (std::size_t i = 0; i < ranks.size(); ++i) {
+    const Outcome outcome = ranks[i]->end(60'000);
+    if (i == 1) continue;
+    CHECK_MESSAGE(contains(outcome.output, "status=FLAGOS_STATUS_RANK_FAILED"), outcome.output);
+    CHECK_MESSAGE(contains(outcome.output, "rank 1"), outcome.output);
+  }
+}
+
 TEST_CASE(
     "processes: random operations over TCP, also on devices whose memory the host does not reach") {
   std::vector<std::string> devices = {"cpu"};

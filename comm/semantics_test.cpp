@@ -346,7 +346,7 @@ TEST_CASE("results: sums of all pairs of 8-bit floating point numbers, by its de
       std::fill(same.begin(), same.end(), static_cast<std::uint8_t>(i));
       const void* const sources[] = {same.data(), all.data()};
       flagos::reduce({dtype, FLAGOS_COMM_REDUCTION_SUM, false}, 2, sources, nullptr, 2,
-                           found.data(), 256);
+                     found.data(), 256);
       const auto value_of = [&](const std::uint8_t& bits) {
         return decode(dtype, reinterpret_cast<const std::byte*>(&bits));
       };

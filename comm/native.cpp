@@ -1,0 +1,363 @@
+#include "comm/native.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/guard.hpp"
+#include "comm/bootstrap/secret.hpp"
+#include "comm/communicator.hpp"
+#include "comm/gather.hpp"
+
+namespace flagos::comm {
+namespace {
+
+enum class Wish { never, preferred, always };
+
+Wish configured_wish() {
+  const char* const value = secure_getenv("FLAGOS_COMM_NATIVE");
+  if (value == nullptr) return Wish::preferred;
+  if (std::strcmp(value, "0") == 0) return Wish::never;
+  if (std::strcmp(value, "1") == 0) return Wish::always;
+  throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+              "FLAGOS_COMM_NATIVE is '{}'; there are 0 (never) and 1 (wherever it is offered)",
+              value);
+}
+
+std::uint32_t support_of(flagos_device_t* device, flagos_collective_operation_t operation,
+                         flagos_dtype_t dtype, flagos_collective_reduction_t reduction) {
+  flagos_collective_support_t support{};
+  support.struct_size = sizeof(support);
+  return flagos_collective_query(device, operation, dtype, reduction, &support) == FLAGOS_STATUS_OK
+             ? support.flags
+             : 0;
+}
+
+// The operation by which a plugin is judged.
+std::uint32_t general_support(flagos_device_t* device) {
+  return support_of(device, FLAGOS_COLLECTIVE_OPERATION_ALL_REDUCE, FLAGOS_DTYPE_FLOAT32,
+                    FLAGOS_COLLECTIVE_REDUCTION_SUM);
+}
+
+// What ranks tell each other of their devices.
+struct Card {
+  std::array<char, 64> plugin{};
+  std::array<char, 64> driver{};
+  std::uint64_t process = 0;
+  std::uint32_t support = 0;
+  std::uint32_t is_wanted = 0;
+};
+
+// The same in all of a process, and in no other.
+std::uint64_t own_process() {
+  static const std::uint64_t number = [] {
+    std::uint64_t made = 0;
+    random_bytes(&made, sizeof(made));
+    return made;
+  }();
+  return number;
+}
+
+Card card_of(const Communicator& communicator) {
+  flagos_device_info_t info{};
+  info.struct_size = sizeof(info);
+  expect(flagos_device_get_info(communicator.device(), &info));
+  Card card;
+  const std::size_t length = std::string_view(info.id).find(':');
+  std::memcpy(card.plugin.data(), info.id, std::min(length, card.plugin.size() - 1));
+  std::memcpy(card.driver.data(), info.driver_version, card.driver.size());
+  card.process = own_process();
+  card.support = general_support(communicator.device());
+  card.is_wanted =
+      Native::is_wanted(communicator.device()) && !communicator.config().deterministic ? 1 : 0;
+  return card;
+}
+
+// Why the ranks cannot use the plugin's own; "" when they can.
+std::string objection(const std::vector<Card>& cards, std::uint32_t rank) {
+  for (std::uint32_t i = 0; i < cards.size(); ++i) {
+    const Card& card = cards[i];
+    if (std::strcmp(card.plugin.data(), cards[rank].plugin.data()) != 0)
+      return fmt::format("rank {} is on {}, rank {} on {}", i, card.plugin.data(), rank,
+                         cards[rank].plugin.data());
+    if (std::strcmp(card.driver.data(), cards[rank].driver.data()) != 0)
+      return fmt::format("ranks {} and {} have other versions of the driver", i, rank);
+    if (card.is_wanted == 0)
+      return fmt::format("rank {} does not want or have collectives of {}", i, card.plugin.data());
+    if ((card.support & FLAGOS_COLLECTIVE_SUPPORT_FLAG_QUEUES_ONLY) != 0) continue;
+    for (std::uint32_t k = 0; k < i; ++k)
+      if (cards[k].process == card.process)
+        return fmt::format(
+            "ranks {} and {} are in one process, where calls of {} may wait for "
+            "each other",
+            k, i, card.plugin.data());
+  }
+  return {};
+}
+
+flagos_communicator_t* join(const Communicator& communicator, const flagos_collective_id_t& id) {
+  flagos_communicator_desc_t desc{};
+  desc.struct_size = sizeof(desc);
+  desc.rank = communicator.rank();
+  desc.size = communicator.size();
+  desc.id = &id;
+  desc.timeout_ns = communicator.config().timeout_ns;
+  flagos_communicator_t* made = nullptr;
+  expect(flagos_communicator_create(communicator.device(), &desc, &made));
+  return made;
+}
+
+using Function = flagos_status_t (*)(flagos_communicator_t*, flagos_stream_t*,
+                                     const flagos_collective_desc_t*);
+struct Row {
+  Kind kind;
+  flagos_collective_operation_t operation;
+  Function function;
+  bool reduces;
+};
+constexpr std::array<Row, 8> rows = {{
+    {Kind::all_reduce, FLAGOS_COLLECTIVE_OPERATION_ALL_REDUCE, flagos_collective_all_reduce, true},
+    {Kind::reduce, FLAGOS_COLLECTIVE_OPERATION_REDUCE, flagos_collective_reduce, true},
+    {Kind::reduce_scatter, FLAGOS_COLLECTIVE_OPERATION_REDUCE_SCATTER,
+     flagos_collective_reduce_scatter, true},
+    {Kind::broadcast, FLAGOS_COLLECTIVE_OPERATION_BROADCAST, flagos_collective_broadcast, false},
+    {Kind::all_gather, FLAGOS_COLLECTIVE_OPERATION_ALL_GATHER, flagos_collective_all_gather, false},
+    {Kind::gather, FLAGOS_COLLECTIVE_OPERATION_GATHER, flagos_collective_gather, false},
+    {Kind::scatter, FLAGOS_COLLECTIVE_OPERATION_SCATTER, flagos_collective_scatter, false},
+    {Kind::all_to_all, FLAGOS_COLLECTIVE_OPERATION_ALL_TO_ALL, flagos_collective_all_to_all, false},
+}};
+
+const Row* row_of(Kind kind) {
+  for (const Row& row : rows)
+    if (row.kind == kind) return &row;
+  return nullptr;
+}
+
+// Core's reductions have the numbers of flagos_comm.h, and the premultiplied sum behind them.
+flagos_collective_reduction_t number_of(flagos_comm_reduction_t reduction) {
+  return reduction > FLAGOS_COMM_REDUCTION_BIT_XOR ? premultiplied_sum : reduction;
+}
+
+}  // namespace
+
+// ---- life --------------------------------------------------------------------------------------------------------
+
+bool Native::is_wanted(flagos_device_t* device) {
+  const Wish wish = configured_wish();
+  if (wish == Wish::never) return false;
+  const std::uint32_t support = general_support(device);
+  return (support & (wish == Wish::always ? FLAGOS_COLLECTIVE_SUPPORT_FLAG_RUNS
+                                          : FLAGOS_COLLECTIVE_SUPPORT_FLAG_PREFERRED)) != 0;
+}
+
+std::unique_ptr<Native> Native::make(Communicator& communicator, std::string& out_reason) {
+  const std::vector<Card> cards = gather_from_all(communicator, card_of(communicator));
+  // Each rank comes to an end of its own, but all or none find something.
+  out_reason = objection(cards, communicator.rank());
+  if (!out_reason.empty()) return nullptr;
+  flagos_collective_id_t id{};
+  if (communicator.rank() == 0 &&
+      flagos_collective_id_create(communicator.device(), &id) != FLAGOS_STATUS_OK)
+    id.size_bytes = 0;
+  id = gather_from_all(communicator, id).front();
+  flagos_communicator_t* joined = nullptr;
+  const flagos_status_t status =
+      guard([&] { joined = join(communicator, id); },
+            [&](flagos_status_t, const char* text) { out_reason = text; });
+  std::unique_ptr<Native> made;
+  if (status == FLAGOS_STATUS_OK)
+    made = std::make_unique<Native>(communicator.device(), joined,
+                                    cards[communicator.rank()].plugin.data());
+  const auto all = gather_from_all(communicator, status);
+  for (std::uint32_t i = 0; i < all.size(); ++i) {
+    if (all[i] == FLAGOS_STATUS_OK) continue;
+    if (out_reason.empty())
+      out_reason = fmt::format("rank {} could not join: {}", i, flagos_status_get_name(all[i]));
+    return nullptr;
+  }
+  return made;
+}
+
+Native::Native(flagos_device_t* device, flagos_communicator_t* communicator,
+               const std::string& plugin)
+    : device_(device),
+      communicator_(communicator),
+      plugin_(plugin),
+      takes_host_memory_((general_support(device) & FLAGOS_COLLECTIVE_SUPPORT_FLAG_HOST_MEMORY) !=
+                         0) {
+  flagos_event_desc_t desc{};
+  desc.struct_size = sizeof(desc);
+  desc.flags = FLAGOS_EVENT_FLAG_NO_TIMING;
+  expect(flagos_event_create(device, &desc, &done_));
+}
+
+Native::~Native() {
+  flagos_communicator_destroy(communicator_);
+  flagos_event_destroy(done_);
+  flagos_memory_pool_destroy(pool_);
+  for (const flagos_address_t address : captured_) flagos_memory_free(device_, address);
+}
+
+// ---- operations --------------------------------------------------------------------------------------------------
+
+bool Native::has(flagos_collective_operation_t operation, flagos_dtype_t dtype,
+                 flagos_comm_reduction_t reduction) const {
+  constexpr std::uint32_t needed =
+      FLAGOS_COLLECTIVE_SUPPORT_FLAG_RUNS | FLAGOS_COLLECTIVE_SUPPORT_FLAG_DEFERRABLE;
+  return (support_of(device_, operation, dtype, number_of(reduction)) & needed) == needed;
+}
+
+// What is only moved goes as bytes.
+bool Native::takes(const Request& request) const {
+  if (request.kind == Kind::exchange)
+    return has(FLAGOS_COLLECTIVE_OPERATION_SEND, FLAGOS_DTYPE_UINT8, 0) &&
+           has(FLAGOS_COLLECTIVE_OPERATION_RECEIVE, FLAGOS_DTYPE_UINT8, 0);
+  const Row* const row = row_of(request.kind);
+  if (row == nullptr || request.has_counts) return false;
+  return row->reduces ? has(row->operation, request.dtype, request.reduction)
+                      : has(row->operation, FLAGOS_DTYPE_UINT8, 0);
+}
+
+void Native::queue(const Request& request, const Reduction& reduction, double scale,
+                   std::uint32_t rank) {
+  std::vector<Loan> loans;
+  if (request.kind == Kind::exchange) {
+    queue_messages(request, loans);
+  } else {
+    queue_operation(request, reduction, scale, rank, loans);
+  }
+  settle(request.stream, loans);
+  operations_.fetch_add(1, std::memory_order_relaxed);
+  flagos_capture_status_t capture = FLAGOS_CAPTURE_STATUS_NONE;
+  expect(flagos_stream_get_capture_status(request.stream, &capture, nullptr));
+  if (capture == FLAGOS_CAPTURE_STATUS_NONE) expect(flagos_event_record(done_, request.stream));
+}
+
+void Native::queue_operation(const Request& request, const Reduction& reduction, double scale,
+                             std::uint32_t rank, std::vector<Loan>& loans) {
+  const Row& row = *row_of(request.kind);
+  Range source, target;
+  used_ranges(request, rank, source, target);
+  const bool is_same = source.start == target.start && source.bytes != 0 && target.bytes != 0;
+  flagos_collective_desc_t desc{};
+  desc.struct_size = sizeof(desc);
+  desc.dtype = row.reduces ? request.dtype : flagos_dtype_t{FLAGOS_DTYPE_UINT8};
+  desc.count = row.reduces ? request.count : request.count * dtype_bytes(request.dtype);
+  if (row.reduces) desc.reduction = reduction.kind;
+  if (row.reduces && reduction.kind == premultiplied_sum) desc.scale = scale;
+  const bool is_rooted = request.kind == Kind::reduce || request.kind == Kind::broadcast ||
+                         request.kind == Kind::gather || request.kind == Kind::scatter;
+  if (is_rooted) desc.peer = request.root;
+  // In place is not for all_to_all.
+  const bool must_lend = request.kind == Kind::all_to_all && is_same;
+  desc.source = suit(request.stream, request.source, source.bytes, request.kind == Kind::broadcast,
+                     must_lend, loans);
+  desc.target = request.target;
+  if (request.kind == Kind::broadcast) {
+    std::swap(desc.source, desc.target);
+    desc.source = 0;
+  } else if (target.bytes != 0) {
+    desc.target = suit(request.stream, request.target, target.bytes, true, false, loans);
+  }
+  expect(row.function(communicator_, request.stream, &desc));
+}
+
+void Native::queue_messages(const Request& request, std::vector<Loan>& loans) {
+  std::vector<flagos_collective_desc_t> descs;
+  for (const Message& message : request.messages) {
+    flagos_collective_desc_t desc{};
+    desc.struct_size = sizeof(desc);
+    desc.dtype = FLAGOS_DTYPE_UINT8;
+    desc.count = message.count * dtype_bytes(message.dtype);
+    desc.peer = message.peer;
+    (message.is_send ? desc.source : desc.target) =
+        suit(request.stream, message.address, desc.count, !message.is_send, false, loans);
+    descs.push_back(desc);
+  }
+  expect(flagos_collective_group_begin());
+  for (std::size_t i = 0; i < descs.size(); ++i) {
+    // A failure is the group's, and comes from its end.
+    static_cast<void>(request.messages[i].is_send
+                          ? flagos_collective_send(communicator_, request.stream, &descs[i])
+                          : flagos_collective_receive(communicator_, request.stream, &descs[i]));
+  }
+  expect(flagos_collective_group_end());
+}
+
+// ---- memory that the plugin does not take ------------------------------------------------------------------------
+
+flagos_address_t Native::suit(flagos_stream_t* stream, flagos_address_t address,
+                              std::uint64_t bytes, bool is_written, bool always,
+                              std::vector<Loan>& loans) {
+  if (bytes == 0) return address;
+  bool is_suitable = takes_host_memory_;
+  if (!is_suitable) {
+    flagos_memory_info_t info{};
+    info.struct_size = sizeof(info);
+    expect(flagos_memory_get_info(device_, address, &info));
+    is_suitable = info.kind != FLAGOS_MEMORY_KIND_UNKNOWN;
+  }
+  if (is_suitable && !always) return address;
+  const flagos_address_t lent = lend(stream, bytes);
+  loans.push_back({address, lent, bytes, is_written});
+  // Also what is only written: parts of it may stay as they are.
+  expect(flagos_memory_copy(stream, lent, address, bytes));
+  return lent;
+}
+
+flagos_address_t Native::lend(flagos_stream_t* stream, std::uint64_t bytes) {
+  flagos_capture_status_t capture = FLAGOS_CAPTURE_STATUS_NONE;
+  expect(flagos_stream_get_capture_status(stream, &capture, nullptr));
+  flagos_address_t lent = 0;
+  if (capture != FLAGOS_CAPTURE_STATUS_NONE) {
+    flagos_memory_desc_t desc{};
+    desc.struct_size = sizeof(desc);
+    desc.kind = FLAGOS_MEMORY_KIND_DEVICE;
+    desc.size_bytes = bytes;
+    expect(flagos_memory_alloc(device_, &desc, &lent));
+    captured_.push_back(lent);
+    return lent;
+  }
+  if (pool_ == nullptr) {
+    flagos_memory_pool_desc_t desc{};
+    desc.struct_size = sizeof(desc);
+    desc.kind = FLAGOS_MEMORY_KIND_DEVICE;
+    expect(flagos_memory_pool_create(device_, &desc, &pool_));
+  }
+  expect(flagos_memory_pool_alloc(pool_, stream, bytes, &lent));
+  return lent;
+}
+
+void Native::settle(flagos_stream_t* stream, const std::vector<Loan>& loans) {
+  for (const Loan& loan : loans) {
+    if (loan.is_written) expect(flagos_memory_copy(stream, loan.own, loan.lent, loan.bytes));
+    if (std::find(captured_.begin(), captured_.end(), loan.lent) == captured_.end())
+      expect(flagos_memory_pool_free(pool_, stream, loan.lent));
+  }
+}
+
+// ---- order and ends ----------------------------------------------------------------------------------------------
+
+void Native::hold(flagos_stream_t* stream) {
+  if (operations() != 0) expect(flagos_stream_wait_event(stream, done_));
+}
+
+flagos_status_t Native::synchronize(std::uint64_t timeout_ns) {
+  return flagos_event_synchronize(done_, timeout_ns);
+}
+
+flagos_status_t Native::status(std::string& out_text) {
+  flagos_status_t found = FLAGOS_STATUS_OK;
+  expect(flagos_communicator_query_error(communicator_, &found));
+  if (found != FLAGOS_STATUS_OK) out_text = flagos_last_error();
+  return found;
+}
+
+void Native::abort() {
+  if (is_aborted_.exchange(true)) return;
+  flagos_communicator_abort(
+      communicator_);  // UNSUPPORTED: what waits ends by the plugin's own timeout
+}
+
+}  // namespace flagos::comm

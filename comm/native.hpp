@@ -1,0 +1,73 @@
+// Native first: where all ranks are devices of one plugin that has collectives of its own, operations that it has go to it,
+// on the caller's stream. All others take the way through the communicator's thread.
+#pragma once
+
+#include <flagos_comm.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "comm/operation.hpp"
+
+namespace flagos::comm {
+
+class Communicator;
+
+class Native {
+ public:
+  // Whether this process would use them at all: FLAGOS_COMM_NATIVE and what the device says. Throws for a bad value.
+  static bool is_wanted(flagos_device_t* device);
+  // All ranks call, each from a thread of its own. nullptr where not all can; `out_reason` says why.
+  static std::unique_ptr<Native> make(Communicator& communicator, std::string& out_reason);
+
+  Native(flagos_device_t* device, flagos_communicator_t* communicator, const std::string& plugin);
+  ~Native();
+  Native(const Native&) = delete;
+  Native& operator=(const Native&) = delete;
+
+  const std::string& plugin() const { return plugin_; }
+  // The same on all ranks: depends on nothing that they may differ in.
+  bool takes(const Request& request) const;
+  // `scale` is of a premultiplied sum.
+  void queue(const Request& request, const Reduction& reduction, double scale, std::uint32_t rank);
+  // Work behind it waits until all that was queued is done.
+  void hold(flagos_stream_t* stream);
+  // OK, TIMEOUT, or why something failed.
+  flagos_status_t synchronize(std::uint64_t timeout_ns);
+  flagos_status_t status(std::string& out_text);
+  // Ends what waits. Once.
+  void abort();
+  std::uint64_t operations() const { return operations_.load(std::memory_order_relaxed); }
+
+ private:
+  // Memory that the plugin takes, in the place of the caller's.
+  struct Loan {
+    flagos_address_t own = 0, lent = 0;
+    std::uint64_t bytes = 0;
+    bool is_written = false;
+  };
+  bool has(flagos_collective_operation_t operation, flagos_dtype_t dtype,
+           flagos_comm_reduction_t reduction) const;
+  void queue_operation(const Request& request, const Reduction& reduction, double scale,
+                       std::uint32_t rank, std::vector<Loan>& loans);
+  void queue_messages(const Request& request, std::vector<Loan>& loans);
+  flagos_address_t suit(flagos_stream_t* stream, flagos_address_t address, std::uint64_t bytes,
+                        bool is_written, bool always, std::vector<Loan>& loans);
+  flagos_address_t lend(flagos_stream_t* stream, std::uint64_t bytes);
+  void settle(flagos_stream_t* stream, const std::vector<Loan>& loans);
+
+  flagos_device_t* const device_;
+  flagos_communicator_t* const communicator_;
+  const std::string plugin_;
+  bool takes_host_memory_ = false;
+  flagos_event_t* done_ = nullptr;          // behind the last operation
+  flagos_memory_pool_t* pool_ = nullptr;    // of loans
+  std::vector<flagos_address_t> captured_;  // loans of graphs, which may be launched at any time
+  std::atomic<std::uint64_t> operations_{0};
+  std::atomic<bool> is_aborted_{false};
+};
+
+}  // namespace flagos::comm
