@@ -1,5 +1,8 @@
 #include "conformance/mutants/command.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -105,6 +108,7 @@ class Session {
   explicit Session(const Request& request)
       : request_(request), cases_(select_all_cases(request)), key_(run_key(request)) {
     fs::create_directories(work_folder());
+    lock_folder();
     // Core loads nothing from a folder that others can write to.
     fs::permissions(work_folder(), fs::perms::owner_all);
     open_log();
@@ -131,6 +135,15 @@ class Session {
 
  private:
   std::string work_folder() const { return fs::absolute(request_.out).string() + "/work"; }
+
+  // Two hunts would write each other's files. The lock goes with the process.
+  void lock_folder() const {
+    const std::string path = request_.out + "/lock";
+    const int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (file < 0 || flock(file, LOCK_EX | LOCK_NB) != 0) {
+      throw std::runtime_error(fmt::format("another hunt works in '{}'", request_.out));
+    }
+  }
 
   void open_log() {
     const std::string path = request_.out + "/hunt.jsonl";
