@@ -56,7 +56,9 @@ void Clock::get(std::uint64_t* out_device_ns, std::uint64_t* out_host_ns) {
 std::uint64_t Clock::time_of(CUevent event) noexcept {
   const std::lock_guard lock(mutex_);
   float milliseconds = 0;
-  if (base_ == nullptr || device_.driver().cuEventElapsedTime(&milliseconds, base_, event) != CUDA_SUCCESS) return 0;
+  if (base_ == nullptr ||
+      device_.driver().cuEventElapsedTime(&milliseconds, base_, event) != CUDA_SUCCESS)
+    return 0;
   const std::uint64_t ns = add_ms(base_ns_, milliseconds);
   if (milliseconds > longest_ms) guard([&] { mark(); }, [](flagos_status_t, const char*) {});
   return ns;

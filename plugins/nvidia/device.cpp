@@ -40,15 +40,18 @@ const Driver* Instance::open_driver() {
         });
   if (driver != nullptr && driver->trouble.empty()) return driver;
   if (driver == nullptr && !named.empty())
-    throw_error(FLAGOS_STATUS_NOT_FOUND, "FLAGOS_NVIDIA_DRIVER names '{}', which is no CUDA driver that can be opened: {}", named,
-                why);
+    throw_error(FLAGOS_STATUS_NOT_FOUND,
+                "FLAGOS_NVIDIA_DRIVER names '{}', which is no CUDA driver that can be opened: {}",
+                named, why);
   if (driver != nullptr) {
     host_.log(FLAGOS_LOG_LEVEL_WARNING, fmt::format("no NVIDIA device: {}", driver->trouble));
   } else if (failed == FLAGOS_STATUS_UNSUPPORTED) {
     host_.log(FLAGOS_LOG_LEVEL_WARNING, fmt::format("no NVIDIA device: {}", why));
   } else {
-    host_.log(FLAGOS_LOG_LEVEL_INFO, fmt::format("no NVIDIA device: the driver {} is missing ({}); install the driver of the card",
-                                                 library, why));
+    host_.log(FLAGOS_LOG_LEVEL_INFO,
+              fmt::format(
+                  "no NVIDIA device: the driver {} is missing ({}); install the driver of the card",
+                  library, why));
   }
   return nullptr;
 }
@@ -60,8 +63,8 @@ Device::Device(Instance& instance, std::uint32_t index, CUcontext given, bool ow
       is_primary_(given == nullptr),
       is_owned_(owned) {
   if (is_primary_)
-    driver().check(driver().cuDevicePrimaryCtxRetain(&context_, id()), "cuDevicePrimaryCtxRetain", "device '{}'",
-                   description_.info.name);
+    driver().check(driver().cuDevicePrimaryCtxRetain(&context_, id()), "cuDevicePrimaryCtxRetain",
+                   "device '{}'", description_.info.name);
   try {
     const Current current(driver(), context_);
     driver().check(driver().cuStreamCreateWithPriority(&service_stream_, CU_STREAM_NON_BLOCKING, 0),
@@ -70,8 +73,8 @@ Device::Device(Instance& instance, std::uint32_t index, CUcontext given, bool ow
     memory_ = std::make_unique<Memory>(*this);
     clock_ = std::make_unique<Clock>(*this);
     if (instance.nvrtc() != nullptr)
-      compiler_identity = fmt::format("nvrtc {} for sm_{}{}", instance.nvrtc()->version(), description_.capability,
-                                      driver().is_fake ? ", fake" : "");
+      compiler_identity = fmt::format("nvrtc {} for sm_{}{}", instance.nvrtc()->version(),
+                                      description_.capability, driver().is_fake ? ", fake" : "");
   } catch (...) {
     if (is_primary_) close();
     throw;
@@ -122,17 +125,19 @@ void Device::report_lost(CUresult code, const char* call) noexcept {
   char text[300];
   const char* name = nullptr;
   driver().cuGetErrorName(code, &name);
-  const auto end = fmt::format_to_n(text, sizeof(text) - 1,
-                                    "device '{:.100}' was lost: {} said {} ({}): a kernel faulted or the card failed; close "
-                                    "all that is open on it and open it again",
-                                    description_.info.name, call, name != nullptr ? name : "an unknown error", code);
+  const auto end = fmt::format_to_n(
+      text, sizeof(text) - 1,
+      "device '{:.100}' was lost: {} said {} ({}): a kernel faulted or the card failed; close "
+      "all that is open on it and open it again",
+      description_.info.name, call, name != nullptr ? name : "an unknown error", code);
   *end.out = '\0';
   host().report_lost(to_c(this), text);
 }
 
 void instance_close(flagos_plugin_instance_t* instance) noexcept { delete &from_c(instance); }
 
-flagos_status_t device_get_count(flagos_plugin_instance_t* instance, std::uint32_t* out_count) noexcept {
+flagos_status_t device_get_count(flagos_plugin_instance_t* instance,
+                                 std::uint32_t* out_count) noexcept {
   *out_count = static_cast<std::uint32_t>(from_c(instance).devices().size());
   return FLAGOS_STATUS_OK;
 }

@@ -127,7 +127,8 @@ flagos_status_t device_entry(Device& device, Body&& body) noexcept {
 }
 
 void instance_close(flagos_plugin_instance_t* instance) noexcept;
-flagos_status_t device_get_count(flagos_plugin_instance_t* instance, std::uint32_t* out_count) noexcept;
+flagos_status_t device_get_count(flagos_plugin_instance_t* instance,
+                                 std::uint32_t* out_count) noexcept;
 flagos_status_t device_get_info(flagos_plugin_instance_t* instance, std::uint32_t index,
                                 flagos_device_info_t* out_info) noexcept;
 flagos_status_t device_open(flagos_plugin_instance_t* instance, std::uint32_t index,

@@ -43,8 +43,8 @@ void set_limits(const Driver& driver, DeviceDescription& device) {
 // The range needs a context, which is made for the question: cheap beside what opening costs anyway.
 void set_priorities(const Driver& driver, DeviceDescription& device) {
   CUcontext context = nullptr;
-  driver.check(driver.cuDevicePrimaryCtxRetain(&context, device.id), "cuDevicePrimaryCtxRetain", "device '{}'",
-               device.info.name);
+  driver.check(driver.cuDevicePrimaryCtxRetain(&context, device.id), "cuDevicePrimaryCtxRetain",
+               "device '{}'", device.info.name);
   int least = 0, greatest = 0;
   CUresult code = CUDA_SUCCESS;
   {
@@ -61,8 +61,10 @@ void set_capabilities(const Driver& driver, DeviceDescription& device) {
   const auto has = [&](CUdevice_attribute what) { return driver.attribute(device.id, what) != 0; };
   std::uint64_t& bits = device.info.capabilities;
   bits = FLAGOS_DEVICE_CAPABILITY_ASYNC_SUBMIT | FLAGOS_DEVICE_CAPABILITY_PAGEABLE_COPY_SYNC;
-  if (has(CU_DEVICE_ATTRIBUTE_CONCURRENT_KERNELS)) bits |= FLAGOS_DEVICE_CAPABILITY_CONCURRENT_STREAMS;
-  if (has(CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS)) bits |= FLAGOS_DEVICE_CAPABILITY_PAGEABLE_KERNEL_ACCESS;
+  if (has(CU_DEVICE_ATTRIBUTE_CONCURRENT_KERNELS))
+    bits |= FLAGOS_DEVICE_CAPABILITY_CONCURRENT_STREAMS;
+  if (has(CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS))
+    bits |= FLAGOS_DEVICE_CAPABILITY_PAGEABLE_KERNEL_ACCESS;
   if (driver.is_fake) bits |= FLAGOS_DEVICE_CAPABILITY_FAKE;
   device.has_managed = has(CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY);
   device.has_prefetch = has(CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS);
@@ -83,18 +85,22 @@ std::string bus_id(const Driver& driver, CUdevice device) {
 DeviceDescription describe(const Driver& driver, int ordinal) {
   DeviceDescription device;
   driver.check(driver.cuDeviceGet(&device.id, ordinal), "cuDeviceGet", "device {}", ordinal);
-  device.capability = 10 * driver.attribute(device.id, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) +
-                      driver.attribute(device.id, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+  device.capability =
+      10 * driver.attribute(device.id, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) +
+      driver.attribute(device.id, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
   flagos_device_info_t& info = device.info;
   char name[sizeof(info.name)] = {};
-  driver.check(driver.cuDeviceGetName(name, sizeof(name) - 1, device.id), "cuDeviceGetName", "device {}", ordinal);
+  driver.check(driver.cuDeviceGetName(name, sizeof(name) - 1, device.id), "cuDeviceGetName",
+               "device {}", ordinal);
   copy_text(info.name, name);
   copy_text(info.vendor, "NVIDIA");
-  copy_text(info.driver_version, fmt::format("CUDA {}.{}{}", driver.version / 1000, driver.version % 1000 / 10,
-                                             driver.is_fake ? " (fake)" : ""));
+  copy_text(info.driver_version,
+            fmt::format("CUDA {}.{}{}", driver.version / 1000, driver.version % 1000 / 10,
+                        driver.is_fake ? " (fake)" : ""));
   copy_text(info.bus_id, bus_id(driver, device.id));
   CUuuid uuid{};
-  driver.check(driver.cuDeviceGetUuid_v2(&uuid, device.id), "cuDeviceGetUuid", "device {}", ordinal);
+  driver.check(driver.cuDeviceGetUuid_v2(&uuid, device.id), "cuDeviceGetUuid", "device {}",
+               ordinal);
   std::memcpy(info.uuid, uuid.bytes, sizeof(info.uuid));
   info.type = FLAGOS_DEVICE_TYPE_GPU;
   info.schedule_class = FLAGOS_SCHEDULE_CLASS_SIMT;
@@ -112,7 +118,8 @@ std::string objection(const Driver& driver, int ordinal) {
   if (driver.cuDeviceGet(&id, ordinal) != CUDA_SUCCESS) return {};
   if (driver.attribute(id, CU_DEVICE_ATTRIBUTE_COMPUTE_MODE) == CU_COMPUTEMODE_PROHIBITED)
     return "its compute mode is 'prohibited' (nvidia-smi -c 0 changes it)";
-  if (driver.attribute(id, CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING) == 0) return "it has no unified addresses";
+  if (driver.attribute(id, CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING) == 0)
+    return "it has no unified addresses";
   return {};
 }
 
@@ -142,7 +149,8 @@ std::vector<DeviceDescription> discover(const Driver& driver, const Host& host) 
     if (reason.empty()) {
       devices.push_back(describe(driver, ordinal));
     } else {
-      host.log(FLAGOS_LOG_LEVEL_WARNING, fmt::format("NVIDIA device {} is left out: {}", ordinal, reason));
+      host.log(FLAGOS_LOG_LEVEL_WARNING,
+               fmt::format("NVIDIA device {} is left out: {}", ordinal, reason));
     }
   }
   return filter(std::move(devices), host);

@@ -13,22 +13,28 @@ namespace {
 // The first with all functions that the plugin needs.
 constexpr int oldest_version = 11040;
 
-std::string version_text(int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); }
+std::string version_text(int version) {
+  return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
+}
 
 // What to do about a driver that is there and does not work.
 std::string advice(CUresult code) {
   switch (code) {
     case CUDA_ERROR_NO_DEVICE:
-      return "no NVIDIA card is visible; check that it is plugged in, that /dev/nvidia0 is there and may be opened, and "
+      return "no NVIDIA card is visible; check that it is plugged in, that /dev/nvidia0 is there "
+             "and may be opened, and "
              "CUDA_VISIBLE_DEVICES";
     case CUDA_ERROR_STUB_LIBRARY:
-      return "it is the toolkit's stub; install the driver of the card, or take the stub out of the search path";
+      return "it is the toolkit's stub; install the driver of the card, or take the stub out of "
+             "the search path";
     case CUDA_ERROR_SYSTEM_DRIVER_MISMATCH:
-      return "the library and the kernel's module are of two versions; restart the machine after an update of the driver";
+      return "the library and the kernel's module are of two versions; restart the machine after "
+             "an update of the driver";
     case CUDA_ERROR_SYSTEM_NOT_READY:
       return "the system is not ready; is nvidia-fabricmanager running?";
     case CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE:
-      return "the compatibility library does not support this card; use the driver's own libcuda.so.1";
+      return "the compatibility library does not support this card; use the driver's own "
+             "libcuda.so.1";
     default:
       return "see the kernel's log (dmesg) and nvidia-smi";
   }
@@ -102,25 +108,30 @@ bool is_sticky(CUresult code) noexcept {
 
 std::string Driver::code_text(CUresult code) const {
   const char* name = nullptr;
-  if (cuGetErrorName(code, &name) == CUDA_SUCCESS && name != nullptr) return fmt::format("{} ({})", name, code);
+  if (cuGetErrorName(code, &name) == CUDA_SUCCESS && name != nullptr)
+    return fmt::format("{} ({})", name, code);
   return fmt::format("code {}", code);
 }
 
 void Driver::fail(CUresult code, const char* call, const std::string& asked) const {
-  throw_error(status_of(code), "{}: {}{}{}", call, code_text(code), asked.empty() ? "" : ": ", asked);
+  throw_error(status_of(code), "{}: {}{}{}", call, code_text(code), asked.empty() ? "" : ": ",
+              asked);
 }
 
 Driver::Driver(const std::string& library) : path(library), library_(library) {
   const auto ignore = [](flagos_status_t, const char*) {};
   guard(
       [&] {
-        cuDriverGetVersion = reinterpret_cast<decltype(cuDriverGetVersion)>(library_.symbol("cuDriverGetVersion"));
+        cuDriverGetVersion =
+            reinterpret_cast<decltype(cuDriverGetVersion)>(library_.symbol("cuDriverGetVersion"));
         cuDriverGetVersion(&version);
       },
       ignore);
   if (version != 0 && version < oldest_version)
-    throw_error(FLAGOS_STATUS_UNSUPPORTED, "{} is a driver for CUDA {}; CUDA {} or newer is needed: install driver 470 or newer",
-                library, version_text(version), version_text(oldest_version));
+    throw_error(
+        FLAGOS_STATUS_UNSUPPORTED,
+        "{} is a driver for CUDA {}; CUDA {} or newer is needed: install driver 470 or newer",
+        library, version_text(version), version_text(oldest_version));
 #define SYMBOL(name, ...) name = reinterpret_cast<decltype(name)>(library_.symbol(#name));
 #define OPTIONAL(name, ...) \
   if (library_.has(#name)) name = reinterpret_cast<decltype(name)>(library_.symbol(#name));
@@ -140,9 +151,9 @@ const Driver& Driver::open(const std::string& path) {
   // Each time: a card may have come since.
   const SignalsBlocked blocked;
   const CUresult code = driver->cuInit(0);
-  driver->trouble = code == CUDA_SUCCESS
-                        ? ""
-                        : fmt::format("cuInit of {}: {}: {}", path, driver->code_text(code), advice(code));
+  driver->trouble = code == CUDA_SUCCESS ? ""
+                                         : fmt::format("cuInit of {}: {}: {}", path,
+                                                       driver->code_text(code), advice(code));
   return *driver;
 }
 

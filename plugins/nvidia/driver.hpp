@@ -26,7 +26,8 @@ struct Driver {
       fail(code, call, {});
   }
   template <typename... Args>
-  void check(CUresult code, const char* call, fmt::format_string<Args...> asked, Args&&... args) const {
+  void check(CUresult code, const char* call, fmt::format_string<Args...> asked,
+             Args&&... args) const {
     if (code != CUDA_SUCCESS) [[unlikely]]
       fail(code, call, fmt::format(asked, std::forward<Args>(args)...));
   }
@@ -46,8 +47,8 @@ struct Driver {
 #undef SYMBOL
 
   std::string path;
-  int version = 0;       // 1000 * major + 10 * minor, of the CUDA that it is for
-  bool is_fake = false;  // no chip is behind it: the library says so by a symbol
+  int version = 0;         // 1000 * major + 10 * minor, of the CUDA that it is for
+  bool is_fake = false;    // no chip is behind it: the library says so by a symbol
   bool has_nvrtc = false;  // it is an NVRTC as well, as the fake is
   // Why it could not be initialised, or has no device; "" where it has.
   std::string trouble;

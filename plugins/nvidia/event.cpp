@@ -26,7 +26,9 @@ CUevent EventPool::take(bool is_timed) {
     events.reserve(events.capacity() + 1);  // so that giving back needs no memory
   }
   CUevent event = nullptr;
-  driver_.check(driver_.cuEventCreate(&event, is_timed ? CU_EVENT_DEFAULT : CU_EVENT_DISABLE_TIMING), "cuEventCreate");
+  driver_.check(
+      driver_.cuEventCreate(&event, is_timed ? CU_EVENT_DEFAULT : CU_EVENT_DISABLE_TIMING),
+      "cuEventCreate");
   return event;
 }
 
@@ -35,7 +37,8 @@ void EventPool::give_back(CUevent event, bool is_timed) noexcept {
     const std::lock_guard lock(mutex_);
     free_[is_timed ? 1 : 0].push_back(event);
   };
-  if (guard(keep, [](flagos_status_t, const char*) {}) != FLAGOS_STATUS_OK) driver_.cuEventDestroy_v2(event);
+  if (guard(keep, [](flagos_status_t, const char*) {}) != FLAGOS_STATUS_OK)
+    driver_.cuEventDestroy_v2(event);
 }
 
 Failure Health::failure() const noexcept {
@@ -57,8 +60,14 @@ void Health::poison(flagos_status_t status, const char* text) noexcept {
   status_.store(status, std::memory_order_release);
 }
 
-Record::Record(Device& device, std::shared_ptr<Health> health, CUevent event, bool is_timed, bool is_lent, State state)
-    : device_(device), health_(std::move(health)), event_(event), is_timed_(is_timed), is_lent_(is_lent), state_(state) {}
+Record::Record(Device& device, std::shared_ptr<Health> health, CUevent event, bool is_timed,
+               bool is_lent, State state)
+    : device_(device),
+      health_(std::move(health)),
+      event_(event),
+      is_timed_(is_timed),
+      is_lent_(is_lent),
+      state_(state) {}
 
 Record::~Record() {
   if (event_ != nullptr && !is_lent_) device_.events().give_back(event_, is_timed_);
@@ -77,7 +86,8 @@ Failure Record::failure() const {
   if (state() != State::issued) return state() == State::dropped ? health_->failure() : nullptr;
   const CUresult code = device_.driver().cuEventQuery(event_);
   if (code == CUDA_SUCCESS || code == CUDA_ERROR_NOT_READY) return nullptr;
-  return make_failure(status_of(code), ("cuEventQuery: " + device_.driver().code_text(code)).c_str());
+  return make_failure(status_of(code),
+                      ("cuEventQuery: " + device_.driver().code_text(code)).c_str());
 }
 
 Event::~Event() {
@@ -108,7 +118,8 @@ void Event::record(Stream& stream) {
 void Event::follow(CUevent given, bool given_away) {
   const CUresult code = device_.driver().cuEventQuery(given);
   if (code != CUDA_ERROR_NOT_READY) device_.check(code, "cuEventQuery");
-  bind(std::make_shared<Record>(device_, std::make_shared<Health>(), given, false, true, Record::State::issued));
+  bind(std::make_shared<Record>(device_, std::make_shared<Health>(), given, false, true,
+                                Record::State::issued));
   if (given_away) given_ = given;
 }
 
@@ -124,7 +135,8 @@ flagos_status_t Event::synchronize(std::uint64_t timeout_ns) {
   const RecordRef record = current();
   if (!record) return FLAGOS_STATUS_OK;
   const bool spins = (flags_ & FLAGOS_EVENT_FLAG_BLOCKING_SYNC) == 0;
-  if (!wait_until([&] { return record->is_done(); }, Deadline(timeout_ns), spins)) return FLAGOS_STATUS_TIMEOUT;
+  if (!wait_until([&] { return record->is_done(); }, Deadline(timeout_ns), spins))
+    return FLAGOS_STATUS_TIMEOUT;
   if (const Failure failure = record->failure()) throw Error(*failure);
   return FLAGOS_STATUS_OK;
 }
@@ -139,7 +151,8 @@ flagos_status_t event_create(flagos_plugin_device_t* device, const flagos_event_
 
 void event_destroy(flagos_plugin_event_t* event) noexcept { delete &from_c(event); }
 
-flagos_status_t event_record(flagos_plugin_event_t* event, flagos_plugin_stream_t* stream) noexcept {
+flagos_status_t event_record(flagos_plugin_event_t* event,
+                             flagos_plugin_stream_t* stream) noexcept {
   Event& self = from_c(event);
   return device_entry(self.device(), [&] { self.record(from_c(stream)); });
 }
@@ -159,19 +172,23 @@ flagos_status_t event_get_elapsed(flagos_plugin_event_t* start, flagos_plugin_ev
       const Event& event = from_c(i == 0 ? start : end);
       const char* which = i == 0 ? "start" : "end";
       if (!event.has_timing())
-        throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "the {} event was created without timing", which);
+        throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "the {} event was created without timing",
+                    which);
       records[i] = event.current();
-      if (!records[i]) throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "the {} event was never recorded", which);
+      if (!records[i])
+        throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "the {} event was never recorded", which);
       pending = pending || !records[i]->is_done();
       if (pending) continue;
       if (const Failure failure = records[i]->failure()) throw Error(*failure);
       if (!records[i]->is_timed())
-        throw_error(FLAGOS_STATUS_UNSUPPORTED, "the {} event is the program's own; its time is not read", which);
+        throw_error(FLAGOS_STATUS_UNSUPPORTED,
+                    "the {} event is the program's own; its time is not read", which);
     }
     if (pending) return FLAGOS_STATUS_NOT_READY;
     float milliseconds = 0;
-    device.check(device.driver().cuEventElapsedTime(&milliseconds, records[0]->event(), records[1]->event()),
-                 "cuEventElapsedTime");
+    device.check(
+        device.driver().cuEventElapsedTime(&milliseconds, records[0]->event(), records[1]->event()),
+        "cuEventElapsedTime");
     *out_elapsed_ns = std::llround(static_cast<double>(milliseconds) * 1e6);
     return FLAGOS_STATUS_OK;
   });

@@ -60,7 +60,8 @@ class Record {
     dropped,  // it never will be: its stream has failed
   };
   // `event` is the caller's and stays so where `is_lent`.
-  Record(Device& device, std::shared_ptr<Health> health, CUevent event, bool is_timed, bool is_lent, State state);
+  Record(Device& device, std::shared_ptr<Health> health, CUevent event, bool is_timed, bool is_lent,
+         State state);
   ~Record();
   Record(const Record&) = delete;
   Record& operator=(const Record&) = delete;

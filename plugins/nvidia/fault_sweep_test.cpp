@@ -50,7 +50,8 @@ class Scenario {
     const auto stream = desc_of<flagos_stream_desc_t>();
     const auto event = desc_of<flagos_event_desc_t>();
     const TestModule source = test_kernels();
-    const flagos_module_desc_t module = module_desc("cuda-c", source.image.data(), source.image.size());
+    const flagos_module_desc_t module =
+        module_desc("cuda-c", source.image.data(), source.image.size());
     auto add = desc_of<flagos_kernel_desc_t>();
     auto may_fail = add;
     add.name = "test_add";
@@ -72,7 +73,8 @@ class Scenario {
       std::uint32_t value;
     } arguments{data_ + 8, 5};
     const std::int32_t fine = 0;
-    const flagos_launch_desc_t launches[2] = {launch_desc(&arguments, 16, 2), launch_desc(&fine, 4)};
+    const flagos_launch_desc_t launches[2] = {launch_desc(&arguments, 16, 2),
+                                              launch_desc(&fine, 4)};
     step([&] { return api.kernel->launch(stream_, kernels[0], &launches[0]); });
     step([&] { return api.kernel->launch(stream_, kernels[1], &launches[1]); });
     // Of several commands each: memory that overlaps, and a pattern into host memory.

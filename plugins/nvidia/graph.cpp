@@ -44,13 +44,17 @@ Graph::~Graph() {
 }
 
 GraphNodes Graph::copy_nodes(const flagos_plugin_graph_node_t* nodes, std::uint32_t count) const {
-  if (driver_.cuGraphAddKernelNode_v2 == nullptr) refuse("kernels with this driver (CUDA 12 is needed)");
+  if (driver_.cuGraphAddKernelNode_v2 == nullptr)
+    refuse("kernels with this driver (CUDA 12 is needed)");
   auto copied = std::make_shared<std::vector<GraphNode>>(count);
-  const auto is_pageable = [&](flagos_address_t address) { return device_.memory().place_of(address) == Place::pageable; };
+  const auto is_pageable = [&](flagos_address_t address) {
+    return device_.memory().place_of(address) == Place::pageable;
+  };
   for (std::uint32_t i = 0; i < count; ++i) {
     GraphNode& node = (*copied)[i];
     node.desc = nodes[i];
-    node.dependencies.assign(nodes[i].dependencies, nodes[i].dependencies + nodes[i].dependency_count);
+    node.dependencies.assign(nodes[i].dependencies,
+                             nodes[i].dependencies + nodes[i].dependency_count);
     node.desc.dependencies = nullptr;
     if (nodes[i].type == FLAGOS_GRAPH_NODE_TYPE_KERNEL) {
       node.kernel = &from_c(nodes[i].kernel);
@@ -90,12 +94,14 @@ CUgraph Graph::make(const std::vector<GraphNode>& nodes) const {
 }
 
 // The last one of the driver's nodes that stand for it.
-CUgraphNode Graph::add(CUgraph graph, const GraphNode& node, const std::vector<CUgraphNode>& before) const {
+CUgraphNode Graph::add(CUgraph graph, const GraphNode& node,
+                       const std::vector<CUgraphNode>& before) const {
   CUgraphNode made = nullptr;
   if (node.kernel != nullptr) {
     std::size_t size = node.block.size();
     auto* const block = const_cast<std::byte*>(node.block.data());
-    void* extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, block, CU_LAUNCH_PARAM_BUFFER_SIZE, &size, CU_LAUNCH_PARAM_END};
+    void* extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, block, CU_LAUNCH_PARAM_BUFFER_SIZE, &size,
+                     CU_LAUNCH_PARAM_END};
     CUDA_KERNEL_NODE_PARAMS kernel{};
     kernel.func = node.kernel->handle();
     kernel.gridDimX = node.launch.grid[0];
@@ -106,7 +112,9 @@ CUgraphNode Graph::add(CUgraph graph, const GraphNode& node, const std::vector<C
     kernel.blockDimZ = node.launch.block[2];
     kernel.sharedMemBytes = node.launch.shared_bytes;
     kernel.extra = size != 0 ? extra : nullptr;
-    device_.check(driver_.cuGraphAddKernelNode_v2(&made, graph, before.data(), before.size(), &kernel), "cuGraphAddKernelNode");
+    device_.check(
+        driver_.cuGraphAddKernelNode_v2(&made, graph, before.data(), before.size(), &kernel),
+        "cuGraphAddKernelNode");
     return made;
   }
   if (is_copy(node.desc.type)) {
@@ -121,7 +129,8 @@ CUgraphNode Graph::add(CUgraph graph, const GraphNode& node, const std::vector<C
     copy.Height = rows.height;
     copy.Depth = 1;
     if (copy.Height == 1) copy.srcPitch = copy.dstPitch = copy.WidthInBytes;
-    device_.check(driver_.cuGraphAddMemcpyNode(&made, graph, before.data(), before.size(), &copy, device_.context()),
+    device_.check(driver_.cuGraphAddMemcpyNode(&made, graph, before.data(), before.size(), &copy,
+                                               device_.context()),
                   "cuGraphAddMemcpyNode");
     return made;
   }
@@ -137,7 +146,8 @@ CUgraphNode Graph::add(CUgraph graph, const GraphNode& node, const std::vector<C
     fill.width = unit <= 4 ? count : 1;
     fill.height = unit <= 4 ? 1 : count;
     fill.pitch = unit <= 4 ? node.desc.fill_size_bytes : unit;
-    device_.check(driver_.cuGraphAddMemsetNode(&made, graph, chain.data(), chain.size(), &fill, device_.context()),
+    device_.check(driver_.cuGraphAddMemsetNode(&made, graph, chain.data(), chain.size(), &fill,
+                                               device_.context()),
                   "cuGraphAddMemsetNode");
     chain.assign(1, made);
   }
@@ -156,7 +166,8 @@ void Graph::update(const flagos_plugin_graph_node_t* nodes, std::uint32_t count)
   const CUgraph graph = make(*copied);
   CUgraphExecUpdateResultInfo info{};
   CUresult code = CUDA_ERROR_NOT_SUPPORTED;
-  if (driver_.cuGraphExecUpdate_v2 != nullptr) code = driver_.cuGraphExecUpdate_v2(exec_, graph, &info);
+  if (driver_.cuGraphExecUpdate_v2 != nullptr)
+    code = driver_.cuGraphExecUpdate_v2(exec_, graph, &info);
   try {
     if (is_sticky(code)) device_.fail(code, "cuGraphExecUpdate");
     // What the driver cannot change it makes anew.
@@ -224,10 +235,12 @@ void Graph::replay(Stream& stream, const GraphNodes& nodes) {
     bool is_first = true;
     for (std::size_t i = 0; i < nodes->size(); ++i) {
       const GraphNode& node = (*nodes)[i];
-      const Operation operation = node.kernel != nullptr ? node.kernel->operation()
-                                  : is_copy(node.desc.type)
-                                      ? Operation{FLAGOS_RECORD_KIND_COPY, "copy", node.desc.copy.width_bytes * node.desc.copy.height}
-                                      : Operation{FLAGOS_RECORD_KIND_FILL, "fill", node.desc.fill_size_bytes};
+      const Operation operation =
+          node.kernel != nullptr ? node.kernel->operation()
+          : is_copy(node.desc.type)
+              ? Operation{FLAGOS_RECORD_KIND_COPY, "copy",
+                          node.desc.copy.width_bytes * node.desc.copy.height}
+              : Operation{FLAGOS_RECORD_KIND_FILL, "fill", node.desc.fill_size_bytes};
       stream.submit(operation, "a node of a graph",
                     [this, &stream, nodes, i, is_first](CUstream handle, flagos_address_t) {
                       CUresult code = is_first ? order(handle) : CUDA_SUCCESS;
@@ -246,18 +259,21 @@ void Graph::replay(Stream& stream, const GraphNodes& nodes) {
 
 CUresult Graph::issue_node(Stream& stream, CUstream handle, const GraphNode& node) const {
   if (node.kernel != nullptr)
-    return node.kernel->launch_now(handle, node.launch, const_cast<std::byte*>(node.block.data()), node.block.size(), 0);
+    return node.kernel->launch_now(handle, node.launch, const_cast<std::byte*>(node.block.data()),
+                                   node.block.size(), 0);
   if (is_copy(node.desc.type)) return issue_copy(stream, handle, node.desc.copy);
-  return issue_fill(stream, handle, node.desc.fill_target, node.desc.fill_pattern, node.desc.fill_pattern_size_bytes,
-                    node.desc.fill_size_bytes);
+  return issue_fill(stream, handle, node.desc.fill_target, node.desc.fill_pattern,
+                    node.desc.fill_pattern_size_bytes, node.desc.fill_size_bytes);
 }
 
 // ---- entries ----------------------------------------------------------------------------------
 
-flagos_status_t graph_instantiate(flagos_plugin_device_t* device, const flagos_plugin_graph_node_t* nodes,
-                                  std::uint32_t node_count, flagos_plugin_graph_t** out_graph) noexcept {
+flagos_status_t graph_instantiate(flagos_plugin_device_t* device,
+                                  const flagos_plugin_graph_node_t* nodes, std::uint32_t node_count,
+                                  flagos_plugin_graph_t** out_graph) noexcept {
   Device& self = from_c(device);
-  return device_entry(self, [&] { *out_graph = to_c(std::make_unique<Graph>(self, nodes, node_count).release()); });
+  return device_entry(
+      self, [&] { *out_graph = to_c(std::make_unique<Graph>(self, nodes, node_count).release()); });
 }
 
 flagos_status_t graph_update(flagos_plugin_graph_t* graph, const flagos_plugin_graph_node_t* nodes,
@@ -266,7 +282,8 @@ flagos_status_t graph_update(flagos_plugin_graph_t* graph, const flagos_plugin_g
   return device_entry(self.device(), [&] { self.update(nodes, node_count); });
 }
 
-flagos_status_t graph_launch(flagos_plugin_graph_t* graph, flagos_plugin_stream_t* stream) noexcept {
+flagos_status_t graph_launch(flagos_plugin_graph_t* graph,
+                             flagos_plugin_stream_t* stream) noexcept {
   Graph& self = from_c(graph);
   return device_entry(self.device(), [&] { self.launch(from_c(stream)); });
 }

@@ -39,7 +39,8 @@ class Graph {
  private:
   GraphNodes copy_nodes(const flagos_plugin_graph_node_t* nodes, std::uint32_t count) const;
   CUgraph make(const std::vector<GraphNode>& nodes) const;
-  CUgraphNode add(CUgraph graph, const GraphNode& node, const std::vector<CUgraphNode>& before) const;
+  CUgraphNode add(CUgraph graph, const GraphNode& node,
+                  const std::vector<CUgraphNode>& before) const;
   CUgraphExec instantiate(CUgraph graph) const;
   void replay(Stream& stream, const GraphNodes& nodes);
   CUresult issue_node(Stream& stream, CUstream handle, const GraphNode& node) const;
@@ -57,8 +58,9 @@ class Graph {
   CUevent done_ = nullptr;
 };
 
-flagos_status_t graph_instantiate(flagos_plugin_device_t* device, const flagos_plugin_graph_node_t* nodes,
-                                  std::uint32_t node_count, flagos_plugin_graph_t** out_graph) noexcept;
+flagos_status_t graph_instantiate(flagos_plugin_device_t* device,
+                                  const flagos_plugin_graph_node_t* nodes, std::uint32_t node_count,
+                                  flagos_plugin_graph_t** out_graph) noexcept;
 flagos_status_t graph_update(flagos_plugin_graph_t* graph, const flagos_plugin_graph_node_t* nodes,
                              std::uint32_t node_count) noexcept;
 flagos_status_t graph_launch(flagos_plugin_graph_t* graph, flagos_plugin_stream_t* stream) noexcept;

@@ -18,7 +18,8 @@ struct StepArguments {
 // data = 3 in all words, then data[0] = data[0] * factor + value, then data goes to `copy`.
 class Nodes {
  public:
-  Nodes(TestDevice& device, std::uint64_t data, std::uint64_t copy, std::uint32_t factor, std::uint32_t value)
+  Nodes(TestDevice& device, std::uint64_t data, std::uint64_t copy, std::uint32_t factor,
+        std::uint32_t value)
       : arguments_{data, factor, value}, launch_(launch_desc(&arguments_, sizeof(arguments_))) {
     nodes_.resize(3);
     nodes_[0].type = FLAGOS_GRAPH_NODE_TYPE_FILL;
@@ -33,7 +34,8 @@ class Nodes {
     nodes_[2].type = FLAGOS_GRAPH_NODE_TYPE_COPY;
     nodes_[2].copy.source = data;
     nodes_[2].copy.target = copy;
-    nodes_[2].copy.source_pitch_bytes = nodes_[2].copy.target_pitch_bytes = nodes_[2].copy.width_bytes = 64;
+    nodes_[2].copy.source_pitch_bytes = nodes_[2].copy.target_pitch_bytes =
+        nodes_[2].copy.width_bytes = 64;
     nodes_[2].copy.height = 1;
     for (std::uint32_t i = 1; i < 3; ++i) {
       nodes_[i].dependencies = &before_[i - 1];
@@ -51,7 +53,8 @@ class Nodes {
   std::vector<flagos_plugin_graph_node_t> nodes_;
 };
 
-TEST_CASE("graph: nodes run in their order, with what an update gave; launches before keep the old") {
+TEST_CASE(
+    "graph: nodes run in their order, with what an update gave; launches before keep the old") {
   TestDevice device;
   const flagos_graph_table_t& graphs = *device.api.graph;
   flagos_plugin_stream_t* stream = device.stream();
@@ -73,20 +76,25 @@ TEST_CASE("graph: nodes run in their order, with what an update gave; launches b
   const std::vector<flagos_record_t> records = device.host.take_records();
   REQUIRE(records.size() == 3);
   CHECK(std::string(records[1].name) == "test_step");
-  for (const flagos_record_t& record : records) CHECK(record.correlation_id == records[0].correlation_id);
+  for (const flagos_record_t& record : records)
+    CHECK(record.correlation_id == records[0].correlation_id);
   graphs.destroy(graph);
 }
 
-TEST_CASE("graph: one that was launched behind held work runs with what it was launched with, and never twice at once") {
+TEST_CASE(
+    "graph: one that was launched behind held work runs with what it was launched with, and never "
+    "twice at once") {
   TestDevice device;
   const flagos_graph_table_t& graphs = *device.api.graph;
   flagos_plugin_stream_t *stream = device.stream(), *other = device.stream();
-  auto* const flag = reinterpret_cast<volatile std::uint32_t*>(device.alloc(4, FLAGOS_MEMORY_KIND_PINNED));
+  auto* const flag =
+      reinterpret_cast<volatile std::uint32_t*>(device.alloc(4, FLAGOS_MEMORY_KIND_PINNED));
   const std::uint64_t data = device.alloc(64), copies[2] = {device.alloc(64), device.alloc(64)};
   Nodes first(device, data, copies[0], 5, 1), second(device, data, copies[1], 7, 2);
   flagos_plugin_graph_t* graph = nullptr;
   REQUIRE(graphs.instantiate(device.get(), first.get().data(), 3, &graph) == FLAGOS_STATUS_OK);
-  REQUIRE(device.launch(stream, "test_wait_and_fail", address_of(const_cast<const std::uint32_t*>(flag))) == FLAGOS_STATUS_OK);
+  REQUIRE(device.launch(stream, "test_wait_and_fail",
+                        address_of(const_cast<const std::uint32_t*>(flag))) == FLAGOS_STATUS_OK);
   CHECK(graphs.launch(graph, stream) == FLAGOS_STATUS_OK);
   CHECK(graphs.update(graph, second.get().data(), 3) == FLAGOS_STATUS_OK);
   *flag = 1;
@@ -103,12 +111,15 @@ TEST_CASE("graph: what the driver's graphs do not have is left to core") {
   std::vector<std::uint32_t> own(16);
   flagos_plugin_graph_t* graph = nullptr;
   Nodes pageable(device, data, address_of(own.data()), 1, 1);
-  CHECK(device.api.graph->instantiate(device.get(), pageable.get().data(), 3, &graph) == FLAGOS_STATUS_UNSUPPORTED);
+  CHECK(device.api.graph->instantiate(device.get(), pageable.get().data(), 3, &graph) ==
+        FLAGOS_STATUS_UNSUPPORTED);
   Nodes overlapping(device, data, data + 4, 1, 1);
-  CHECK(device.api.graph->instantiate(device.get(), overlapping.get().data(), 3, &graph) == FLAGOS_STATUS_UNSUPPORTED);
+  CHECK(device.api.graph->instantiate(device.get(), overlapping.get().data(), 3, &graph) ==
+        FLAGOS_STATUS_UNSUPPORTED);
   Nodes host(device, data, data, 1, 1);
   host.get()[2].type = FLAGOS_GRAPH_NODE_TYPE_HOST;
-  CHECK(device.api.graph->instantiate(device.get(), host.get().data(), 3, &graph) == FLAGOS_STATUS_UNSUPPORTED);
+  CHECK(device.api.graph->instantiate(device.get(), host.get().data(), 3, &graph) ==
+        FLAGOS_STATUS_UNSUPPORTED);
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ namespace flagos::nvidia {
 struct HeldWork {
   std::function<void()> issue;  // with the stream's lock held; throws Error
   RecordRef record{};           // what it records; fails when the work is dropped
-  RecordRef awaited{};          // what has to be with the driver first; NULL: only the work before it
+  RecordRef awaited{};  // what has to be with the driver first; NULL: only the work before it
 
   bool is_ready() const noexcept { return !awaited || !awaited->is_held(); }
 };

@@ -27,27 +27,36 @@ Value read_at(std::span<const std::byte> bytes, std::uint64_t offset) {
   return value;
 }
 
-bool is_inside(std::uint64_t offset, std::uint64_t size, std::uint64_t whole) { return offset <= whole && size <= whole - offset; }
+bool is_inside(std::uint64_t offset, std::uint64_t size, std::uint64_t whole) {
+  return offset <= whole && size <= whole - offset;
+}
 
 Elf64_Ehdr check_elf(std::span<const std::byte> bytes) {
-  if (bytes.size() < sizeof(Elf64_Ehdr)) refuse("a cubin of {} bytes, its header alone has {}", bytes.size(), sizeof(Elf64_Ehdr));
+  if (bytes.size() < sizeof(Elf64_Ehdr))
+    refuse("a cubin of {} bytes, its header alone has {}", bytes.size(), sizeof(Elf64_Ehdr));
   const auto header = read_at<Elf64_Ehdr>(bytes, 0);
-  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) refuse("a cubin is an ELF file; the image begins with other bytes");
+  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
+    refuse("a cubin is an ELF file; the image begins with other bytes");
   if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB)
     refuse("the ELF file is not one of 64 bits, little endian");
   if (header.e_machine != cuda_machine)
-    refuse("the ELF file is for machine {}, code for NVIDIA devices has {}", header.e_machine, cuda_machine);
+    refuse("the ELF file is for machine {}, code for NVIDIA devices has {}", header.e_machine,
+           cuda_machine);
   if (header.e_shentsize != sizeof(Elf64_Shdr) || header.e_shnum == 0 ||
       !is_inside(header.e_shoff, std::uint64_t{header.e_shnum} * sizeof(Elf64_Shdr), bytes.size()))
-    refuse("the cubin of {} bytes is cut off: its sections are listed at {}", bytes.size(), header.e_shoff);
+    refuse("the cubin of {} bytes is cut off: its sections are listed at {}", bytes.size(),
+           header.e_shoff);
   for (std::uint16_t i = 0; i < header.e_shnum; ++i) {
     const auto section = read_at<Elf64_Shdr>(bytes, header.e_shoff + i * sizeof(Elf64_Shdr));
     if (section.sh_type != SHT_NOBITS && section.sh_type != SHT_NULL &&
         !is_inside(section.sh_offset, section.sh_size, bytes.size()))
-      refuse("section {} of the cubin ends at {}, past its {} bytes", i, section.sh_offset + section.sh_size, bytes.size());
+      refuse("section {} of the cubin ends at {}, past its {} bytes", i,
+             section.sh_offset + section.sh_size, bytes.size());
   }
-  if (header.e_phnum != 0 && !is_inside(header.e_phoff, std::uint64_t{header.e_phnum} * header.e_phentsize, bytes.size()))
-    refuse("the cubin of {} bytes is cut off: its segments are listed at {}", bytes.size(), header.e_phoff);
+  if (header.e_phnum != 0 &&
+      !is_inside(header.e_phoff, std::uint64_t{header.e_phnum} * header.e_phentsize, bytes.size()))
+    refuse("the cubin of {} bytes is cut off: its segments are listed at {}", bytes.size(),
+           header.e_phoff);
   return header;
 }
 
@@ -61,28 +70,35 @@ std::string_view text_of(std::span<const std::byte> bytes) {
 void check_text(std::string_view text, const char* what) {
   const auto is_text = [](char c) {
     const auto byte = static_cast<unsigned char>(c);
-    return byte >= 0x20 ? byte != 0x7f : byte == '\t' || byte == '\n' || byte == '\r' || byte == '\f' || byte == '\v';
+    return byte >= 0x20
+               ? byte != 0x7f
+               : byte == '\t' || byte == '\n' || byte == '\r' || byte == '\f' || byte == '\v';
   };
   const auto wrong = std::find_if_not(text.begin(), text.end(), is_text);
   if (wrong != text.end())
-    refuse("{} is text: byte {} of the image is {:#04x}", what, wrong - text.begin(), static_cast<unsigned char>(*wrong));
+    refuse("{} is text: byte {} of the image is {:#04x}", what, wrong - text.begin(),
+           static_cast<unsigned char>(*wrong));
 }
 
 void check_ptx(std::span<const std::byte> bytes) {
   const std::string_view text = text_of(bytes);
   check_text(text, "PTX");
   if (ptx_version(text).empty() || text.find(".target") == std::string_view::npos)
-    refuse("PTX says .version and .target; the image has no {}", ptx_version(text).empty() ? ".version" : ".target");
+    refuse("PTX says .version and .target; the image has no {}",
+           ptx_version(text).empty() ? ".version" : ".target");
 }
 
 void check_fatbin(std::span<const std::byte> bytes) {
   constexpr std::uint64_t header_bytes = 16;
-  if (bytes.size() < header_bytes) refuse("a fatbin of {} bytes, its header alone has {}", bytes.size(), header_bytes);
-  if (read_at<std::uint32_t>(bytes, 0) != fatbin_magic) refuse("a fatbin begins with {:#x}; the image does not", fatbin_magic);
+  if (bytes.size() < header_bytes)
+    refuse("a fatbin of {} bytes, its header alone has {}", bytes.size(), header_bytes);
+  if (read_at<std::uint32_t>(bytes, 0) != fatbin_magic)
+    refuse("a fatbin begins with {:#x}; the image does not", fatbin_magic);
   const auto header = read_at<std::uint16_t>(bytes, 6);
   const auto rest = read_at<std::uint64_t>(bytes, 8);
   if (header < header_bytes || !is_inside(header, rest, bytes.size()) || rest == 0)
-    refuse("the fatbin says that it has {} bytes behind a header of {}; the image has {}", rest, header, bytes.size());
+    refuse("the fatbin says that it has {} bytes behind a header of {}; the image has {}", rest,
+           header, bytes.size());
 }
 
 bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
@@ -90,7 +106,8 @@ bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 |
 std::vector<std::string> ptx_kernels(std::string_view text) {
   std::vector<std::string> names;
   constexpr std::string_view mark = ".entry";
-  for (std::size_t at = text.find(mark); at != std::string_view::npos; at = text.find(mark, at + 1)) {
+  for (std::size_t at = text.find(mark); at != std::string_view::npos;
+       at = text.find(mark, at + 1)) {
     std::size_t from = at + mark.size();
     while (from < text.size() && std::isspace(static_cast<unsigned char>(text[from])) != 0) ++from;
     std::size_t to = from;
@@ -105,13 +122,16 @@ std::vector<std::string> cubin_kernels(std::span<const std::byte> bytes) {
   const Elf64_Ehdr header = check_elf(bytes);
   std::vector<std::string> names;
   if (header.e_shstrndx >= header.e_shnum) return names;
-  const auto texts = read_at<Elf64_Shdr>(bytes, header.e_shoff + header.e_shstrndx * sizeof(Elf64_Shdr));
-  const std::string_view all(reinterpret_cast<const char*>(bytes.data()) + texts.sh_offset, texts.sh_size);
+  const auto texts =
+      read_at<Elf64_Shdr>(bytes, header.e_shoff + header.e_shstrndx * sizeof(Elf64_Shdr));
+  const std::string_view all(reinterpret_cast<const char*>(bytes.data()) + texts.sh_offset,
+                             texts.sh_size);
   constexpr std::string_view prefix = ".text.";
   for (std::uint16_t i = 0; i < header.e_shnum; ++i) {
     const auto section = read_at<Elf64_Shdr>(bytes, header.e_shoff + i * sizeof(Elf64_Shdr));
     if (section.sh_name >= all.size()) continue;
-    const std::string_view name = all.substr(section.sh_name, all.find('\0', section.sh_name) - section.sh_name);
+    const std::string_view name =
+        all.substr(section.sh_name, all.find('\0', section.sh_name) - section.sh_name);
     if (name.starts_with(prefix)) names.emplace_back(name.substr(prefix.size()));
   }
   return names;

@@ -12,7 +12,9 @@ namespace {
 constexpr std::uint32_t usual_shared_bytes = 48 << 10;
 constexpr std::size_t word_bytes = sizeof(flagos_address_t);
 
-std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) { return (value + unit - 1) / unit * unit; }
+std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
+  return (value + unit - 1) / unit * unit;
+}
 
 std::string names_of(const std::vector<std::string>& all) {
   std::string text;
@@ -30,7 +32,8 @@ Kernel::Kernel(Module& module, const flagos_kernel_desc_t& desc)
       allowed_shared_bytes_(usual_shared_bytes) {
   const CUresult code = driver_.cuModuleGetFunction(&function_, module.handle(), desc.name);
   if (code == CUDA_ERROR_NOT_FOUND)
-    throw_error(FLAGOS_STATUS_NOT_FOUND, "no kernel '{}'; the module has: {}", desc.name, names_of(module.names()));
+    throw_error(FLAGOS_STATUS_NOT_FOUND, "no kernel '{}'; the module has: {}", desc.name,
+                names_of(module.names()));
   module.device().check(code, "cuModuleGetFunction");
   if (has_signature_) parameters_.assign(desc.parameters, desc.parameters + desc.parameter_count);
   Signature own;
@@ -45,7 +48,8 @@ Kernel::Kernel(Module& module, const flagos_kernel_desc_t& desc)
   check_layout();
   const auto attribute = [&](CUfunction_attribute what) {
     int value = 0;
-    module.device().check(driver_.cuFuncGetAttribute(&value, what, function_), "cuFuncGetAttribute");
+    module.device().check(driver_.cuFuncGetAttribute(&value, what, function_),
+                          "cuFuncGetAttribute");
     return static_cast<std::uint32_t>(std::max(0, value));
   };
   block_thread_limit_ = std::clamp(attribute(CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK), 1u,
@@ -74,26 +78,33 @@ void Kernel::take_own(const Signature& own) {
   if (!has_signature_) parameters_ = own.parameters;
   has_signature_ = true;
   if (own.parameters.size() != parameters_.size())
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "kernel '{}' takes {} arguments, the signature has {}", name_,
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "kernel '{}' takes {} arguments, the signature has {}", name_,
                 own.parameters.size(), parameters_.size());
   for (std::size_t i = 0; i < parameters_.size(); ++i)
     if (!is_compatible(own.parameters[i], parameters_[i]))
       throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
-                  "argument {} of kernel '{}' is dtype {:#x} with {} bytes at {}; the signature says dtype {:#x} with {} bytes at {}",
-                  i, name_, own.parameters[i].dtype, own.parameters[i].size_bytes, own.parameters[i].offset_bytes,
-                  parameters_[i].dtype, parameters_[i].size_bytes, parameters_[i].offset_bytes);
+                  "argument {} of kernel '{}' is dtype {:#x} with {} bytes at {}; the signature "
+                  "says dtype {:#x} with {} bytes at {}",
+                  i, name_, own.parameters[i].dtype, own.parameters[i].size_bytes,
+                  own.parameters[i].offset_bytes, parameters_[i].dtype, parameters_[i].size_bytes,
+                  parameters_[i].offset_bytes);
 }
 
 void Kernel::check_layout() const {
   if (!has_signature_ || !knows_layout_) return;
   if (layout_.size() != parameters_.size())
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "kernel '{}' takes {} arguments, the signature has {}", name_, layout_.size(),
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "kernel '{}' takes {} arguments, the signature has {}", name_, layout_.size(),
                 parameters_.size());
   for (std::size_t i = 0; i < layout_.size(); ++i)
-    if (layout_[i].offset != parameters_[i].offset_bytes || layout_[i].size != parameters_[i].size_bytes)
-      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
-                  "argument {} of kernel '{}' has {} bytes at {}; the signature says {} bytes at {}", i, name_, layout_[i].size,
-                  layout_[i].offset, parameters_[i].size_bytes, parameters_[i].offset_bytes);
+    if (layout_[i].offset != parameters_[i].offset_bytes ||
+        layout_[i].size != parameters_[i].size_bytes)
+      throw_error(
+          FLAGOS_STATUS_INVALID_ARGUMENT,
+          "argument {} of kernel '{}' has {} bytes at {}; the signature says {} bytes at {}", i,
+          name_, layout_[i].size, layout_[i].offset, parameters_[i].size_bytes,
+          parameters_[i].offset_bytes);
 }
 
 void Kernel::fill_info(flagos_kernel_info_t& info) const noexcept {
@@ -109,19 +120,23 @@ void Kernel::fill_info(flagos_kernel_info_t& info) const noexcept {
 void Kernel::check(const flagos_launch_desc_t& desc) {
   // Without a signature nobody knows what aligns the end.
   const bool fits = has_signature_ ? desc.argument_bytes == argument_bytes_
-                                   : !knows_layout_ || (desc.argument_bytes >= end_ && desc.argument_bytes <= round_up(end_, 64));
+                                   : !knows_layout_ || (desc.argument_bytes >= end_ &&
+                                                        desc.argument_bytes <= round_up(end_, 64));
   if (!fits)
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "kernel '{}' takes {} bytes of arguments, {} were given", name_,
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "kernel '{}' takes {} bytes of arguments, {} were given", name_,
                 has_signature_ ? argument_bytes_ : end_, desc.argument_bytes);
   const std::uint32_t most = module_.device().description().info.max_shared_bytes;
   if (std::uint64_t{desc.shared_bytes} + static_shared_bytes_ > most)
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} bytes of shared memory and {} of '{}' itself are above {}",
-                desc.shared_bytes, static_shared_bytes_, name_, most);
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "{} bytes of shared memory and {} of '{}' itself are above {}", desc.shared_bytes,
+                static_shared_bytes_, name_, most);
   if (desc.shared_bytes <= allowed_shared_bytes_.load(std::memory_order_relaxed)) [[likely]]
     return;
-  module_.device().check(driver_.cuFuncSetAttribute(function_, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                                                    static_cast<int>(most - static_shared_bytes_)),
-                         "cuFuncSetAttribute");
+  module_.device().check(
+      driver_.cuFuncSetAttribute(function_, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                                 static_cast<int>(most - static_shared_bytes_)),
+      "cuFuncSetAttribute");
   allowed_shared_bytes_.store(most - static_shared_bytes_);
 }
 
@@ -135,36 +150,46 @@ std::vector<std::byte> Kernel::copy_block(const flagos_launch_desc_t& desc) cons
   return block;
 }
 
-CUresult Kernel::launch_now(CUstream stream, const flagos_launch_desc_t& desc, std::byte* block, std::size_t size,
-                            flagos_address_t word) const {
+CUresult Kernel::launch_now(CUstream stream, const flagos_launch_desc_t& desc, std::byte* block,
+                            std::size_t size, flagos_address_t word) const {
   if (fails_) std::memcpy(block + size - word_bytes, &word, word_bytes);
-  void* extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, block, CU_LAUNCH_PARAM_BUFFER_SIZE, &size, CU_LAUNCH_PARAM_END};
-  return driver_.cuLaunchKernel(function_, desc.grid[0], desc.grid[1], desc.grid[2], desc.block[0], desc.block[1],
-                                desc.block[2], desc.shared_bytes, stream, nullptr, size != 0 ? extra : nullptr);
+  void* extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, block, CU_LAUNCH_PARAM_BUFFER_SIZE, &size,
+                   CU_LAUNCH_PARAM_END};
+  return driver_.cuLaunchKernel(function_, desc.grid[0], desc.grid[1], desc.grid[2], desc.block[0],
+                                desc.block[1], desc.block[2], desc.shared_bytes, stream, nullptr,
+                                size != 0 ? extra : nullptr);
 }
 
 void Kernel::launch(Stream& stream, const flagos_launch_desc_t& desc) {
   check(desc);
   const auto keep = [&] {
-    return Command([this, desc, block = copy_block(desc)](CUstream handle, flagos_address_t word) mutable {
-      return launch_now(handle, desc, block.data(), block.size(), word);
-    });
+    return Command(
+        [this, desc, block = copy_block(desc)](CUstream handle, flagos_address_t word) mutable {
+          return launch_now(handle, desc, block.data(), block.size(), word);
+        });
   };
   if (!fails_) {
     // The driver copies the block, and does not write to it.
     auto* const block = const_cast<std::byte*>(static_cast<const std::byte*>(desc.argument_block));
     stream.submit(
         operation(), "cuLaunchKernel",
-        [&](CUstream handle, flagos_address_t) { return launch_now(handle, desc, block, argument_end(desc), 0); }, keep);
+        [&](CUstream handle, flagos_address_t) {
+          return launch_now(handle, desc, block, argument_end(desc), 0);
+        },
+        keep);
     return;
   }
   std::vector<std::byte> block = copy_block(desc);
   stream.submit_guarded(
       operation(), "cuLaunchKernel",
-      [&](CUstream handle, flagos_address_t word) { return launch_now(handle, desc, block.data(), block.size(), word); }, keep);
+      [&](CUstream handle, flagos_address_t word) {
+        return launch_now(handle, desc, block.data(), block.size(), word);
+      },
+      keep);
 }
 
-Prepared::Prepared(Kernel& kernel, const flagos_launch_desc_t& desc) : kernel_(kernel), desc_(desc) {
+Prepared::Prepared(Kernel& kernel, const flagos_launch_desc_t& desc)
+    : kernel_(kernel), desc_(desc) {
   kernel.check(desc);
   block_ = kernel.copy_block(desc);
 }
@@ -186,7 +211,8 @@ void Prepared::launch(Stream& stream) {
 
 // ---- entries ----------------------------------------------------------------------------------
 
-flagos_status_t kernel_get_info(flagos_plugin_kernel_t* kernel, flagos_kernel_info_t* out_info) noexcept {
+flagos_status_t kernel_get_info(flagos_plugin_kernel_t* kernel,
+                                flagos_kernel_info_t* out_info) noexcept {
   from_c(kernel).fill_info(*out_info);
   return FLAGOS_STATUS_OK;
 }
@@ -196,7 +222,8 @@ flagos_status_t kernel_get_parameter(flagos_plugin_kernel_t* kernel, std::uint32
   const Kernel& self = from_c(kernel);
   return entry(self.module().host(), [&] {
     if (index >= self.parameters().size())
-      throw_error(FLAGOS_STATUS_NOT_FOUND, "parameter {} of '{}', which has {}", index, self.name(), self.parameters().size());
+      throw_error(FLAGOS_STATUS_NOT_FOUND, "parameter {} of '{}', which has {}", index, self.name(),
+                  self.parameters().size());
     *out_parameter = self.parameters()[index];
   });
 }
@@ -208,17 +235,19 @@ flagos_status_t kernel_launch(flagos_plugin_stream_t* stream, flagos_plugin_kern
 }
 
 flagos_status_t kernel_get_occupancy(flagos_plugin_kernel_t* kernel, std::uint32_t block_threads,
-                                     std::uint32_t shared_bytes, std::uint32_t* out_blocks) noexcept {
+                                     std::uint32_t shared_bytes,
+                                     std::uint32_t* out_blocks) noexcept {
   const Kernel& self = from_c(kernel);
   Device& device = self.module().device();
   return device_entry(device, [&] {
     const std::uint32_t most = device.description().info.max_shared_bytes;
     if (block_threads > self.block_thread_limit() || shared_bytes > most)
-      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "a block of {} threads and {} bytes; the limits of '{}' are {} and {}",
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                  "a block of {} threads and {} bytes; the limits of '{}' are {} and {}",
                   block_threads, shared_bytes, self.name(), self.block_thread_limit(), most);
     int blocks = 0;
-    device.check(device.driver().cuOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, self.handle(),
-                                                                             static_cast<int>(block_threads), shared_bytes),
+    device.check(device.driver().cuOccupancyMaxActiveBlocksPerMultiprocessor(
+                     &blocks, self.handle(), static_cast<int>(block_threads), shared_bytes),
                  "cuOccupancyMaxActiveBlocksPerMultiprocessor");
     *out_blocks = static_cast<std::uint32_t>(std::max(0, blocks));
   });
@@ -230,24 +259,30 @@ flagos_status_t kernel_suggest_block(flagos_plugin_kernel_t* kernel, std::uint32
   Device& device = self.module().device();
   return device_entry(device, [&] {
     int grid = 0, threads = 0;
-    device.check(device.driver().cuOccupancyMaxPotentialBlockSize(&grid, &threads, self.handle(), nullptr, shared_bytes, 0),
+    device.check(device.driver().cuOccupancyMaxPotentialBlockSize(&grid, &threads, self.handle(),
+                                                                  nullptr, shared_bytes, 0),
                  "cuOccupancyMaxPotentialBlockSize");
-    *out_block_threads = std::clamp(static_cast<std::uint32_t>(std::max(1, threads)), 1u, self.block_thread_limit());
+    *out_block_threads =
+        std::clamp(static_cast<std::uint32_t>(std::max(1, threads)), 1u, self.block_thread_limit());
   });
 }
 
 flagos_status_t kernel_prepare(flagos_plugin_kernel_t* kernel, const flagos_launch_desc_t* desc,
                                flagos_plugin_prepared_t** out_prepared) noexcept {
   Kernel& self = from_c(kernel);
-  return device_entry(self.module().device(),
-                      [&] { *out_prepared = to_c(std::make_unique<Prepared>(self, *desc).release()); });
+  return device_entry(self.module().device(), [&] {
+    *out_prepared = to_c(std::make_unique<Prepared>(self, *desc).release());
+  });
 }
 
-flagos_status_t kernel_launch_prepared(flagos_plugin_stream_t* stream, flagos_plugin_prepared_t* prepared) noexcept {
+flagos_status_t kernel_launch_prepared(flagos_plugin_stream_t* stream,
+                                       flagos_plugin_prepared_t* prepared) noexcept {
   Stream& self = from_c(stream);
   return device_entry(self.device(), [&] { from_c(prepared).launch(self); });
 }
 
-void kernel_destroy_prepared(flagos_plugin_prepared_t* prepared) noexcept { delete &from_c(prepared); }
+void kernel_destroy_prepared(flagos_plugin_prepared_t* prepared) noexcept {
+  delete &from_c(prepared);
+}
 
 }  // namespace flagos::nvidia

@@ -37,8 +37,8 @@ class Kernel {
   void check(const flagos_launch_desc_t& desc);
   void launch(Stream& stream, const flagos_launch_desc_t& desc);
   // `block` has the arguments, and behind them room for the failure's address where fails().
-  CUresult launch_now(CUstream stream, const flagos_launch_desc_t& desc, std::byte* block, std::size_t size,
-                      flagos_address_t word) const;
+  CUresult launch_now(CUstream stream, const flagos_launch_desc_t& desc, std::byte* block,
+                      std::size_t size, flagos_address_t word) const;
   // What the driver is given of a block.
   std::size_t argument_end(const flagos_launch_desc_t& desc) const noexcept {
     return has_signature_ || knows_layout_ ? end_ : desc.argument_bytes;
@@ -88,18 +88,21 @@ class Prepared {
   std::vector<std::byte> block_;
 };
 
-flagos_status_t kernel_get_info(flagos_plugin_kernel_t* kernel, flagos_kernel_info_t* out_info) noexcept;
+flagos_status_t kernel_get_info(flagos_plugin_kernel_t* kernel,
+                                flagos_kernel_info_t* out_info) noexcept;
 flagos_status_t kernel_get_parameter(flagos_plugin_kernel_t* kernel, std::uint32_t index,
                                      flagos_parameter_t* out_parameter) noexcept;
 flagos_status_t kernel_launch(flagos_plugin_stream_t* stream, flagos_plugin_kernel_t* kernel,
                               const flagos_launch_desc_t* desc) noexcept;
 flagos_status_t kernel_get_occupancy(flagos_plugin_kernel_t* kernel, std::uint32_t block_threads,
-                                     std::uint32_t shared_bytes, std::uint32_t* out_blocks) noexcept;
+                                     std::uint32_t shared_bytes,
+                                     std::uint32_t* out_blocks) noexcept;
 flagos_status_t kernel_suggest_block(flagos_plugin_kernel_t* kernel, std::uint32_t shared_bytes,
                                      std::uint32_t* out_block_threads) noexcept;
 flagos_status_t kernel_prepare(flagos_plugin_kernel_t* kernel, const flagos_launch_desc_t* desc,
                                flagos_plugin_prepared_t** out_prepared) noexcept;
-flagos_status_t kernel_launch_prepared(flagos_plugin_stream_t* stream, flagos_plugin_prepared_t* prepared) noexcept;
+flagos_status_t kernel_launch_prepared(flagos_plugin_stream_t* stream,
+                                       flagos_plugin_prepared_t* prepared) noexcept;
 void kernel_destroy_prepared(flagos_plugin_prepared_t* prepared) noexcept;
 
 }  // namespace flagos::nvidia

@@ -52,9 +52,11 @@ TEST_CASE("kernel: the compiler tells what a kernel takes; limits of its own hol
   CHECK(info.argument_bytes == sizeof(PairArguments));
   CHECK(info.max_block_threads == 64);
   flagos_parameter_t parameter{};
-  CHECK(device.api.kernel->get_parameter(device.kernel("test_pair"), 0, &parameter) == FLAGOS_STATUS_OK);
+  CHECK(device.api.kernel->get_parameter(device.kernel("test_pair"), 0, &parameter) ==
+        FLAGOS_STATUS_OK);
   CHECK(parameter.dtype == FLAGOS_DTYPE_ADDRESS);
-  CHECK(device.api.kernel->get_parameter(device.kernel("test_pair"), 1, &parameter) == FLAGOS_STATUS_OK);
+  CHECK(device.api.kernel->get_parameter(device.kernel("test_pair"), 1, &parameter) ==
+        FLAGOS_STATUS_OK);
   CHECK(parameter.dtype == FLAGOS_DTYPE_BYTES);
   CHECK(parameter.size_bytes == 8);
   CHECK(parameter.offset_bytes == 8);
@@ -62,7 +64,8 @@ TEST_CASE("kernel: the compiler tells what a kernel takes; limits of its own hol
   CHECK(info.parameter_count == 1);  // that for the failure is no argument
   flagos_plugin_stream_t* stream = device.stream();
   const std::uint64_t out = device.alloc(4 * sizeof(float));
-  CHECK(device.launch(stream, "test_pair", PairArguments{out, 0.5f, 3}, 1, 4, 16) == FLAGOS_STATUS_OK);
+  CHECK(device.launch(stream, "test_pair", PairArguments{out, 0.5f, 3}, 1, 4, 16) ==
+        FLAGOS_STATUS_OK);
   for (const std::uint32_t word : device.read(stream, out, 4)) {
     float value = 0;
     std::memcpy(&value, &word, sizeof(value));
@@ -88,18 +91,22 @@ TEST_CASE("kernel: a reported failure poisons its stream alone, and work behind 
   device.launch(stream, "test_step", StepArguments{data, 1, 1});
   CHECK(device.wait(stream) == FLAGOS_STATUS_EXECUTION_FAILED);
   CHECK(device.host.last_error().find("'test_fail' reported failure") != std::string::npos);
-  CHECK(device.launch(stream, "test_step", StepArguments{data, 1, 1}) == FLAGOS_STATUS_EXECUTION_FAILED);
+  CHECK(device.launch(stream, "test_step", StepArguments{data, 1, 1}) ==
+        FLAGOS_STATUS_EXECUTION_FAILED);
   CHECK(device.read(other, data, 1)[0] == 0);
   CHECK(device.host.losses() == 0);
 }
 
-TEST_CASE("kernel: work behind a launch that may fail is held back, and runs in order when it did not") {
+TEST_CASE(
+    "kernel: work behind a launch that may fail is held back, and runs in order when it did not") {
   TestDevice device;
   flagos_plugin_stream_t *stream = device.stream(), *other = device.stream();
-  auto* const flag = reinterpret_cast<volatile std::uint32_t*>(device.alloc(4, FLAGOS_MEMORY_KIND_PINNED));
+  auto* const flag =
+      reinterpret_cast<volatile std::uint32_t*>(device.alloc(4, FLAGOS_MEMORY_KIND_PINNED));
   const std::uint64_t data = device.alloc(4);
   flagos_plugin_event_t* event = device.event();
-  REQUIRE(device.launch(stream, "test_wait_and_fail", address_of(const_cast<const std::uint32_t*>(flag))) == FLAGOS_STATUS_OK);
+  REQUIRE(device.launch(stream, "test_wait_and_fail",
+                        address_of(const_cast<const std::uint32_t*>(flag))) == FLAGOS_STATUS_OK);
   for (std::uint32_t i = 1; i < 10; ++i)
     REQUIRE(device.launch(stream, "test_step", StepArguments{data, 10, i}) == FLAGOS_STATUS_OK);
   CHECK(device.api.event->record(event, stream) == FLAGOS_STATUS_OK);
@@ -111,7 +118,8 @@ TEST_CASE("kernel: work behind a launch that may fail is held back, and runs in 
   CHECK(device.read(stream, data, 1)[0] == 2u * 123456789u);
 }
 
-TEST_CASE("kernel: one that faults loses the device, once; others go on, and opening it again works") {
+TEST_CASE(
+    "kernel: one that faults loses the device, once; others go on, and opening it again works") {
   const Config config;
   TestInstance after;
   {
@@ -137,10 +145,12 @@ TEST_CASE("module: what is wrong with an image is said, and nothing reaches the 
   CHECK(load_text(device, "ptx", "no code at all") == FLAGOS_STATUS_INVALID_IMAGE);
   CHECK(load_text(device, "cubin", "no code at all") == FLAGOS_STATUS_INVALID_IMAGE);
   CHECK(load_text(device, "fatbin", std::string(100, 'x')) == FLAGOS_STATUS_INVALID_IMAGE);
-  CHECK(load_text(device, "ptx", ".version 99.0\n.target sm_80\n.address_size 64\n") == FLAGOS_STATUS_UNSUPPORTED);
+  CHECK(load_text(device, "ptx", ".version 99.0\n.target sm_80\n.address_size 64\n") ==
+        FLAGOS_STATUS_UNSUPPORTED);
   CHECK(device.host.last_error().find("PTX 99.0") != std::string::npos);
   CHECK(device.host.last_error().find("install a newer driver") != std::string::npos);
-  CHECK(load_text(device, "cuda-c", "extern \"C\" __global__ void broken( {") == FLAGOS_STATUS_COMPILE_FAILED);
+  CHECK(load_text(device, "cuda-c", "extern \"C\" __global__ void broken( {") ==
+        FLAGOS_STATUS_COMPILE_FAILED);
   CHECK(device.host.last_error().find("kernels.cu") != std::string::npos);
 }
 
@@ -156,7 +166,8 @@ TEST_CASE("module: a compiled image loads again, and a cut one does not") {
   device.api.module->free_compiled(device.get(), &compiled);
   CHECK(format == "cubin");
   CHECK(load_text(device, format, image) == FLAGOS_STATUS_OK);
-  CHECK(load_text(device, format, image.substr(0, image.size() - 1)) == FLAGOS_STATUS_INVALID_IMAGE);
+  CHECK(load_text(device, format, image.substr(0, image.size() - 1)) ==
+        FLAGOS_STATUS_INVALID_IMAGE);
   // In a fatbin: a header of 16 bytes around it.
   std::string fatbin(16, '\0');
   const std::uint32_t magic = 0xba55ed50;
@@ -166,7 +177,8 @@ TEST_CASE("module: a compiled image loads again, and a cut one does not") {
   std::memcpy(fatbin.data() + 6, &header_bytes, 2);
   std::memcpy(fatbin.data() + 8, &size, 8);
   CHECK(load_text(device, "fatbin", fatbin + image) == FLAGOS_STATUS_OK);
-  CHECK(load_text(device, "fatbin", (fatbin + image).substr(0, 100)) == FLAGOS_STATUS_INVALID_IMAGE);
+  CHECK(load_text(device, "fatbin", (fatbin + image).substr(0, 100)) ==
+        FLAGOS_STATUS_INVALID_IMAGE);
 }
 
 TEST_CASE("module: kernels are found in a source, by what stands there") {
@@ -188,22 +200,26 @@ TEST_CASE("interop: a stream and memory of the program's own are used as they ar
   flagos_plugin_stream_t *stream = device.stream(), *lent = nullptr;
   REQUIRE(device.api.interop->get_native_stream(stream, &native) == FLAGOS_STATUS_OK);
   CHECK(std::string(native.type) == "CUstream");
-  REQUIRE(device.api.interop->wrap_native_stream(device.get(), &native, 0, &lent) == FLAGOS_STATUS_OK);
+  REQUIRE(device.api.interop->wrap_native_stream(device.get(), &native, 0, &lent) ==
+          FLAGOS_STATUS_OK);
   const std::uint64_t data = device.alloc(4096);
   CHECK(device.launch(lent, "test_step", StepArguments{data, 1, 6}) == FLAGOS_STATUS_OK);
   CHECK(device.read(stream, data, 1)[0] == 6);
   device.api.stream->destroy(lent);
   native = {};
   native.struct_size = sizeof(native);
-  REQUIRE(device.api.interop->get_native_memory(device.get(), data + 16, &native) == FLAGOS_STATUS_OK);
+  REQUIRE(device.api.interop->get_native_memory(device.get(), data + 16, &native) ==
+          FLAGOS_STATUS_OK);
   CHECK(native.handles[0] + native.handles[2] == data + 16);
   flagos_native_t wrong = native;
   wrong.handles[0] = 64;
   flagos_address_t address = 0;
-  CHECK(device.api.interop->wrap_native_memory(device.get(), &wrong, 64, 0, &address) == FLAGOS_STATUS_INVALID_ARGUMENT);
+  CHECK(device.api.interop->wrap_native_memory(device.get(), &wrong, 64, 0, &address) ==
+        FLAGOS_STATUS_INVALID_ARGUMENT);
   wrong = native;
   wrong.handles[1] ^= 8;
-  CHECK(device.api.interop->wrap_native_memory(device.get(), &wrong, 64, 0, &address) == FLAGOS_STATUS_INVALID_ARGUMENT);
+  CHECK(device.api.interop->wrap_native_memory(device.get(), &wrong, 64, 0, &address) ==
+        FLAGOS_STATUS_INVALID_ARGUMENT);
 }
 
 }  // namespace

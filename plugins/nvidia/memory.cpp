@@ -15,7 +15,9 @@ constexpr std::uint64_t driver_alignment = 256;
 // The kind of descriptor in flagos_plugin_external_t: one of cuMemExportToShareableHandle.
 constexpr std::uint32_t external_type = 1;
 
-std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) { return (value + unit - 1) / unit * unit; }
+std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
+  return (value + unit - 1) / unit * unit;
+}
 
 CUmemAllocationProp mapped_properties(CUdevice device) {
   CUmemAllocationProp properties{};
@@ -29,7 +31,8 @@ CUmemAllocationProp mapped_properties(CUdevice device) {
 
 // Memory of a pool is freed without waiting for the whole device, as cuMemFree does.
 Memory::Memory(Device& device) : device_(device), driver_(device.driver()) {
-  if (driver_.cuMemPoolCreate == nullptr || driver_.attribute(device.id(), CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED) == 0)
+  if (driver_.cuMemPoolCreate == nullptr ||
+      driver_.attribute(device.id(), CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED) == 0)
     return;
   CUmemPoolProps properties{};
   properties.allocType = CU_MEM_ALLOCATION_TYPE_PINNED;
@@ -39,9 +42,11 @@ Memory::Memory(Device& device) : device_(device), driver_(device.driver()) {
   // Other devices reach it as they reach memory of cuMemAlloc once they were told of each other.
   for (const DeviceDescription& other : device.instance().devices()) {
     int can = 0;
-    if (other.id == device.id() || driver_.cuDeviceCanAccessPeer(&can, other.id, device.id()) != CUDA_SUCCESS || can == 0)
+    if (other.id == device.id() ||
+        driver_.cuDeviceCanAccessPeer(&can, other.id, device.id()) != CUDA_SUCCESS || can == 0)
       continue;
-    const CUmemAccessDesc access = {{CU_MEM_LOCATION_TYPE_DEVICE, other.id}, CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
+    const CUmemAccessDesc access = {{CU_MEM_LOCATION_TYPE_DEVICE, other.id},
+                                    CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
     driver_.cuMemPoolSetAccess(pool_, &access, 1);
   }
 }
@@ -56,9 +61,12 @@ Memory::~Memory() {
 
 flagos_address_t Memory::alloc(const flagos_memory_desc_t& desc) {
   const bool is_exportable = (desc.flags & FLAGOS_MEMORY_FLAG_EXPORTABLE) != 0;
-  if (is_exportable && (desc.kind != FLAGOS_MEMORY_KIND_DEVICE || !device_.description().has_exports))
-    throw_error(FLAGOS_STATUS_UNSUPPORTED, "device '{}' exports {}", device_.description().info.name,
-                device_.description().has_exports ? "device memory only" : "no memory: its driver gives out no descriptors");
+  if (is_exportable &&
+      (desc.kind != FLAGOS_MEMORY_KIND_DEVICE || !device_.description().has_exports))
+    throw_error(
+        FLAGOS_STATUS_UNSUPPORTED, "device '{}' exports {}", device_.description().info.name,
+        device_.description().has_exports ? "device memory only"
+                                          : "no memory: its driver gives out no descriptors");
   const std::uint64_t spare = desc.alignment_bytes > driver_alignment ? desc.alignment_bytes : 0;
   Allocation allocation;
   allocation.size_bytes = desc.size_bytes + spare;
@@ -67,7 +75,8 @@ flagos_address_t Memory::alloc(const flagos_memory_desc_t& desc) {
   } else {
     take(allocation, desc, allocation.size_bytes);
   }
-  const flagos_address_t address = spare != 0 ? round_up(allocation.base, desc.alignment_bytes) : allocation.base;
+  const flagos_address_t address =
+      spare != 0 ? round_up(allocation.base, desc.alignment_bytes) : allocation.base;
   try {
     if ((desc.flags & FLAGOS_MEMORY_FLAG_ZERO) != 0) zero(allocation, address, desc.size_bytes);
     add(address, allocation);
@@ -83,15 +92,18 @@ void Memory::take(Allocation& allocation, const flagos_memory_desc_t& desc, std:
     if (code == CUDA_SUCCESS) return;
     if (is_sticky(code)) device_.fail(code, call);
     if (code == CUDA_ERROR_OUT_OF_MEMORY && desc.kind == FLAGOS_MEMORY_KIND_PINNED)
-      throw_error(FLAGOS_STATUS_OUT_OF_HOST_MEMORY, "{}: {}: {} bytes of pinned memory", call, driver_.code_text(code), bytes);
-    driver_.fail(code, call, fmt::format("{} bytes on '{}'", bytes, device_.description().info.name));
+      throw_error(FLAGOS_STATUS_OUT_OF_HOST_MEMORY, "{}: {}: {} bytes of pinned memory", call,
+                  driver_.code_text(code), bytes);
+    driver_.fail(code, call,
+                 fmt::format("{} bytes on '{}'", bytes, device_.description().info.name));
   };
   CUdeviceptr pointer = 0;
   switch (desc.kind) {
     case FLAGOS_MEMORY_KIND_DEVICE:
       if (pool_ != nullptr) {
         allocation.owner = Allocation::Owner::pool;
-        check(driver_.cuMemAllocFromPoolAsync(&pointer, bytes, pool_, device_.service_stream()), "cuMemAllocFromPoolAsync");
+        check(driver_.cuMemAllocFromPoolAsync(&pointer, bytes, pool_, device_.service_stream()),
+              "cuMemAllocFromPoolAsync");
         // Other streams may use it from now on.
         const CUresult code = driver_.cuStreamSynchronize(device_.service_stream());
         if (code != CUDA_SUCCESS) driver_.cuMemFreeAsync(pointer, device_.service_stream());
@@ -103,7 +115,8 @@ void Memory::take(Allocation& allocation, const flagos_memory_desc_t& desc, std:
       break;
     case FLAGOS_MEMORY_KIND_MANAGED:
       if (!device_.description().has_managed)
-        throw_error(FLAGOS_STATUS_UNSUPPORTED, "device '{}' has no managed memory", device_.description().info.name);
+        throw_error(FLAGOS_STATUS_UNSUPPORTED, "device '{}' has no managed memory",
+                    device_.description().info.name);
       allocation.owner = Allocation::Owner::driver;
       allocation.place = Place::managed;
       check(driver_.cuMemAllocManaged(&pointer, bytes, CU_MEM_ATTACH_GLOBAL), "cuMemAllocManaged");
@@ -112,7 +125,9 @@ void Memory::take(Allocation& allocation, const flagos_memory_desc_t& desc, std:
       void* host = nullptr;
       allocation.owner = Allocation::Owner::host;
       allocation.place = Place::host;
-      check(driver_.cuMemHostAlloc(&host, bytes, CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP), "cuMemHostAlloc");
+      check(driver_.cuMemHostAlloc(&host, bytes,
+                                   CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP),
+            "cuMemHostAlloc");
       pointer = reinterpret_cast<CUdeviceptr>(host);
       break;
     }
@@ -128,7 +143,8 @@ void Memory::zero(const Allocation& allocation, flagos_address_t address, std::u
     std::memset(reinterpret_cast<void*>(address), 0, bytes);
     return;
   }
-  device_.check(driver_.cuMemsetD8Async(address, 0, bytes, device_.service_stream()), "cuMemsetD8Async");
+  device_.check(driver_.cuMemsetD8Async(address, 0, bytes, device_.service_stream()),
+                "cuMemsetD8Async");
   device_.check(driver_.cuStreamSynchronize(device_.service_stream()), "cuStreamSynchronize");
 }
 
@@ -166,7 +182,8 @@ void Memory::give_back(const Allocation& allocation) noexcept {
       driver_.cuMemHostUnregister(reinterpret_cast<void*>(allocation.base));
       break;
     case Allocation::Owner::mapped:
-      if (allocation.owner_word != 0) guard([&] { write_owner(allocation, 0); }, [](flagos_status_t, const char*) {});
+      if (allocation.owner_word != 0)
+        guard([&] { write_owner(allocation, 0); }, [](flagos_status_t, const char*) {});
       driver_.cuMemUnmap(allocation.base, allocation.size_bytes);
       driver_.cuMemAddressFree(allocation.base, allocation.size_bytes);
       driver_.cuMemRelease(allocation.handle);
@@ -176,7 +193,8 @@ void Memory::give_back(const Allocation& allocation) noexcept {
 
 flagos_address_t Memory::register_host(void* pointer, std::uint64_t size_bytes) {
   device_.check(
-      driver_.cuMemHostRegister_v2(pointer, size_bytes, CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP),
+      driver_.cuMemHostRegister_v2(pointer, size_bytes,
+                                   CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP),
       "cuMemHostRegister");
   Allocation allocation;
   allocation.owner = Allocation::Owner::registered;
@@ -185,9 +203,11 @@ flagos_address_t Memory::register_host(void* pointer, std::uint64_t size_bytes) 
   allocation.size_bytes = size_bytes;
   try {
     CUdeviceptr address = 0;
-    device_.check(driver_.cuMemHostGetDevicePointer_v2(&address, pointer, 0), "cuMemHostGetDevicePointer");
+    device_.check(driver_.cuMemHostGetDevicePointer_v2(&address, pointer, 0),
+                  "cuMemHostGetDevicePointer");
     if (address != allocation.base)
-      throw_error(FLAGOS_STATUS_UNSUPPORTED, "device '{}' does not use host memory by the host's own addresses",
+      throw_error(FLAGOS_STATUS_UNSUPPORTED,
+                  "device '{}' does not use host memory by the host's own addresses",
                   device_.description().info.name);
     add(address, allocation);
     return address;
@@ -214,7 +234,8 @@ flagos_address_t Memory::wrap(flagos_address_t address, std::uint64_t size_bytes
   const auto ask = [&](void* value, CUpointer_attribute what) {
     const CUresult code = driver_.cuPointerGetAttribute(value, what, address);
     if (code != CUDA_SUCCESS)
-      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{:#x} is no memory that the driver knows: cuPointerGetAttribute: {}", address,
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                  "{:#x} is no memory that the driver knows: cuPointerGetAttribute: {}", address,
                   driver_.code_text(code));
   };
   ask(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE);
@@ -223,13 +244,18 @@ flagos_address_t Memory::wrap(flagos_address_t address, std::uint64_t size_bytes
   ask(&whole, CU_POINTER_ATTRIBUTE_RANGE_SIZE);
   if (type != CU_MEMORYTYPE_DEVICE || (context != nullptr && context != device_.context()))
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{:#x} is {}", address,
-                type != CU_MEMORYTYPE_DEVICE ? "no device memory" : "memory of another context than this device is open on");
+                type != CU_MEMORYTYPE_DEVICE
+                    ? "no device memory"
+                    : "memory of another context than this device is open on");
   if (address + size_bytes > base + whole)
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} bytes at {:#x} end past the allocation of {} bytes at {:#x}", size_bytes,
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "{} bytes at {:#x} end past the allocation of {} bytes at {:#x}", size_bytes,
                 address, whole, base);
   if (given_away && address != base)
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
-                "{:#x} lies {} bytes into its allocation: what is given away is given from its start", address, address - base);
+    throw_error(
+        FLAGOS_STATUS_INVALID_ARGUMENT,
+        "{:#x} lies {} bytes into its allocation: what is given away is given from its start",
+        address, address - base);
   Allocation allocation;
   allocation.owner = given_away ? Allocation::Owner::driver : Allocation::Owner::nobody;
   allocation.base = address;
@@ -243,13 +269,15 @@ flagos_address_t Memory::wrap(flagos_address_t address, std::uint64_t size_bytes
 Allocation Memory::make_mapped(std::uint64_t bytes) {
   const CUmemAllocationProp properties = mapped_properties(device_.id());
   std::size_t unit = 0;
-  device_.check(driver_.cuMemGetAllocationGranularity(&unit, &properties, CU_MEM_ALLOC_GRANULARITY_MINIMUM),
-                "cuMemGetAllocationGranularity");
+  device_.check(
+      driver_.cuMemGetAllocationGranularity(&unit, &properties, CU_MEM_ALLOC_GRANULARITY_MINIMUM),
+      "cuMemGetAllocationGranularity");
   Allocation allocation;
   allocation.owner = Allocation::Owner::mapped;
   allocation.size_bytes = round_up(bytes + sizeof(allocation.owner_word), unit);
-  driver_.check(driver_.cuMemCreate(&allocation.handle, allocation.size_bytes, &properties, 0), "cuMemCreate",
-                "{} bytes on '{}'", allocation.size_bytes, device_.description().info.name);
+  driver_.check(driver_.cuMemCreate(&allocation.handle, allocation.size_bytes, &properties, 0),
+                "cuMemCreate", "{} bytes on '{}'", allocation.size_bytes,
+                device_.description().info.name);
   map(allocation);
   static std::atomic<std::uint64_t> count{0};
   allocation.owner_word = device_.host().now_ns() << 16 | (++count & 0xffff);
@@ -264,7 +292,8 @@ Allocation Memory::make_mapped(std::uint64_t bytes) {
 
 void Memory::write_owner(const Allocation& allocation, std::uint64_t word) {
   const CUdeviceptr at = allocation.base + allocation.size_bytes - sizeof(word);
-  device_.check(driver_.cuMemcpyAsync(at, reinterpret_cast<CUdeviceptr>(&word), sizeof(word), device_.service_stream()),
+  device_.check(driver_.cuMemcpyAsync(at, reinterpret_cast<CUdeviceptr>(&word), sizeof(word),
+                                      device_.service_stream()),
                 "cuMemcpyAsync");
   device_.check(driver_.cuStreamSynchronize(device_.service_stream()), "cuStreamSynchronize");
 }
@@ -272,7 +301,8 @@ void Memory::write_owner(const Allocation& allocation, std::uint64_t word) {
 std::uint64_t Memory::read_owner(const Allocation& allocation) {
   std::uint64_t word = 0;
   const CUdeviceptr at = allocation.base + allocation.size_bytes - sizeof(word);
-  device_.check(driver_.cuMemcpyAsync(reinterpret_cast<CUdeviceptr>(&word), at, sizeof(word), device_.service_stream()),
+  device_.check(driver_.cuMemcpyAsync(reinterpret_cast<CUdeviceptr>(&word), at, sizeof(word),
+                                      device_.service_stream()),
                 "cuMemcpyAsync");
   device_.check(driver_.cuStreamSynchronize(device_.service_stream()), "cuStreamSynchronize");
   return word;
@@ -288,7 +318,8 @@ void Memory::map(Allocation& allocation) {
     call = "cuMemMap";
     code = driver_.cuMemMap(address, bytes, 0, allocation.handle, 0);
     if (code == CUDA_SUCCESS) {
-      const CUmemAccessDesc access = {{CU_MEM_LOCATION_TYPE_DEVICE, device_.id()}, CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
+      const CUmemAccessDesc access = {{CU_MEM_LOCATION_TYPE_DEVICE, device_.id()},
+                                      CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
       call = "cuMemSetAccess";
       code = driver_.cuMemSetAccess(address, bytes, &access, 1);
       if (code != CUDA_SUCCESS) driver_.cuMemUnmap(address, bytes);
@@ -306,9 +337,11 @@ void Memory::export_to(flagos_address_t address, flagos_plugin_external_t& out_e
   Allocation allocation;
   std::uint64_t offset = 0;
   if (!find(address, &allocation, &offset) || allocation.owner != Allocation::Owner::mapped)
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "the memory at {:#x} was not allocated to be exported", address);
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "the memory at {:#x} was not allocated to be exported", address);
   int fd = -1;
-  device_.check(driver_.cuMemExportToShareableHandle(&fd, allocation.handle, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0),
+  device_.check(driver_.cuMemExportToShareableHandle(&fd, allocation.handle,
+                                                     CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0),
                 "cuMemExportToShareableHandle");
   out_external.fd = fd;
   out_external.type = external_type;
@@ -323,24 +356,28 @@ void Memory::export_to(flagos_address_t address, flagos_plugin_external_t& out_e
 
 flagos_address_t Memory::import_from(const flagos_plugin_external_t& external) {
   if (external.type != external_type)
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "a descriptor of type {}, this plugin's is {}", external.type, external_type);
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "a descriptor of type {}, this plugin's is {}",
+                external.type, external_type);
   if (!device_.description().has_exports)
-    throw_error(FLAGOS_STATUS_UNSUPPORTED, "device '{}' takes no memory by descriptor", device_.description().info.name);
+    throw_error(FLAGOS_STATUS_UNSUPPORTED, "device '{}' takes no memory by descriptor",
+                device_.description().info.name);
   if (std::memcmp(external.data, device_.description().info.uuid, 16) != 0)
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "the memory is another card's than '{}'", device_.description().info.name);
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "the memory is another card's than '{}'",
+                device_.description().info.name);
   Allocation allocation;
   std::uint64_t offset = 0;
   std::memcpy(&allocation.size_bytes, external.data + 16, 8);
   std::memcpy(&offset, external.data + 24, 8);
   if (offset >= allocation.size_bytes || external.size_bytes > allocation.size_bytes - offset)
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} bytes at {} of {} bytes that were exported", external.size_bytes, offset,
-                allocation.size_bytes);
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} bytes at {} of {} bytes that were exported",
+                external.size_bytes, offset, allocation.size_bytes);
   allocation.owner = Allocation::Owner::mapped;
   void* const descriptor = reinterpret_cast<void*>(static_cast<std::intptr_t>(external.fd));
-  const CUresult code = driver_.cuMemImportFromShareableHandle(&allocation.handle, descriptor,
-                                                               CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR);
+  const CUresult code = driver_.cuMemImportFromShareableHandle(
+      &allocation.handle, descriptor, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR);
   if (code != CUDA_SUCCESS && !is_sticky(code))
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "descriptor {} is no memory of this driver's: cuMemImportFromShareableHandle: {}",
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "descriptor {} is no memory of this driver's: cuMemImportFromShareableHandle: {}",
                 external.fd, driver_.code_text(code));
   device_.check(code, "cuMemImportFromShareableHandle");
   map(allocation);
@@ -348,7 +385,8 @@ flagos_address_t Memory::import_from(const flagos_plugin_external_t& external) {
     std::uint64_t owner_word = 0;
     std::memcpy(&owner_word, external.data + 32, 8);
     if (read_owner(allocation) != owner_word)
-      throw_error(FLAGOS_STATUS_INVALID_HANDLE, "the memory behind descriptor {} was freed by its owner", external.fd);
+      throw_error(FLAGOS_STATUS_INVALID_HANDLE,
+                  "the memory behind descriptor {} was freed by its owner", external.fd);
     add(allocation.base + offset, allocation);
   } catch (...) {
     give_back(allocation);
@@ -359,7 +397,8 @@ flagos_address_t Memory::import_from(const flagos_plugin_external_t& external) {
 
 // ---- questions --------------------------------------------------------------------------------
 
-bool Memory::find(flagos_address_t address, Allocation* out_allocation, std::uint64_t* out_offset) const noexcept {
+bool Memory::find(flagos_address_t address, Allocation* out_allocation,
+                  std::uint64_t* out_offset) const noexcept {
   const std::shared_lock lock(mutex_);
   auto after = allocations_.upper_bound(address);
   if (after == allocations_.begin()) return false;
@@ -381,7 +420,8 @@ std::uint64_t Memory::free_bytes() const {
   device_.check(driver_.cuMemGetInfo_v2(&free, &total), "cuMemGetInfo");
   if (pool_ == nullptr) return free;
   std::uint64_t reserved = 0, used = 0;
-  if (driver_.cuMemPoolGetAttribute(pool_, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, &reserved) != CUDA_SUCCESS ||
+  if (driver_.cuMemPoolGetAttribute(pool_, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, &reserved) !=
+          CUDA_SUCCESS ||
       driver_.cuMemPoolGetAttribute(pool_, CU_MEMPOOL_ATTR_USED_MEM_CURRENT, &used) != CUDA_SUCCESS)
     return free;
   return free + (reserved > used ? reserved - used : 0);
@@ -400,10 +440,12 @@ void memory_free(flagos_plugin_device_t* device, flagos_address_t address) noexc
   device_entry(self, [&] { self.memory().free(address); });
 }
 
-flagos_status_t memory_host_register(flagos_plugin_device_t* device, void* pointer, std::uint64_t size_bytes, std::uint32_t,
+flagos_status_t memory_host_register(flagos_plugin_device_t* device, void* pointer,
+                                     std::uint64_t size_bytes, std::uint32_t,
                                      flagos_address_t* out_address) noexcept {
   Device& self = from_c(device);
-  return device_entry(self, [&] { *out_address = self.memory().register_host(pointer, size_bytes); });
+  return device_entry(self,
+                      [&] { *out_address = self.memory().register_host(pointer, size_bytes); });
 }
 
 flagos_status_t memory_host_unregister(flagos_plugin_device_t* device, void* pointer) noexcept {
@@ -417,7 +459,8 @@ flagos_status_t memory_export(flagos_plugin_device_t* device, flagos_address_t a
   return device_entry(self, [&] { self.memory().export_to(address, *out_external); });
 }
 
-flagos_status_t memory_import(flagos_plugin_device_t* device, const flagos_plugin_external_t* external,
+flagos_status_t memory_import(flagos_plugin_device_t* device,
+                              const flagos_plugin_external_t* external,
                               flagos_address_t* out_address) noexcept {
   Device& self = from_c(device);
   return device_entry(self, [&] { *out_address = self.memory().import_from(*external); });

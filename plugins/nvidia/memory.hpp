@@ -32,7 +32,8 @@ struct Allocation {
   };
   Owner owner = Owner::nobody;
   Place place = Place::device;
-  flagos_address_t base = 0;  // as the driver gave it; the address may lie behind it, for its alignment
+  flagos_address_t base =
+      0;  // as the driver gave it; the address may lie behind it, for its alignment
   std::uint64_t size_bytes = 0;
   CUmemGenericAllocationHandle handle = 0;
   std::uint64_t owner_word = 0;  // of mapped memory that was made here
@@ -56,7 +57,8 @@ class Memory {
 
   Place place_of(flagos_address_t address) const noexcept;
   // False when it lies in no allocation; `out_offset` is that from the driver's own address.
-  bool find(flagos_address_t address, Allocation* out_allocation, std::uint64_t* out_offset) const noexcept;
+  bool find(flagos_address_t address, Allocation* out_allocation,
+            std::uint64_t* out_offset) const noexcept;
   // Free memory as the driver counts, and what its pool keeps for the next allocation.
   std::uint64_t free_bytes() const;
 
@@ -81,12 +83,14 @@ class Memory {
 flagos_status_t memory_alloc(flagos_plugin_device_t* device, const flagos_memory_desc_t* desc,
                              flagos_address_t* out_address) noexcept;
 void memory_free(flagos_plugin_device_t* device, flagos_address_t address) noexcept;
-flagos_status_t memory_host_register(flagos_plugin_device_t* device, void* pointer, std::uint64_t size_bytes,
-                                     std::uint32_t flags, flagos_address_t* out_address) noexcept;
+flagos_status_t memory_host_register(flagos_plugin_device_t* device, void* pointer,
+                                     std::uint64_t size_bytes, std::uint32_t flags,
+                                     flagos_address_t* out_address) noexcept;
 flagos_status_t memory_host_unregister(flagos_plugin_device_t* device, void* pointer) noexcept;
 flagos_status_t memory_export(flagos_plugin_device_t* device, flagos_address_t address,
                               flagos_plugin_external_t* out_external) noexcept;
-flagos_status_t memory_import(flagos_plugin_device_t* device, const flagos_plugin_external_t* external,
+flagos_status_t memory_import(flagos_plugin_device_t* device,
+                              const flagos_plugin_external_t* external,
                               flagos_address_t* out_address) noexcept;
 
 }  // namespace flagos::nvidia

@@ -38,13 +38,16 @@ TEST_CASE("memory: bytes go to all kinds of memory, through them and back") {
   }
 }
 
-TEST_CASE("memory: ordinary memory is copied in the stream's turn, without a wait for what is before") {
+TEST_CASE(
+    "memory: ordinary memory is copied in the stream's turn, without a wait for what is before") {
   TestDevice device;
   flagos_plugin_stream_t* stream = device.stream();
-  auto* const flag = reinterpret_cast<volatile std::uint32_t*>(device.alloc(4, FLAGOS_MEMORY_KIND_PINNED));
+  auto* const flag =
+      reinterpret_cast<volatile std::uint32_t*>(device.alloc(4, FLAGOS_MEMORY_KIND_PINNED));
   const std::uint64_t memory = device.alloc(1 << 22);
   std::vector<std::uint32_t> sent(1 << 20, 5), got(1 << 20, 0);
-  REQUIRE(device.launch(stream, "test_wait", address_of(const_cast<const std::uint32_t*>(flag))) == FLAGOS_STATUS_OK);
+  REQUIRE(device.launch(stream, "test_wait", address_of(const_cast<const std::uint32_t*>(flag))) ==
+          FLAGOS_STATUS_OK);
   CHECK(device.copy(stream, memory, address_of(sent.data()), 1 << 22) == FLAGOS_STATUS_OK);
   CHECK(device.copy(stream, address_of(got.data()), memory, 1 << 22) == FLAGOS_STATUS_OK);
   CHECK(device.api.stream->synchronize(stream, 0) == FLAGOS_STATUS_TIMEOUT);
@@ -65,7 +68,8 @@ TEST_CASE("memory: patterns of all widths fill all kinds of memory, ordinary mem
     for (int kind = -1; kind < 3; ++kind) {
       CAPTURE(width);
       CAPTURE(kind);
-      const std::uint64_t target = kind < 0 ? address_of(own.data()) : device.alloc(4096, all_kinds[kind]);
+      const std::uint64_t target =
+          kind < 0 ? address_of(own.data()) : device.alloc(4096, all_kinds[kind]);
       CHECK(device.api.memory->fill(stream, target + 64, pattern, width, 1600) == FLAGOS_STATUS_OK);
       const std::vector<std::uint32_t> words = device.read(stream, target, 1024);
       const auto* bytes = reinterpret_cast<const std::byte*>(words.data());
@@ -77,7 +81,8 @@ TEST_CASE("memory: patterns of all widths fill all kinds of memory, ordinary mem
   }
 }
 
-TEST_CASE("memory: what is asked for beyond all memory is refused, with the sizes, and nothing is lost") {
+TEST_CASE(
+    "memory: what is asked for beyond all memory is refused, with the sizes, and nothing is lost") {
   TestDevice device;
   std::uint64_t before = 0, after = 0, total = 0;
   REQUIRE(device.api.device->query_memory(device.get(), &before, &total) == FLAGOS_STATUS_OK);
@@ -87,16 +92,19 @@ TEST_CASE("memory: what is asked for beyond all memory is refused, with the size
   desc.size_bytes = total + 4096;
   desc.alignment_bytes = 256;
   flagos_address_t address = 0;
-  for (const std::uint64_t flags : {std::uint64_t{0}, std::uint64_t{FLAGOS_MEMORY_FLAG_EXPORTABLE}}) {
+  for (const std::uint64_t flags :
+       {std::uint64_t{0}, std::uint64_t{FLAGOS_MEMORY_FLAG_EXPORTABLE}}) {
     desc.flags = flags;
-    CHECK(device.api.memory->alloc(device.get(), &desc, &address) == FLAGOS_STATUS_OUT_OF_DEVICE_MEMORY);
+    CHECK(device.api.memory->alloc(device.get(), &desc, &address) ==
+          FLAGOS_STATUS_OUT_OF_DEVICE_MEMORY);
     CHECK(device.host.last_error().find("CUDA_ERROR_OUT_OF_MEMORY") != std::string::npos);
     CHECK(device.host.last_error().find("bytes on '") != std::string::npos);
   }
   desc.kind = FLAGOS_MEMORY_KIND_PINNED;
   desc.flags = 0;
   desc.size_bytes = std::uint64_t{1} << 50;
-  CHECK(device.api.memory->alloc(device.get(), &desc, &address) == FLAGOS_STATUS_OUT_OF_HOST_MEMORY);
+  CHECK(device.api.memory->alloc(device.get(), &desc, &address) ==
+        FLAGOS_STATUS_OUT_OF_HOST_MEMORY);
   REQUIRE(device.api.device->query_memory(device.get(), &after, &total) == FLAGOS_STATUS_OK);
   CHECK(after == before);
 }
@@ -116,7 +124,9 @@ TEST_CASE("memory: an alignment that the driver does not promise is kept") {
   }
 }
 
-TEST_CASE("memory: exported memory is the same memory where it is imported; other descriptors are refused") {
+TEST_CASE(
+    "memory: exported memory is the same memory where it is imported; other descriptors are "
+    "refused") {
   TestDevice device;
   flagos_plugin_stream_t* stream = device.stream();
   flagos_memory_desc_t desc{};
@@ -136,13 +146,16 @@ TEST_CASE("memory: exported memory is the same memory where it is imported; othe
   CHECK(device.read(stream, other, 1024) == std::vector<std::uint32_t>(1024, 77));
   flagos_plugin_external_t wrong = external;
   wrong.type = 99;
-  CHECK(device.api.interop->import_memory(device.get(), &wrong, &other) == FLAGOS_STATUS_INVALID_ARGUMENT);
+  CHECK(device.api.interop->import_memory(device.get(), &wrong, &other) ==
+        FLAGOS_STATUS_INVALID_ARGUMENT);
   wrong = external;
   wrong.data[0] ^= 1;
-  CHECK(device.api.interop->import_memory(device.get(), &wrong, &other) == FLAGOS_STATUS_INVALID_ARGUMENT);
+  CHECK(device.api.interop->import_memory(device.get(), &wrong, &other) ==
+        FLAGOS_STATUS_INVALID_ARGUMENT);
   wrong = external;
   wrong.fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  CHECK(device.api.interop->import_memory(device.get(), &wrong, &other) == FLAGOS_STATUS_INVALID_ARGUMENT);
+  CHECK(device.api.interop->import_memory(device.get(), &wrong, &other) ==
+        FLAGOS_STATUS_INVALID_ARGUMENT);
   CHECK(device.host.last_error().find("no memory of this driver's") != std::string::npos);
   close(wrong.fd);
   close(external.fd);
@@ -155,7 +168,8 @@ TEST_CASE("memory: values are written and waited for in the stream's turn") {
   auto* const seen = reinterpret_cast<volatile std::uint64_t*>(words + 32);
   for (const std::uint32_t width : {4u, 8u}) {
     const std::uint64_t value = width == 4 ? 41 : std::uint64_t{1} << 40;
-    CHECK(device.api.stream->wait_value(second, words, value, width, FLAGOS_COMPARE_GREATER_EQUAL) == FLAGOS_STATUS_OK);
+    CHECK(device.api.stream->wait_value(second, words, value, width,
+                                        FLAGOS_COMPARE_GREATER_EQUAL) == FLAGOS_STATUS_OK);
     CHECK(device.api.stream->write_value(second, words + 32, width, 8) == FLAGOS_STATUS_OK);
     CHECK(device.api.stream->synchronize(second, 1'000'000) == FLAGOS_STATUS_TIMEOUT);
     CHECK(*seen != width);
@@ -167,7 +181,8 @@ TEST_CASE("memory: values are written and waited for in the stream's turn") {
   CHECK(device.api.stream->write_value(first, address_of(&own), 9, 8) == FLAGOS_STATUS_OK);
   CHECK(device.wait(first) == FLAGOS_STATUS_OK);
   CHECK(own == 9);
-  CHECK(device.api.stream->wait_value(first, address_of(&own), 9, 8, FLAGOS_COMPARE_EQUAL) == FLAGOS_STATUS_UNSUPPORTED);
+  CHECK(device.api.stream->wait_value(first, address_of(&own), 9, 8, FLAGOS_COMPARE_EQUAL) ==
+        FLAGOS_STATUS_UNSUPPORTED);
 }
 
 }  // namespace

@@ -33,8 +33,8 @@ std::string newest_ptx(int version) {
 std::vector<flagos_format_info_t> formats_of(const Device& device) {
   std::vector<flagos_format_info_t> formats;
   const int capability = device.description().capability;
-  const auto add = [&](const char* name, std::uint32_t flags, const std::string& version, const std::string& target,
-                       std::int32_t priority) {
+  const auto add = [&](const char* name, std::uint32_t flags, const std::string& version,
+                       const std::string& target, std::int32_t priority) {
     flagos_format_info_t& info = formats.emplace_back();
     info.flags = FLAGOS_FORMAT_FLAG_LOAD | flags;
     copy_text(info.name, name);
@@ -47,7 +47,8 @@ std::vector<flagos_format_info_t> formats_of(const Device& device) {
   if (nvrtc != nullptr)
     add(source_format, FLAGOS_FORMAT_FLAG_COMPILE | FLAGOS_FORMAT_FLAG_REFLECTION, nvrtc->version(),
         fmt::format("{};local={};isa=sm_{}", source_format,
-                    std::min(static_shared_bytes, device.description().info.max_shared_bytes), capability),
+                    std::min(static_shared_bytes, device.description().info.max_shared_bytes),
+                    capability),
         100);
   add(ptx_format, 0, newest_ptx(device.driver().version), "", 50);
   add(cubin_format, 0, "1", fmt::format("sm_{}", capability), 40);
@@ -83,16 +84,22 @@ Nvrtc::Result build(Device& device, const flagos_module_desc_t& desc) {
   const std::string options = desc.options != nullptr ? desc.options : "";
   const std::vector<std::string> failing = failing_in_source(source);
   std::vector<std::string> known = kernels_in_source(source);
-  Nvrtc::Result result = nvrtc->compile(source + signature_text(known, failing), capability, options);
+  Nvrtc::Result result =
+      nvrtc->compile(source + signature_text(known, failing), capability, options);
   // What stands wrong in the source is told of the source alone.
   if (result.image.empty()) result = nvrtc->compile(source, capability, options);
   if (result.image.empty())
-    throw BuildError(fmt::format("NVRTC {} refused the source: {}", nvrtc->version(), first_lines(result.log)), result.log);
+    throw BuildError(
+        fmt::format("NVRTC {} refused the source: {}", nvrtc->version(), first_lines(result.log)),
+        result.log);
   // Kernels that macros made are known by now.
   std::vector<std::string> all = kernel_names(ptx_format, std::as_bytes(std::span(result.ptx)));
-  std::erase_if(all, [](const std::string& name) { return name.starts_with("_Z") || name.find('$') != std::string::npos; });
+  std::erase_if(all, [](const std::string& name) {
+    return name.starts_with("_Z") || name.find('$') != std::string::npos;
+  });
   if (all.size() > known.size()) {
-    Nvrtc::Result again = nvrtc->compile(source + signature_text(all, failing), capability, options);
+    Nvrtc::Result again =
+        nvrtc->compile(source + signature_text(all, failing), capability, options);
     if (!again.image.empty()) return again;
   }
   return result;
@@ -107,14 +114,15 @@ struct Compiled {
 std::string signature_key(const flagos_kernel_desc_t& desc) {
   std::string key = std::string(desc.name) + '\0';
   if (desc.parameters != nullptr)
-    key.append(reinterpret_cast<const char*>(desc.parameters), desc.parameter_count * sizeof(flagos_parameter_t));
+    key.append(reinterpret_cast<const char*>(desc.parameters),
+               desc.parameter_count * sizeof(flagos_parameter_t));
   return key;
 }
 
 }  // namespace
 
-Module::Module(Device& device, const std::string& format, std::span<const std::byte> image, std::vector<std::byte> given,
-               std::string log)
+Module::Module(Device& device, const std::string& format, std::span<const std::byte> image,
+               std::vector<std::byte> given, std::string log)
     : device_(device), driver_(device.driver()), given_(std::move(given)), log_(std::move(log)) {
   check_image(format, image);
   load(format, image);
@@ -136,36 +144,46 @@ void Module::load(const std::string& format, std::span<const std::byte> image) {
   std::vector<char> bytes(image.size() + 1, '\0');
   std::memcpy(bytes.data(), image.data(), image.size());
   std::array<char, 4096> said{};
-  std::array<CUjit_option, 2> options = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
+  std::array<CUjit_option, 2> options = {CU_JIT_ERROR_LOG_BUFFER,
+                                         CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
   std::array<void*, 2> values = {said.data(), reinterpret_cast<void*>(said.size() - 1)};
-  const CUresult code = driver_.cuModuleLoadDataEx(&handle_, bytes.data(), options.size(), options.data(), values.data());
+  const CUresult code = driver_.cuModuleLoadDataEx(&handle_, bytes.data(), options.size(),
+                                                   options.data(), values.data());
   if (code == CUDA_SUCCESS) return;
   const std::string text = first_lines(said.data());
   if (code == CUDA_ERROR_UNSUPPORTED_PTX_VERSION)
     throw_error(FLAGOS_STATUS_UNSUPPORTED,
-                "the image is PTX {}, this driver is for CUDA {}.{} and takes PTX {} at most: install a newer driver, or compile with "
+                "the image is PTX {}, this driver is for CUDA {}.{} and takes PTX {} at most: "
+                "install a newer driver, or compile with "
                 "an older NVRTC",
-                ptx_version({bytes.data(), image.size()}), driver_.version / 1000, driver_.version % 1000 / 10,
-                newest_ptx(driver_.version));
+                ptx_version({bytes.data(), image.size()}), driver_.version / 1000,
+                driver_.version % 1000 / 10, newest_ptx(driver_.version));
   if (code == CUDA_ERROR_NO_BINARY_FOR_GPU)
-    throw_error(FLAGOS_STATUS_UNSUPPORTED, "the {} has no code for compute capability {}.{} of '{}'", format,
-                device_.description().capability / 10, device_.description().capability % 10, device_.description().info.name);
+    throw_error(FLAGOS_STATUS_UNSUPPORTED,
+                "the {} has no code for compute capability {}.{} of '{}'", format,
+                device_.description().capability / 10, device_.description().capability % 10,
+                device_.description().info.name);
   if (code == CUDA_ERROR_JIT_COMPILER_NOT_FOUND)
     throw_error(FLAGOS_STATUS_UNSUPPORTED,
-                "the driver's compiler for PTX (libnvidia-ptxjitcompiler.so.1) is missing: install it, or load a cubin");
+                "the driver's compiler for PTX (libnvidia-ptxjitcompiler.so.1) is missing: install "
+                "it, or load a cubin");
   if (is_sticky(code)) device_.fail(code, "cuModuleLoadData");
-  driver_.fail(code, "cuModuleLoadData", fmt::format("{} of {} bytes{}{}", format, image.size(), text.empty() ? "" : ": ", text));
+  driver_.fail(
+      code, "cuModuleLoadData",
+      fmt::format("{} of {} bytes{}{}", format, image.size(), text.empty() ? "" : ": ", text));
 }
 
-std::vector<std::string> Module::list_names(const std::string& format, std::span<const std::byte> image) const {
-  if (driver_.cuModuleGetFunctionCount == nullptr || driver_.cuModuleEnumerateFunctions == nullptr ||
-      driver_.cuFuncGetName == nullptr)
+std::vector<std::string> Module::list_names(const std::string& format,
+                                            std::span<const std::byte> image) const {
+  if (driver_.cuModuleGetFunctionCount == nullptr ||
+      driver_.cuModuleEnumerateFunctions == nullptr || driver_.cuFuncGetName == nullptr)
     return kernel_names(format, image);
   unsigned count = 0;
   device_.check(driver_.cuModuleGetFunctionCount(&count, handle_), "cuModuleGetFunctionCount");
   std::vector<CUfunction> functions(count);
   if (count != 0)
-    device_.check(driver_.cuModuleEnumerateFunctions(functions.data(), count, handle_), "cuModuleEnumerateFunctions");
+    device_.check(driver_.cuModuleEnumerateFunctions(functions.data(), count, handle_),
+                  "cuModuleEnumerateFunctions");
   std::vector<std::string> names;
   for (CUfunction function : functions) {
     const char* name = nullptr;
@@ -188,8 +206,8 @@ bool Module::find_signature(const std::string& kernel, Signature* out_signature)
   std::size_t size = 0;
   if (!find_global(signature_name(kernel).c_str(), &address, &size)) return false;
   std::vector<std::uint32_t> words(size / sizeof(std::uint32_t));
-  device_.check(driver_.cuMemcpyAsync(reinterpret_cast<CUdeviceptr>(words.data()), address, words.size() * sizeof(words[0]),
-                                      device_.service_stream()),
+  device_.check(driver_.cuMemcpyAsync(reinterpret_cast<CUdeviceptr>(words.data()), address,
+                                      words.size() * sizeof(words[0]), device_.service_stream()),
                 "cuMemcpyAsync");
   device_.check(driver_.cuStreamSynchronize(device_.service_stream()), "cuStreamSynchronize");
   *out_signature = read_signature(kernel, words);
@@ -232,13 +250,15 @@ flagos_status_t module_load(flagos_plugin_device_t* device, const flagos_module_
     const std::span<const std::byte> bytes = bytes_of(*desc);
     std::vector<std::byte> given(bytes.begin(), bytes.end());
     if (std::string_view(desc->format) != source_format) {
-      *out_module = to_c(std::make_unique<Module>(self, desc->format, bytes, std::move(given), "").release());
+      *out_module =
+          to_c(std::make_unique<Module>(self, desc->format, bytes, std::move(given), "").release());
       return;
     }
     const Nvrtc::Result built = build(self, *desc);
-    *out_module = to_c(std::make_unique<Module>(self, built.format, std::as_bytes(std::span(built.image)), std::move(given),
-                                                built.log)
-                           .release());
+    *out_module =
+        to_c(std::make_unique<Module>(self, built.format, std::as_bytes(std::span(built.image)),
+                                      std::move(given), built.log)
+                 .release());
   });
 }
 
@@ -253,20 +273,23 @@ flagos_status_t module_get_kernel(flagos_plugin_module_t* module, const flagos_k
   return device_entry(self.device(), [&] { *out_kernel = to_c(&self.get_kernel(*desc)); });
 }
 
-flagos_status_t module_get_kernel_name(flagos_plugin_module_t* module, std::uint32_t index, const char** out_name) noexcept {
+flagos_status_t module_get_kernel_name(flagos_plugin_module_t* module, std::uint32_t index,
+                                       const char** out_name) noexcept {
   const std::vector<std::string>& names = from_c(module).names();
   if (index >= names.size()) return FLAGOS_STATUS_NOT_FOUND;
   *out_name = names[index].c_str();
   return FLAGOS_STATUS_OK;
 }
 
-flagos_status_t module_get_global(flagos_plugin_module_t* module, const char* name, flagos_address_t* out_address,
+flagos_status_t module_get_global(flagos_plugin_module_t* module, const char* name,
+                                  flagos_address_t* out_address,
                                   std::uint64_t* out_size_bytes) noexcept {
   const Module& self = from_c(module);
   return device_entry(self.device(), [&] {
     CUdeviceptr address = 0;
     std::size_t size = 0;
-    if (!self.find_global(name, &address, &size)) throw_error(FLAGOS_STATUS_NOT_FOUND, "no global variable '{}'", name);
+    if (!self.find_global(name, &address, &size))
+      throw_error(FLAGOS_STATUS_NOT_FOUND, "no global variable '{}'", name);
     *out_address = address;
     *out_size_bytes = size;
   });

@@ -22,8 +22,8 @@ struct Signature;
 class Module {
  public:
   // `image` is of `format`, one that the driver loads; `given` is what the program gave. In the device's context.
-  Module(Device& device, const std::string& format, std::span<const std::byte> image, std::vector<std::byte> given,
-         std::string log);
+  Module(Device& device, const std::string& format, std::span<const std::byte> image,
+         std::vector<std::byte> given, std::string log);
   ~Module();
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;
@@ -41,7 +41,8 @@ class Module {
 
  private:
   void load(const std::string& format, std::span<const std::byte> image);
-  std::vector<std::string> list_names(const std::string& format, std::span<const std::byte> image) const;
+  std::vector<std::string> list_names(const std::string& format,
+                                      std::span<const std::byte> image) const;
 
   Device& device_;
   const Driver& driver_;
@@ -60,8 +61,10 @@ flagos_status_t module_load(flagos_plugin_device_t* device, const flagos_module_
 void module_unload(flagos_plugin_module_t* module) noexcept;
 flagos_status_t module_get_kernel(flagos_plugin_module_t* module, const flagos_kernel_desc_t* desc,
                                   flagos_plugin_kernel_t** out_kernel) noexcept;
-flagos_status_t module_get_kernel_name(flagos_plugin_module_t* module, std::uint32_t index, const char** out_name) noexcept;
-flagos_status_t module_get_global(flagos_plugin_module_t* module, const char* name, flagos_address_t* out_address,
+flagos_status_t module_get_kernel_name(flagos_plugin_module_t* module, std::uint32_t index,
+                                       const char** out_name) noexcept;
+flagos_status_t module_get_global(flagos_plugin_module_t* module, const char* name,
+                                  flagos_address_t* out_address,
                                   std::uint64_t* out_size_bytes) noexcept;
 flagos_status_t module_get_log(flagos_plugin_module_t* module, const char** out_text) noexcept;
 flagos_status_t module_get_binary(flagos_plugin_module_t* module, const void** out_data,

@@ -48,7 +48,8 @@ TEST_CASE("plugin: without a driver there is no device, and a line says what to 
   // Where a driver is installed there may be devices.
   testing::TestInstance instance(Config{});
   REQUIRE(instance.opened == FLAGOS_STATUS_OK);
-  if (instance.count() == 0) CHECK(instance.host.log().find("no NVIDIA device: ") != std::string::npos);
+  if (instance.count() == 0)
+    CHECK(instance.host.log().find("no NVIDIA device: ") != std::string::npos);
 }
 
 TEST_CASE("plugin: a driver that is too old, and one without a card, are told of") {
@@ -61,7 +62,8 @@ TEST_CASE("plugin: a driver that is too old, and one without a card, are told of
     const Setting version("FLAGOS_FAKE_CUDA_VERSION", "10020");
     TestInstance instance(Config{{"FLAGOS_NVIDIA_DRIVER", other}});
     CHECK(instance.opened == FLAGOS_STATUS_NOT_FOUND);
-    CHECK(instance.host.last_error().find("a driver for CUDA 10.2; CUDA 11.4 or newer is needed") != std::string::npos);
+    CHECK(instance.host.last_error().find("a driver for CUDA 10.2; CUDA 11.4 or newer is needed") !=
+          std::string::npos);
     std::filesystem::remove(other, ignored);
   }
   const Setting none("FLAGOS_FAKE_CUDA_DEVICES", "0");
@@ -88,7 +90,8 @@ TEST_CASE("plugin: without NVRTC only binaries are taken, and a line says why") 
   instance.api.device->close(device);
 }
 
-TEST_CASE("plugin: devices of the fake are described, the same on every start, and say what they are") {
+TEST_CASE(
+    "plugin: devices of the fake are described, the same on every start, and say what they are") {
   const Setting two("FLAGOS_FAKE_CUDA_DEVICES", "2");
   TestInstance first, second;
   REQUIRE(first.count() == 2);
@@ -134,7 +137,8 @@ TEST_CASE("plugin: what lies between two devices, and a copy from one to the oth
   REQUIRE(api.stream->create(devices[0], &desc, &stream) == FLAGOS_STATUS_OK);
   const std::uint32_t pattern = 0x01020304;
   CHECK(api.memory->fill(stream, memory[0], &pattern, 4, 4096) == FLAGOS_STATUS_OK);
-  CHECK(api.memory->copy_peer(stream, memory[1], devices[1], memory[0], devices[0], 4096) == FLAGOS_STATUS_OK);
+  CHECK(api.memory->copy_peer(stream, memory[1], devices[1], memory[0], devices[0], 4096) ==
+        FLAGOS_STATUS_OK);
   std::uint32_t read[4] = {};
   CHECK(api.memory->copy(stream, address_of(read), memory[1], sizeof(read)) == FLAGOS_STATUS_OK);
   CHECK(api.stream->synchronize(stream, forever) == FLAGOS_STATUS_OK);
@@ -148,7 +152,8 @@ TEST_CASE("plugin: what lies between two devices, and a copy from one to the oth
 
 TEST_CASE("plugin: the current context of the calling thread stays what it was") {
   const Fake fake;
-  const auto get = reinterpret_cast<CUresult (*)(CUcontext*)>(fake.library.symbol("cuCtxGetCurrent"));
+  const auto get =
+      reinterpret_cast<CUresult (*)(CUcontext*)>(fake.library.symbol("cuCtxGetCurrent"));
   CUcontext before = nullptr, after = nullptr;
   REQUIRE(get(&before) == CUDA_SUCCESS);
   {

@@ -80,7 +80,8 @@ std::string_view word_before(std::string_view text, std::size_t to) {
 }
 
 void add_once(std::vector<std::string>& names, std::string_view name) {
-  if (!name.empty() && std::find(names.begin(), names.end(), name) == names.end()) names.emplace_back(name);
+  if (!name.empty() && std::find(names.begin(), names.end(), name) == names.end())
+    names.emplace_back(name);
 }
 
 }  // namespace
@@ -89,7 +90,8 @@ void add_once(std::vector<std::string>& names, std::string_view name) {
 std::vector<std::string> kernels_in_source(std::string_view source) {
   constexpr std::string_view mark = "__global__", bounds = "__launch_bounds__";
   std::vector<std::string> names;
-  for (std::size_t at = source.find(mark); at != std::string_view::npos; at = source.find(mark, at + 1)) {
+  for (std::size_t at = source.find(mark); at != std::string_view::npos;
+       at = source.find(mark, at + 1)) {
     std::size_t bracket = source.find('(', at);
     if (bracket != std::string_view::npos && word_before(source, bracket) == bounds) {
       const std::size_t close = source.find(')', bracket);
@@ -97,38 +99,46 @@ std::vector<std::string> kernels_in_source(std::string_view source) {
     }
     if (bracket == std::string_view::npos) break;
     const std::string_view between = source.substr(at, bracket - at);
-    if (between.find_first_of(";{}#\\<") == std::string_view::npos) add_once(names, word_before(source, bracket));
+    if (between.find_first_of(";{}#\\<") == std::string_view::npos)
+      add_once(names, word_before(source, bracket));
   }
   return names;
 }
 
 std::vector<std::string> failing_in_source(std::string_view source) {
   std::vector<std::string> names;
-  for (std::size_t at = source.find(failure_name); at != std::string_view::npos; at = source.find(failure_name, at + 1)) {
+  for (std::size_t at = source.find(failure_name); at != std::string_view::npos;
+       at = source.find(failure_name, at + 1)) {
     const std::size_t behind = source.find_first_not_of(" \t\r\n", at + failure_name.size());
     const std::size_t bracket = source.rfind('(', at);
-    if (behind != std::string_view::npos && source[behind] == ')' && bracket != std::string_view::npos)
+    if (behind != std::string_view::npos && source[behind] == ')' &&
+        bracket != std::string_view::npos)
       add_once(names, word_before(source, bracket));
   }
   return names;
 }
 
-std::string signature_name(std::string_view kernel) { return "flagos_signature_" + std::string(kernel); }
+std::string signature_name(std::string_view kernel) {
+  return "flagos_signature_" + std::string(kernel);
+}
 
-std::string signature_text(const std::vector<std::string>& kernels, const std::vector<std::string>& failing) {
+std::string signature_text(const std::vector<std::string>& kernels,
+                           const std::vector<std::string>& failing) {
   std::string text = "\n";
   text += reflection;
   for (const std::string& kernel : kernels) {
     const bool fails = std::find(failing.begin(), failing.end(), kernel) != failing.end();
-    text += fmt::format("extern \"C\" __device__ flagos_reflection::signature<decltype({})> {} = {{{}u}};\n", kernel,
-                        signature_name(kernel), fails ? 1 : 0);
+    text += fmt::format(
+        "extern \"C\" __device__ flagos_reflection::signature<decltype({})> {} = {{{}u}};\n",
+        kernel, signature_name(kernel), fails ? 1 : 0);
   }
   return text;
 }
 
 Signature read_signature(std::string_view kernel, std::span<const std::uint32_t> words) {
   const auto refuse = [&] {
-    throw_error(FLAGOS_STATUS_INVALID_IMAGE, "the module's table {} of {} words is none that this plugin writes",
+    throw_error(FLAGOS_STATUS_INVALID_IMAGE,
+                "the module's table {} of {} words is none that this plugin writes",
                 signature_name(kernel), words.size());
   };
   if (words.size() < header_words || words[0] != 1 || words[1] > 1 || words[2] > 4096 ||
@@ -139,7 +149,8 @@ Signature read_signature(std::string_view kernel, std::span<const std::uint32_t>
   std::uint32_t end = 0;
   for (std::uint32_t i = 0; i < words[2] - words[1]; ++i) {
     const auto* own = &words[header_words + i * words_each];
-    if (own[1] == 0 || own[1] > 4096 || own[2] == 0 || own[2] > 64 || (own[2] & (own[2] - 1)) != 0) refuse();
+    if (own[1] == 0 || own[1] > 4096 || own[2] == 0 || own[2] > 64 || (own[2] & (own[2] - 1)) != 0)
+      refuse();
     const std::uint32_t offset = (end + own[2] - 1) / own[2] * own[2];
     signature.parameters.push_back({own[0], own[1], own[2], offset});
     end = offset + own[1];

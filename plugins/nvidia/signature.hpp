@@ -14,7 +14,7 @@ namespace flagos::nvidia {
 
 struct Signature {
   std::vector<flagos_parameter_t> parameters;  // without the one for failures
-  bool fails = false;                          // has a last parameter `int* flagos_failure`, see held_work.hpp
+  bool fails = false;  // has a last parameter `int* flagos_failure`, see held_work.hpp
 };
 
 // The kernels that a source declares, as its text tells: macros are not expanded, and comments are read.
@@ -22,7 +22,8 @@ std::vector<std::string> kernels_in_source(std::string_view source);
 // The functions of a source that have a last parameter `int* flagos_failure`.
 std::vector<std::string> failing_in_source(std::string_view source);
 // What is added to the source.
-std::string signature_text(const std::vector<std::string>& kernels, const std::vector<std::string>& failing);
+std::string signature_text(const std::vector<std::string>& kernels,
+                           const std::vector<std::string>& failing);
 // The variable of the module that has the table of a kernel.
 std::string signature_name(std::string_view kernel);
 // The table; throws INVALID_IMAGE for one that says what cannot be.

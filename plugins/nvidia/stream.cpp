@@ -74,7 +74,8 @@ flagos_address_t Stream::scratch() {
 std::byte* Stream::staging() {
   if (staging_ == nullptr) {
     void* memory = nullptr;
-    device_.check(driver_.cuMemHostAlloc(&memory, staging_bytes, CU_MEMHOSTALLOC_PORTABLE), "cuMemHostAlloc");
+    device_.check(driver_.cuMemHostAlloc(&memory, staging_bytes, CU_MEMHOSTALLOC_PORTABLE),
+                  "cuMemHostAlloc");
     staging_ = static_cast<std::byte*>(memory);
   }
   return staging_;
@@ -129,7 +130,8 @@ bool Stream::wait_driver(std::unique_lock<std::mutex>& lock, const Deadline& dea
   lock.unlock();
   const bool over = wait_until(
       [&] {
-        if (code == CUDA_SUCCESS || code == CUDA_ERROR_NOT_READY) code = driver_.cuEventQuery(point);
+        if (code == CUDA_SUCCESS || code == CUDA_ERROR_NOT_READY)
+          code = driver_.cuEventQuery(point);
         return code != CUDA_ERROR_NOT_READY;
       },
       deadline);
@@ -143,7 +145,8 @@ RecordRef Stream::record(bool is_timed) {
   const std::lock_guard lock(mutex_);
   health_->throw_if_poisoned();
   CUevent event = device_.events().take(is_timed);
-  const auto record = std::make_shared<Record>(device_, health_, event, is_timed, false, Record::State::held);
+  const auto record =
+      std::make_shared<Record>(device_, health_, event, is_timed, false, Record::State::held);
   if (holds_back()) {
     held_.push({[this, record] { issue_record(*record); }, record});
   } else {
@@ -154,7 +157,9 @@ RecordRef Stream::record(bool is_timed) {
 
 void Stream::issue_record(Record& record) {
   submit_now({FLAGOS_RECORD_KIND_OTHER, "record", 0}, "cuEventRecord",
-             [&](CUstream stream, flagos_address_t) { return driver_.cuEventRecord(record.event(), stream); });
+             [&](CUstream stream, flagos_address_t) {
+               return driver_.cuEventRecord(record.event(), stream);
+             });
   record.issue();
 }
 
@@ -181,7 +186,9 @@ void Stream::wait_record(const RecordRef& record) {
 void Stream::issue_wait(const Record& record) {
   if (!record.is_issued()) return;  // dropped: its failure is not this stream's
   submit_now({FLAGOS_RECORD_KIND_OTHER, "wait_event", 0}, "cuStreamWaitEvent",
-             [&](CUstream stream, flagos_address_t) { return driver_.cuStreamWaitEvent(stream, record.event(), 0); });
+             [&](CUstream stream, flagos_address_t) {
+               return driver_.cuStreamWaitEvent(stream, record.event(), 0);
+             });
 }
 
 // ---- what is held back ------------------------------------------------------------------------
@@ -194,11 +201,15 @@ void Stream::prepare_hold() {
 }
 
 void Stream::hold_back(const Operation& operation, const char* call, Command command) {
-  held_.push({[this, operation, call, command = std::move(command)] { submit_now(operation, call, command); }});
+  held_.push({[this, operation, call, command = std::move(command)] {
+    submit_now(operation, call, command);
+  }});
 }
 
 void Stream::hold_back_guarded(const Operation& operation, const char* call, Command command) {
-  held_.push({[this, operation, call, command = std::move(command)] { launch_guarded(operation, call, command); }});
+  held_.push({[this, operation, call, command = std::move(command)] {
+    launch_guarded(operation, call, command);
+  }});
 }
 
 // Closes the gate: what is submitted from here on is held back until the report was read. There is one such launch at a
@@ -206,13 +217,15 @@ void Stream::hold_back_guarded(const Operation& operation, const char* call, Com
 void Stream::launch_guarded(const Operation& operation, const char* call, const Command& command) {
   if (word_ == nullptr) {
     void* memory = nullptr;
-    device_.check(driver_.cuMemHostAlloc(&memory, sizeof(*word_), CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP),
+    device_.check(driver_.cuMemHostAlloc(&memory, sizeof(*word_),
+                                         CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP),
                   "cuMemHostAlloc");
     word_ = static_cast<volatile std::int32_t*>(memory);
   }
   *word_ = 0;
   auto reported = std::make_shared<std::atomic<bool>>(false);
-  auto report = std::make_unique<Report>(Report{reported, device_.instance().hold_watcher().signal(), signal_});
+  auto report = std::make_unique<Report>(
+      Report{reported, device_.instance().hold_watcher().signal(), signal_});
   submit_now(operation, call, command);
   const CUresult code = driver_.cuLaunchHostFunc(stream_, on_report, report.get());
   if (code != CUDA_SUCCESS) {
@@ -281,7 +294,8 @@ void Stream::read_report() noexcept {
   if (said == FLAGOS_STATUS_OK) return;
   const bool is_answer = FLAGOS_STATUS_CLASS(said) == FLAGOS_STATUS_CLASS_ANSWER;
   char text[300];
-  const auto end = fmt::format_to_n(text, sizeof(text) - 1, "kernel '{:.100}' reported failure {:#x} in flagos_failure",
+  const auto end = fmt::format_to_n(text, sizeof(text) - 1,
+                                    "kernel '{:.100}' reported failure {:#x} in flagos_failure",
                                     reporting_, static_cast<std::uint32_t>(said));
   *end.out = '\0';
   health_->poison(is_answer ? FLAGOS_STATUS_EXECUTION_FAILED : said, text);
@@ -304,7 +318,8 @@ flagos_status_t stream_create(flagos_plugin_device_t* device, const flagos_strea
                               flagos_plugin_stream_t** out_stream) noexcept {
   Device& self = from_c(device);
   return device_entry(self, [&] {
-    *out_stream = to_c(std::make_unique<Stream>(self, desc != nullptr ? desc->priority : 0).release());
+    *out_stream =
+        to_c(std::make_unique<Stream>(self, desc != nullptr ? desc->priority : 0).release());
   });
 }
 
@@ -323,12 +338,14 @@ void stream_end_launch(flagos_plugin_stream_t* stream) noexcept {
   entry(self.device().host(), [&] { self.mark_launch(false); });
 }
 
-flagos_status_t stream_synchronize(flagos_plugin_stream_t* stream, std::uint64_t timeout_ns) noexcept {
+flagos_status_t stream_synchronize(flagos_plugin_stream_t* stream,
+                                   std::uint64_t timeout_ns) noexcept {
   Stream& self = from_c(stream);
   return device_entry(self.device(), [&] { return self.synchronize(timeout_ns); });
 }
 
-flagos_status_t stream_wait_event(flagos_plugin_stream_t* stream, flagos_plugin_event_t* event) noexcept {
+flagos_status_t stream_wait_event(flagos_plugin_stream_t* stream,
+                                  flagos_plugin_event_t* event) noexcept {
   Stream& self = from_c(stream);
   return device_entry(self.device(), [&] {
     const RecordRef record = from_c(event).current();

@@ -52,7 +52,8 @@ class Stream {
   }
   // A launch of a kernel that may report a failure, see held_work.hpp.
   template <typename Issue, typename Keep>
-  void submit_guarded(const Operation& operation, const char* call, const Issue& issue, const Keep& keep) {
+  void submit_guarded(const Operation& operation, const char* call, const Issue& issue,
+                      const Keep& keep) {
     const std::lock_guard lock(mutex_);
     prepare_hold();
     if (holds_back()) {
@@ -98,7 +99,9 @@ class Stream {
     if (code != CUDA_SUCCESS) [[unlikely]]
       device_.fail(code, call);
   }
-  flagos_address_t word_address() const noexcept { return reinterpret_cast<flagos_address_t>(word_); }
+  flagos_address_t word_address() const noexcept {
+    return reinterpret_cast<flagos_address_t>(word_);
+  }
   void issue_record(Record& record);
   void issue_wait(const Record& record);
   bool wait_held(std::unique_lock<std::mutex>& lock, const Deadline& deadline);
@@ -151,11 +154,14 @@ flagos_status_t stream_create(flagos_plugin_device_t* device, const flagos_strea
 void stream_destroy(flagos_plugin_stream_t* stream) noexcept;
 void stream_begin_launch(flagos_plugin_stream_t* stream) noexcept;
 void stream_end_launch(flagos_plugin_stream_t* stream) noexcept;
-flagos_status_t stream_synchronize(flagos_plugin_stream_t* stream, std::uint64_t timeout_ns) noexcept;
-flagos_status_t stream_wait_event(flagos_plugin_stream_t* stream, flagos_plugin_event_t* event) noexcept;
-flagos_status_t stream_write_value(flagos_plugin_stream_t* stream, flagos_address_t target, std::uint64_t value,
-                                   std::uint32_t size_bytes) noexcept;
-flagos_status_t stream_wait_value(flagos_plugin_stream_t* stream, flagos_address_t source, std::uint64_t value,
-                                  std::uint32_t size_bytes, flagos_compare_t compare) noexcept;
+flagos_status_t stream_synchronize(flagos_plugin_stream_t* stream,
+                                   std::uint64_t timeout_ns) noexcept;
+flagos_status_t stream_wait_event(flagos_plugin_stream_t* stream,
+                                  flagos_plugin_event_t* event) noexcept;
+flagos_status_t stream_write_value(flagos_plugin_stream_t* stream, flagos_address_t target,
+                                   std::uint64_t value, std::uint32_t size_bytes) noexcept;
+flagos_status_t stream_wait_value(flagos_plugin_stream_t* stream, flagos_address_t source,
+                                  std::uint64_t value, std::uint32_t size_bytes,
+                                  flagos_compare_t compare) noexcept;
 
 }  // namespace flagos::nvidia

@@ -24,7 +24,8 @@ Config with_driver(Config config);
 
 class TestInstance : public testing::TestInstance {
  public:
-  explicit TestInstance(Config config = {}) : testing::TestInstance(with_driver(std::move(config))) {}
+  explicit TestInstance(Config config = {})
+      : testing::TestInstance(with_driver(std::move(config))) {}
 };
 
 // The tests' kernels in CUDA C++.
@@ -32,7 +33,8 @@ TestModule test_kernels();
 
 class TestDevice : public testing::TestDevice {
  public:
-  explicit TestDevice(Config config = {}) : testing::TestDevice(with_driver(std::move(config)), test_kernels()) {}
+  explicit TestDevice(Config config = {})
+      : testing::TestDevice(with_driver(std::move(config)), test_kernels()) {}
 };
 
 // The fake's own entries, beside those of the driver.

@@ -7,8 +7,8 @@ namespace flagos::nvidia {
 
 // The driver copies between all of its devices, through the host where there is no other way. Atomic operations go over
 // NVLink and not over the bus, so they tell the one from the other; core adds what the bus tells.
-flagos_status_t device_get_link(flagos_plugin_instance_t* instance, std::uint32_t from_index, std::uint32_t to_index,
-                                flagos_link_info_t* out_info) noexcept {
+flagos_status_t device_get_link(flagos_plugin_instance_t* instance, std::uint32_t from_index,
+                                std::uint32_t to_index, flagos_link_info_t* out_info) noexcept {
   const Instance& self = from_c(instance);
   const Driver& driver = self.driver();
   const CUdevice from = self.devices()[from_index].id, to = self.devices()[to_index].id;

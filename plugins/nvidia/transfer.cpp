@@ -23,7 +23,8 @@ CUresult call_on_host(Stream& stream, CUstream handle, std::function<void()> fun
   const CUresult code = stream.driver().cuLaunchHostFunc(
       handle,
       [](void* data) {
-        const std::unique_ptr<std::function<void()>> taken(static_cast<std::function<void()>*>(data));
+        const std::unique_ptr<std::function<void()>> taken(
+            static_cast<std::function<void()>*>(data));
         (*taken)();
       },
       held.get());
@@ -34,8 +35,8 @@ CUresult call_on_host(Stream& stream, CUstream handle, std::function<void()> fun
 void* pointer_to(flagos_address_t address) { return reinterpret_cast<void*>(address); }
 
 // Ranges that overlap, piece by piece through memory between: from the end where the target lies behind.
-CUresult copy_overlapping(Stream& stream, CUstream handle, flagos_address_t target, flagos_address_t source,
-                          std::uint64_t bytes) {
+CUresult copy_overlapping(Stream& stream, CUstream handle, flagos_address_t target,
+                          flagos_address_t source, std::uint64_t bytes) {
   const Driver& driver = stream.driver();
   const flagos_address_t between = stream.scratch();
   for (std::uint64_t done = 0; done < bytes;) {
@@ -50,8 +51,8 @@ CUresult copy_overlapping(Stream& stream, CUstream handle, flagos_address_t targ
 }
 
 // Ordinary host memory, without a wait for what is in the stream: through pinned memory, by the host in the stream's turn.
-CUresult copy_staged(Stream& stream, CUstream handle, flagos_address_t target, flagos_address_t source, std::uint64_t bytes,
-                     bool to_device) {
+CUresult copy_staged(Stream& stream, CUstream handle, flagos_address_t target,
+                     flagos_address_t source, std::uint64_t bytes, bool to_device) {
   const Driver& driver = stream.driver();
   std::byte* const between = stream.staging();
   const auto middle = reinterpret_cast<flagos_address_t>(between);
@@ -59,12 +60,14 @@ CUresult copy_staged(Stream& stream, CUstream handle, flagos_address_t target, f
     const std::uint64_t part = std::min(bytes - done, Stream::staging_bytes);
     CUresult code = CUDA_SUCCESS;
     if (to_device) {
-      code = call_on_host(stream, handle, [=] { std::memcpy(between, pointer_to(source + done), part); });
+      code = call_on_host(stream, handle,
+                          [=] { std::memcpy(between, pointer_to(source + done), part); });
       if (code == CUDA_SUCCESS) code = driver.cuMemcpyAsync(target + done, middle, part, handle);
     } else {
       code = driver.cuMemcpyAsync(middle, source + done, part, handle);
       if (code == CUDA_SUCCESS)
-        code = call_on_host(stream, handle, [=] { std::memcpy(pointer_to(target + done), between, part); });
+        code = call_on_host(stream, handle,
+                            [=] { std::memcpy(pointer_to(target + done), between, part); });
     }
     if (code != CUDA_SUCCESS) return code;
     done += part;
@@ -74,13 +77,15 @@ CUresult copy_staged(Stream& stream, CUstream handle, flagos_address_t target, f
 
 bool is_on_host(Place place) { return place == Place::host || place == Place::pageable; }
 
-CUresult copy(Stream& stream, CUstream handle, flagos_address_t target, flagos_address_t source, std::uint64_t bytes) {
+CUresult copy(Stream& stream, CUstream handle, flagos_address_t target, flagos_address_t source,
+              std::uint64_t bytes) {
   if (target == source) return CUDA_SUCCESS;
   Memory& memory = stream.device().memory();
   const Place to = memory.place_of(target), from = memory.place_of(source);
   if (to == Place::pageable || from == Place::pageable) {
     if (is_on_host(to) && is_on_host(from))
-      return call_on_host(stream, handle, [=] { std::memmove(pointer_to(target), pointer_to(source), bytes); });
+      return call_on_host(stream, handle,
+                          [=] { std::memmove(pointer_to(target), pointer_to(source), bytes); });
     const bool to_device = from == Place::pageable;
     // With nothing before it the driver's own way is the shorter one.
     if (!(to_device && bytes <= staged_by_driver) && !stream.is_idle())
@@ -95,8 +100,10 @@ CUresult copy_rows(Stream& stream, CUstream handle, const flagos_copy_2d_desc_t&
   Memory& memory = stream.device().memory();
   const std::uint64_t target_span = (desc.height - 1) * desc.target_pitch_bytes + desc.width_bytes;
   const std::uint64_t source_span = (desc.height - 1) * desc.source_pitch_bytes + desc.width_bytes;
-  const bool overlaps = desc.target < desc.source + source_span && desc.source < desc.target + target_span;
-  if (!overlaps && memory.place_of(desc.target) != Place::pageable && memory.place_of(desc.source) != Place::pageable) {
+  const bool overlaps =
+      desc.target < desc.source + source_span && desc.source < desc.target + target_span;
+  if (!overlaps && memory.place_of(desc.target) != Place::pageable &&
+      memory.place_of(desc.source) != Place::pageable) {
     CUDA_MEMCPY2D rows{};
     rows.srcMemoryType = rows.dstMemoryType = CU_MEMORYTYPE_UNIFIED;
     rows.srcDevice = desc.source;
@@ -117,7 +124,8 @@ CUresult copy_rows(Stream& stream, CUstream handle, const flagos_copy_2d_desc_t&
   return CUDA_SUCCESS;
 }
 
-void fill_on_host(flagos_address_t target, const Pattern& pattern, std::uint32_t unit, std::uint64_t bytes) {
+void fill_on_host(flagos_address_t target, const Pattern& pattern, std::uint32_t unit,
+                  std::uint64_t bytes) {
   auto* const out = static_cast<std::byte*>(pointer_to(target));
   for (std::uint64_t at = 0; at < bytes; at += unit) std::memcpy(out + at, pattern.data(), unit);
 }
@@ -130,18 +138,18 @@ Word word_of(const Pattern& pattern, std::size_t index) {
 }
 
 // A wide pattern is several columns of words, each a fill with a pitch.
-CUresult fill_wide(Stream& stream, CUstream handle, flagos_address_t target, const Pattern& pattern, std::uint32_t unit,
-                   std::uint64_t bytes) {
+CUresult fill_wide(Stream& stream, CUstream handle, flagos_address_t target, const Pattern& pattern,
+                   std::uint32_t unit, std::uint64_t bytes) {
   for (std::uint32_t i = 0; i < unit / 4; ++i) {
-    const CUresult code = stream.driver().cuMemsetD2D32Async(target + 4 * i, unit, word_of<std::uint32_t>(pattern, i), 1,
-                                                             bytes / unit, handle);
+    const CUresult code = stream.driver().cuMemsetD2D32Async(
+        target + 4 * i, unit, word_of<std::uint32_t>(pattern, i), 1, bytes / unit, handle);
     if (code != CUDA_SUCCESS) return code;
   }
   return CUDA_SUCCESS;
 }
 
-CUresult fill(Stream& stream, CUstream handle, flagos_address_t target, const Pattern& pattern, std::uint32_t unit,
-              std::uint64_t bytes) {
+CUresult fill(Stream& stream, CUstream handle, flagos_address_t target, const Pattern& pattern,
+              std::uint32_t unit, std::uint64_t bytes) {
   const Driver& driver = stream.driver();
   if (stream.device().memory().place_of(target) == Place::pageable)
     return call_on_host(stream, handle, [=] { fill_on_host(target, pattern, unit, bytes); });
@@ -149,7 +157,8 @@ CUresult fill(Stream& stream, CUstream handle, flagos_address_t target, const Pa
     case 1:
       return driver.cuMemsetD8Async(target, word_of<unsigned char>(pattern, 0), bytes, handle);
     case 2:
-      return driver.cuMemsetD16Async(target, word_of<unsigned short>(pattern, 0), bytes / 2, handle);
+      return driver.cuMemsetD16Async(target, word_of<unsigned short>(pattern, 0), bytes / 2,
+                                     handle);
     case 4:
       return driver.cuMemsetD32Async(target, word_of<unsigned>(pattern, 0), bytes / 4, handle);
     default:
@@ -171,8 +180,8 @@ CUresult issue_fill(Stream& stream, CUstream handle, flagos_address_t target, co
   return fill(stream, handle, target, kept, pattern_size_bytes, size_bytes);
 }
 
-flagos_status_t memory_copy(flagos_plugin_stream_t* stream, flagos_address_t target, flagos_address_t source,
-                            std::uint64_t size_bytes) noexcept {
+flagos_status_t memory_copy(flagos_plugin_stream_t* stream, flagos_address_t target,
+                            flagos_address_t source, std::uint64_t size_bytes) noexcept {
   Stream& self = from_c(stream);
   return device_entry(self.device(), [&] {
     self.submit({FLAGOS_RECORD_KIND_COPY, "copy", size_bytes}, "cuMemcpyAsync",
@@ -182,57 +191,65 @@ flagos_status_t memory_copy(flagos_plugin_stream_t* stream, flagos_address_t tar
   });
 }
 
-flagos_status_t memory_copy_2d(flagos_plugin_stream_t* stream, const flagos_copy_2d_desc_t* desc) noexcept {
+flagos_status_t memory_copy_2d(flagos_plugin_stream_t* stream,
+                               const flagos_copy_2d_desc_t* desc) noexcept {
   Stream& self = from_c(stream);
   return device_entry(self.device(), [&] {
-    self.submit(
-        {FLAGOS_RECORD_KIND_COPY, "copy", desc->width_bytes * desc->height}, "cuMemcpy2DAsync",
-        [&self, made = *desc](CUstream handle, flagos_address_t) { return copy_rows(self, handle, made); });
+    self.submit({FLAGOS_RECORD_KIND_COPY, "copy", desc->width_bytes * desc->height},
+                "cuMemcpy2DAsync", [&self, made = *desc](CUstream handle, flagos_address_t) {
+                  return copy_rows(self, handle, made);
+                });
   });
 }
 
 flagos_status_t memory_copy_peer(flagos_plugin_stream_t* stream, flagos_address_t target,
                                  flagos_plugin_device_t* target_device, flagos_address_t source,
-                                 flagos_plugin_device_t* source_device, std::uint64_t size_bytes) noexcept {
+                                 flagos_plugin_device_t* source_device,
+                                 std::uint64_t size_bytes) noexcept {
   Stream& self = from_c(stream);
   return device_entry(self.device(), [&] {
-    self.submit({FLAGOS_RECORD_KIND_COPY, "copy", size_bytes}, "cuMemcpyPeerAsync",
-                [&self, target, to = from_c(target_device).context(), source, from = from_c(source_device).context(),
-                 size_bytes](CUstream handle, flagos_address_t) {
-                  return self.driver().cuMemcpyPeerAsync(target, to, source, from, size_bytes, handle);
-                });
+    self.submit(
+        {FLAGOS_RECORD_KIND_COPY, "copy", size_bytes}, "cuMemcpyPeerAsync",
+        [&self, target, to = from_c(target_device).context(), source,
+         from = from_c(source_device).context(), size_bytes](CUstream handle, flagos_address_t) {
+          return self.driver().cuMemcpyPeerAsync(target, to, source, from, size_bytes, handle);
+        });
   });
 }
 
-flagos_status_t memory_fill(flagos_plugin_stream_t* stream, flagos_address_t target, const void* pattern,
-                            std::uint32_t pattern_size_bytes, std::uint64_t size_bytes) noexcept {
+flagos_status_t memory_fill(flagos_plugin_stream_t* stream, flagos_address_t target,
+                            const void* pattern, std::uint32_t pattern_size_bytes,
+                            std::uint64_t size_bytes) noexcept {
   Stream& self = from_c(stream);
   return device_entry(self.device(), [&] {
     Pattern kept{};
     std::memcpy(kept.data(), pattern, std::min<std::size_t>(pattern_size_bytes, kept.size()));
-    self.submit({FLAGOS_RECORD_KIND_FILL, "fill", size_bytes}, "cuMemsetAsync",
-                [&self, target, kept, pattern_size_bytes, size_bytes](CUstream handle, flagos_address_t) {
-                  return fill(self, handle, target, kept, pattern_size_bytes, size_bytes);
-                });
+    self.submit(
+        {FLAGOS_RECORD_KIND_FILL, "fill", size_bytes}, "cuMemsetAsync",
+        [&self, target, kept, pattern_size_bytes, size_bytes](CUstream handle, flagos_address_t) {
+          return fill(self, handle, target, kept, pattern_size_bytes, size_bytes);
+        });
   });
 }
 
-flagos_status_t memory_prefetch(flagos_plugin_stream_t* stream, flagos_address_t address, std::uint64_t size_bytes) noexcept {
+flagos_status_t memory_prefetch(flagos_plugin_stream_t* stream, flagos_address_t address,
+                                std::uint64_t size_bytes) noexcept {
   Stream& self = from_c(stream);
   return device_entry(self.device(), [&] {
     // A hint: devices without page faults have the memory anyway.
     if (!self.device().description().has_prefetch) return;
     self.submit({FLAGOS_RECORD_KIND_OTHER, "prefetch", 0}, "cuMemPrefetchAsync",
                 [&self, address, size_bytes](CUstream handle, flagos_address_t) {
-                  return self.driver().cuMemPrefetchAsync(address, size_bytes, self.device().id(), handle);
+                  return self.driver().cuMemPrefetchAsync(address, size_bytes, self.device().id(),
+                                                          handle);
                 });
   });
 }
 
 // ---- values -----------------------------------------------------------------------------------
 
-flagos_status_t stream_write_value(flagos_plugin_stream_t* stream, flagos_address_t target, std::uint64_t value,
-                                   std::uint32_t size_bytes) noexcept {
+flagos_status_t stream_write_value(flagos_plugin_stream_t* stream, flagos_address_t target,
+                                   std::uint64_t value, std::uint32_t size_bytes) noexcept {
   Stream& self = from_c(stream);
   return device_entry(self.device(), [&] {
     self.submit({FLAGOS_RECORD_KIND_OTHER, "write_value", 0}, "cuStreamWriteValue",
@@ -251,22 +268,29 @@ flagos_status_t stream_write_value(flagos_plugin_stream_t* stream, flagos_addres
   });
 }
 
-flagos_status_t stream_wait_value(flagos_plugin_stream_t* stream, flagos_address_t source, std::uint64_t value,
-                                  std::uint32_t size_bytes, flagos_compare_t compare) noexcept {
+flagos_status_t stream_wait_value(flagos_plugin_stream_t* stream, flagos_address_t source,
+                                  std::uint64_t value, std::uint32_t size_bytes,
+                                  flagos_compare_t compare) noexcept {
   Stream& self = from_c(stream);
   return device_entry(self.device(), [&] {
     const Driver& driver = self.driver();
     if (self.device().memory().place_of(source) == Place::pageable)
-      throw_error(FLAGOS_STATUS_UNSUPPORTED, "a wait for a value at {:#x}: the device sees allocated and registered memory only",
-                  source);
-    if (size_bytes == 4 ? driver.cuStreamWaitValue32_v2 == nullptr : !self.device().description().has_wide_values)
+      throw_error(
+          FLAGOS_STATUS_UNSUPPORTED,
+          "a wait for a value at {:#x}: the device sees allocated and registered memory only",
+          source);
+    if (size_bytes == 4 ? driver.cuStreamWaitValue32_v2 == nullptr
+                        : !self.device().description().has_wide_values)
       throw_error(FLAGOS_STATUS_UNSUPPORTED, "device '{}' does not wait for values of {} bytes",
                   self.device().description().info.name, size_bytes);
-    const unsigned flags = compare == FLAGOS_COMPARE_EQUAL ? CU_STREAM_WAIT_VALUE_EQ : CU_STREAM_WAIT_VALUE_GEQ;
+    const unsigned flags =
+        compare == FLAGOS_COMPARE_EQUAL ? CU_STREAM_WAIT_VALUE_EQ : CU_STREAM_WAIT_VALUE_GEQ;
     self.submit({FLAGOS_RECORD_KIND_OTHER, "wait_value", 0}, "cuStreamWaitValue",
                 [&driver, source, value, size_bytes, flags](CUstream handle, flagos_address_t) {
-                  return size_bytes == 4 ? driver.cuStreamWaitValue32_v2(handle, source, static_cast<std::uint32_t>(value), flags)
-                                         : driver.cuStreamWaitValue64_v2(handle, source, value, flags);
+                  return size_bytes == 4
+                             ? driver.cuStreamWaitValue32_v2(
+                                   handle, source, static_cast<std::uint32_t>(value), flags)
+                             : driver.cuStreamWaitValue64_v2(handle, source, value, flags);
                 });
   });
 }

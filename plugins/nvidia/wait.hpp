@@ -56,7 +56,8 @@ bool wait_until(const Ready& ready, const Deadline& deadline, bool spins = true)
   }
   while (!deadline.has_passed()) {
     const auto now = Deadline::Clock::now();
-    const auto pause = std::clamp<Deadline::Clock::duration>((now - start) / 10, std::chrono::microseconds(5), longest);
+    const auto pause = std::clamp<Deadline::Clock::duration>((now - start) / 10,
+                                                             std::chrono::microseconds(5), longest);
     std::this_thread::sleep_for(std::min<Deadline::Clock::duration>(pause, deadline.at() - now));
     if (ready()) return true;
   }

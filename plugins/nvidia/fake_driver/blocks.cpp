@@ -22,21 +22,23 @@ enum class State { fresh, ready, in_block_wait, in_warp_wait, done };
 struct Lane {
   flagos_fake_thread abi{};
   State state = State::fresh;
-  void* place = nullptr;      // where it goes on
-  unsigned stack = 0;         // of the runner's
-  unsigned answer = 0;        // to its wait
+  void* place = nullptr;  // where it goes on
+  unsigned stack = 0;     // of the runner's
+  unsigned answer = 0;    // to its wait
 };
 
 // What a thread of the system needs to run blocks; made when it first runs one.
 class Runner {
  public:
   Runner()
-      : stacks_(static_cast<std::byte*>(mmap(nullptr, most_threads * stack_bytes, PROT_READ | PROT_WRITE,
+      : stacks_(static_cast<std::byte*>(mmap(nullptr, most_threads * stack_bytes,
+                                             PROT_READ | PROT_WRITE,
                                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))),
         shared_(static_cast<std::byte*>(mmap(nullptr, most_shared_bytes, PROT_READ | PROT_WRITE,
                                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))),
         lanes_(most_threads),
         exchange_(most_threads) {
+    free_stacks_.reserve(most_threads);
     if (stacks_ == MAP_FAILED || shared_ == MAP_FAILED) throw std::bad_alloc();
   }
   ~Runner() {
@@ -69,7 +71,7 @@ class Runner {
   CUresult failure_ = CUDA_SUCCESS;
 };
 
-thread_local std::unique_ptr<Runner> this_runner;
+thread_local std::shared_ptr<Runner> this_runner;
 
 void Runner::prepare(const Launch& launch, std::uint64_t number) {
   launch_ = &launch;
@@ -184,9 +186,9 @@ class Grid {
   std::uint64_t count() const { return count_; }
 
   void work() {
-    if (!this_runner) this_runner = std::make_unique<Runner>();
     for (std::uint64_t number = next_++; number < count_; number = next_++) {
-      const CUresult result = failure_ == CUDA_SUCCESS ? this_runner->run_block(*launch_, number) : CUDA_SUCCESS;
+      const CUresult result =
+          failure_ == CUDA_SUCCESS ? this_runner->run_block(*launch_, number) : CUDA_SUCCESS;
       CUresult none = CUDA_SUCCESS;
       if (result != CUDA_SUCCESS) failure_.compare_exchange_strong(none, result);
       const std::lock_guard lock(mutex_);
@@ -209,11 +211,20 @@ class Grid {
   std::uint64_t finished_ = 0;
 };
 
-void Helpers::help(const std::shared_ptr<Grid>& grid) {
+// Where there is no memory for it the stream's own thread does all.
+void Helpers::help(const std::shared_ptr<Grid>& grid) noexcept {
   const std::lock_guard lock(mutex_);
-  for (int i = 0; i < helper_count; ++i) {
-    if (threads_.size() < helper_count) threads_.push_back(start_thread("fake-cuda-sm", {}, [this] { work(); }));
-    grids_.push_back(grid);
+  try {
+    threads_.reserve(helper_count);
+    for (int i = 0; i < helper_count; ++i) {
+      if (threads_.size() < helper_count)
+        threads_.push_back(start_thread("fake-cuda-sm", {}, [this, runner = make_runner()] {
+          use_runner(runner);
+          work();
+        }));
+      grids_.push_back(grid);
+    }
+  } catch (const std::exception&) {
   }
   changed_.notify_all();
 }
@@ -240,17 +251,26 @@ Helpers::~Helpers() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-CUresult run(CUcontext context, std::shared_ptr<const Launch> launch) {
-  const auto grid = std::make_shared<Grid>(std::move(launch));
+std::shared_ptr<Grid> make_grid(std::shared_ptr<const Launch> launch) {
+  return std::make_shared<Grid>(std::move(launch));
+}
+
+CUresult run(CUcontext context, const std::shared_ptr<Grid>& grid) {
   if (grid->count() > 1) {
     {
       const std::lock_guard lock(context->mutex);
-      if (!context->helpers) context->helpers = std::make_unique<Helpers>();
+      if (!context->helpers) context->helpers.reset(new (std::nothrow) Helpers);
     }
-    context->helpers->help(grid);
+    if (context->helpers) context->helpers->help(grid);
   }
   grid->work();
   return grid->wait();
+}
+
+std::shared_ptr<void> make_runner() { return std::make_shared<Runner>(); }
+
+void use_runner(std::shared_ptr<void> runner) noexcept {
+  this_runner = std::static_pointer_cast<Runner>(std::move(runner));
 }
 
 }  // namespace flagos::nvidia::fake

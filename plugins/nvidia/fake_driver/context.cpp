@@ -22,7 +22,8 @@ Primary& primary(int device) {
 }
 
 int device_count() {
-  return static_cast<int>(std::min<std::uint64_t>(setting("FLAGOS_FAKE_CUDA_DEVICES", 1), most_devices));
+  return static_cast<int>(
+      std::min<std::uint64_t>(setting("FLAGOS_FAKE_CUDA_DEVICES", 1), most_devices));
 }
 bool is_device(CUdevice device) { return device >= 0 && device < device_count(); }
 
@@ -73,19 +74,20 @@ FAKE_EXPORT CUresult cuGetErrorName(CUresult error, const char** name) try {
     CUresult code;
     const char* name;
   };
-  static constexpr Named all[] = {{CUDA_SUCCESS, "CUDA_SUCCESS"},
-                                  {CUDA_ERROR_INVALID_VALUE, "CUDA_ERROR_INVALID_VALUE"},
-                                  {CUDA_ERROR_OUT_OF_MEMORY, "CUDA_ERROR_OUT_OF_MEMORY"},
-                                  {CUDA_ERROR_INVALID_IMAGE, "CUDA_ERROR_INVALID_IMAGE"},
-                                  {CUDA_ERROR_INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT"},
-                                  {CUDA_ERROR_INVALID_PTX, "CUDA_ERROR_INVALID_PTX"},
-                                  {CUDA_ERROR_UNSUPPORTED_PTX_VERSION, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"},
-                                  {CUDA_ERROR_NO_DEVICE, "CUDA_ERROR_NO_DEVICE"},
-                                  {CUDA_ERROR_INVALID_HANDLE, "CUDA_ERROR_INVALID_HANDLE"},
-                                  {CUDA_ERROR_NOT_FOUND, "CUDA_ERROR_NOT_FOUND"},
-                                  {CUDA_ERROR_NOT_READY, "CUDA_ERROR_NOT_READY"},
-                                  {CUDA_ERROR_ILLEGAL_ADDRESS, "CUDA_ERROR_ILLEGAL_ADDRESS"},
-                                  {CUDA_ERROR_LAUNCH_FAILED, "CUDA_ERROR_LAUNCH_FAILED"}};
+  static constexpr Named all[] = {
+      {CUDA_SUCCESS, "CUDA_SUCCESS"},
+      {CUDA_ERROR_INVALID_VALUE, "CUDA_ERROR_INVALID_VALUE"},
+      {CUDA_ERROR_OUT_OF_MEMORY, "CUDA_ERROR_OUT_OF_MEMORY"},
+      {CUDA_ERROR_INVALID_IMAGE, "CUDA_ERROR_INVALID_IMAGE"},
+      {CUDA_ERROR_INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT"},
+      {CUDA_ERROR_INVALID_PTX, "CUDA_ERROR_INVALID_PTX"},
+      {CUDA_ERROR_UNSUPPORTED_PTX_VERSION, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"},
+      {CUDA_ERROR_NO_DEVICE, "CUDA_ERROR_NO_DEVICE"},
+      {CUDA_ERROR_INVALID_HANDLE, "CUDA_ERROR_INVALID_HANDLE"},
+      {CUDA_ERROR_NOT_FOUND, "CUDA_ERROR_NOT_FOUND"},
+      {CUDA_ERROR_NOT_READY, "CUDA_ERROR_NOT_READY"},
+      {CUDA_ERROR_ILLEGAL_ADDRESS, "CUDA_ERROR_ILLEGAL_ADDRESS"},
+      {CUDA_ERROR_LAUNCH_FAILED, "CUDA_ERROR_LAUNCH_FAILED"}};
   for (const Named& known : all) {
     if (known.code != error) continue;
     *name = known.name;
@@ -131,7 +133,7 @@ FAKE_CATCH
 FAKE_EXPORT CUresult cuDeviceTotalMem_v2(std::size_t* bytes, CUdevice device) try {
   FAKE_CALL(cuDeviceTotalMem_v2);
   if (!fake::is_device(device)) return CUDA_ERROR_INVALID_DEVICE;
-  *bytes = fake::setting("FLAGOS_FAKE_CUDA_MEMORY_MIB", 1024) << 20;
+  *bytes = fake::setting("FLAGOS_FAKE_CUDA_MEMORY_MIB", 3072) << 20;
   return CUDA_SUCCESS;
 }
 FAKE_CATCH
@@ -144,30 +146,32 @@ FAKE_EXPORT CUresult cuDeviceGetPCIBusId(char* text, int size, CUdevice device) 
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice device) try {
+FAKE_EXPORT CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute,
+                                          CUdevice device) try {
   FAKE_CALL(cuDeviceGetAttribute);
-  static const std::map<int, int> values = {{CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 1024},
-                                            {CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X, 1024},
-                                            {CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X + 1, 1024},
-                                            {CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X + 2, 64},
-                                            {CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X, 2147483647},
-                                            {CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X + 1, 65535},
-                                            {CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X + 2, 65535},
-                                            {CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK, 48 << 10},
-                                            {CU_DEVICE_ATTRIBUTE_WARP_SIZE, 32},
-                                            {CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 4},
-                                            {CU_DEVICE_ATTRIBUTE_CONCURRENT_KERNELS, 1},
-                                            {CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR, 2048},
-                                            {CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING, 1},
-                                            {CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 8},
-                                            {CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, 0},
-                                            {CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY, 1},
-                                            {CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS, 1},
-                                            {CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, 160 << 10},
-                                            {CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED, 1},
-                                            {CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED, 1},
-                                            {CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED, 1},
-                                            {CU_DEVICE_ATTRIBUTE_CAN_USE_64_BIT_STREAM_MEM_OPS, 1}};
+  static const std::map<int, int> values = {
+      {CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 1024},
+      {CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X, 1024},
+      {CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X + 1, 1024},
+      {CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X + 2, 64},
+      {CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X, 2147483647},
+      {CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X + 1, 65535},
+      {CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X + 2, 65535},
+      {CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK, 48 << 10},
+      {CU_DEVICE_ATTRIBUTE_WARP_SIZE, 32},
+      {CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 4},
+      {CU_DEVICE_ATTRIBUTE_CONCURRENT_KERNELS, 1},
+      {CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR, 2048},
+      {CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING, 1},
+      {CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 8},
+      {CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, 0},
+      {CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY, 1},
+      {CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS, 1},
+      {CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, 160 << 10},
+      {CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED, 1},
+      {CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED, 1},
+      {CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED, 1},
+      {CU_DEVICE_ATTRIBUTE_CAN_USE_64_BIT_STREAM_MEM_OPS, 1}};
   if (!fake::is_device(device)) return CUDA_ERROR_INVALID_DEVICE;
   const auto found = values.find(attribute);
   *value = found != values.end() ? found->second : 0;
@@ -175,9 +179,11 @@ FAKE_EXPORT CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribu
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuDeviceGetP2PAttribute(int* value, CUdevice_P2PAttribute attribute, CUdevice from, CUdevice to) try {
+FAKE_EXPORT CUresult cuDeviceGetP2PAttribute(int* value, CUdevice_P2PAttribute attribute,
+                                             CUdevice from, CUdevice to) try {
   FAKE_CALL(cuDeviceGetP2PAttribute);
-  if (!fake::is_device(from) || !fake::is_device(to) || from == to) return CUDA_ERROR_INVALID_DEVICE;
+  if (!fake::is_device(from) || !fake::is_device(to) || from == to)
+    return CUDA_ERROR_INVALID_DEVICE;
   *value = attribute == CU_DEVICE_P2P_ATTRIBUTE_PERFORMANCE_RANK ? 0 : 1;
   return CUDA_SUCCESS;
 }

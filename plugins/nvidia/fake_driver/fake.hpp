@@ -22,16 +22,20 @@
 #define FAKE_EXPORT extern "C" __attribute__((visibility("default")))
 
 // Nothing is thrown at those who call from C.
-#define FAKE_CATCH \
-  catch (const std::exception&) { return CUDA_ERROR_OUT_OF_MEMORY; }
-#define FAKE_CATCH_NVRTC \
-  catch (const std::exception&) { return NVRTC_ERROR_OUT_OF_MEMORY; }
+#define FAKE_CATCH                   \
+  catch (const std::exception&) {    \
+    return CUDA_ERROR_OUT_OF_MEMORY; \
+  }
+#define FAKE_CATCH_NVRTC              \
+  catch (const std::exception&) {     \
+    return NVRTC_ERROR_OUT_OF_MEMORY; \
+  }
 
 // Every entry that can fail begins with one of these. The second one is for entries that work in the current context.
 #define FAKE_CALL(name) \
   if (const CUresult fault = fake::begin(#name); fault != CUDA_SUCCESS) return fault
-#define FAKE_CONTEXT_CALL(name)          \
-  CUcontext context = fake::current();   \
+#define FAKE_CONTEXT_CALL(name)        \
+  CUcontext context = fake::current(); \
   if (const CUresult fault = fake::begin(#name, context); fault != CUDA_SUCCESS) return fault
 
 namespace flagos::nvidia {
@@ -96,22 +100,28 @@ struct Launch {
   unsigned shared_bytes;
   std::vector<unsigned char> arguments;
 };
-CUresult run(CUcontext context, std::shared_ptr<const Launch> launch);
+class Grid;  // a launch under way
+std::shared_ptr<Grid> make_grid(std::shared_ptr<const Launch> launch);
+CUresult run(CUcontext context, const std::shared_ptr<Grid>& grid);
+// What a thread needs to run blocks: made before there is the thread, which has nobody to tell that memory is short.
+std::shared_ptr<void> make_runner();
+void use_runner(std::shared_ptr<void> runner) noexcept;
 // In module.cpp: what cuLaunchKernel and nodes of graphs are given, checked.
-CUresult make_launch(CUfunction function, const unsigned (&grid)[3], const unsigned (&block)[3], unsigned shared_bytes,
-                     void** params, void** extra, std::shared_ptr<const Launch>* out_launch);
+CUresult make_launch(CUfunction function, const unsigned (&grid)[3], const unsigned (&block)[3],
+                     unsigned shared_bytes, void** params, void** extra,
+                     std::shared_ptr<const Launch>* out_launch);
 
 // Threads that help with the blocks of launches, one set for a context.
 class Helpers {
  public:
   ~Helpers();
-  void help(const std::shared_ptr<class Grid>& grid);
+  void help(const std::shared_ptr<Grid>& grid) noexcept;
 
  private:
   void work();
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<std::shared_ptr<class Grid>> grids_;
+  std::deque<std::shared_ptr<Grid>> grids_;
   std::vector<std::thread> threads_;
   bool ending_ = false;
 };
@@ -141,6 +151,7 @@ struct CUstream_st {
   std::deque<fake::Task> tasks;
   std::uint64_t submitted = 0, finished = 0;
   bool is_ending = false, is_over = false;
+  std::shared_ptr<void> runner;
   std::thread thread;
 };
 

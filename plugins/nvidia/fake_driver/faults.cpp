@@ -8,7 +8,8 @@ namespace {
 
 std::atomic<std::uint64_t> calls{0};
 std::atomic<std::uint64_t> failing_call{setting("FLAGOS_FAKE_CUDA_FAIL_CALL", 0)};  // 0: none
-std::atomic<int> failing_code{static_cast<int>(setting("FLAGOS_FAKE_CUDA_FAIL_CODE", CUDA_ERROR_OUT_OF_MEMORY))};
+std::atomic<int> failing_code{
+    static_cast<int>(setting("FLAGOS_FAKE_CUDA_FAIL_CODE", CUDA_ERROR_OUT_OF_MEMORY))};
 std::atomic<const char*> failed_function{""};
 std::atomic<std::int64_t> live_objects{0};
 

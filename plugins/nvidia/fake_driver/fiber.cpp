@@ -31,7 +31,8 @@ extern "C" void flagos_fake_switch(void** out_here, void* there);
 namespace flagos::nvidia::fake {
 
 void* make_fiber(std::byte* top, void (*entry)()) {
-  auto* words = reinterpret_cast<std::uint64_t*>(reinterpret_cast<std::uint64_t>(top) & ~std::uint64_t{15});
+  auto* words =
+      reinterpret_cast<std::uint64_t*>(reinterpret_cast<std::uint64_t>(top) & ~std::uint64_t{15});
   *--words = 0;  // where entry would return to: the stack is aligned as behind a call
   *--words = reinterpret_cast<std::uint64_t>(entry);
   for (int i = 0; i < 6; ++i) *--words = 0;
@@ -54,7 +55,8 @@ void* make_fiber(std::byte* top, void (*entry)()) {
       (reinterpret_cast<std::uint64_t>(top) - sizeof(ucontext_t)) & ~std::uint64_t{63});
   getcontext(context);
   context->uc_stack.ss_sp = top - stack_bytes;
-  context->uc_stack.ss_size = static_cast<std::size_t>(reinterpret_cast<std::byte*>(context) - (top - stack_bytes));
+  context->uc_stack.ss_size =
+      static_cast<std::size_t>(reinterpret_cast<std::byte*>(context) - (top - stack_bytes));
   context->uc_link = nullptr;
   makecontext(context, entry, 0);
   return context;

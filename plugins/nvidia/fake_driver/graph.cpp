@@ -18,7 +18,8 @@ struct CUgraph_st {
 struct CUgraphExec_st {
   std::mutex mutex;
   std::shared_ptr<const std::vector<CUgraphNode_st>> nodes;
-  const std::shared_ptr<std::mutex> run = std::make_shared<std::mutex>();  // one at a time; outlives the object
+  const std::shared_ptr<std::mutex> run =
+      std::make_shared<std::mutex>();  // one at a time; outlives the object
 };
 
 namespace fake {
@@ -27,8 +28,8 @@ namespace {
 
 enum Type { kernel_node = 0, copy_node = 1, set_node = 2, host_node = 3 };
 
-CUresult add(CUgraphNode* out_node, CUgraph graph, const CUgraphNode* dependencies, std::size_t count, Type type,
-             std::function<CUresult(CUcontext)> run) {
+CUresult add(CUgraphNode* out_node, CUgraph graph, const CUgraphNode* dependencies,
+             std::size_t count, Type type, std::function<CUresult(CUcontext)> run) {
   auto node = std::make_unique<CUgraphNode_st>();
   node->type = type;
   for (std::size_t i = 0; i < count; ++i) node->dependencies.push_back(dependencies[i]->index);
@@ -48,13 +49,15 @@ std::shared_ptr<const std::vector<CUgraphNode_st>> copy_of(CUgraph graph) {
 void copy_rows(const CUDA_MEMCPY3D& desc) {
   for (std::size_t row = 0; row < desc.Height; ++row)
     std::memmove(reinterpret_cast<void*>(desc.dstDevice + row * desc.dstPitch),
-                 reinterpret_cast<const void*>(desc.srcDevice + row * desc.srcPitch), desc.WidthInBytes);
+                 reinterpret_cast<const void*>(desc.srcDevice + row * desc.srcPitch),
+                 desc.WidthInBytes);
 }
 
 void set_rows(const CUDA_MEMSET_NODE_PARAMS& desc) {
   for (std::size_t row = 0; row < desc.height; ++row) {
     auto* out = reinterpret_cast<unsigned char*>(desc.dst + row * desc.pitch);
-    for (std::size_t i = 0; i < desc.width; ++i) std::memcpy(out + i * desc.elementSize, &desc.value, desc.elementSize);
+    for (std::size_t i = 0; i < desc.width; ++i)
+      std::memcpy(out + i * desc.elementSize, &desc.value, desc.elementSize);
   }
 }
 
@@ -79,22 +82,25 @@ FAKE_EXPORT CUresult cuGraphDestroy(CUgraph graph) try {
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuGraphAddKernelNode_v2(CUgraphNode* node, CUgraph graph, const CUgraphNode* dependencies,
-                                             std::size_t count, const CUDA_KERNEL_NODE_PARAMS* desc) try {
+FAKE_EXPORT CUresult cuGraphAddKernelNode_v2(CUgraphNode* node, CUgraph graph,
+                                             const CUgraphNode* dependencies, std::size_t count,
+                                             const CUDA_KERNEL_NODE_PARAMS* desc) try {
   FAKE_CONTEXT_CALL(cuGraphAddKernelNode_v2);
   std::shared_ptr<const fake::Launch> launch;
-  if (const CUresult wrong = fake::make_launch(desc->func, {desc->gridDimX, desc->gridDimY, desc->gridDimZ},
-                                               {desc->blockDimX, desc->blockDimY, desc->blockDimZ}, desc->sharedMemBytes,
-                                               desc->kernelParams, desc->extra, &launch);
+  if (const CUresult wrong =
+          fake::make_launch(desc->func, {desc->gridDimX, desc->gridDimY, desc->gridDimZ},
+                            {desc->blockDimX, desc->blockDimY, desc->blockDimZ},
+                            desc->sharedMemBytes, desc->kernelParams, desc->extra, &launch);
       wrong != CUDA_SUCCESS)
     return wrong;
   return fake::add(node, graph, dependencies, count, fake::kernel_node,
-                   [launch](CUcontext where) { return fake::run(where, launch); });
+                   [launch](CUcontext where) { return fake::run(where, fake::make_grid(launch)); });
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuGraphAddMemcpyNode(CUgraphNode* node, CUgraph graph, const CUgraphNode* dependencies,
-                                          std::size_t count, const CUDA_MEMCPY3D* desc, CUcontext) try {
+FAKE_EXPORT CUresult cuGraphAddMemcpyNode(CUgraphNode* node, CUgraph graph,
+                                          const CUgraphNode* dependencies, std::size_t count,
+                                          const CUDA_MEMCPY3D* desc, CUcontext) try {
   FAKE_CONTEXT_CALL(cuGraphAddMemcpyNode);
   if (desc->Depth != 1 || desc->Height == 0 || desc->WidthInBytes == 0 ||
       desc->srcMemoryType != CU_MEMORYTYPE_UNIFIED || desc->dstMemoryType != CU_MEMORYTYPE_UNIFIED)
@@ -106,11 +112,13 @@ FAKE_EXPORT CUresult cuGraphAddMemcpyNode(CUgraphNode* node, CUgraph graph, cons
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuGraphAddMemsetNode(CUgraphNode* node, CUgraph graph, const CUgraphNode* dependencies,
-                                          std::size_t count, const CUDA_MEMSET_NODE_PARAMS* desc, CUcontext) try {
+FAKE_EXPORT CUresult cuGraphAddMemsetNode(CUgraphNode* node, CUgraph graph,
+                                          const CUgraphNode* dependencies, std::size_t count,
+                                          const CUDA_MEMSET_NODE_PARAMS* desc, CUcontext) try {
   FAKE_CONTEXT_CALL(cuGraphAddMemsetNode);
   const unsigned element = desc->elementSize;
-  if ((element != 1 && element != 2 && element != 4) || desc->dst % element != 0) return CUDA_ERROR_INVALID_VALUE;
+  if ((element != 1 && element != 2 && element != 4) || desc->dst % element != 0)
+    return CUDA_ERROR_INVALID_VALUE;
   return fake::add(node, graph, dependencies, count, fake::set_node, [made = *desc](CUcontext) {
     fake::set_rows(made);
     return CUDA_SUCCESS;
@@ -118,8 +126,9 @@ FAKE_EXPORT CUresult cuGraphAddMemsetNode(CUgraphNode* node, CUgraph graph, cons
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuGraphAddHostNode(CUgraphNode* node, CUgraph graph, const CUgraphNode* dependencies,
-                                        std::size_t count, const CUDA_HOST_NODE_PARAMS* desc) try {
+FAKE_EXPORT CUresult cuGraphAddHostNode(CUgraphNode* node, CUgraph graph,
+                                        const CUgraphNode* dependencies, std::size_t count,
+                                        const CUDA_HOST_NODE_PARAMS* desc) try {
   FAKE_CALL(cuGraphAddHostNode);
   return fake::add(node, graph, dependencies, count, fake::host_node, [made = *desc](CUcontext) {
     made.fn(made.userData);
@@ -128,7 +137,8 @@ FAKE_EXPORT CUresult cuGraphAddHostNode(CUgraphNode* node, CUgraph graph, const 
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuGraphInstantiateWithFlags(CUgraphExec* exec, CUgraph graph, unsigned long long) try {
+FAKE_EXPORT CUresult cuGraphInstantiateWithFlags(CUgraphExec* exec, CUgraph graph,
+                                                 unsigned long long) try {
   FAKE_CONTEXT_CALL(cuGraphInstantiateWithFlags);
   auto made = std::make_unique<CUgraphExec_st>();
   made->nodes = fake::copy_of(graph);
@@ -145,14 +155,16 @@ FAKE_EXPORT CUresult cuGraphExecDestroy(CUgraphExec exec) try {
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuGraphExecUpdate_v2(CUgraphExec exec, CUgraph graph, CUgraphExecUpdateResultInfo* info) try {
+FAKE_EXPORT CUresult cuGraphExecUpdate_v2(CUgraphExec exec, CUgraph graph,
+                                          CUgraphExecUpdateResultInfo* info) try {
   FAKE_CONTEXT_CALL(cuGraphExecUpdate_v2);
   auto nodes = fake::copy_of(graph);
   const std::lock_guard lock(exec->mutex);
   const bool same = nodes->size() == exec->nodes->size() &&
-                    std::equal(nodes->begin(), nodes->end(), exec->nodes->begin(), [](const auto& a, const auto& b) {
-                      return a.type == b.type && a.dependencies == b.dependencies;
-                    });
+                    std::equal(nodes->begin(), nodes->end(), exec->nodes->begin(),
+                               [](const auto& a, const auto& b) {
+                                 return a.type == b.type && a.dependencies == b.dependencies;
+                               });
   info->result = same ? 0 : 2;
   if (!same) return CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE;
   exec->nodes = std::move(nodes);
@@ -167,7 +179,8 @@ FAKE_EXPORT CUresult cuGraphLaunch(CUgraphExec exec, CUstream stream) try {
   fake::enqueue(stream, {[context, run = exec->run, nodes = exec->nodes]() -> CUresult {
                   const std::lock_guard lock(*run);
                   for (const CUgraphNode_st& node : *nodes)
-                    if (const CUresult result = node.run(context); result != CUDA_SUCCESS) return result;
+                    if (const CUresult result = node.run(context); result != CUDA_SUCCESS)
+                      return result;
                   return CUDA_SUCCESS;
                 }});
   return CUDA_SUCCESS;

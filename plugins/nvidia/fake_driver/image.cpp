@@ -45,22 +45,28 @@ CUresult read_cubin(const char* image, std::vector<char>& out_object) {
   return CUDA_SUCCESS;
 }
 
-int digit_of(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
+int digit_of(char c) {
+  return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
 
 CUresult read_ptx(std::string_view text, std::vector<char>& out_object) {
   int major = 0, minor = 0;
   const std::size_t version = text.find(".version ");
-  if (version == std::string_view::npos || std::sscanf(text.data() + version, ".version %d.%d", &major, &minor) != 2)
+  if (version == std::string_view::npos ||
+      std::sscanf(text.data() + version, ".version %d.%d", &major, &minor) != 2)
     return CUDA_ERROR_INVALID_PTX;
   if (major > newest_ptx_major) return CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
   const std::size_t mark = text.find(image_mark);
   unsigned long long size = 0, hash = 0;
   if (mark == std::string_view::npos ||
-      std::sscanf(text.data() + mark + image_mark.size(), "%llu %llx", &size, &hash) != 2 || size < sizeof(Elf64_Ehdr))
+      std::sscanf(text.data() + mark + image_mark.size(), "%llu %llx", &size, &hash) != 2 ||
+      size < sizeof(Elf64_Ehdr))
     return CUDA_ERROR_INVALID_PTX;
   std::string bytes;
-  for (std::size_t at = text.find("\n//:", mark); at != std::string_view::npos; at = text.find("\n//:", at + 1))
-    for (std::size_t i = at + 4; i + 1 < text.size() && digit_of(text[i]) >= 0 && digit_of(text[i + 1]) >= 0; i += 2)
+  for (std::size_t at = text.find("\n//:", mark); at != std::string_view::npos;
+       at = text.find("\n//:", at + 1))
+    for (std::size_t i = at + 4;
+         i + 1 < text.size() && digit_of(text[i]) >= 0 && digit_of(text[i + 1]) >= 0; i += 2)
       bytes.push_back(static_cast<char>(digit_of(text[i]) << 4 | digit_of(text[i + 1])));
   if (bytes.size() != size || hash_of(bytes) != hash) return CUDA_ERROR_INVALID_PTX;
   return read_cubin(bytes.data(), out_object);
@@ -80,8 +86,10 @@ std::vector<char> make_cubin(std::vector<char> object) {
 std::string make_ptx(const std::vector<char>& cubin, const std::string& target,
                      const std::vector<std::string>& kernels) {
   const std::string_view bytes(cubin.data(), cubin.size());
-  std::string text = "//\n// No PTX: what the host's compiler made, by flagos' fake of NVRTC\n//\n\n.version 8.0\n.target " +
-                     target + "\n.address_size 64\n\n";
+  std::string text =
+      "//\n// No PTX: what the host's compiler made, by flagos' fake of NVRTC\n//\n\n.version "
+      "8.0\n.target " +
+      target + "\n.address_size 64\n\n";
   for (const std::string& kernel : kernels) text += ".visible .entry " + kernel + "()\n";
   char line[80];
   std::snprintf(line, sizeof(line), "%s%zu %llx", image_mark.data(), bytes.size(),

@@ -12,7 +12,8 @@
 namespace flagos::nvidia::fake {
 
 std::vector<char> make_cubin(std::vector<char> object);
-std::string make_ptx(const std::vector<char>& cubin, const std::string& target, const std::vector<std::string>& kernels);
+std::string make_ptx(const std::vector<char>& cubin, const std::string& target,
+                     const std::vector<std::string>& kernels);
 // The host's object in an image of either kind, or in a fatbin around one.
 CUresult read_image(const void* image, std::vector<char>& out_object);
 

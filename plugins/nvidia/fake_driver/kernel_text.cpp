@@ -80,7 +80,8 @@ class Translator {
   unsigned take_bounds() {
     const std::size_t from = next_from(at_), to = behind_brackets(from);
     unsigned number = 0;
-    for (std::size_t i = from + 1; i < to && (std::isdigit(static_cast<unsigned char>(in_[i])) != 0 || in_[i] == ' '); ++i)
+    for (std::size_t i = from + 1;
+         i < to && (std::isdigit(static_cast<unsigned char>(in_[i])) != 0 || in_[i] == ' '); ++i)
       if (in_[i] != ' ') number = number * 10 + static_cast<unsigned>(in_[i] - '0');
     at_ = to;
     return number;
@@ -121,7 +122,8 @@ class Translator {
     const std::size_t end = std::min(in_.find(';', at_), in_.size());
     std::string_view rest = in_.substr(at_, end - at_);
     at_ = end + 1;
-    if (const std::size_t attribute = rest.find("__attribute__"); attribute != std::string_view::npos) {
+    if (const std::size_t attribute = rest.find("__attribute__");
+        attribute != std::string_view::npos) {
       const std::size_t from = static_cast<std::size_t>(rest.data() - in_.data()) + attribute;
       rest = in_.substr(behind_brackets(from), end - behind_brackets(from));
     }
@@ -142,10 +144,11 @@ class Translator {
     for (std::size_t i = 0; i < made_.kernels.size(); ++i) {
       const std::string& name = made_.kernels[i];
       const std::string call = "flagos_fake_call<&" + name + ">::";
-      out += "{\"" + name + "\", " + call + "call, " + call + "layout.items, " + call + "count, (unsigned)" + call +
-             "layout.end, " + std::to_string(bounds_[i]) + "},\n";
+      out += "{\"" + name + "\", " + call + "call, " + call + "layout.items, " + call +
+             "count, (unsigned)" + call + "layout.end, " + std::to_string(bounds_[i]) + "},\n";
     }
-    out += "{}};\nextern \"C\" " + std::string(visible) + " const flagos_fake_module flagos_fake_image = {flagos_fake_kernels, " +
+    out += "{}};\nextern \"C\" " + std::string(visible) +
+           " const flagos_fake_module flagos_fake_image = {flagos_fake_kernels, " +
            std::to_string(made_.kernels.size()) + ", [] { return &flagos_fake_now; }};\n";
   }
 

@@ -31,7 +31,7 @@ Registry& registry() {
 }
 
 // Of each device.
-std::uint64_t total_bytes() { return setting("FLAGOS_FAKE_CUDA_MEMORY_MIB", 1024) << 20; }
+std::uint64_t total_bytes() { return setting("FLAGOS_FAKE_CUDA_MEMORY_MIB", 3072) << 20; }
 
 bool is_counted(Kind kind) { return kind == Kind::device || kind == Kind::managed; }
 
@@ -166,7 +166,8 @@ FAKE_CATCH
 
 FAKE_EXPORT CUresult cuMemFreeHost(void* pointer) try {
   fake::Block block;
-  if (!fake::take(reinterpret_cast<std::uint64_t>(pointer), {Kind::host}, &block)) return CUDA_ERROR_INVALID_VALUE;
+  if (!fake::take(reinterpret_cast<std::uint64_t>(pointer), {Kind::host}, &block))
+    return CUDA_ERROR_INVALID_VALUE;
   fake::count_object(-1);
   std::free(pointer);
   return CUDA_SUCCESS;
@@ -178,7 +179,8 @@ FAKE_EXPORT CUresult cuMemHostRegister_v2(void* pointer, std::size_t size, unsig
   const auto base = reinterpret_cast<std::uint64_t>(pointer);
   fake::Block block;
   bool known = false;
-  if (!fake::find(base, size, &block, &known) || known) return CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
+  if (!fake::find(base, size, &block, &known) || known)
+    return CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
   fake::add({base, size, Kind::registered, context->device, context});
   fake::count_object(1);
   return CUDA_SUCCESS;
@@ -194,14 +196,16 @@ FAKE_EXPORT CUresult cuMemHostUnregister(void* pointer) try {
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr* address, void* pointer, unsigned) try {
+FAKE_EXPORT CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr* address, void* pointer,
+                                                  unsigned) try {
   FAKE_CONTEXT_CALL(cuMemHostGetDevicePointer_v2);
   *address = reinterpret_cast<CUdeviceptr>(pointer);
   return CUDA_SUCCESS;
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuPointerGetAttribute(void* data, CUpointer_attribute attribute, CUdeviceptr address) try {
+FAKE_EXPORT CUresult cuPointerGetAttribute(void* data, CUpointer_attribute attribute,
+                                           CUdeviceptr address) try {
   FAKE_CALL(cuPointerGetAttribute);
   fake::Block block;
   bool known = false;
@@ -211,8 +215,9 @@ FAKE_EXPORT CUresult cuPointerGetAttribute(void* data, CUpointer_attribute attri
       *static_cast<CUcontext*>(data) = block.context;
       return CUDA_SUCCESS;
     case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
-      *static_cast<unsigned*>(data) =
-          block.kind == Kind::host || block.kind == Kind::registered ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE;
+      *static_cast<unsigned*>(data) = block.kind == Kind::host || block.kind == Kind::registered
+                                          ? CU_MEMORYTYPE_HOST
+                                          : CU_MEMORYTYPE_DEVICE;
       return CUDA_SUCCESS;
     case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
       *static_cast<int*>(data) = block.device;
@@ -254,9 +259,11 @@ FAKE_EXPORT CUresult cuMemPoolDestroy(CUmemoryPool pool) try {
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemPoolGetAttribute(CUmemoryPool pool, CUmemPool_attribute attribute, void* value) try {
+FAKE_EXPORT CUresult cuMemPoolGetAttribute(CUmemoryPool pool, CUmemPool_attribute attribute,
+                                           void* value) try {
   FAKE_CALL(cuMemPoolGetAttribute);
-  if (attribute != CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT && attribute != CU_MEMPOOL_ATTR_USED_MEM_CURRENT)
+  if (attribute != CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT &&
+      attribute != CU_MEMPOOL_ATTR_USED_MEM_CURRENT)
     return CUDA_ERROR_INVALID_VALUE;
   *static_cast<std::uint64_t*>(value) = pool->used;
   return CUDA_SUCCESS;
@@ -269,7 +276,8 @@ FAKE_EXPORT CUresult cuMemPoolSetAccess(CUmemoryPool, const CUmemAccessDesc*, st
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemAllocFromPoolAsync(CUdeviceptr* address, std::size_t size, CUmemoryPool pool, CUstream) try {
+FAKE_EXPORT CUresult cuMemAllocFromPoolAsync(CUdeviceptr* address, std::size_t size,
+                                             CUmemoryPool pool, CUstream) try {
   FAKE_CONTEXT_CALL(cuMemAllocFromPoolAsync);
   std::uint64_t made = 0;
   const CUresult result = fake::allocate(context, size, Kind::device, &made, pool);
@@ -295,15 +303,16 @@ FAKE_CATCH
 
 // ---- memory that is made and mapped -----------------------------------------------------------
 
-FAKE_EXPORT CUresult cuMemGetAllocationGranularity(std::size_t* size, const CUmemAllocationProp*, int) try {
+FAKE_EXPORT CUresult cuMemGetAllocationGranularity(std::size_t* size, const CUmemAllocationProp*,
+                                                   int) try {
   FAKE_CALL(cuMemGetAllocationGranularity);
   *size = fake::granularity;
   return CUDA_SUCCESS;
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemAddressReserve(CUdeviceptr* address, std::size_t size, std::size_t, CUdeviceptr,
-                                         unsigned long long) try {
+FAKE_EXPORT CUresult cuMemAddressReserve(CUdeviceptr* address, std::size_t size, std::size_t,
+                                         CUdeviceptr, unsigned long long) try {
   FAKE_CALL(cuMemAddressReserve);
   if (size == 0 || size % fake::granularity != 0) return CUDA_ERROR_INVALID_VALUE;
   void* range = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -316,14 +325,16 @@ FAKE_CATCH
 
 FAKE_EXPORT CUresult cuMemAddressFree(CUdeviceptr address, std::size_t size) try {
   fake::count_object(-1);
-  return munmap(reinterpret_cast<void*>(address), size) == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+  return munmap(reinterpret_cast<void*>(address), size) == 0 ? CUDA_SUCCESS
+                                                             : CUDA_ERROR_INVALID_VALUE;
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemCreate(CUmemGenericAllocationHandle* handle, std::size_t size, const CUmemAllocationProp* prop,
-                                 unsigned long long) try {
+FAKE_EXPORT CUresult cuMemCreate(CUmemGenericAllocationHandle* handle, std::size_t size,
+                                 const CUmemAllocationProp* prop, unsigned long long) try {
   FAKE_CONTEXT_CALL(cuMemCreate);
-  if (size == 0 || size % fake::granularity != 0 || prop->location.id != context->device) return CUDA_ERROR_INVALID_VALUE;
+  if (size == 0 || size % fake::granularity != 0 || prop->location.id != context->device)
+    return CUDA_ERROR_INVALID_VALUE;
   if (!fake::reserve(context, size)) return CUDA_ERROR_OUT_OF_MEMORY;
   const int fd = memfd_create("fake-cuda-memory", MFD_CLOEXEC);
   if (fd < 0 || ftruncate(fd, static_cast<off_t>(size)) != 0) {
@@ -357,7 +368,8 @@ FAKE_EXPORT CUresult cuMemMap(CUdeviceptr address, std::size_t size, std::size_t
                               CUmemGenericAllocationHandle handle, unsigned long long) try {
   FAKE_CONTEXT_CALL(cuMemMap);
   void* const at = reinterpret_cast<void*>(address);
-  if (mmap(at, size, PROT_NONE, MAP_SHARED | MAP_FIXED, fake::fd_of(handle), static_cast<off_t>(offset)) == MAP_FAILED)
+  if (mmap(at, size, PROT_NONE, MAP_SHARED | MAP_FIXED, fake::fd_of(handle),
+           static_cast<off_t>(offset)) == MAP_FAILED)
     return CUDA_ERROR_INVALID_VALUE;
   fake::add({address, size, Kind::mapped, context->device, context});
   fake::count_object(1);
@@ -369,22 +381,28 @@ FAKE_EXPORT CUresult cuMemUnmap(CUdeviceptr address, std::size_t size) try {
   fake::Block block;
   if (!fake::take(address, {Kind::mapped}, &block)) return CUDA_ERROR_INVALID_VALUE;
   fake::count_object(-1);
-  mmap(reinterpret_cast<void*>(address), size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  mmap(reinterpret_cast<void*>(address), size, PROT_NONE,
+       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
   return CUDA_SUCCESS;
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemSetAccess(CUdeviceptr address, std::size_t size, const CUmemAccessDesc* desc, std::size_t count) try {
+FAKE_EXPORT CUresult cuMemSetAccess(CUdeviceptr address, std::size_t size,
+                                    const CUmemAccessDesc* desc, std::size_t count) try {
   FAKE_CALL(cuMemSetAccess);
   int protection = PROT_NONE;
   for (std::size_t i = 0; i < count; ++i)
-    if (desc[i].flags != 0) protection = PROT_READ | (desc[i].flags == CU_MEM_ACCESS_FLAGS_PROT_READWRITE ? PROT_WRITE : 0);
-  return mprotect(reinterpret_cast<void*>(address), size, protection) == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    if (desc[i].flags != 0)
+      protection =
+          PROT_READ | (desc[i].flags == CU_MEM_ACCESS_FLAGS_PROT_READWRITE ? PROT_WRITE : 0);
+  return mprotect(reinterpret_cast<void*>(address), size, protection) == 0
+             ? CUDA_SUCCESS
+             : CUDA_ERROR_INVALID_VALUE;
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemExportToShareableHandle(void* out, CUmemGenericAllocationHandle handle, int type,
-                                                  unsigned long long) try {
+FAKE_EXPORT CUresult cuMemExportToShareableHandle(void* out, CUmemGenericAllocationHandle handle,
+                                                  int type, unsigned long long) try {
   FAKE_CALL(cuMemExportToShareableHandle);
   if (type != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) return CUDA_ERROR_INVALID_VALUE;
   const int fd = fcntl(fake::fd_of(handle), F_DUPFD_CLOEXEC, 0);
@@ -394,12 +412,14 @@ FAKE_EXPORT CUresult cuMemExportToShareableHandle(void* out, CUmemGenericAllocat
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle* handle, void* os_handle, int type) try {
+FAKE_EXPORT CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle* handle,
+                                                    void* os_handle, int type) try {
   FAKE_CALL(cuMemImportFromShareableHandle);
   if (type != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) return CUDA_ERROR_INVALID_VALUE;
   const int given = static_cast<int>(reinterpret_cast<std::intptr_t>(os_handle));
   struct stat status {};
-  if (fstat(given, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size % static_cast<off_t>(fake::granularity) != 0)
+  if (fstat(given, &status) != 0 || !S_ISREG(status.st_mode) ||
+      status.st_size % static_cast<off_t>(fake::granularity) != 0)
     return CUDA_ERROR_INVALID_VALUE;
   const int fd = fcntl(given, F_DUPFD_CLOEXEC, 0);
   if (fd < 0) return CUDA_ERROR_OPERATING_SYSTEM;

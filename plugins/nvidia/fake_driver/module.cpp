@@ -40,8 +40,9 @@ void destroy(CUmodule module) {
 }  // namespace
 
 // Shared by launches and by nodes of graphs.
-CUresult make_launch(CUfunction function, const unsigned (&grid)[3], const unsigned (&block)[3], unsigned shared_bytes,
-                     void** params, void** extra, std::shared_ptr<const Launch>* out_launch) {
+CUresult make_launch(CUfunction function, const unsigned (&grid)[3], const unsigned (&block)[3],
+                     unsigned shared_bytes, void** params, void** extra,
+                     std::shared_ptr<const Launch>* out_launch) {
   const flagos_fake_kernel& kernel = *function->kernel;
   for (int i = 0; i < 3; ++i)
     if (grid[i] == 0 || block[i] == 0) return CUDA_ERROR_INVALID_VALUE;
@@ -70,7 +71,8 @@ CUresult make_launch(CUfunction function, const unsigned (&grid)[3], const unsig
 
 using namespace flagos::nvidia;
 
-FAKE_EXPORT CUresult cuModuleLoadDataEx(CUmodule* module, const void* image, unsigned, CUjit_option*, void**) try {
+FAKE_EXPORT CUresult cuModuleLoadDataEx(CUmodule* module, const void* image, unsigned,
+                                        CUjit_option*, void**) try {
   FAKE_CONTEXT_CALL(cuModuleLoadDataEx);
   std::vector<char> object;
   if (const CUresult wrong = fake::read_image(image, object); wrong != CUDA_SUCCESS) return wrong;
@@ -98,7 +100,8 @@ FAKE_EXPORT CUresult cuModuleUnload(CUmodule module) try {
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuModuleGetFunction(CUfunction* function, CUmodule module, const char* name) try {
+FAKE_EXPORT CUresult cuModuleGetFunction(CUfunction* function, CUmodule module,
+                                         const char* name) try {
   FAKE_CONTEXT_CALL(cuModuleGetFunction);
   for (CUfunc_st& known : module->functions) {
     if (std::strcmp(known.kernel->name, name) != 0) continue;
@@ -116,7 +119,8 @@ FAKE_EXPORT CUresult cuModuleGetFunctionCount(unsigned* count, CUmodule module) 
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuModuleEnumerateFunctions(CUfunction* functions, unsigned count, CUmodule module) try {
+FAKE_EXPORT CUresult cuModuleEnumerateFunctions(CUfunction* functions, unsigned count,
+                                                CUmodule module) try {
   FAKE_CALL(cuModuleEnumerateFunctions);
   for (unsigned i = 0; i < std::min<std::size_t>(count, module->functions.size()); ++i)
     functions[i] = &module->functions[i];
@@ -124,13 +128,15 @@ FAKE_EXPORT CUresult cuModuleEnumerateFunctions(CUfunction* functions, unsigned 
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuModuleGetGlobal_v2(CUdeviceptr* address, std::size_t* size, CUmodule module, const char* name) try {
+FAKE_EXPORT CUresult cuModuleGetGlobal_v2(CUdeviceptr* address, std::size_t* size, CUmodule module,
+                                          const char* name) try {
   FAKE_CONTEXT_CALL(cuModuleGetGlobal_v2);
   void* found = dlsym(module->library, name);
   Dl_info info{};
   const Elf64_Sym* symbol = nullptr;
-  if (found == nullptr || dladdr1(found, &info, const_cast<void**>(reinterpret_cast<const void**>(&symbol)),
-                                  RTLD_DL_SYMENT) == 0 ||
+  if (found == nullptr ||
+      dladdr1(found, &info, const_cast<void**>(reinterpret_cast<const void**>(&symbol)),
+              RTLD_DL_SYMENT) == 0 ||
       symbol == nullptr || ELF64_ST_TYPE(symbol->st_info) != STT_OBJECT || info.dli_saddr != found)
     return CUDA_ERROR_NOT_FOUND;
   if (address != nullptr) *address = reinterpret_cast<CUdeviceptr>(found);
@@ -146,7 +152,8 @@ FAKE_EXPORT CUresult cuFuncGetName(const char** name, CUfunction function) try {
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuFuncGetParamInfo(CUfunction function, std::size_t index, std::size_t* offset, std::size_t* size) try {
+FAKE_EXPORT CUresult cuFuncGetParamInfo(CUfunction function, std::size_t index, std::size_t* offset,
+                                        std::size_t* size) try {
   FAKE_CALL(cuFuncGetParamInfo);
   if (index >= function->kernel->parameter_count) return CUDA_ERROR_INVALID_VALUE;
   *offset = function->kernel->parameters[index].offset;
@@ -155,7 +162,8 @@ FAKE_EXPORT CUresult cuFuncGetParamInfo(CUfunction function, std::size_t index, 
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuFuncGetAttribute(int* value, CUfunction_attribute attribute, CUfunction function) try {
+FAKE_EXPORT CUresult cuFuncGetAttribute(int* value, CUfunction_attribute attribute,
+                                        CUfunction function) try {
   FAKE_CALL(cuFuncGetAttribute);
   switch (attribute) {
     case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK:
@@ -176,7 +184,8 @@ FAKE_EXPORT CUresult cuFuncGetAttribute(int* value, CUfunction_attribute attribu
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute, int value) try {
+FAKE_EXPORT CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute,
+                                        int value) try {
   FAKE_CALL(cuFuncSetAttribute);
   if (attribute != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || value < 0 ||
       value > static_cast<int>(fake::most_shared_bytes))
@@ -186,33 +195,38 @@ FAKE_EXPORT CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribut
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
-                                    unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
-                                    CUstream stream, void** params, void** extra) try {
+FAKE_EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y,
+                                    unsigned grid_z, unsigned block_x, unsigned block_y,
+                                    unsigned block_z, unsigned shared_bytes, CUstream stream,
+                                    void** params, void** extra) try {
   FAKE_CONTEXT_CALL(cuLaunchKernel);
   if (stream == nullptr || stream->context != context || function->module->context != context)
     return CUDA_ERROR_INVALID_HANDLE;
   std::shared_ptr<const fake::Launch> launch;
-  if (const CUresult wrong = fake::make_launch(function, {grid_x, grid_y, grid_z}, {block_x, block_y, block_z},
-                                               shared_bytes, params, extra, &launch);
+  if (const CUresult wrong =
+          fake::make_launch(function, {grid_x, grid_y, grid_z}, {block_x, block_y, block_z},
+                            shared_bytes, params, extra, &launch);
       wrong != CUDA_SUCCESS)
     return wrong;
-  fake::enqueue(stream, {[context, launch] { return fake::run(context, launch); }});
+  fake::enqueue(stream, {[context, grid = fake::make_grid(std::move(launch))] {
+                  return fake::run(context, grid);
+                }});
   return CUDA_SUCCESS;
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, CUfunction function, int threads,
-                                                                 std::size_t) try {
+FAKE_EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, CUfunction function,
+                                                                 int threads, std::size_t) try {
   FAKE_CALL(cuOccupancyMaxActiveBlocksPerMultiprocessor);
-  if (threads <= 0 || threads > static_cast<int>(function->kernel->max_threads)) return CUDA_ERROR_INVALID_VALUE;
+  if (threads <= 0 || threads > static_cast<int>(function->kernel->max_threads))
+    return CUDA_ERROR_INVALID_VALUE;
   *blocks = 2048 / ((threads + 31) / 32 * 32);
   return CUDA_SUCCESS;
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuOccupancyMaxPotentialBlockSize(int* grid, int* threads, CUfunction function, CUoccupancyB2DSize,
-                                                      std::size_t, int) try {
+FAKE_EXPORT CUresult cuOccupancyMaxPotentialBlockSize(int* grid, int* threads, CUfunction function,
+                                                      CUoccupancyB2DSize, std::size_t, int) try {
   FAKE_CALL(cuOccupancyMaxPotentialBlockSize);
   *grid = 8;
   *threads = std::min(256, static_cast<int>(function->kernel->max_threads));

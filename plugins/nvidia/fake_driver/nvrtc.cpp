@@ -46,7 +46,8 @@ std::string hash_text(const std::string& text) {
   std::uint64_t hash[2] = {14695981039346656037u, 1099511628211u};
   for (const char c : text) {
     hash[0] = (hash[0] ^ static_cast<unsigned char>(c)) * 1099511628211u;
-    hash[1] = (hash[1] + static_cast<unsigned char>(c)) * 6364136223846793005u + 1442695040888963407u;
+    hash[1] =
+        (hash[1] + static_cast<unsigned char>(c)) * 6364136223846793005u + 1442695040888963407u;
   }
   char out[40];
   std::snprintf(out, sizeof(out), "%016llx%016llx", static_cast<unsigned long long>(hash[0]),
@@ -92,7 +93,8 @@ bool run(const std::vector<std::string>& words, const std::string& folder, std::
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
   pid_t child = 0;
-  const int error = posix_spawnp(&child, arguments[0], &actions, &attributes, arguments.data(), environ);
+  const int error =
+      posix_spawnp(&child, arguments[0], &actions, &attributes, arguments.data(), environ);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {
@@ -107,11 +109,12 @@ bool run(const std::vector<std::string>& words, const std::string& folder, std::
 }
 
 // The kernels' names stand in the first lines of the file that is kept beside the object.
-bool compile_text(const std::string& whole, const std::vector<std::string>& defines, std::string& log,
-                  std::vector<char>& out_object, std::vector<std::string>& out_kernels) {
+bool compile_text(const std::string& whole, const std::vector<std::string>& defines,
+                  std::string& log, std::vector<char>& out_object,
+                  std::vector<std::string>& out_kernels) {
   const Folder folder;
-  const std::string in = folder.path + "/in.cpp", flat = folder.path + "/flat.cpp", unit = folder.path + "/unit.cpp",
-                    object = folder.path + "/unit.so";
+  const std::string in = folder.path + "/in.cpp", flat = folder.path + "/flat.cpp",
+                    unit = folder.path + "/unit.cpp", object = folder.path + "/unit.so";
   std::ofstream(in) << whole;
   std::vector<std::string> words = {"g++", "-E", "-std=c++20", "-w", in, "-o", flat};
   words.insert(words.end(), defines.begin(), defines.end());
@@ -120,10 +123,11 @@ bool compile_text(const std::string& whole, const std::vector<std::string>& defi
   const std::size_t begins = text.find(begin_mark) + std::strlen(begin_mark);
   const KernelText made = translate(std::string_view(text).substr(begins));
   std::ofstream(unit) << text.substr(0, begins) << made.text;
-  if (!run({"g++", "-x", "c++", "-std=c++20", "-O1", "-w", "-fPIC", "-shared", "-fvisibility=hidden", "-fwrapv",
-            "-fno-strict-aliasing", "-ffp-contract=off", "-fno-math-errno", "-fno-exceptions", "-fno-rtti", "-ftemplate-depth=4096",
-            unit, "-o", object},
-           folder.path, log))
+  if (!run(
+          {"g++", "-x", "c++", "-std=c++20", "-O1", "-w", "-fPIC", "-shared", "-fvisibility=hidden",
+           "-fwrapv", "-fno-strict-aliasing", "-ffp-contract=off", "-fno-math-errno",
+           "-fno-exceptions", "-fno-rtti", "-ftemplate-depth=4096", unit, "-o", object},
+          folder.path, log))
     return false;
   const std::string bytes = read_text(object);
   out_object.assign(bytes.begin(), bytes.end());
@@ -131,7 +135,8 @@ bool compile_text(const std::string& whole, const std::vector<std::string>& defi
   return true;
 }
 
-bool read_kept(const fs::path& path, std::vector<char>& out_object, std::vector<std::string>& out_kernels) {
+bool read_kept(const fs::path& path, std::vector<char>& out_object,
+               std::vector<std::string>& out_kernels) {
   const std::string bytes = read_text(path);
   const std::size_t end = bytes.find("\n\n");
   if (end == std::string::npos) return false;
@@ -144,10 +149,12 @@ bool read_kept(const fs::path& path, std::vector<char>& out_object, std::vector<
   return true;
 }
 
-void keep(const fs::path& path, const std::vector<char>& object, const std::vector<std::string>& kernels) {
+void keep(const fs::path& path, const std::vector<char>& object,
+          const std::vector<std::string>& kernels) {
   std::error_code ignored;
   fs::create_directories(path.parent_path(), ignored);
-  const std::string part = path.string() + "." + std::to_string(getpid()) + "." + std::to_string(now_ns());
+  const std::string part =
+      path.string() + "." + std::to_string(getpid()) + "." + std::to_string(now_ns());
   {
     std::ofstream file(part, std::ios::binary);
     for (const std::string& name : kernels) file << name << '\n';
@@ -169,9 +176,11 @@ bool read_target(const std::string& option, std::string& out_target) {
 }
 
 bool is_known_option(const std::string& option) {
-  for (const char* known : {"--std=", "-std=", "-lineinfo", "--generate-line-info", "-G", "--maxrregcount=", "--fmad=",
-                            "--use_fast_math", "-minimal", "--minimal", "-default-device", "--modify-stack-limit=", "-w",
-                            "--ptxas-options=", "-I", "--prec-div=", "--prec-sqrt=", "--ftz=", "--no-cache"})
+  for (const char* known :
+       {"--std=", "-std=", "-lineinfo", "--generate-line-info", "-G",
+        "--maxrregcount=", "--fmad=", "--use_fast_math", "-minimal", "--minimal", "-default-device",
+        "--modify-stack-limit=", "-w", "--ptxas-options=", "-I",
+        "--prec-div=", "--prec-sqrt=", "--ftz=", "--no-cache"})
     if (option.rfind(known, 0) == 0) return true;
   return false;
 }
@@ -189,12 +198,16 @@ nvrtcResult compile(_nvrtcProgram& program, int count, const char* const* option
     }
   }
   const bool is_real = target.rfind("sm_", 0) == 0;
-  const int number = std::atoi(target.c_str() + (is_real ? 3 : target.rfind("compute_", 0) == 0 ? 8 : 0));
-  if (std::find(std::begin(architectures), std::end(architectures), number) == std::end(architectures)) {
+  const int number = std::atoi(target.c_str() + (is_real                            ? 3
+                                                 : target.rfind("compute_", 0) == 0 ? 8
+                                                                                    : 0));
+  if (std::find(std::begin(architectures), std::end(architectures), number) ==
+      std::end(architectures)) {
     program.log = "nvrtc: error: invalid value for --gpu-architecture (-arch): " + target + "\n";
     return NVRTC_ERROR_INVALID_OPTION;
   }
-  const std::string whole = std::string(twin_text) + "\n#line 1 \"" + program.name + "\"\n" + program.source;
+  const std::string whole =
+      std::string(twin_text) + "\n#line 1 \"" + program.name + "\"\n" + program.source;
   std::string key = whole;
   for (const std::string& define : defines) key += "\n" + define;
   std::vector<char> object;
@@ -250,8 +263,9 @@ FAKE_EXPORT nvrtcResult nvrtcGetSupportedArchs(int* all) try {
 }
 FAKE_CATCH_NVRTC
 
-FAKE_EXPORT nvrtcResult nvrtcCreateProgram(nvrtcProgram* program, const char* source, const char* name, int,
-                                           const char* const*, const char* const*) try {
+FAKE_EXPORT nvrtcResult nvrtcCreateProgram(nvrtcProgram* program, const char* source,
+                                           const char* name, int, const char* const*,
+                                           const char* const*) try {
   if (fake::begin("nvrtcCreateProgram") != CUDA_SUCCESS) return NVRTC_ERROR_OUT_OF_MEMORY;
   *program = new _nvrtcProgram;
   (*program)->source = source;
@@ -269,7 +283,8 @@ FAKE_EXPORT nvrtcResult nvrtcDestroyProgram(nvrtcProgram* program) try {
 }
 FAKE_CATCH_NVRTC
 
-FAKE_EXPORT nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int count, const char* const* options) try {
+FAKE_EXPORT nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int count,
+                                            const char* const* options) try {
   if (fake::begin("nvrtcCompileProgram") != CUDA_SUCCESS) return NVRTC_ERROR_OUT_OF_MEMORY;
   return fake::compile(*program, count, options);
 }

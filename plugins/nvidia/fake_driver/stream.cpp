@@ -31,6 +31,7 @@ void reap(CUcontext context) {
 }
 
 void work(CUstream stream) {
+  use_runner(stream->runner);
   std::unique_lock lock(stream->mutex);
   for (;;) {
     stream->changed.wait(lock, [&] { return !stream->tasks.empty() || stream->is_ending; });
@@ -61,7 +62,9 @@ CUresult wait_value(CUstream stream, CUdeviceptr address, Word value, unsigned f
   enqueue(stream, {[=] {
             while (!context->is_ending && context->error == CUDA_SUCCESS) {
               const Word now = __atomic_load_n(word, __ATOMIC_ACQUIRE);
-              if (flags == CU_STREAM_WAIT_VALUE_EQ ? now == value : static_cast<Signed>(now - value) >= 0) break;
+              if (flags == CU_STREAM_WAIT_VALUE_EQ ? now == value
+                                                   : static_cast<Signed>(now - value) >= 0)
+                break;
               std::this_thread::sleep_for(std::chrono::microseconds(20));
             }
             return CUDA_SUCCESS;
@@ -82,7 +85,9 @@ CUresult write_value(CUstream stream, CUdeviceptr address, Word value) {
 CUresult check_word(CUdeviceptr address, std::uint64_t size) {
   Block block;
   bool known = false;
-  return address % size == 0 && find(address, size, &block, &known) && known ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+  return address % size == 0 && find(address, size, &block, &known) && known
+             ? CUDA_SUCCESS
+             : CUDA_ERROR_INVALID_VALUE;
 }
 
 }  // namespace
@@ -109,7 +114,8 @@ std::uint64_t Point::time_ns() const {
 std::uint64_t now_ns() {
   timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
-  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(time.tv_nsec);
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000u +
+         static_cast<std::uint64_t>(time.tv_nsec);
 }
 
 void enqueue(CUstream stream, Task task) {
@@ -136,7 +142,9 @@ FAKE_EXPORT CUresult cuStreamCreateWithPriority(CUstream* stream, unsigned, int 
   made->context = context;
   made->priority = std::clamp(priority, -5, 0);
   try {
-    made->thread = flagos::start_thread("fake-cuda", {}, [stream = made.get()] { fake::work(stream); });
+    made->runner = fake::make_runner();
+    made->thread =
+        flagos::start_thread("fake-cuda", {}, [stream = made.get()] { fake::work(stream); });
   } catch (const std::exception&) {
     return CUDA_ERROR_OUT_OF_MEMORY;
   }
@@ -212,25 +220,29 @@ FAKE_EXPORT CUresult cuLaunchHostFunc(CUstream stream, CUhostFn function, void* 
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuStreamWriteValue32_v2(CUstream stream, CUdeviceptr address, std::uint32_t value, unsigned) try {
+FAKE_EXPORT CUresult cuStreamWriteValue32_v2(CUstream stream, CUdeviceptr address,
+                                             std::uint32_t value, unsigned) try {
   FAKE_CONTEXT_CALL(cuStreamWriteValue32_v2);
   if (const CUresult wrong = fake::check_word(address, 4); wrong != CUDA_SUCCESS) return wrong;
   return fake::write_value(stream, address, value);
 }
 FAKE_CATCH
-FAKE_EXPORT CUresult cuStreamWriteValue64_v2(CUstream stream, CUdeviceptr address, std::uint64_t value, unsigned) try {
+FAKE_EXPORT CUresult cuStreamWriteValue64_v2(CUstream stream, CUdeviceptr address,
+                                             std::uint64_t value, unsigned) try {
   FAKE_CONTEXT_CALL(cuStreamWriteValue64_v2);
   if (const CUresult wrong = fake::check_word(address, 8); wrong != CUDA_SUCCESS) return wrong;
   return fake::write_value(stream, address, value);
 }
 FAKE_CATCH
-FAKE_EXPORT CUresult cuStreamWaitValue32_v2(CUstream stream, CUdeviceptr address, std::uint32_t value, unsigned flags) try {
+FAKE_EXPORT CUresult cuStreamWaitValue32_v2(CUstream stream, CUdeviceptr address,
+                                            std::uint32_t value, unsigned flags) try {
   FAKE_CONTEXT_CALL(cuStreamWaitValue32_v2);
   if (const CUresult wrong = fake::check_word(address, 4); wrong != CUDA_SUCCESS) return wrong;
   return fake::wait_value(stream, address, value, flags);
 }
 FAKE_CATCH
-FAKE_EXPORT CUresult cuStreamWaitValue64_v2(CUstream stream, CUdeviceptr address, std::uint64_t value, unsigned flags) try {
+FAKE_EXPORT CUresult cuStreamWaitValue64_v2(CUstream stream, CUdeviceptr address,
+                                            std::uint64_t value, unsigned flags) try {
   FAKE_CONTEXT_CALL(cuStreamWaitValue64_v2);
   if (const CUresult wrong = fake::check_word(address, 8); wrong != CUDA_SUCCESS) return wrong;
   return fake::wait_value(stream, address, value, flags);
@@ -299,7 +311,8 @@ FAKE_EXPORT CUresult cuEventElapsedTime(float* milliseconds, CUevent start, CUev
   for (int i = 0; i < 2; ++i) {
     CUevent event = i == 0 ? start : end;
     const std::lock_guard lock(event->mutex);
-    if ((event->flags & CU_EVENT_DISABLE_TIMING) != 0 || event->point == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    if ((event->flags & CU_EVENT_DISABLE_TIMING) != 0 || event->point == nullptr)
+      return CUDA_ERROR_INVALID_HANDLE;
     points[i] = event->point;
   }
   if (!points[0]->is_passed() || !points[1]->is_passed()) return CUDA_ERROR_NOT_READY;

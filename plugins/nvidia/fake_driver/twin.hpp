@@ -46,7 +46,8 @@ static inline T flagos_fake_shuffle(T value, unsigned from) {
 template <typename T>
 static inline T __shfl_sync(unsigned, T value, int from, int width = 32) {
   const unsigned lane = flagos_fake_now->lane;
-  return flagos_fake_shuffle(value, (lane & ~(unsigned)(width - 1)) + ((unsigned)from & (unsigned)(width - 1)));
+  return flagos_fake_shuffle(
+      value, (lane & ~(unsigned)(width - 1)) + ((unsigned)from & (unsigned)(width - 1)));
 }
 template <typename T>
 static inline T __shfl_xor_sync(unsigned, T value, int mask, int width = 32) {
@@ -56,7 +57,8 @@ static inline T __shfl_xor_sync(unsigned, T value, int mask, int width = 32) {
 template <typename T>
 static inline T __shfl_down_sync(unsigned, T value, unsigned distance, int width = 32) {
   const unsigned lane = flagos_fake_now->lane;
-  return flagos_fake_shuffle(value, lane % (unsigned)width + distance < (unsigned)width ? lane + distance : lane);
+  return flagos_fake_shuffle(
+      value, lane % (unsigned)width + distance < (unsigned)width ? lane + distance : lane);
 }
 template <typename T>
 static inline T __shfl_up_sync(unsigned, T value, unsigned distance, int width = 32) {
@@ -73,47 +75,67 @@ static inline unsigned __ballot_sync(unsigned mask, int predicate) {
   self->wait(self, 1);
   return votes;
 }
-static inline int __any_sync(unsigned mask, int predicate) { return __ballot_sync(mask, predicate) != 0; }
-static inline int __all_sync(unsigned mask, int predicate) { return __ballot_sync(mask, !predicate) == 0; }
+static inline int __any_sync(unsigned mask, int predicate) {
+  return __ballot_sync(mask, predicate) != 0;
+}
+static inline int __all_sync(unsigned mask, int predicate) {
+  return __ballot_sync(mask, !predicate) == 0;
+}
 
 // ---- atomics ----
 
-#define FLAGOS_FAKE_INTEGERS(do) do(int) do(unsigned) do(long long) do(unsigned long long)
-#define FLAGOS_FAKE_ATOMICS(T)                                                                                      \
-  static inline T atomicAdd(volatile T* p, T x) { return __atomic_fetch_add(p, x, __ATOMIC_SEQ_CST); }              \
-  static inline T atomicSub(volatile T* p, T x) { return __atomic_fetch_sub(p, x, __ATOMIC_SEQ_CST); }              \
-  static inline T atomicAnd(volatile T* p, T x) { return __atomic_fetch_and(p, x, __ATOMIC_SEQ_CST); }              \
-  static inline T atomicOr(volatile T* p, T x) { return __atomic_fetch_or(p, x, __ATOMIC_SEQ_CST); }                \
-  static inline T atomicXor(volatile T* p, T x) { return __atomic_fetch_xor(p, x, __ATOMIC_SEQ_CST); }              \
-  static inline T atomicExch(volatile T* p, T x) { return __atomic_exchange_n(p, x, __ATOMIC_SEQ_CST); }            \
-  static inline T atomicCAS(volatile T* p, T old, T now) {                                                          \
-    __atomic_compare_exchange_n(p, &old, now, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                           \
-    return old;                                                                                                     \
-  }                                                                                                                 \
-  static inline T atomicMin(volatile T* p, T x) {                                                                   \
-    T old = *p;                                                                                                     \
-    while (x < old && !__atomic_compare_exchange_n(p, &old, x, true, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {         \
-    }                                                                                                               \
-    return old;                                                                                                     \
-  }                                                                                                                 \
-  static inline T atomicMax(volatile T* p, T x) {                                                                   \
-    T old = *p;                                                                                                     \
-    while (x > old && !__atomic_compare_exchange_n(p, &old, x, true, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {         \
-    }                                                                                                               \
-    return old;                                                                                                     \
+#define FLAGOS_FAKE_INTEGERS(do) \
+  do (int)do(unsigned) do(long long) do(unsigned long long)
+#define FLAGOS_FAKE_ATOMICS(T)                                                                   \
+  static inline T atomicAdd(volatile T* p, T x) {                                                \
+    return __atomic_fetch_add(p, x, __ATOMIC_SEQ_CST);                                           \
+  }                                                                                              \
+  static inline T atomicSub(volatile T* p, T x) {                                                \
+    return __atomic_fetch_sub(p, x, __ATOMIC_SEQ_CST);                                           \
+  }                                                                                              \
+  static inline T atomicAnd(volatile T* p, T x) {                                                \
+    return __atomic_fetch_and(p, x, __ATOMIC_SEQ_CST);                                           \
+  }                                                                                              \
+  static inline T atomicOr(volatile T* p, T x) {                                                 \
+    return __atomic_fetch_or(p, x, __ATOMIC_SEQ_CST);                                            \
+  }                                                                                              \
+  static inline T atomicXor(volatile T* p, T x) {                                                \
+    return __atomic_fetch_xor(p, x, __ATOMIC_SEQ_CST);                                           \
+  }                                                                                              \
+  static inline T atomicExch(volatile T* p, T x) {                                               \
+    return __atomic_exchange_n(p, x, __ATOMIC_SEQ_CST);                                          \
+  }                                                                                              \
+  static inline T atomicCAS(volatile T* p, T old, T now) {                                       \
+    __atomic_compare_exchange_n(p, &old, now, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);        \
+    return old;                                                                                  \
+  }                                                                                              \
+  static inline T atomicMin(volatile T* p, T x) {                                                \
+    T old = *p;                                                                                  \
+    while (x < old &&                                                                            \
+           !__atomic_compare_exchange_n(p, &old, x, true, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) { \
+    }                                                                                            \
+    return old;                                                                                  \
+  }                                                                                              \
+  static inline T atomicMax(volatile T* p, T x) {                                                \
+    T old = *p;                                                                                  \
+    while (x > old &&                                                                            \
+           !__atomic_compare_exchange_n(p, &old, x, true, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) { \
+    }                                                                                            \
+    return old;                                                                                  \
   }
 FLAGOS_FAKE_INTEGERS(FLAGOS_FAKE_ATOMICS)
-#define FLAGOS_FAKE_FLOAT_ADD(T, Bits)                                                                              \
-  static inline T atomicAdd(volatile T* p, T x) {                                                                   \
-    volatile Bits* bits = (volatile Bits*)p;                                                                        \
-    Bits old = *bits, now;                                                                                          \
-    T value;                                                                                                        \
-    do {                                                                                                            \
-      __builtin_memcpy(&value, &old, sizeof(T));                                                                    \
-      const T sum = value + x;                                                                                      \
-      __builtin_memcpy(&now, &sum, sizeof(T));                                                                      \
-    } while (!__atomic_compare_exchange_n(bits, &old, now, true, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));              \
-    return value;                                                                                                   \
+#define FLAGOS_FAKE_FLOAT_ADD(T, Bits)                                                            \
+  static inline T atomicAdd(volatile T* p, T x) {                                                 \
+    volatile Bits* bits = (volatile Bits*)p;                                                      \
+    Bits old = *bits, now;                                                                        \
+    T value;                                                                                      \
+    do {                                                                                          \
+      __builtin_memcpy(&value, &old, sizeof(T));                                                  \
+      const T sum = value + x;                                                                    \
+      __builtin_memcpy(&now, &sum, sizeof(T));                                                    \
+    } while (                                                                                     \
+        !__atomic_compare_exchange_n(bits, &old, now, true, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)); \
+    return value;                                                                                 \
   }
 FLAGOS_FAKE_FLOAT_ADD(float, unsigned)
 FLAGOS_FAKE_FLOAT_ADD(double, unsigned long long)
@@ -141,7 +163,9 @@ static inline double __dmul_rn(double a, double b) { return a * b; }
 static inline int __popc(unsigned x) { return __builtin_popcount(x); }
 static inline int __popcll(unsigned long long x) { return __builtin_popcountll(x); }
 static inline int __clz(int x) { return x == 0 ? 32 : __builtin_clz((unsigned)x); }
-static inline int __clzll(long long x) { return x == 0 ? 64 : __builtin_clzll((unsigned long long)x); }
+static inline int __clzll(long long x) {
+  return x == 0 ? 64 : __builtin_clzll((unsigned long long)x);
+}
 static inline int __ffs(int x) { return __builtin_ffs(x); }
 static inline unsigned __brev(unsigned x) {
   unsigned y = 0;
@@ -153,14 +177,18 @@ static inline unsigned min(unsigned a, unsigned b) { return a < b ? a : b; }
 static inline int max(int a, int b) { return a > b ? a : b; }
 static inline unsigned max(unsigned a, unsigned b) { return a > b ? a : b; }
 
-#define FLAGOS_FAKE_ONE(do)                                                                                         \
-  do(acos) do(acosh) do(asin) do(asinh) do(atan) do(atanh) do(cbrt) do(ceil) do(cos) do(cosh) do(erf) do(erfc)      \
-  do(exp) do(exp2) do(expm1) do(fabs) do(floor) do(lgamma) do(log) do(log10) do(log1p) do(log2) do(nearbyint)       \
-  do(rint) do(round) do(sin) do(sinh) do(sqrt) do(tan) do(tanh) do(tgamma) do(trunc)
-#define FLAGOS_FAKE_TWO(do)                                                                                         \
-  do(atan2) do(copysign) do(fmax) do(fmin) do(fmod) do(hypot) do(nextafter) do(pow) do(remainder)
-#define FLAGOS_FAKE_DECLARE_ONE(name) double name(double); float name##f(float);
-#define FLAGOS_FAKE_DECLARE_TWO(name) double name(double, double); float name##f(float, float);
+#define FLAGOS_FAKE_ONE(do)                                                                                                                                    \
+  do                                                                                                                                                           \
+  (acos) do(acosh) do(asin) do(asinh) do(atan) do(atanh) do(cbrt) do(ceil) do(cos) do(cosh) do(erf) do(erfc) do(exp) do(exp2) do(expm1) do(fabs) do(floor) do( \
+      lgamma) do(log) do(log10) do(log1p) do(log2) do(nearbyint) do(rint) do(round) do(sin) do(sinh) do(sqrt) do(tan) do(tanh) do(tgamma) do(trunc)
+#define FLAGOS_FAKE_TWO(do) \
+  do (atan2) do(copysign) do(fmax) do(fmin) do(fmod) do(hypot) do(nextafter) do(pow) do(remainder)
+#define FLAGOS_FAKE_DECLARE_ONE(name) \
+  double name(double);                \
+  float name##f(float);
+#define FLAGOS_FAKE_DECLARE_TWO(name) \
+  double name(double, double);        \
+  float name##f(float, float);
 extern "C" {
 FLAGOS_FAKE_ONE(FLAGOS_FAKE_DECLARE_ONE)
 FLAGOS_FAKE_TWO(FLAGOS_FAKE_DECLARE_TWO)
@@ -224,6 +252,8 @@ struct flagos_fake_call<function> {
   static void unpack_all(const unsigned char* block, Indices<i...>) {
     unpack<i...>(block);
   }
-  static void call(const unsigned char* block) { unpack_all(block, Indices<__integer_pack(count)...>()); }
+  static void call(const unsigned char* block) {
+    unpack_all(block, Indices<__integer_pack(count)...>());
+  }
 };
 struct flagos_fake_source_begins;
