@@ -1,6 +1,7 @@
 // What operations promise beside their results: order, capture, groups, agreement, failure, and that they cost no memory.
 #include <doctest/doctest.h>
 
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -336,6 +337,22 @@ TEST_CASE(
   world.synchronize();
   for (std::uint32_t i = 0; i < 3; ++i)
     CHECK(world.download(i, data[i], 4) == std::vector<float>{3, 6, 9, 12});
+}
+
+TEST_CASE("arguments: memory that has gone is refused, and nothing is queued") {
+  World world(2);
+  const auto data = world.alloc(4096);
+  void* const mapped = mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  REQUIRE(mapped != MAP_FAILED);
+  REQUIRE(munmap(mapped, 4096) == 0);
+  CHECK(flagos_comm_all_reduce(world.comms[0], world.stream(0),
+                               reinterpret_cast<std::uintptr_t>(mapped), data[0], 1024, f32,
+                               sum) == FLAGOS_STATUS_INVALID_ARGUMENT);
+  CHECK_MESSAGE(contains(flagos_last_error(), "were they freed?"), flagos_last_error());
+  for (std::uint32_t i = 0; i < 2; ++i)
+    check(
+        flagos_comm_all_reduce(world.comms[i], world.stream(i), data[i], data[i], 1024, f32, sum));
+  world.synchronize();
 }
 
 TEST_CASE("results: sums of all pairs of 8-bit floating point numbers, by its definition") {

@@ -1,5 +1,10 @@
 #include "comm/staging.hpp"
 
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cerrno>
+
 #include "base/error.hpp"
 
 namespace flagos::comm {
@@ -10,6 +15,13 @@ flagos_memory_info_t info_of(flagos_device_t* device, flagos_address_t address) 
   info.struct_size = sizeof(info);
   expect(flagos_memory_get_info(device, address, &info));
   return info;
+}
+
+// Asks the kernel, which answers instead of ending the process. Where it may not be asked all is taken for readable.
+bool is_readable(flagos_address_t address) {
+  std::byte byte{};
+  const iovec to{&byte, 1}, from{host(address), 1};
+  return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == 1 || errno != EFAULT;
 }
 
 }  // namespace
@@ -64,7 +76,15 @@ bool Staging::reaches(flagos_address_t address) const {
 void Staging::check_range(flagos_address_t address, std::uint64_t bytes, const char* what) const {
   if (bytes == 0) return;
   const flagos_memory_info_t info = info_of(device_, address);
-  if (info.kind == FLAGOS_MEMORY_KIND_UNKNOWN) return;
+  if (info.kind == FLAGOS_MEMORY_KIND_UNKNOWN) {
+    // Ordinary memory of the host, or what has been freed.
+    if (!is_readable(address) || !is_readable(address + bytes - 1))
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                  "{}: {} bytes at 0x{:x} are in no memory of the device or the process; were they "
+                  "freed?",
+                  what, bytes, address);
+    return;
+  }
   if (bytes > info.size_bytes - (address - info.base))
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
                 "{}: {} bytes at 0x{:x} end past an allocation of {} bytes at 0x{:x}", what, bytes,
