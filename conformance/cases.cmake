@@ -9,6 +9,7 @@ set(FLAGOS_CASE_SOURCES
   cases/abi_text.cpp
   cases/cb.cpp
   cases/cb_inside.cpp
+  cases/coll.cpp
   cases/copy.cpp
   cases/copy_2d.cpp
   cases/copy_order.cpp

@@ -1,0 +1,606 @@
+// Native collectives: ranks as threads of this process, on the plugin's devices in turn.
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <thread>
+
+#include "conformance/cases/work.hpp"
+
+namespace flagos::conformance {
+namespace {
+
+using Desc = flagos_collective_desc_t;
+using Function = flagos_status_t (*)(flagos_communicator_t*, flagos_stream_t*, const Desc*);
+
+std::uint32_t support_of(Context& t, flagos_collective_operation_t operation, flagos_dtype_t dtype,
+                         flagos_collective_reduction_t reduction) {
+  flagos_collective_support_t support{};
+  support.struct_size = sizeof support;
+  t.ok(flagos_collective_query(t.device(), operation, dtype, reduction, &support),
+       "ask what is supported");
+  return support.flags;
+}
+
+void require_operation(Context& t, flagos_collective_operation_t operation,
+                       flagos_dtype_t dtype = FLAGOS_DTYPE_UINT8,
+                       flagos_collective_reduction_t reduction = 0) {
+  t.require(FLAGOS_FEATURE_COLLECTIVE);
+  if ((support_of(t, operation, dtype, reduction) & FLAGOS_COLLECTIVE_SUPPORT_FLAG_RUNS) == 0)
+    t.not_supported("the plugin does not offer this operation");
+}
+
+// Calls body(rank), each from a thread: ranks may wait for each other.
+void in_threads(std::uint32_t count, const std::function<void(std::uint32_t)>& body) {
+  std::vector<std::thread> threads;
+  for (std::uint32_t i = 0; i < count; ++i) threads.emplace_back([&body, i] { body(i); });
+  for (std::thread& thread : threads) thread.join();
+}
+
+flagos_collective_id_t make_id(Context& t) {
+  flagos_collective_id_t id{};
+  t.ok(flagos_collective_id_create(t.device(), &id), "make an id");
+  return id;
+}
+
+flagos_status_t join(flagos_device_t* device, const flagos_collective_id_t& id, std::uint32_t rank,
+                     std::uint32_t size, std::uint64_t timeout_ns, flagos_communicator_t** out) {
+  flagos_communicator_desc_t desc{};
+  desc.struct_size = sizeof desc;
+  desc.rank = rank;
+  desc.size = size;
+  desc.id = &id;
+  desc.timeout_ns = timeout_ns;
+  return flagos_communicator_create(device, &desc, out);
+}
+
+constexpr std::uint64_t soon_ns = 500'000'000, late_ns = 60'000'000'000;
+
+// Ranks with a stream and two buffers each.
+class Ranks {
+ public:
+  Ranks(Context& t, std::uint32_t size, std::uint64_t bytes = 1 << 16)
+      : t_(t), size_(size), all_(size) {
+    t.require(FLAGOS_FEATURE_COLLECTIVE);
+    const flagos_collective_id_t id = make_id(t);
+    std::vector<flagos_status_t> statuses(size);
+    flagos_device_t* const device = t.device();
+    in_threads(
+        size, [&](std::uint32_t i) { statuses[i] = join(device, id, i, size, late_ns, &all_[i]); });
+    for (const flagos_status_t status : statuses) {
+      if (size > 1 && status == FLAGOS_STATUS_UNSUPPORTED)
+        t.resource("the plugin wants a device for each rank");
+      t.ok(status, "join a communicator of " + std::to_string(size));
+    }
+    for (std::uint32_t i = 0; i < size; ++i) {
+      streams_.push_back(std::make_unique<Stream>(t));
+      sources_.push_back(std::make_unique<Buffer>(t, bytes));
+      targets_.push_back(std::make_unique<Buffer>(t, bytes * size));
+    }
+  }
+  ~Ranks() {
+    streams_.clear();
+    for (flagos_communicator_t* const communicator : all_)
+      flagos_communicator_destroy(communicator);
+  }
+  Ranks(const Ranks&) = delete;
+  Ranks& operator=(const Ranks&) = delete;
+
+  std::uint32_t size() const { return size_; }
+  flagos_communicator_t*& communicator(std::uint32_t i) { return all_[i]; }
+  Stream& stream(std::uint32_t i) { return *streams_[i]; }
+  Buffer& source(std::uint32_t i) { return *sources_[i]; }
+  Buffer& target(std::uint32_t i) { return *targets_[i]; }
+
+  Desc desc(std::uint32_t i, flagos_dtype_t dtype, std::uint64_t count) {
+    Desc made{};
+    made.struct_size = sizeof made;
+    made.dtype = dtype;
+    made.count = count;
+    made.source = source(i).address();
+    made.target = target(i).address();
+    return made;
+  }
+  // One call on every rank; returns the first status that is not OK.
+  flagos_status_t call(Function function, const std::vector<Desc>& descs) {
+    std::vector<flagos_status_t> statuses(size_);
+    in_threads(size_,
+               [&](std::uint32_t i) { statuses[i] = function(all_[i], *streams_[i], &descs[i]); });
+    for (const flagos_status_t status : statuses)
+      if (status != FLAGOS_STATUS_OK) return status;
+    return FLAGOS_STATUS_OK;
+  }
+  void run(Function function, const std::vector<Desc>& descs) {
+    t_.ok(call(function, descs), "call on all ranks");
+    for (auto& stream : streams_) stream->synchronize();
+  }
+
+ private:
+  Context& t_;
+  const std::uint32_t size_;
+  std::vector<flagos_communicator_t*> all_;
+  std::vector<std::unique_ptr<Stream>> streams_;
+  std::vector<std::unique_ptr<Buffer>> sources_, targets_;
+};
+
+// ---- numbers ------------------------------------------------------------------------------------
+
+constexpr flagos_dtype_t dtypes[] = {
+    FLAGOS_DTYPE_INT8,    FLAGOS_DTYPE_UINT8,  FLAGOS_DTYPE_INT32,   FLAGOS_DTYPE_UINT32,
+    FLAGOS_DTYPE_INT64,   FLAGOS_DTYPE_UINT64, FLAGOS_DTYPE_FLOAT16, FLAGOS_DTYPE_BFLOAT16,
+    FLAGOS_DTYPE_FLOAT32, FLAGOS_DTYPE_FLOAT64};
+
+std::uint64_t width_of(flagos_dtype_t dtype) { return FLAGOS_DTYPE_BITS(dtype) / 8; }
+
+// A small positive integer as the dtype has it; exact in all of them.
+void encode(std::uint32_t number, flagos_dtype_t dtype, std::uint8_t* out) {
+  std::uint64_t bits = number;
+  if (dtype == FLAGOS_DTYPE_FLOAT64) {
+    bits = std::bit_cast<std::uint64_t>(static_cast<double>(number));
+  } else if (dtype == FLAGOS_DTYPE_FLOAT32 || dtype == FLAGOS_DTYPE_BFLOAT16) {
+    bits = std::bit_cast<std::uint32_t>(static_cast<float>(number));
+    if (dtype == FLAGOS_DTYPE_BFLOAT16) bits >>= 16;
+  } else if (dtype == FLAGOS_DTYPE_FLOAT16 && number != 0) {
+    const auto exponent = static_cast<std::uint32_t>(std::bit_width(number)) - 1;
+    bits = ((exponent + 15) << 10) | ((number << (10 - exponent)) & 0x3ffu);
+  }
+  std::memcpy(out, &bits, width_of(dtype));
+}
+
+std::uint32_t reduced(flagos_collective_reduction_t reduction, std::uint32_t a, std::uint32_t b) {
+  switch (reduction) {
+    case FLAGOS_COLLECTIVE_REDUCTION_PRODUCT:
+      return a * b;
+    case FLAGOS_COLLECTIVE_REDUCTION_MIN:
+      return std::min(a, b);
+    case FLAGOS_COLLECTIVE_REDUCTION_MAX:
+      return std::max(a, b);
+    default:
+      return a + b;
+  }
+}
+
+std::uint32_t value_of(std::uint32_t rank, std::uint64_t i) {
+  return 1 + static_cast<std::uint32_t>((i * 7 + rank * 5) % 3);
+}
+
+std::vector<std::uint8_t> values_of(std::uint32_t rank, std::uint64_t count, flagos_dtype_t dtype) {
+  std::vector<std::uint8_t> bytes(count * width_of(dtype));
+  for (std::uint64_t i = 0; i < count; ++i)
+    encode(value_of(rank, i), dtype, bytes.data() + i * width_of(dtype));
+  return bytes;
+}
+
+std::vector<std::uint8_t> reduced_values(std::uint32_t size, std::uint64_t first,
+                                         std::uint64_t count, flagos_dtype_t dtype,
+                                         flagos_collective_reduction_t reduction) {
+  std::vector<std::uint8_t> bytes(count * width_of(dtype));
+  for (std::uint64_t i = 0; i < count; ++i) {
+    std::uint32_t result = value_of(0, first + i);
+    for (std::uint32_t rank = 1; rank < size; ++rank)
+      result = reduced(reduction, result, value_of(rank, first + i));
+    encode(result, dtype, bytes.data() + i * width_of(dtype));
+  }
+  return bytes;
+}
+
+// Bytes that tell whose they are and for whom.
+std::vector<std::uint8_t> tagged(std::uint32_t from, std::uint32_t to, std::uint64_t count) {
+  std::vector<std::uint8_t> bytes(count);
+  for (std::uint64_t i = 0; i < count; ++i)
+    bytes[i] = static_cast<std::uint8_t>(1 + from * 16 + to + i * 11);
+  return bytes;
+}
+
+std::vector<std::uint64_t> counts_of(Context& t) {
+  if (t.settings().quick) return {1, 1023};
+  return {1, 2, 3, 1023, 1024, 1025, 8192};
+}
+
+// Reductions of every dtype and reduction that the plugin takes; `check` looks at the result.
+void reduction_matrix(
+    Context& t, flagos_collective_operation_t operation,
+    const std::function<void(Ranks&, flagos_dtype_t, flagos_collective_reduction_t, std::uint64_t)>&
+        check) {
+  require_operation(t, operation, FLAGOS_DTYPE_FLOAT32, FLAGOS_COLLECTIVE_REDUCTION_SUM);
+  for (const std::uint32_t size : {2u, 3u}) {
+    Ranks ranks(t, size, 3 * 8 * 8192);
+    for (const flagos_dtype_t dtype : dtypes) {
+      for (flagos_collective_reduction_t reduction = 0;
+           reduction <= FLAGOS_COLLECTIVE_REDUCTION_MAX; ++reduction) {
+        if ((support_of(t, operation, dtype, reduction) & FLAGOS_COLLECTIVE_SUPPORT_FLAG_RUNS) == 0)
+          continue;
+        for (const std::uint64_t count : counts_of(t)) {
+          t.subcase(std::to_string(size) + " ranks, dtype " + std::to_string(dtype) +
+                    ", reduction " + std::to_string(reduction) + ", count " +
+                    std::to_string(count));
+          check(ranks, dtype, reduction, count);
+        }
+      }
+    }
+  }
+}
+
+// What only moves: `fill` and `check` say what each rank has and gets, in blocks of `count` bytes.
+void move_matrix(Context& t, flagos_collective_operation_t operation, Function function,
+                 bool is_rooted,
+                 const std::function<void(Ranks&, std::uint32_t, std::uint64_t)>& fill,
+                 const std::function<void(Ranks&, std::uint32_t, std::uint64_t)>& check) {
+  require_operation(t, operation);
+  for (const std::uint32_t size : {2u, 3u}) {
+    Ranks ranks(t, size, 3 * 8192);
+    for (const std::uint64_t count : counts_of(t)) {
+      for (std::uint32_t root = 0; root < (is_rooted ? size : 1); ++root) {
+        t.subcase(std::to_string(size) + " ranks, " + std::to_string(count) + " bytes, root " +
+                  std::to_string(root));
+        std::vector<Desc> descs;
+        for (std::uint32_t i = 0; i < size; ++i) {
+          descs.push_back(ranks.desc(i, FLAGOS_DTYPE_UINT8, count));
+          descs.back().peer = is_rooted ? root : 0;
+          const std::vector<std::uint8_t> old(size * count, 0xee);
+          ranks.target(i).write(old);
+        }
+        fill(ranks, root, count);
+        ranks.run(function, descs);
+        check(ranks, root, count);
+      }
+    }
+  }
+}
+
+constexpr CaseOptions options_of(const char* clause, Oracle oracle = Oracle::exact,
+                                 Isolation isolation = Isolation::shared) {
+  return {.clause = clause,
+          .level = Level::optional,
+          .oracle = oracle,
+          .isolation = isolation,
+          .feature = "collective"};
+}
+
+}  // namespace
+
+FLAGOS_CASE("coll.init.unique_id", (options_of("flagos_collective_id_create", Oracle::code))) {
+  t.require(FLAGOS_FEATURE_COLLECTIVE);
+  const flagos_collective_id_t a = make_id(t), b = make_id(t);
+  t.check(a.size_bytes != b.size_bytes || std::memcmp(a.bytes, b.bytes, a.size_bytes) != 0,
+          "two ids differ");
+}
+
+FLAGOS_CASE("coll.init.ranks", (options_of("flagos_communicator_create"))) {
+  require_operation(t, FLAGOS_COLLECTIVE_OPERATION_ALL_REDUCE, FLAGOS_DTYPE_INT32);
+  for (const std::uint32_t size : {1u, 2u, 3u, 4u, 7u, 8u}) {
+    t.subcase(std::to_string(size) + " ranks");
+    Ranks ranks(t, size);
+    std::vector<Desc> descs;
+    for (std::uint32_t i = 0; i < size; ++i) {
+      flagos_communicator_info_t info{};
+      info.struct_size = sizeof info;
+      t.ok(flagos_communicator_get_info(ranks.communicator(i), &info), "describe it");
+      t.equal(info.rank, i, "its rank");
+      t.equal(info.size, size, "its size");
+      ranks.source(i).write(values_of(i, 100, FLAGOS_DTYPE_INT32));
+      descs.push_back(ranks.desc(i, FLAGOS_DTYPE_INT32, 100));
+    }
+    ranks.run(flagos_collective_all_reduce, descs);
+    const auto wanted = reduced_values(size, 0, 100, FLAGOS_DTYPE_INT32, 0);
+    for (std::uint32_t i = 0; i < size; ++i)
+      t.equal_bytes(ranks.target(i).read(0, wanted.size()), wanted, "the sum on a rank");
+  }
+}
+
+FLAGOS_CASE("coll.init.missing_rank_timeout",
+            (options_of("flagos_communicator_create: COMM_TIMEOUT", Oracle::code,
+                        Isolation::own))) {
+  t.require(FLAGOS_FEATURE_COLLECTIVE);
+  flagos_communicator_t* made = nullptr;
+  t.status(join(t.device(), make_id(t), 0, 2, soon_ns, &made), FLAGOS_STATUS_COMM_TIMEOUT,
+           "join where the other rank never comes");
+  t.check(made == nullptr, "the out parameter is cleared");
+}
+
+FLAGOS_CASE("coll.init.duplicate_rank", (options_of("flagos_communicator_create: INVALID_ARGUMENT",
+                                                    Oracle::code, Isolation::own))) {
+  t.require(FLAGOS_FEATURE_COLLECTIVE);
+  const flagos_collective_id_t id = make_id(t);
+  flagos_communicator_t* made[2] = {};
+  flagos_status_t statuses[2] = {};
+  flagos_device_t* const device = t.device();
+  in_threads(2, [&](std::uint32_t i) { statuses[i] = join(device, id, 0, 2, late_ns, &made[i]); });
+  for (const flagos_status_t status : statuses)
+    t.status(status, FLAGOS_STATUS_INVALID_ARGUMENT, "join as rank 0, twice");
+}
+
+FLAGOS_CASE("coll.split", (options_of("flagos_communicator_split"))) {
+  require_operation(t, FLAGOS_COLLECTIVE_OPERATION_ALL_REDUCE, FLAGOS_DTYPE_INT32);
+  Ranks ranks(t, 3);
+  flagos_communicator_t* parts[3] = {};
+  flagos_status_t statuses[3] = {};
+  // Ranks 2 and 0 together, in this order; rank 1 in none.
+  in_threads(3, [&](std::uint32_t i) {
+    statuses[i] = flagos_communicator_split(ranks.communicator(i),
+                                            i == 1 ? FLAGOS_COMMUNICATOR_COLOR_NONE : 4,
+                                            -static_cast<int>(i), &parts[i]);
+  });
+  if (statuses[0] == FLAGOS_STATUS_UNSUPPORTED) t.not_supported("the plugin does not split");
+  for (const flagos_status_t status : statuses) t.ok(status, "split");
+  t.check(parts[1] == nullptr, "no color, no communicator");
+  flagos_communicator_info_t info{};
+  info.struct_size = sizeof info;
+  for (const std::uint32_t i : {0u, 2u}) {
+    t.ok(flagos_communicator_get_info(parts[i], &info), "describe a part");
+    t.equal(info.size, 2, "the part has two ranks");
+    t.equal(info.rank, i == 2 ? 0 : 1, "its rank follows the key");
+    std::swap(parts[i], ranks.communicator(i));
+    ranks.source(i).write(values_of(i, 8, FLAGOS_DTYPE_INT32));
+  }
+  in_threads(3, [&](std::uint32_t i) {
+    const Desc desc = ranks.desc(i, FLAGOS_DTYPE_INT32, 8);
+    if (i != 1)
+      statuses[i] = flagos_collective_all_reduce(ranks.communicator(i), ranks.stream(i), &desc);
+  });
+  std::vector<std::uint8_t> wanted(32);
+  for (std::uint64_t k = 0; k < 8; ++k)
+    encode(value_of(0, k) + value_of(2, k), FLAGOS_DTYPE_INT32, wanted.data() + 4 * k);
+  for (const std::uint32_t i : {0u, 2u}) {
+    t.ok(statuses[i], "all_reduce in the part");
+    ranks.stream(i).synchronize();
+    t.equal_bytes(ranks.target(i).read(0, 32), wanted, "the sum of the part");
+    t.ok(flagos_communicator_destroy(parts[i]), "destroy the whole first");
+  }
+}
+
+FLAGOS_CASE("coll.allreduce.matrix", (options_of("flagos_collective_all_reduce"))) {
+  reduction_matrix(t, FLAGOS_COLLECTIVE_OPERATION_ALL_REDUCE,
+                   [&](Ranks& ranks, flagos_dtype_t dtype, flagos_collective_reduction_t reduction,
+                       std::uint64_t count) {
+                     const auto wanted = reduced_values(ranks.size(), 0, count, dtype, reduction);
+                     for (const bool in_place : {false, true}) {
+                       std::vector<Desc> descs;
+                       for (std::uint32_t i = 0; i < ranks.size(); ++i) {
+                         ranks.source(i).write(values_of(i, count, dtype));
+                         descs.push_back(ranks.desc(i, dtype, count));
+                         descs.back().reduction = reduction;
+                         if (in_place) descs.back().target = descs.back().source;
+                       }
+                       ranks.run(flagos_collective_all_reduce, descs);
+                       for (std::uint32_t i = 0; i < ranks.size(); ++i)
+                         t.equal_bytes(
+                             (in_place ? ranks.source(i) : ranks.target(i)).read(0, wanted.size()),
+                             wanted, in_place ? "the result in place" : "the result");
+                     }
+                   });
+}
+
+FLAGOS_CASE("coll.reduce.matrix", (options_of("flagos_collective_reduce"))) {
+  reduction_matrix(t, FLAGOS_COLLECTIVE_OPERATION_REDUCE,
+                   [&](Ranks& ranks, flagos_dtype_t dtype, flagos_collective_reduction_t reduction,
+                       std::uint64_t count) {
+                     const std::uint32_t root = static_cast<std::uint32_t>(count) % ranks.size();
+                     const auto wanted = reduced_values(ranks.size(), 0, count, dtype, reduction);
+                     std::vector<Desc> descs;
+                     for (std::uint32_t i = 0; i < ranks.size(); ++i) {
+                       ranks.source(i).write(values_of(i, count, dtype));
+                       descs.push_back(ranks.desc(i, dtype, count));
+                       descs.back().reduction = reduction;
+                       descs.back().peer = root;
+                       if (i != root) descs.back().target = 0;
+                     }
+                     ranks.run(flagos_collective_reduce, descs);
+                     t.equal_bytes(ranks.target(root).read(0, wanted.size()), wanted,
+                                   "the result on the root");
+                   });
+}
+
+FLAGOS_CASE("coll.reducescatter.matrix", (options_of("flagos_collective_reduce_scatter"))) {
+  reduction_matrix(
+      t, FLAGOS_COLLECTIVE_OPERATION_REDUCE_SCATTER,
+      [&](Ranks& ranks, flagos_dtype_t dtype, flagos_collective_reduction_t reduction,
+          std::uint64_t count) {
+        std::vector<Desc> descs;
+        for (std::uint32_t i = 0; i < ranks.size(); ++i) {
+          ranks.source(i).write(values_of(i, ranks.size() * count, dtype));
+          descs.push_back(ranks.desc(i, dtype, count));
+          descs.back().reduction = reduction;
+        }
+        ranks.run(flagos_collective_reduce_scatter, descs);
+        for (std::uint32_t i = 0; i < ranks.size(); ++i) {
+          const auto wanted = reduced_values(ranks.size(), i * count, count, dtype, reduction);
+          t.equal_bytes(ranks.target(i).read(0, wanted.size()), wanted, "block of a rank");
+        }
+      });
+}
+
+FLAGOS_CASE("coll.broadcast.matrix", (options_of("flagos_collective_broadcast"))) {
+  move_matrix(
+      t, FLAGOS_COLLECTIVE_OPERATION_BROADCAST, flagos_collective_broadcast, true,
+      [](Ranks& ranks, std::uint32_t root, std::uint64_t count) {
+        ranks.target(root).write(tagged(root, 0, count));
+      },
+      [&](Ranks& ranks, std::uint32_t root, std::uint64_t count) {
+        for (std::uint32_t i = 0; i < ranks.size(); ++i)
+          t.equal_bytes(ranks.target(i).read(0, count), tagged(root, 0, count),
+                        "what the root has");
+      });
+}
+
+FLAGOS_CASE("coll.allgather.matrix", (options_of("flagos_collective_all_gather"))) {
+  move_matrix(
+      t, FLAGOS_COLLECTIVE_OPERATION_ALL_GATHER, flagos_collective_all_gather, false,
+      [](Ranks& ranks, std::uint32_t, std::uint64_t count) {
+        for (std::uint32_t i = 0; i < ranks.size(); ++i) ranks.source(i).write(tagged(i, 0, count));
+      },
+      [&](Ranks& ranks, std::uint32_t, std::uint64_t count) {
+        for (std::uint32_t i = 0; i < ranks.size(); ++i)
+          for (std::uint32_t from = 0; from < ranks.size(); ++from)
+            t.equal_bytes(ranks.target(i).read(from * count, count), tagged(from, 0, count),
+                          "the block of rank " + std::to_string(from));
+      });
+}
+
+FLAGOS_CASE("coll.alltoall.matrix", (options_of("flagos_collective_all_to_all"))) {
+  move_matrix(
+      t, FLAGOS_COLLECTIVE_OPERATION_ALL_TO_ALL, flagos_collective_all_to_all, false,
+      [](Ranks& ranks, std::uint32_t, std::uint64_t count) {
+        for (std::uint32_t i = 0; i < ranks.size(); ++i)
+          for (std::uint32_t to = 0; to < ranks.size(); ++to)
+            ranks.source(i).write(tagged(i, to, count), to * count);
+      },
+      [&](Ranks& ranks, std::uint32_t, std::uint64_t count) {
+        for (std::uint32_t i = 0; i < ranks.size(); ++i)
+          for (std::uint32_t from = 0; from < ranks.size(); ++from)
+            t.equal_bytes(ranks.target(i).read(from * count, count), tagged(from, i, count),
+                          "the block from rank " + std::to_string(from));
+      });
+}
+
+FLAGOS_CASE("coll.gather_scatter", (options_of("flagos_collective_gather and scatter"))) {
+  move_matrix(
+      t, FLAGOS_COLLECTIVE_OPERATION_GATHER, flagos_collective_gather, true,
+      [](Ranks& ranks, std::uint32_t, std::uint64_t count) {
+        for (std::uint32_t i = 0; i < ranks.size(); ++i) ranks.source(i).write(tagged(i, 0, count));
+      },
+      [&](Ranks& ranks, std::uint32_t root, std::uint64_t count) {
+        for (std::uint32_t from = 0; from < ranks.size(); ++from)
+          t.equal_bytes(ranks.target(root).read(from * count, count), tagged(from, 0, count),
+                        "gathered from rank " + std::to_string(from));
+        const std::uint32_t other = (root + 1) % ranks.size();
+        t.equal_bytes(ranks.target(other).read(0, count), std::vector<std::uint8_t>(count, 0xee),
+                      "another rank's target is untouched");
+      });
+  move_matrix(
+      t, FLAGOS_COLLECTIVE_OPERATION_SCATTER, flagos_collective_scatter, true,
+      [](Ranks& ranks, std::uint32_t root, std::uint64_t count) {
+        for (std::uint32_t to = 0; to < ranks.size(); ++to)
+          ranks.source(root).write(tagged(root, to, count), to * count);
+      },
+      [&](Ranks& ranks, std::uint32_t root, std::uint64_t count) {
+        for (std::uint32_t i = 0; i < ranks.size(); ++i)
+          t.equal_bytes(ranks.target(i).read(0, count), tagged(root, i, count),
+                        "scattered to a rank");
+      });
+}
+
+FLAGOS_CASE("coll.sendrecv.grouped", (options_of("flagos_collective_group_begin and end"))) {
+  require_operation(t, FLAGOS_COLLECTIVE_OPERATION_SEND);
+  require_operation(t, FLAGOS_COLLECTIVE_OPERATION_RECEIVE);
+  Ranks ranks(t, 3);
+  constexpr std::uint64_t count = 10'000;
+  // Everybody sends to everybody, to itself too, at once.
+  std::vector<flagos_status_t> statuses(3);
+  for (std::uint32_t i = 0; i < 3; ++i)
+    for (std::uint32_t to = 0; to < 3; ++to)
+      ranks.source(i).write(tagged(i, to, count), to * count);
+  in_threads(3, [&](std::uint32_t i) {
+    flagos_collective_group_begin();
+    for (std::uint32_t peer = 0; peer < 3; ++peer) {
+      Desc desc = ranks.desc(i, FLAGOS_DTYPE_UINT8, count);
+      desc.peer = peer;
+      desc.source += peer * count;
+      desc.target += peer * count;
+      flagos_collective_send(ranks.communicator(i), ranks.stream(i), &desc);
+      flagos_collective_receive(ranks.communicator(i), ranks.stream(i), &desc);
+    }
+    statuses[i] = flagos_collective_group_end();
+  });
+  if (statuses[0] == FLAGOS_STATUS_UNSUPPORTED) t.not_supported("the plugin has no groups");
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    t.ok(statuses[i], "a group of sends and receives");
+    ranks.stream(i).synchronize();
+    for (std::uint32_t from = 0; from < 3; ++from)
+      t.equal_bytes(ranks.target(i).read(from * count, count), tagged(from, i, count),
+                    "what rank " + std::to_string(from) + " sent");
+  }
+}
+
+FLAGOS_CASE("coll.many_inflight", (options_of("native collectives: Order", Oracle::model))) {
+  require_operation(t, FLAGOS_COLLECTIVE_OPERATION_ALL_REDUCE, FLAGOS_DTYPE_UINT32);
+  Ranks ranks(t, 2);
+  const int calls = t.settings().quick ? 100 : 1000;
+  std::vector<Desc> descs;
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    std::vector<std::uint8_t> one(4);
+    encode(1, FLAGOS_DTYPE_UINT32, one.data());
+    ranks.source(i).write(one);
+    descs.push_back(ranks.desc(i, FLAGOS_DTYPE_UINT32, 1));
+    descs.back().target = descs.back().source;
+  }
+  std::vector<int> done(2);
+  in_threads(2, [&](std::uint32_t i) {
+    for (int k = 0; k < calls; ++k)
+      done[i] += flagos_collective_all_reduce(ranks.communicator(i), ranks.stream(i), &descs[i]) ==
+                 FLAGOS_STATUS_OK;
+  });
+  // 1 doubles with every call, until it wraps around to 0 after 32.
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    t.equal(static_cast<std::uint64_t>(done[i]), static_cast<std::uint64_t>(calls), "calls queued");
+    ranks.stream(i).synchronize();
+    t.equal_bytes(ranks.source(i).read(0, 4), std::vector<std::uint8_t>(4), "2 to the many");
+  }
+}
+
+FLAGOS_CASE("coll.graph_capture", (options_of("FLAGOS_GRAPH_NODE_TYPE_COLLECTIVE"))) {
+  require_operation(t, FLAGOS_COLLECTIVE_OPERATION_ALL_REDUCE, FLAGOS_DTYPE_UINT32);
+  if ((support_of(t, FLAGOS_COLLECTIVE_OPERATION_ALL_REDUCE, FLAGOS_DTYPE_UINT32, 0) &
+       FLAGOS_COLLECTIVE_SUPPORT_FLAG_DEFERRABLE) == 0)
+    t.not_supported("operations cannot be captured");
+  t.require(FLAGOS_FEATURE_CAPTURE);
+  Ranks ranks(t, 2);
+  flagos_graph_exec_t* execs[2] = {};
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    std::vector<std::uint8_t> one(4);
+    encode(1, FLAGOS_DTYPE_UINT32, one.data());
+    ranks.source(i).write(one);
+    Desc desc = ranks.desc(i, FLAGOS_DTYPE_UINT32, 1);
+    desc.target = desc.source;
+    flagos_graph_t* graph = nullptr;
+    t.ok(flagos_stream_begin_capture(ranks.stream(i)), "begin a capture");
+    t.ok(flagos_collective_all_reduce(ranks.communicator(i), ranks.stream(i), &desc), "capture");
+    t.ok(flagos_stream_end_capture(ranks.stream(i), &graph), "end the capture");
+    t.ok(flagos_graph_instantiate(graph, &execs[i]), "instantiate");
+    t.ok(flagos_graph_destroy(graph), "destroy the graph");
+  }
+  std::vector<std::uint8_t> wanted(4);
+  constexpr std::uint32_t replays = 20;
+  encode(1u << replays, FLAGOS_DTYPE_UINT32, wanted.data());
+  std::vector<int> done(2);
+  in_threads(2, [&](std::uint32_t i) {
+    for (std::uint32_t k = 0; k < replays; ++k)
+      done[i] += flagos_graph_exec_launch(execs[i], ranks.stream(i)) == FLAGOS_STATUS_OK;
+  });
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    t.equal(static_cast<std::uint64_t>(done[i]), replays, "launches");
+    ranks.stream(i).synchronize();
+    t.equal_bytes(ranks.source(i).read(0, 4), wanted, "doubled by each replay");
+    t.ok(flagos_graph_exec_destroy(execs[i]), "destroy the executable");
+  }
+}
+
+FLAGOS_CASE("coll.fault.abort",
+            (options_of("flagos_communicator_abort", Oracle::code, Isolation::own))) {
+  require_operation(t, FLAGOS_COLLECTIVE_OPERATION_ALL_REDUCE, FLAGOS_DTYPE_UINT32);
+  if ((support_of(t, FLAGOS_COLLECTIVE_OPERATION_ALL_REDUCE, FLAGOS_DTYPE_UINT32, 0) &
+       FLAGOS_COLLECTIVE_SUPPORT_FLAG_QUEUES_ONLY) == 0)
+    t.not_supported("a call may wait for the other ranks");
+  Ranks ranks(t, 2);
+  const Desc desc = ranks.desc(0, FLAGOS_DTYPE_UINT32, 8);
+  t.ok(flagos_collective_all_reduce(ranks.communicator(0), ranks.stream(0), &desc),
+       "queue what the other rank never does");
+  t.status(flagos_stream_synchronize(ranks.stream(0), 50'000'000), FLAGOS_STATUS_TIMEOUT,
+           "it waits for the other rank");
+  const flagos_status_t aborted = flagos_communicator_abort(ranks.communicator(0));
+  if (aborted == FLAGOS_STATUS_UNSUPPORTED) {
+    flagos_collective_all_reduce(ranks.communicator(1), ranks.stream(1), &desc);
+    t.not_supported("the plugin does not abort");
+  }
+  t.ok(aborted, "abort");
+  t.ok(flagos_communicator_abort(ranks.communicator(0)), "abort again");
+  t.status(flagos_stream_synchronize(ranks.stream(0), 5'000'000'000), FLAGOS_STATUS_COMM_ABORTED,
+           "the stream is let go");
+  flagos_status_t found = FLAGOS_STATUS_OK;
+  t.ok(flagos_communicator_query_error(ranks.communicator(0), &found), "ask what became of it");
+  t.equal(static_cast<std::uint64_t>(found), FLAGOS_STATUS_COMM_ABORTED, "aborted");
+  t.status(flagos_collective_all_reduce(ranks.communicator(0), ranks.stream(0), &desc),
+           FLAGOS_STATUS_COMM_ABORTED, "no more operations");
+  t.ok(flagos_stream_reset(ranks.stream(0)), "the stream goes on after a reset");
+}
+
+}  // namespace flagos::conformance
