@@ -1964,7 +1964,11 @@ typedef struct flagos_physical_memory_desc_t {
 
 /* What a device may do with mapped memory. */
 typedef int32_t flagos_memory_access_t;
-enum { FLAGOS_MEMORY_ACCESS_NONE = 0, FLAGOS_MEMORY_ACCESS_READ = 1, FLAGOS_MEMORY_ACCESS_READ_WRITE = 3 };
+enum {
+  FLAGOS_MEMORY_ACCESS_NONE = 0,
+  FLAGOS_MEMORY_ACCESS_READ = 1,
+  FLAGOS_MEMORY_ACCESS_READ_WRITE = 3
+};
 
 /**
  * The units of addresses, sizes and offsets for such memory: powers of two.
