@@ -1,5 +1,6 @@
 #include "core/digest.hpp"
 
+#include <openssl/err.h>
 #include <openssl/evp.h>
 
 #include "base/error.hpp"
@@ -9,9 +10,10 @@ namespace flagos::core {
 namespace {
 
 void demand(int result) {
-  if (result != 1)
-    throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES,
-                "OpenSSL computes no SHA-256: no memory is left, or it was built without");
+  if (result == 1) return;
+  ERR_clear_error();  // the queue is the application's
+  throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES,
+              "OpenSSL computes no SHA-256: no memory is left, or it was built without");
 }
 
 }  // namespace

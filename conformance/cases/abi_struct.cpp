@@ -14,15 +14,16 @@ constexpr auto unsupported = FLAGOS_STATUS_UNSUPPORTED;
 constexpr auto invalid_argument = FLAGOS_STATUS_INVALID_ARGUMENT;
 constexpr auto invalid_size = FLAGOS_STATUS_INVALID_STRUCT_SIZE;
 
-// OK, or UNSUPPORTED where the device does not have the feature.
+// OK, or UNSUPPORTED where the device does not have the feature; INVALID_HANDLE where the object that the call needs cannot be
+// made for that reason.
 std::set<flagos_status_t> accepted(const World& world, const Struct& row) {
-  if (!usable(world, row)) return {unsupported};
+  if (!usable(world, row)) return {unsupported, FLAGOS_STATUS_INVALID_HANDLE};
   return {ok};
 }
 
 std::set<flagos_status_t> refused(const World& world, const Struct& row,
                                   std::set<flagos_status_t> statuses) {
-  if (!usable(world, row)) statuses.insert(unsupported);
+  if (!usable(world, row)) statuses.insert({unsupported, FLAGOS_STATUS_INVALID_HANDLE});
   return statuses;
 }
 

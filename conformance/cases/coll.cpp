@@ -517,7 +517,7 @@ FLAGOS_CASE("coll.many_inflight", (options_of("native collectives: Order", Oracl
   const int calls = t.settings().quick ? 100 : 1000;
   std::vector<Desc> descs;
   for (std::uint32_t i = 0; i < 2; ++i) {
-    std::vector<std::uint8_t> one(4);
+    std::vector<std::uint8_t> one(8, 0x5a);  // and a word that is left alone
     encode(1, FLAGOS_DTYPE_UINT32, one.data());
     ranks.source(i).write(one);
     descs.push_back(ranks.desc(i, FLAGOS_DTYPE_UINT32, 1));
@@ -533,7 +533,9 @@ FLAGOS_CASE("coll.many_inflight", (options_of("native collectives: Order", Oracl
   for (std::uint32_t i = 0; i < 2; ++i) {
     t.equal(static_cast<std::uint64_t>(done[i]), static_cast<std::uint64_t>(calls), "calls queued");
     ranks.stream(i).synchronize();
-    t.equal_bytes(ranks.source(i).read(0, 4), std::vector<std::uint8_t>(4), "2 to the many");
+    t.equal_bytes(ranks.source(i).read(0, 8),
+                  std::vector<std::uint8_t>{0, 0, 0, 0, 0x5a, 0x5a, 0x5a, 0x5a},
+                  "2 to the many, and the word behind it");
   }
 }
 

@@ -38,9 +38,9 @@ hunt --only M11 --cases 'fill.*' --out "$folder/sample" --resume > "$folder/othe
 expect "another hunt is not gone on with" grep -q "is of another run: /cases" "$folder/other.log"
 
 # A survivor without a reason is told.
-hunt --only memory.copy/size-1 --cases fill.u32 --out "$folder/survivor" > "$folder/survivor.log" 2>&1
+hunt --only event.synchronize/no-wait --cases event.create.flags --out "$folder/survivor" > "$folder/survivor.log" 2>&1
 expect "a survivor ends with 1" test $? -eq 1
-expect "it is named" grep -q "not reached: memory.copy/size-1 survives without a reason" "$folder/survivor.log"
+expect "it is named" grep -q "not reached: event.synchronize/no-wait survives without a reason" "$folder/survivor.log"
 
 # The n-th call of each process crashes or hangs: the runner says so of the case, and goes on with the others.
 judge() { # plugin, status that must be there

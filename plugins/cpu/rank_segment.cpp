@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -210,7 +211,19 @@ void RankSegment::look_at_ranks() {
 
 void RankSegment::fail(flagos_status_t status, const std::string& text) noexcept {
   std::uint32_t expected = SegmentHead::healthy;
-  if (head().failure.compare_exchange_strong(expected, SegmentHead::failing)) {
+  bool is_first = head().failure.compare_exchange_strong(expected, SegmentHead::failing);
+  if (!is_first) {
+    // Another rank is just writing down its own, unless it died in the middle.
+    constexpr int patience = 100'000;
+    int looks = 0;
+    while (head().failure.load(std::memory_order_acquire) == SegmentHead::failing &&
+           looks < patience) {
+      sched_yield();
+      ++looks;
+    }
+    is_first = looks == patience;
+  }
+  if (is_first) {
     head().status = status;
     std::snprintf(head().text.data(), head().text.size(), "%s", text.c_str());
     head().failure.store(SegmentHead::failed, std::memory_order_release);
