@@ -230,8 +230,8 @@ FLAGOS_CASE("abi.ext.unknown_required",
       const flagos_extension_t required = extension(type),
                                before = extension(ignorable | 1, &required);
       const auto state = world.snapshot();
-      with_chain(t, world, row, &required, {unsupported});
-      with_chain(t, world, row, &before, {unsupported});
+      with_chain(t, world, row, &required, refused(world, row, {unsupported}));
+      with_chain(t, world, row, &before, refused(world, row, {unsupported}));
       t.check(world.snapshot() == state, "a refused call has no effect");
     }
   finish(t, world);
@@ -335,7 +335,7 @@ FLAGOS_CASE("abi.flags.unknown_bits",
         std::memcpy(&flags, bytes.data() + member.offset, member.size);
         flags |= flag;
         std::memcpy(bytes.data() + member.offset, &flags, member.size);
-        expect(t, row.use(world, bytes.data()), {unsupported});
+        expect(t, row.use(world, bytes.data()), refused(world, row, {unsupported}));
       }
   finish(t, world);
 }

@@ -56,7 +56,7 @@ FLAGOS_CASE("stream.value.waits",
   check_wait(t, 8, equal, 0x500000005,
              {{5, false}, {0x500000004, false}, {0x500000006, false}, {0x500000005, true}});
   check_wait(t, 4, at_least, 5, {{1, false}, {4, false}, {5, true}});
-  check_wait(t, 4, at_least, 5, {{4, false}, {0xffffffff, true}});
+  check_wait(t, 4, at_least, 5, {{4, false}, {0x7fffffff, true}});
   check_wait(t, 8, at_least, 0x500000005, {{0x500000004, false}, {0x500000006, true}});
 }
 
