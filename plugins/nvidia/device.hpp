@@ -13,11 +13,11 @@
 #include <unordered_set>
 #include <vector>
 
+#include "base/plugin_host.hpp"
 #include "plugins/nvidia/discovery.hpp"
 #include "plugins/nvidia/driver.hpp"
 #include "plugins/nvidia/event.hpp"
 #include "plugins/nvidia/hold_watcher.hpp"
-#include "plugins/nvidia/host.hpp"
 #include "plugins/nvidia/memory.hpp"
 
 namespace flagos::nvidia {

@@ -5,8 +5,8 @@
 
 #include <vector>
 
+#include "base/plugin_host.hpp"
 #include "plugins/nvidia/driver.hpp"
-#include "plugins/nvidia/host.hpp"
 
 namespace flagos::nvidia {
 

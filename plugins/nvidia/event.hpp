@@ -10,8 +10,8 @@
 #include <mutex>
 #include <vector>
 
+#include "base/plugin_host.hpp"
 #include "plugins/nvidia/driver.hpp"
-#include "plugins/nvidia/host.hpp"
 #include "plugins/nvidia/wait.hpp"
 
 namespace flagos::nvidia {

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/dynamic_library.hpp"
+#include "base/plugin_host.hpp"
 #include "plugins/nvidia/cuda.hpp"
-#include "plugins/nvidia/host.hpp"
 
 namespace flagos::nvidia {
 

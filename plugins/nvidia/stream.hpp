@@ -9,11 +9,11 @@
 #include <memory>
 #include <mutex>
 
+#include "base/plugin_host.hpp"
 #include "plugins/nvidia/device.hpp"
 #include "plugins/nvidia/driver.hpp"
 #include "plugins/nvidia/event.hpp"
 #include "plugins/nvidia/held_work.hpp"
-#include "plugins/nvidia/host.hpp"
 #include "plugins/nvidia/profile.hpp"
 #include "plugins/nvidia/wait.hpp"
 

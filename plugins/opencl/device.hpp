@@ -11,10 +11,10 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/plugin_host.hpp"
 #include "plugins/opencl/discovery.hpp"
 #include "plugins/opencl/driver.hpp"
 #include "plugins/opencl/hold_watcher.hpp"
-#include "plugins/opencl/host.hpp"
 #include "plugins/opencl/memory.hpp"
 
 namespace flagos::opencl {

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "base/plugin_host.hpp"
 #include "plugins/opencl/driver.hpp"
-#include "plugins/opencl/host.hpp"
 
 namespace flagos::opencl {
 

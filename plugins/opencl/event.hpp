@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/plugin_host.hpp"
 #include "plugins/opencl/driver.hpp"
-#include "plugins/opencl/host.hpp"
 #include "plugins/opencl/wait.hpp"
 
 namespace flagos::opencl {

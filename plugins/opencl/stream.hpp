@@ -11,11 +11,11 @@
 #include <mutex>
 #include <vector>
 
+#include "base/plugin_host.hpp"
 #include "plugins/opencl/device.hpp"
 #include "plugins/opencl/driver.hpp"
 #include "plugins/opencl/event.hpp"
 #include "plugins/opencl/held_work.hpp"
-#include "plugins/opencl/host.hpp"
 #include "plugins/opencl/memory.hpp"
 #include "plugins/opencl/wait.hpp"
 

@@ -1,4 +1,4 @@
-// The services of core, as C++: error text, log, variables, records.
+// What core does for a plugin, as C++: error text, log, variables, records.
 #pragma once
 
 #include <flagos_plugin.h>
@@ -11,7 +11,7 @@
 #include "base/error.hpp"
 #include "base/guard.hpp"
 
-namespace flagos::opencl {
+namespace flagos {
 
 class Host {
  public:
@@ -46,4 +46,4 @@ flagos_status_t entry(const Host& host, Body&& body) noexcept {
 
 std::uint64_t monotonic_ns() noexcept;
 
-}  // namespace flagos::opencl
+}  // namespace flagos

@@ -1,10 +1,10 @@
-#include "plugins/opencl/host.hpp"
+#include "base/plugin_host.hpp"
 
 #include <time.h>
 
 #include <cstring>
 
-namespace flagos::opencl {
+namespace flagos {
 
 Host::Host(const flagos_host_t& host) noexcept {
   // Core may be older or newer than our header: take what both know, the rest stays NULL.
@@ -19,8 +19,7 @@ void Host::log(flagos_log_level_t level, const std::string& text) const noexcept
   if (host_.log != nullptr) host_.log(host_.context, level, text.c_str());
 }
 
-void Host::emit_record(flagos_plugin_device_t* device,
-                       const flagos_record_t& record) const noexcept {
+void Host::emit_record(flagos_plugin_device_t* device, const flagos_record_t& record) const noexcept {
   if (host_.emit_record != nullptr) host_.emit_record(host_.context, device, &record);
 }
 
@@ -47,20 +46,18 @@ bool Host::get_switch(const char* name) const {
 
 Failure make_failure(flagos_status_t status, const char* text) noexcept {
   Failure failure;
-  guard([&] { failure = std::make_shared<const Error>(status, text); },
-        [](flagos_status_t, const char*) {});
+  guard([&] { failure = std::make_shared<const Error>(status, text); }, [](flagos_status_t, const char*) {});
   if (failure) return failure;
   // Never destroyed: the driver's threads may call back until the process is gone.
-  static const Failure& no_memory = *new Failure(
-      std::make_shared<const Error>(FLAGOS_STATUS_OUT_OF_HOST_MEMORY, "out of host memory"));
+  static const Failure& no_memory =
+      *new Failure(std::make_shared<const Error>(FLAGOS_STATUS_OUT_OF_HOST_MEMORY, "out of host memory"));
   return no_memory;
 }
 
 std::uint64_t monotonic_ns() noexcept {
   timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
-  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000u +
-         static_cast<std::uint64_t>(time.tv_nsec);
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(time.tv_nsec);
 }
 
-}  // namespace flagos::opencl
+}  // namespace flagos
