@@ -904,7 +904,11 @@ typedef void (*flagos_host_function_t)(void* user_data, flagos_status_t status);
 
 /* For flagos_stream_wait_value. */
 typedef int32_t flagos_compare_t;
-enum { FLAGOS_COMPARE_EQUAL = 0, FLAGOS_COMPARE_GREATER_EQUAL = 1 /* unsigned */ };
+enum {
+  FLAGOS_COMPARE_EQUAL = 0,
+  FLAGOS_COMPARE_GREATER_EQUAL =
+      1 /* unsigned; values that are half of the range or more apart compare as the chip does */
+};
 
 /**
  * @param desc  NULL: default priority
@@ -1964,11 +1968,7 @@ typedef struct flagos_physical_memory_desc_t {
 
 /* What a device may do with mapped memory. */
 typedef int32_t flagos_memory_access_t;
-enum {
-  FLAGOS_MEMORY_ACCESS_NONE = 0,
-  FLAGOS_MEMORY_ACCESS_READ = 1,
-  FLAGOS_MEMORY_ACCESS_READ_WRITE = 3
-};
+enum { FLAGOS_MEMORY_ACCESS_NONE = 0, FLAGOS_MEMORY_ACCESS_READ = 1, FLAGOS_MEMORY_ACCESS_READ_WRITE = 3 };
 
 /**
  * The units of addresses, sizes and offsets for such memory: powers of two.

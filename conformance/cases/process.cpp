@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "conformance/cases/work.hpp"
 #include "conformance/context_state.hpp"
 
 namespace flagos::conformance {
@@ -50,6 +51,13 @@ std::vector<std::string> command_line() {
   std::vector<std::string> words;
   for (std::string word; std::getline(file, word, '\0');) words.push_back(word);
   return words;
+}
+
+void no_more_threads(Context& t, std::uint64_t before) {
+  std::uint64_t threads = 0;
+  eventually([&] { return (threads = resources_now().threads) <= before; }, 5);
+  t.check(threads <= before, "threads: " + std::to_string(before) + " before, " +
+                                 std::to_string(threads) + " afterwards");
 }
 
 }  // namespace flagos::conformance

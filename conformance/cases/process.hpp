@@ -19,6 +19,8 @@ void expect_helper(Context& t, const std::string& name,
 
 std::set<int> open_descriptors();
 std::set<int> thread_ids();
+// Checks that no more threads are there than before. One that was joined leaves /proc a moment later.
+void no_more_threads(Context& t, std::uint64_t before);
 // The blocked signals of a thread of this process, one bit each.
 std::uint64_t blocked_signals(int thread);
 // The command line of this process.
