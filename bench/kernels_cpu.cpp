@@ -164,24 +164,24 @@ void count_flops(benchmark::State& state, double each) {
 
 // ---- products ----------------------------------------------------------------------------------
 
-constexpr int kRows = 252, kColumns = 512, kDepth = 192;
+constexpr int kRows = 126, kDepth = 256;
 
 void matmul_f32(benchmark::State& state) {
   const int n = static_cast<int>(state.range(0)), threads = static_cast<int>(state.range(1));
   const auto size = static_cast<std::size_t>(n) * static_cast<std::size_t>(n);
   const Array<float> a(size), b(size), c(size, false), bias(static_cast<std::size_t>(n));
-  // A program for each thread, where the matrix is small.
-  const int rows = n <= 512 ? 126 : kRows, columns = n <= 512 ? 256 : kColumns;
+  const int columns =
+      n <= 512 ? 256 : 512;  // enough programs for the threads, where the matrix is small
   static std::map<int, std::unique_ptr<Kernel>> kernels;
-  auto& kernel = kernels[rows];
+  auto& kernel = kernels[columns];
   if (!kernel)
     kernel = std::make_unique<Kernel>(
-        [&](tile::Module& m) { samples::matmul_bias_relu(m, DType::f32, rows, columns, kDepth); });
+        [&](tile::Module& m) { samples::matmul_bias_relu(m, DType::f32, kRows, columns, kDepth); });
   const auto grid = [](int count, int block) {
     return static_cast<std::uint32_t>((count + block - 1) / block);
   };
   for (auto _ : state)
-    kernel->run(threads, grid(n, rows), grid(n, columns), address(a), address(b), address(bias),
+    kernel->run(threads, grid(n, kRows), grid(n, columns), address(a), address(b), address(bias),
                 address(c), n, n, n);
   count_flops(state, 2.0 * n * n * n);
 }

@@ -25,7 +25,7 @@ struct Config {
 };
 // For processors: a block of the result and of both factors stay in the second cache. Sizes are multiples of what is
 // held in registers, 6 or 14 rows and 16 or 32 columns.
-constexpr Config serial_configs[] = {{252, 512, 192}, {126, 256, 192}, {126, 128, 64},
+constexpr Config serial_configs[] = {{126, 512, 256}, {126, 256, 256}, {126, 128, 64},
                                      {42, 64, 64},    {12, 256, 128},  {126, 32, 128}};
 // For groups of threads: larger blocks take drivers that compile for a processor minutes.
 constexpr Config simt_configs[] = {{32, 32, 16}, {16, 32, 32}};
