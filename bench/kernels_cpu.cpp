@@ -133,12 +133,14 @@ struct Blas {
                         float, float*, int);
   Gemm gemm = nullptr;
   void (*set_threads)(int) = nullptr;
+  const char* (*core)() = nullptr;  // the processor that its kernels are for
   Blas() {
     setenv("OPENBLAS_CORETYPE", "SkylakeX", 0);
     void* handle = dlopen("libopenblas.so.0", RTLD_NOW);
     if (handle == nullptr) return;
     gemm = reinterpret_cast<Gemm>(dlsym(handle, "cblas_sgemm"));
     set_threads = reinterpret_cast<void (*)(int)>(dlsym(handle, "openblas_set_num_threads"));
+    core = reinterpret_cast<const char* (*)()>(dlsym(handle, "openblas_get_corename"));
   }
   static Blas& get() {
     static Blas blas;
@@ -170,8 +172,9 @@ void matmul_f32(benchmark::State& state) {
   const int n = static_cast<int>(state.range(0)), threads = static_cast<int>(state.range(1));
   const auto size = static_cast<std::size_t>(n) * static_cast<std::size_t>(n);
   const Array<float> a(size), b(size), c(size, false), bias(static_cast<std::size_t>(n));
-  const int columns =
-      n <= 512 ? 256 : 512;  // enough programs for the threads, where the matrix is small
+  const int columns = n <= 512 && threads > 1
+                          ? 256
+                          : 512;  // enough programs for the threads, where the matrix is small
   static std::map<int, std::unique_ptr<Kernel>> kernels;
   auto& kernel = kernels[columns];
   if (!kernel)
@@ -191,6 +194,7 @@ void matmul_f32_blas(benchmark::State& state) {
   const auto size = static_cast<std::size_t>(n) * static_cast<std::size_t>(n);
   const Array<float> a(size), b(size), c(size, false);
   Blas::get().set_threads(static_cast<int>(state.range(1)));
+  state.SetLabel(Blas::get().core());
   for (auto _ : state) Blas::get().multiply(n, n, n, a.get(), b.get(), c.get());
   count_flops(state, 2.0 * n * n * n);
 }
