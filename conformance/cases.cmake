@@ -10,6 +10,10 @@ set(FLAGOS_CASE_SOURCES
   cases/cb.cpp
   cases/cb_inside.cpp
   cases/coll.cpp
+  cases/coll_faults.cpp
+  cases/coll_order.cpp
+  cases/coll_support.cpp
+  cases/coll_values.cpp
   cases/copy.cpp
   cases/copy_2d.cpp
   cases/copy_order.cpp
