@@ -406,7 +406,9 @@ enum {
   FLAGOS_DEVICE_CAPABILITY_CONCURRENT_STREAMS = 1 << 2,     /* two streams may run at the same time */
   FLAGOS_DEVICE_CAPABILITY_HOST_ADDRESSES = 1 << 3,         /* the host can read and write device memory directly */
   FLAGOS_DEVICE_CAPABILITY_PAGEABLE_KERNEL_ACCESS = 1 << 4, /* kernels can read and write ordinary host memory */
-  FLAGOS_DEVICE_CAPABILITY_FAKE = 1 << 5                    /* stands in for a chip that is absent */
+  FLAGOS_DEVICE_CAPABILITY_FAKE = 1 << 5,                   /* stands in for a chip that is absent */
+  FLAGOS_DEVICE_CAPABILITY_COOPERATIVE_LAUNCH = 1 << 6,     /* FLAGOS_LAUNCH_FLAG_COOPERATIVE */
+  FLAGOS_DEVICE_CAPABILITY_CLUSTER_LAUNCH = 1 << 7          /* FLAGOS_LAUNCH_CLUSTER */
 };
 
 typedef struct flagos_device_info_t {
@@ -1331,9 +1333,19 @@ typedef struct flagos_argument_t {
   uint64_t value;      /* the value's bytes from the first on; for FLAGOS_DTYPE_BYTES the address of the bytes */
 } flagos_argument_t;
 
+/* For flagos_launch_desc_t.flags. UNSUPPORTED where the device's capabilities do not have it. */
+enum {
+  /* All blocks of the grid are on the device at once, so they may wait for each other. The grid has at most
+     flagos_kernel_get_occupancy x compute_units blocks. */
+  FLAGOS_LAUNCH_FLAG_COOPERATIVE = 1
+};
+/* The same, or'ed to the flags: x * y * z blocks each are a cluster, whose blocks run at once and reach each other's shared
+   memory. Each of them is 1 to 255 and divides its dimension of the grid; a chip may allow no more than 8 blocks. */
+#define FLAGOS_LAUNCH_CLUSTER(x, y, z) ((uint32_t)(x) << 8 | (uint32_t)(y) << 16 | (uint32_t)(z) << 24)
+
 typedef struct flagos_launch_desc_t {
   uint32_t struct_size;
-  uint32_t flags; /* 0 */
+  uint32_t flags; /* FLAGOS_LAUNCH_FLAG_*, FLAGOS_LAUNCH_CLUSTER */
   const flagos_extension_t* next;
   uint32_t grid[3];  /* blocks; programs of a kernel of flagos.tile */
   uint32_t block[3]; /* threads of a block; 1, 1, 1 for a kernel of flagos.tile, whose shared_bytes are 0 */

@@ -176,12 +176,39 @@ std::uint64_t pack_in_order(const flagos_launch_desc_t& desc, std::byte* block, 
   return end;
 }
 
-void check_forms(const flagos_launch_desc_t& desc) {
+// How the blocks of a grid stand to each other.
+[[gnu::noinline]] void check_launch_flags(const Kernel& kernel, const flagos_launch_desc_t& desc) {
+  constexpr std::uint32_t cluster_bits = ~std::uint32_t{0xff};
+  check_flags(desc.flags, FLAGOS_LAUNCH_FLAG_COOPERATIVE | cluster_bits, "flagos_launch_desc_t.flags");
+  const flagos_device_info_t& info = kernel.device().info();
+  if ((desc.flags & FLAGOS_LAUNCH_FLAG_COOPERATIVE) != 0 &&
+      (info.capabilities & FLAGOS_DEVICE_CAPABILITY_COOPERATIVE_LAUNCH) == 0)
+    throw_error(FLAGOS_STATUS_UNSUPPORTED,
+                "a cooperative launch of kernel '{}': device {} has no FLAGOS_DEVICE_CAPABILITY_COOPERATIVE_LAUNCH; "
+                "split the kernel where its blocks wait for each other",
+                kernel.info().name, info.id);
+  if ((desc.flags & cluster_bits) == 0) return;
+  if ((info.capabilities & FLAGOS_DEVICE_CAPABILITY_CLUSTER_LAUNCH) == 0)
+    throw_error(FLAGOS_STATUS_UNSUPPORTED,
+                "a launch of kernel '{}' in clusters: device {} has no FLAGOS_DEVICE_CAPABILITY_CLUSTER_LAUNCH",
+                kernel.info().name, info.id);
+  for (int i = 0; i < 3; ++i) {
+    const std::uint32_t blocks = desc.flags >> (8 + 8 * i) & 0xff;
+    if (blocks == 0 || desc.grid[i] % blocks != 0)
+      throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                  "kernel '{}': clusters of {}x{}x{} blocks do not divide a grid of {}x{}x{}", kernel.info().name,
+                  desc.flags >> 8 & 0xff, desc.flags >> 16 & 0xff, desc.flags >> 24, desc.grid[0], desc.grid[1],
+                  desc.grid[2]);
+  }
+}
+
+void check_forms(const Kernel& kernel, const flagos_launch_desc_t& desc) {
   if (desc.argument_block != nullptr && desc.arguments != nullptr)
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "give either argument_block or arguments, not both");
   if (desc.argument_count != 0 && desc.arguments == nullptr)
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "argument_count is {} and arguments is NULL", desc.argument_count);
-  check_flags(desc.flags, 0, "flagos_launch_desc_t.flags");
+  if (desc.flags != 0) [[unlikely]]
+    check_launch_flags(kernel, desc);
 }
 
 constexpr std::size_t inline_block_bytes = 512;
@@ -241,7 +268,7 @@ LaunchCommand make_packed(Kernel& kernel, const flagos_launch_desc_t& desc) {
 
 LaunchCommand make_launch(Kernel& kernel, const flagos_launch_desc_t& desc) {
   check_desc(&desc, "flagos_launch_desc_t");
-  check_forms(desc);
+  check_forms(kernel, desc);
   const Packed packed(kernel, desc);
   return make_packed(kernel, packed.desc());
 }
@@ -314,7 +341,7 @@ flagos_status_t flagos_kernel_launch(flagos_stream_t* stream, flagos_kernel_t* k
     const flagos_launch_desc_t& given = check_desc(desc, "flagos_launch_desc_t");
     if (&target.device() != &object.device()) [[unlikely]]
       check_same_device(target.device(), object.device(), "the kernel");
-    check_forms(given);
+    check_forms(object, given);
     if (is_empty_launch(given)) [[unlikely]]
       return FLAGOS_STATUS_OK;
     // The common case: packed already, of this version's size, nothing chained.

@@ -210,7 +210,8 @@ flagos_status_t get_info(flagos_plugin_instance_t* handle, std::uint32_t index, 
   info.uuid[15] = static_cast<std::uint8_t>(index + 1);
   info.type = FLAGOS_DEVICE_TYPE_CPU;
   info.capabilities = FLAGOS_DEVICE_CAPABILITY_ASYNC_SUBMIT | FLAGOS_DEVICE_CAPABILITY_HOST_ADDRESSES |
-                      FLAGOS_DEVICE_CAPABILITY_PAGEABLE_KERNEL_ACCESS | FLAGOS_DEVICE_CAPABILITY_FAKE;
+                      FLAGOS_DEVICE_CAPABILITY_PAGEABLE_KERNEL_ACCESS | FLAGOS_DEVICE_CAPABILITY_FAKE |
+                      instance.options.capabilities;
   if ((instance.options.foreign_memory >> index & 1) != 0) {
     info.type = FLAGOS_DEVICE_TYPE_GPU;
     info.capabilities &=

@@ -16,8 +16,9 @@ namespace flagos::core::test {
 struct FakeOptions {
   std::uint32_t device_count = 2;
   std::uint64_t memory_bytes = std::uint64_t{1} << 30;
-  bool host_functions = false;  // stream.launch_host
-  bool wide_fill = false;       // fill takes 8 and 16 bytes
+  std::uint64_t capabilities = 0;  // beside the usual ones
+  bool host_functions = false;     // stream.launch_host
+  bool wide_fill = false;          // fill takes 8 and 16 bytes
   bool pinned = true;
   bool profiling = false;            // a record for every operation
   std::uint32_t foreign_memory = 0;  // bit per device: the host cannot use its addresses

@@ -189,7 +189,7 @@ void argument_rows(std::vector<CodeRow>& rows, const char* entry, const CodeFact
     desc.argument_bytes = 24;
   });
   bad(
-      "flags 1", [](Launch& desc) { desc.flags = 1; }, unsupported);
+      "flags 2", [](Launch& desc) { desc.flags = 2; }, unsupported);
   bad(
       "struct_size 16", [](Launch& desc) { desc.struct_size = 16; }, invalid_size);
   bad(

@@ -143,7 +143,8 @@ Struct kernel_row() {
 Struct launch_row() {
   Struct row = in_struct_row<flagos_launch_desc_t>("flagos_launch_desc_t in flagos_kernel_launch");
   row.next_offset = offsetof(flagos_launch_desc_t, next);
-  row.flags = {{offsetof(flagos_launch_desc_t, flags), 4, 0}};
+  row.flags = {{offsetof(flagos_launch_desc_t, flags), 4,
+                FLAGOS_LAUNCH_FLAG_COOPERATIVE | FLAGOS_LAUNCH_CLUSTER(0xff, 0xff, 0xff)}};
   row.use = [](World& world, void* desc) {
     return flagos_kernel_launch(world.stream(), world.kernel(),
                                 static_cast<flagos_launch_desc_t*>(desc));
