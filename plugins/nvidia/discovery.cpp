@@ -68,7 +68,9 @@ void set_capabilities(const Driver& driver, DeviceDescription& device) {
   if (driver.is_fake) bits |= FLAGOS_DEVICE_CAPABILITY_FAKE;
   device.has_managed = has(CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY);
   device.has_prefetch = has(CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS);
-  device.has_exports = has(CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED) &&
+  device.has_virtual_memory = has(CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED) &&
+                              driver.cuMemAddressReserve != nullptr;
+  device.has_exports = device.has_virtual_memory &&
                        has(CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED) &&
                        driver.cuMemExportToShareableHandle != nullptr;
   device.has_wide_values = has(CU_DEVICE_ATTRIBUTE_CAN_USE_64_BIT_STREAM_MEM_OPS) &&

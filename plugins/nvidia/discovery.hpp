@@ -14,7 +14,8 @@ struct DeviceDescription {
   CUdevice id = 0;
   int capability = 0;  // 80 is compute capability 8.0
   bool has_managed = false;
-  bool has_prefetch = false;     // of managed memory
+  bool has_prefetch = false;  // of managed memory
+  bool has_virtual_memory = false;
   bool has_exports = false;      // memory that is given away by descriptor
   bool has_wide_values = false;  // stream operations on values of 64 bits
   flagos_device_info_t info{};

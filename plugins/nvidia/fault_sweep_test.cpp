@@ -33,6 +33,9 @@ class Scenario {
     if (module_ != nullptr) api.module->unload(module_);
     if (data_ != 0) api.memory->free(device_, data_);
     if (exported_ != 0) api.memory->free(device_, exported_);
+    if (is_mapped_) api.virtual_memory->unmap(device_, addresses_, unit_);
+    if (physical_ != nullptr) api.virtual_memory->destroy(physical_);
+    if (addresses_ != 0) api.virtual_memory->release(device_, addresses_, unit_);
     if (device_ != nullptr) api.device->close(device_);
   }
 
@@ -92,6 +95,9 @@ class Scenario {
     step([&] { return api.graph->instantiate(device_, &node, 1, &graph_); });
     step([&] { return api.graph->launch(graph_, second_); });
     step([&] { return api.stream->synchronize(second_, patience_ns); });
+    map(api);
+    step([&] { return api.memory->fill(second_, addresses_, &pattern, 4, 64); });
+    step([&] { return api.stream->synchronize(second_, patience_ns); });
     step([&] { return api.memory->copy(stream_, address_of(read_.data()), data_, 64); });
     step([&] { return api.stream->synchronize(stream_, patience_ns); });
     return status_;
@@ -105,6 +111,21 @@ class Scenario {
   std::string text() { return instance_.host.last_error() + instance_.host.log(); }
 
  private:
+  void map(const flagos_plugin_t& api) {
+    const flagos_virtual_memory_table_t& table = *api.virtual_memory;
+    auto physical = desc_of<flagos_physical_memory_desc_t>();
+    physical.kind = FLAGOS_MEMORY_KIND_DEVICE;
+    std::uint64_t recommended = 0;
+    step([&] { return table.get_granularity(device_, &physical, &unit_, &recommended); });
+    physical.size_bytes = unit_;
+    step([&] { return table.reserve(device_, unit_, unit_, 0, &addresses_); });
+    step([&] { return table.create(device_, &physical, &physical_); });
+    step([&] { return table.map(device_, addresses_, unit_, physical_, 0); });
+    is_mapped_ = status_ == FLAGOS_STATUS_OK;
+    step([&] {
+      return table.set_access(device_, addresses_, unit_, device_, FLAGOS_MEMORY_ACCESS_READ_WRITE);
+    });
+  }
   template <typename Action>
   void step(const Action& action) {
     if (status_ == FLAGOS_STATUS_OK) status_ = action();
@@ -123,6 +144,10 @@ class Scenario {
   flagos_plugin_graph_t* graph_ = nullptr;
   std::uint64_t data_ = 0;
   std::uint64_t exported_ = 0;
+  flagos_plugin_physical_memory_t* physical_ = nullptr;
+  std::uint64_t addresses_ = 0;
+  std::uint64_t unit_ = 0;
+  bool is_mapped_ = false;
 };
 
 TEST_CASE("fault sweep: every call of the driver fails once") {

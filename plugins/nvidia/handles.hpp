@@ -12,6 +12,7 @@ class Graph;
 class Instance;
 class Kernel;
 class Module;
+class PhysicalMemory;
 class Prepared;
 class Stream;
 
@@ -39,6 +40,7 @@ FLAGOS_NVIDIA_HANDLE(Module, flagos_plugin_module_t);
 FLAGOS_NVIDIA_HANDLE(Kernel, flagos_plugin_kernel_t);
 FLAGOS_NVIDIA_HANDLE(Prepared, flagos_plugin_prepared_t);
 FLAGOS_NVIDIA_HANDLE(Graph, flagos_plugin_graph_t);
+FLAGOS_NVIDIA_HANDLE(PhysicalMemory, flagos_plugin_physical_memory_t);
 #undef FLAGOS_NVIDIA_HANDLE
 
 template <typename Handle>

@@ -188,6 +188,9 @@ void Memory::give_back(const Allocation& allocation) noexcept {
       driver_.cuMemAddressFree(allocation.base, allocation.size_bytes);
       driver_.cuMemRelease(allocation.handle);
       break;
+    case Allocation::Owner::reserved:
+      driver_.cuMemAddressFree(allocation.base, allocation.size_bytes);
+      break;
   }
 }
 
@@ -224,6 +227,29 @@ void Memory::unregister_host(void* pointer) {
     allocations_.erase(address);
   }
   device_.check(driver_.cuMemHostUnregister(pointer), "cuMemHostUnregister");
+}
+
+flagos_address_t Memory::reserve(std::uint64_t size_bytes, std::uint64_t alignment_bytes,
+                                 flagos_address_t wanted) {
+  Allocation allocation;
+  allocation.owner = Allocation::Owner::reserved;
+  allocation.size_bytes = size_bytes;
+  CUdeviceptr address = 0;
+  const CUresult code =
+      driver_.cuMemAddressReserve(&address, size_bytes, alignment_bytes, wanted, 0);
+  if (code == CUDA_ERROR_OUT_OF_MEMORY)
+    throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES,
+                "cuMemAddressReserve: {}: {} bytes of addresses, aligned to {}",
+                driver_.code_text(code), size_bytes, alignment_bytes);
+  device_.check(code, "cuMemAddressReserve");
+  allocation.base = address;
+  try {
+    add(address, allocation);
+  } catch (...) {
+    give_back(allocation);
+    throw;
+  }
+  return address;
 }
 
 flagos_address_t Memory::wrap(flagos_address_t address, std::uint64_t size_bytes, bool given_away) {

@@ -28,7 +28,8 @@ struct Allocation {
     driver,  // cuMemAlloc and cuMemAllocManaged
     host,    // cuMemHostAlloc
     registered,
-    mapped  // made and mapped, to be given away by descriptor
+    mapped,   // made and mapped, to be given away by descriptor
+    reserved  // addresses of the group virtual_memory, whatever is mapped there
   };
   Owner owner = Owner::nobody;
   Place place = Place::device;
@@ -51,6 +52,8 @@ class Memory {
   void free(flagos_address_t address) noexcept;
   flagos_address_t register_host(void* pointer, std::uint64_t size_bytes);
   void unregister_host(void* pointer);
+  flagos_address_t reserve(std::uint64_t size_bytes, std::uint64_t alignment_bytes,
+                           flagos_address_t wanted);
   flagos_address_t wrap(flagos_address_t address, std::uint64_t size_bytes, bool given_away);
   void export_to(flagos_address_t address, flagos_plugin_external_t& out_external);
   flagos_address_t import_from(const flagos_plugin_external_t& external);

@@ -15,6 +15,7 @@
 #include "plugins/nvidia/stream.hpp"
 #include "plugins/nvidia/topology.hpp"
 #include "plugins/nvidia/transfer.hpp"
+#include "plugins/nvidia/virtual_memory.hpp"
 
 namespace flagos::nvidia {
 namespace {
@@ -121,6 +122,20 @@ constexpr flagos_topology_table_t topology_table = {.struct_size = sizeof(flagos
                                                     .group_version = 1,
                                                     .get_link = device_get_link};
 
+constexpr flagos_virtual_memory_table_t virtual_memory_table = {
+    .struct_size = sizeof(flagos_virtual_memory_table_t),
+    .group_version = 1,
+    .get_granularity = virtual_memory_get_granularity,
+    .reserve = virtual_memory_reserve,
+    .release = virtual_memory_release,
+    .create = physical_memory_create,
+    .destroy = physical_memory_destroy,
+    .map = virtual_memory_map,
+    .unmap = virtual_memory_unmap,
+    .set_access = virtual_memory_set_access,
+    .export_memory = physical_memory_export,
+    .import_memory = physical_memory_import};
+
 flagos_plugin_t make_table() noexcept {
   flagos_plugin_t table{};
   table.abi_version_min = table.abi_version_max = own_version;
@@ -138,6 +153,7 @@ flagos_plugin_t make_table() noexcept {
   table.profiling = &profiling_table;
   table.interop = &interop_table;
   table.topology = &topology_table;
+  table.virtual_memory = &virtual_memory_table;
   return table;
 }
 

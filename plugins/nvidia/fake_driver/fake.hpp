@@ -90,6 +90,12 @@ struct Block {
 };
 // Whether the range lies in one allocation (true, and which), or outside of all (true, and none). False: past its end.
 bool find(CUdeviceptr address, std::uint64_t size, Block* out_block, bool* out_known);
+void add_block(const Block& block);
+// Takes the block that begins there and is of one of the kinds.
+bool take_block(std::uint64_t base, std::initializer_list<Kind> kinds, Block* out_block);
+// Of what a device has; false where it has less left.
+bool reserve_bytes(int device, std::uint64_t size);
+void give_back_bytes(int device, std::uint64_t size);
 
 // ---- blocks.cpp ----
 
