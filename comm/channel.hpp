@@ -99,4 +99,34 @@ struct Failure {
   std::array<char, 504> text{};
 };
 
+// What a rank says when it is asked what it waits for.
+struct Answer {
+  enum class State : std::uint8_t {
+    idle,    // no operation is under way
+    stream,  // the next operation waits for the caller's stream
+    device,  // the operation waits for the rank's own device, or is being worked on
+    peer,    // it waits for the rank `awaited`
+  };
+  State state = State::idle;
+  Kind kind = Kind::none;
+  std::uint32_t awaited = 0;
+  std::uint64_t sequence = 0;  // of the operation; when idle, of the next one
+};
+
+// Other ranks ask in here what the owner waits for, and find what it last answered. Nobody waits in any of these calls.
+struct alignas(64) Questions {
+  std::atomic<std::uint32_t> asked{0}, answered{0};
+
+  // The number of the question; the owner's bell must be rung.
+  std::uint32_t ask() { return asked.fetch_add(1, std::memory_order_acq_rel) + 1; }
+  // By the owner alone.
+  void answer(std::uint32_t number, const Answer& answer);
+  // Whether the question of that number was answered.
+  bool read(std::uint32_t number, Answer& out) const;
+
+ private:
+  std::atomic<std::uint32_t> version_{0};  // odd while an answer is written
+  std::atomic<std::uint64_t> what_{0}, sequence_{0};
+};
+
 }  // namespace flagos::comm

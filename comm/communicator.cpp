@@ -83,7 +83,8 @@ Communicator::Communicator(flagos_device_t* device, std::uint32_t rank, std::uin
       one_sided_staging_(device, segment_, size, Segment::collective_slots,
                          Segment::slot_count - Segment::collective_slots),
       one_sided_(rank, one_sided_peers_, one_sided_staging_),
-      execution_(rank, peers_, staging_, one_sided_) {
+      execution_(rank, peers_, staging_, one_sided_),
+      blame_(rank, one_sided_peers_) {
   if (config.deterministic && size > most_sorted_sources)
     throw_error(FLAGOS_STATUS_UNSUPPORTED,
                 "the deterministic mode is for up to {} ranks; there are {}", most_sorted_sources,
@@ -503,6 +504,7 @@ void Communicator::work() {
   std::unique_lock engine(engine_mutex_);
   std::uint32_t idle_rounds = 0;
   while (!stop_.load(std::memory_order_acquire)) {
+    answer_questions();
     if (status_.load(std::memory_order_acquire) != FLAGOS_STATUS_OK) {
       finish_failure(engine);
       wait_for_work(idle_rounds = 1000, engine);
@@ -535,6 +537,7 @@ void Communicator::wait_for_work(std::uint32_t idle_rounds, std::unique_lock<std
     std::uint64_t sleep_ns = 50'000'000;
     if (is_busy)
       sleep_ns = execution_.is_done() || execution_.waits_for() != rank_ ? 5'000'000 : 20'000;
+    if (blame_.is_under_way()) sleep_ns = 1'000'000;
     if (stop_.load(std::memory_order_acquire)) sleep_ns = 0;
     engine.unlock();
     bell.wait(seen, sleep_ns);
@@ -706,19 +709,25 @@ void Communicator::abort() {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
-// Whether another rank has told that it gave up, and why.
+// Whether another rank has told that it gave up, and why. What is sent last may be stuck behind messages of an operation
+// that waits, but not behind one-sided ones.
 bool Communicator::look_at_peers() {
-  for (Peer& peer : peers_) {
-    if (peer.rank == rank_) continue;
-    SegmentHead& head = peer.segment->head();
-    if (head.failure.state.load(std::memory_order_acquire) != Failure::set) continue;
-    const Failure& failure = head.failure;
-    const std::string text(failure.text.data(), strnlen(failure.text.data(), failure.text.size()));
-    const bool is_known = FLAGOS_STATUS_CLASS(failure.status) == FLAGOS_STATUS_CLASS_COMM;
-    fail(is_known ? failure.status : FLAGOS_STATUS_RANK_FAILED, text);
-    return true;
+  for (std::uint32_t rank = 0; rank < size_; ++rank) {
+    if (rank == rank_) continue;
+    if (adopt_failure(peers_[rank].segment->head()) ||
+        adopt_failure(one_sided_peers_[rank].segment->head()))
+      return true;
   }
   return false;
+}
+
+bool Communicator::adopt_failure(SegmentHead& head) {
+  const Failure& failure = head.failure;
+  if (failure.state.load(std::memory_order_acquire) != Failure::set) return false;
+  const std::string text(failure.text.data(), strnlen(failure.text.data(), failure.text.size()));
+  const bool is_known = FLAGOS_STATUS_CLASS(failure.status) == FLAGOS_STATUS_CLASS_COMM;
+  fail(is_known ? failure.status : FLAGOS_STATUS_RANK_FAILED, text);
+  return true;
 }
 
 // When nothing moves: has another rank failed, left or died, or is it overdue?
@@ -733,13 +742,44 @@ void Communicator::look_around() {
       peers_[culprit].segment->head().closed.load(std::memory_order_acquire) != 0)
     return fail(FLAGOS_STATUS_RANK_FAILED,
                 fmt::format("{}: rank {} has left the communicator", what, culprit));
-  const std::uint64_t waited = now_ns() - last_move_ns_;
-  if (waited < config_.timeout_ns) return;
-  fail(FLAGOS_STATUS_COMM_TIMEOUT,
-       culprit == rank_ ? fmt::format("{}: the device of rank {} did not answer for {} ms", what,
-                                      rank_, waited / 1'000'000)
-                        : fmt::format("{}: rank {} waited {} ms for rank {}", what, rank_,
-                                      waited / 1'000'000, culprit));
+  const std::uint64_t now = now_ns(), waited = now - last_move_ns_;
+  if (waited < config_.timeout_ns) return blame_.drop();
+  if (culprit == rank_)
+    return fail(FLAGOS_STATUS_COMM_TIMEOUT,
+                fmt::format("{}: the device of rank {} did not answer for {} ms", what, rank_,
+                            waited / 1'000'000));
+  if (!blame_.is_under_way()) blame_.begin(culprit, now);
+  Blame::Verdict verdict;
+  if (blame_.look(*execution_.operation(), now, verdict))
+    fail(verdict.status, fmt::format("{}: rank {} waited {} ms for {}", what, rank_,
+                                     waited / 1'000'000, verdict.text));
+}
+
+// What another rank asks when it has waited for too long.
+void Communicator::answer_questions() {
+  Questions& questions = segment_->head().questions;
+  const std::uint32_t asked = questions.asked.load(std::memory_order_acquire);
+  if (asked == questions.answered.load(std::memory_order_relaxed) ||
+      status_.load(std::memory_order_acquire) != FLAGOS_STATUS_OK)
+    return;
+  questions.answer(asked, what_is_awaited());
+  if (network_ != nullptr) network_->ring();
+}
+
+Answer Communicator::what_is_awaited() {
+  Answer answer;
+  answer.sequence = next_sequence_;
+  if (!execution_.is_done()) {
+    const Operation& operation = *execution_.operation();
+    answer.awaited = execution_.waits_for();
+    answer.state = answer.awaited == rank_ ? Answer::State::device : Answer::State::peer;
+    answer.kind = operation.request.kind;
+    if (answer.kind < Kind::exchange) answer.sequence = operation.sequence;
+    return answer;
+  }
+  std::lock_guard lock(queue_mutex_);
+  if (pending_.first != nullptr) answer.state = Answer::State::stream;
+  return answer;
 }
 
 void Communicator::look_for_dead_processes() {

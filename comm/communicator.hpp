@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "comm/blame.hpp"
 #include "comm/bootstrap/secret.hpp"
 #include "comm/bootstrap/socket.hpp"
 #include "comm/execution.hpp"
@@ -129,7 +130,10 @@ class Communicator {
   bool step();
   bool begin_next();
   void complete(Operation& operation);
+  void answer_questions();
+  Answer what_is_awaited();
   bool look_at_peers();
+  bool adopt_failure(SegmentHead& head);
   void look_around();
   void look_for_dead_processes();
   void finish_failure(std::unique_lock<std::mutex>& engine);
@@ -150,6 +154,7 @@ class Communicator {
   Staging staging_, one_sided_staging_;
   OneSided one_sided_;
   Execution execution_;
+  Blame blame_;
   flagos_timeline_t* timeline_ = nullptr;
   std::atomic<bool> is_open_{false};
 

@@ -531,6 +531,11 @@ std::uint32_t Execution::waits_for() const {
       if (peer.out->consumed.load(std::memory_order_acquire) != peer.written) return peer.rank;
     }
   }
+  // Slots that others have not read yet may be what is missing.
+  if (staging_.is_remote() && !staging_.is_settled()) return rank_;
+  for (const Peer& peer : peers_)
+    if (peer.out != nullptr && peer.out->consumed.load(std::memory_order_acquire) != peer.written)
+      return peer.rank;
   return rank_;
 }
 

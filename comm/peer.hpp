@@ -54,6 +54,12 @@ struct Peer {
     if (sleeping->load(std::memory_order_relaxed) != 0)
       static_cast<void>(!::write(doorbell, &one, sizeof(one)));
   }
+  // Also who sleeps with nothing to do.
+  void wake_always() const {
+    if (sleeping == nullptr) return segment->head().bell.ring_always();
+    const std::uint64_t one = 1;
+    static_cast<void>(!::write(doorbell, &one, sizeof(one)));
+  }
   // The oldest entry that was not consumed; nullptr when there is none.
   const Entry* front() const {
     const Entry& entry = in->entries[taken % Ring::entry_count];

@@ -28,6 +28,7 @@ struct SegmentHead {
   std::atomic<std::uint32_t> closed{0};   // the rank has left
   std::atomic<std::uint32_t> stopped{0};  // it has failed, and reads nobody's memory any more
   Bell bell;
+  Questions questions;
   Failure failure;
 };
 

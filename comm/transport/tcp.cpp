@@ -47,10 +47,14 @@ void TcpTransport::start() {
 
 TcpTransport::~TcpTransport() {
   stop_.store(true, std::memory_order_release);
-  const std::uint64_t one = 1;
-  static_cast<void>(!write(doorbell_, &one, sizeof(one)));
+  ring();
   if (thread_.joinable()) thread_.join();
   close(doorbell_);
+}
+
+void TcpTransport::ring() const {
+  const std::uint64_t one = 1;
+  static_cast<void>(!write(doorbell_, &one, sizeof(one)));
 }
 
 void TcpTransport::run() {
@@ -90,6 +94,11 @@ bool TcpTransport::is_flushed() const {
 bool TcpTransport::pump_out(Link& link) {
   bool moved = false;
   while (!link.is_over) {
+    if (link.is_control || (!link.has_out_frame && make_control(link))) {
+      if (!send_frame(link, nullptr)) break;
+      link.has_out_frame = link.is_control = false;
+      continue;
+    }
     const Entry& entry = link.out->entries[link.out_read % Ring::entry_count];
     if (entry.stamp.load(std::memory_order_acquire) != link.out_read + 1) break;
     if (!link.has_out_frame) {
@@ -141,6 +150,31 @@ bool TcpTransport::send_frame(Link& link, const std::byte* data) {
     link.out_done += static_cast<std::uint64_t>(sent);
   }
   return true;
+}
+
+// A question to the peer, or our answer to its last one, if there is either.
+bool TcpTransport::make_control(Link& link) {
+  const std::uint32_t asked = link.stand_in->head().questions.asked.load(std::memory_order_acquire);
+  Answer answer;
+  if (asked != link.asked) {
+    link.out_frame = Frame{};
+    link.out_frame.kind = FrameKind::question;
+    link.out_frame.header.count = link.asked = asked;
+  } else if (link.own_question != 0 && segment_->head().questions.read(link.own_question, answer)) {
+    link.out_frame = Frame{};
+    link.out_frame.kind = FrameKind::answer;
+    Header& header = link.out_frame.header;
+    header.count = link.peers_question;
+    header.sequence = answer.sequence;
+    header.root = static_cast<std::int32_t>(answer.awaited);
+    header.kind = answer.kind;
+    header.phase = static_cast<std::uint8_t>(answer.state);
+    link.own_question = 0;
+  } else {
+    return false;
+  }
+  link.out_done = 0;
+  return link.has_out_frame = link.is_control = true;
 }
 
 // Tells why we go. In the middle of a frame nothing can be said: the end of the connection must do.
@@ -227,6 +261,24 @@ bool TcpTransport::pump_in(Link& link) {
   return moved;
 }
 
+// A question or an answer of the peer; false when the frame is neither.
+bool TcpTransport::take_control(Link& link) {
+  const Frame& frame = link.in_frame;
+  if (frame.bytes != 0) return false;
+  if (frame.kind == FrameKind::question) {
+    link.peers_question = static_cast<std::uint32_t>(frame.header.count);
+    link.own_question = segment_->head().questions.ask();
+  } else if (frame.kind == FrameKind::answer) {
+    const Answer answer{static_cast<Answer::State>(frame.header.phase), frame.header.kind,
+                        static_cast<std::uint32_t>(frame.header.root), frame.header.sequence};
+    link.stand_in->head().questions.answer(static_cast<std::uint32_t>(frame.header.count), answer);
+  } else {
+    return false;
+  }
+  segment_->head().bell.ring_always();
+  return true;
+}
+
 // A whole frame has come. False when it was the last one.
 bool TcpTransport::take_frame(Link& link) {
   const Frame& frame = link.in_frame;
@@ -242,6 +294,7 @@ bool TcpTransport::take_frame(Link& link) {
     segment_->head().bell.ring();
     return true;
   }
+  if (take_control(link)) return true;
   SegmentHead& head = link.stand_in->head();
   if (frame.kind == FrameKind::failure && frame.bytes == 512) {
     Failure& failure = head.failure;

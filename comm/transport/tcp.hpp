@@ -28,11 +28,12 @@ class TcpTransport {
   void start();
   // To be rung when an entry was written for a remote rank, or one of its entries consumed.
   int doorbell() const { return doorbell_; }
+  void ring() const;
   // Whether the thread sleeps, and must be rung for.
   std::atomic<std::uint32_t>& sleeping() { return sleeping_; }
 
  private:
-  enum class FrameKind : std::uint32_t { data, failure, goodbye };
+  enum class FrameKind : std::uint32_t { data, failure, goodbye, question, answer };
   struct Frame {
     static constexpr std::uint32_t magic_value = 0x6d617266;
     std::uint32_t magic = magic_value;
@@ -51,17 +52,23 @@ class TcpTransport {
     std::uint64_t entry_sent = 0;
     Frame out_frame;
     bool has_out_frame = false;
+    bool is_control = false;  // the frame is a question or an answer
     std::uint64_t out_done = 0;
     // Coming in.
     std::uint32_t in_written = 0;
     Frame in_frame;
     std::uint64_t in_done = 0;
+    // Questions that were passed on: to the peer, and of the peer (its number, and the number here; 0: none).
+    std::uint32_t asked = 0;
+    std::uint32_t peers_question = 0, own_question = 0;
     bool has_said_last = false;  // a failure or goodbye
     bool is_over = false;        // nothing comes any more
   };
 
   void run();
   bool pump_out(Link& link);
+  bool make_control(Link& link);
+  bool take_control(Link& link);
   bool send_frame(Link& link, const std::byte* data);
   bool pump_in(Link& link);
   bool take_frame(Link& link);
