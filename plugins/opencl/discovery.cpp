@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <string_view>
 #include <tuple>
 
@@ -242,6 +243,9 @@ void sort_and_number(const Driver& driver, std::vector<DeviceDescription>& devic
 }  // namespace
 
 std::vector<DeviceDescription> discover(const Driver& driver, const Host& host) {
+  // Drivers make their devices at the first question, and PoCL shows them to a second thread before they are complete.
+  static std::mutex one_at_a_time;
+  const std::lock_guard lock(one_at_a_time);
   const bool sub_devices = host.get_switch("FLAGOS_OPENCL_SUBDEVICES");
   std::vector<DeviceDescription> devices;
   const std::vector<cl_platform_id> platforms = platforms_of(driver, host);
