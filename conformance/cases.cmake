@@ -21,6 +21,7 @@ set(FLAGOS_CASE_SOURCES
   cases/copy_stress.cpp
   cases/data.cpp
   cases/dag.cpp
+  cases/det.cpp
   cases/dev_caps.cpp
   cases/dev_direct.cpp
   cases/dev_open.cpp
@@ -62,6 +63,7 @@ set(FLAGOS_CASE_SOURCES
   cases/life.cpp
   cases/life_process.cpp
   cases/life_runtime.cpp
+  cases/lim.cpp
   cases/mem_alloc.cpp
   cases/mem_free.cpp
   cases/mem_limits.cpp
@@ -89,6 +91,7 @@ set(FLAGOS_CASE_SOURCES
   cases/op_native.cpp
   cases/peer.cpp
   cases/peer_use.cpp
+  cases/perf_devices.cpp
   cases/perf_memory.cpp
   cases/perf_work.cpp
   cases/plugin_probe.cpp
@@ -104,6 +107,7 @@ set(FLAGOS_CASE_SOURCES
   cases/structs_graph.cpp
   cases/structs_collective.cpp
   cases/structs_interop.cpp
+  cases/thr.cpp
   cases/tl_order.cpp
   cases/tl_timeline.cpp
   cases/work.cpp
