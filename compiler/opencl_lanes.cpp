@@ -24,7 +24,7 @@ constexpr Row kRows[] = {
 };
 
 struct Instance {
-  std::string base, word;  // word: what an update does
+  std::string base, word;  // word: what an update does, what is called for each lane
   char space = 'p';
   DType first = DType::i32, second = DType::i32;
   int lanes = 1;
@@ -105,7 +105,7 @@ std::optional<Instance> parse(std::string_view name) {
     made.space = parts.back()[0];
     parts.pop_back();
   }
-  if (parts.size() == 3 && parts[1] == "update") {
+  if (parts.size() == 3 && (parts[1] == "update" || parts[1] == "each" || parts[1] == "pairs")) {
     made.word = parts.back();
     parts.pop_back();
   }

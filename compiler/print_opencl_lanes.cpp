@@ -147,6 +147,15 @@ std::string masks(const Op& op, int lanes, const std::vector<std::string>& in) {
   }
 }
 
+// A function of the device's. PoCL (seen in 3.1) takes one way through some of them for all lanes, by what some lanes hold:
+// the others get wrong numbers, or the call does not end (plugins/opencl/driver_bugs/lanes.cpp). Those go lane by lane.
+std::string device_function(std::string_view name, DType dtype, int lanes, const std::vector<std::string>& in) {
+  const bool wrong = dtype == DType::f32 ? name == "sin" || name == "cos" || name == "tan"
+                                         : lanes == 8 && (name == "pow" || name == "fmod");
+  if (lanes == 1 || !wrong) return fmt::format("{}({})", name, fmt::join(in, ", "));
+  return call(fmt::format("{}_{}", in.size() == 1 ? "each" : "pairs", name), dtype, lanes, in);
+}
+
 // f32 and f64.
 std::string floats(const Op& op, DType dtype, int lanes, const std::vector<std::string>& in) {
   const std::string one = fmt::format("({})1", type_of(dtype, lanes));
@@ -176,7 +185,7 @@ std::string floats(const Op& op, DType dtype, int lanes, const std::vector<std::
     case OpCode::rsqrt:
       return fmt::format("({} / sqrt({}))", one, in[0]);
     case OpCode::rem: {
-      const std::string rest = fmt::format("fmod({}, {})", in[0], in[1]);
+      const std::string rest = device_function("fmod", dtype, lanes, in);
       return op.word("mode") == "floor" ? call("floored", dtype, lanes, {rest, in[1]}) : rest;
     }
     case OpCode::isnan:
@@ -184,7 +193,7 @@ std::string floats(const Op& op, DType dtype, int lanes, const std::vector<std::
     case OpCode::isinf:
       return mask(dtype, lanes, fmt::format("fabs({}) == ({})INFINITY", in[0], type_of(dtype, lanes)));
     default:
-      return fmt::format("{}({})", info(op.code).name, fmt::join(in, ", "));
+      return device_function(info(op.code).name, dtype, lanes, in);
   }
 }
 

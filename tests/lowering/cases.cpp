@@ -195,6 +195,23 @@ void add_arithmetic(std::vector<Case>& cases, std::uint64_t seed) {
   }
 }
 
+// Functions of numbers of every size side by side: lanes of a vector must not change each other.
+void add_functions(std::vector<Case>& cases, std::uint64_t seed) {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    for (const OpInfo& op : op_table()) {
+      const bool function = op.domain == Domain::floating && op.find("fast");
+      if (!op.is_elementwise() || (!function && op.name != "rem")) continue;
+      const std::string type = tile("270", dtype);
+      Builder builder(fmt::format("function {} of {}", op.name, info(dtype).name), seed++, true);
+      const std::string a = builder.input(type);
+      const std::string b = op.operands_min > 1 ? ", " + builder.input(type) : "";
+      builder.line("%o = {} {}{} : {}", op.name, a, b, type);
+      builder.output(type, "%o");
+      cases.push_back(builder.done());
+    }
+  }
+}
+
 const std::vector<Operation>& operations() {
   static const std::vector<Operation> all = {
       {"argreduce", {"tile<5x40xf32>"}, {"tile<5xf32>", "tile<5xi32>"}, "axis=1, op=min", "", true},
@@ -433,6 +450,7 @@ std::vector<Case> directed_cases(std::uint64_t seed) {
   std::vector<Case> cases;
   add_casts(cases, seed);
   add_arithmetic(cases, seed + 1000);
+  add_functions(cases, seed + 1500);
   for (const Operation& operation : operations()) cases.push_back(op_case(operation, seed += 16));
   add_indexed(cases, seed + 2000);
   add_atomics(cases, seed + 3000);
