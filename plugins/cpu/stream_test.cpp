@@ -145,6 +145,30 @@ void hold(void* user_data, flagos_status_t) {
   ++world.calls;
 }
 
+// A worker that spins for more of its stream is counted on to take others; when it gets more, it must pass them on.
+TEST_CASE("stream: work that comes while a thread turns to a kernel that holds it finds another thread") {
+  TestDevice device;
+  flagos_plugin_stream_t* held = device.stream();
+  flagos_plugin_stream_t* other = device.stream();
+  constexpr unsigned rounds = 20'000;
+  const std::uint64_t log = device.alloc((rounds + 1) * 8);
+  const auto pause = [](std::uint64_t steps) {
+    for (std::atomic<std::uint64_t> step{0}; step < steps; ++step) continue;
+  };
+  for (std::uint64_t i = 0; i < rounds; ++i) {
+    std::atomic<std::uint32_t> flag{0};
+    REQUIRE(device.launch(held, "test_append", Append{log, i}) == FLAGOS_STATUS_OK);
+    pause(i % 512);
+    REQUIRE(device.launch_empty(other) == FLAGOS_STATUS_OK);
+    pause(i % 13);
+    REQUIRE(device.launch(held, "test_block", Flag{address_of(&flag)}) == FLAGOS_STATUS_OK);
+    const flagos_status_t status = device.api.stream->synchronize(other, 10'000'000'000);
+    flag = 1;
+    REQUIRE(status == FLAGOS_STATUS_OK);
+    REQUIRE(device.api.stream->synchronize(held, forever) == FLAGOS_STATUS_OK);
+  }
+}
+
 TEST_CASE("stream: host functions run in order, on threads of the plugin") {
   std::fesetround(FE_UPWARD);  // what a thread would inherit
   TestDevice device;

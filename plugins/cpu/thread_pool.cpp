@@ -140,6 +140,8 @@ bool ThreadPool::run_task(Task& task, Worker& worker) noexcept {
     const bool may_linger = task.may_linger();
     if (may_linger && linger(&task)) continue;
     if (task.release()) return may_linger;
+    // Work came at the last moment. Tasks that were pushed while this worker spun counted on it.
+    if (ready_count_.load() != 0) wake_for_ready();
   }
 }
 
