@@ -1,5 +1,7 @@
 #include "base/dynamic_library.hpp"
 
+#include <dlfcn.h>
+
 #include <boost/dll/shared_library.hpp>
 
 #include <string_view>
@@ -30,6 +32,10 @@ struct DynamicLibrary::State {
 DynamicLibrary::DynamicLibrary(const std::string& path) : state_(std::make_unique<State>()) {
   boost::dll::fs::path file(path);
   auto mode = boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local;
+#if defined(__SANITIZE_ADDRESS__)
+  // What the variables of a library hold has no owner and no name any more where the library is gone: a leak.
+  mode |= boost::dll::load_mode::type(RTLD_NODELETE);
+#endif
   // A bare name is looked for where the dynamic linker looks, never in the current directory.
   if (path.find('/') == std::string::npos) mode |= boost::dll::load_mode::search_system_folders;
   try {

@@ -5,6 +5,7 @@ if(FLAGOS_SANITIZE STREQUAL "address")
   set(flags -fsanitize=address,undefined -fno-sanitize-recover=all)
   list(APPEND flagos_test_environment
     "ASAN_OPTIONS=detect_leaks=1:check_initialization_order=1:detect_stack_use_after_return=1"
+    "LSAN_OPTIONS=suppressions=${CMAKE_CURRENT_LIST_DIR}/leaks.supp:print_suppressions=0"
     "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1")
 elseif(FLAGOS_SANITIZE STREQUAL "thread")
   set(flags -fsanitize=thread)

@@ -239,7 +239,17 @@ void launch(Context& t, flagos_stream_t* stream, flagos_kernel_t* kernel, Dim3 g
 // Seconds on the monotonic clock.
 double now_seconds();
 
-// What a process holds, for the cases that look for growth.
+// Whether this build carries a sanitizer: it brings threads, handlers and memory of its own.
+constexpr bool sanitized() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return true;
+#else
+  return false;
+#endif
+}
+
+// What a process holds, for the cases that look for growth. A sanitizer keeps what was freed, and its own memory grows:
+// there, bytes and mappings are 0, and what is lost it finds itself.
 struct Resources {
   std::uint64_t rss_bytes, file_descriptors, threads, maps;
 };

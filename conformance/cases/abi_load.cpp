@@ -276,10 +276,8 @@ FLAGOS_CASE("abi.load.unload_reload", {.clause = "flagos_plugin_t::close",
   const Resources after = resources_now();
   t.equal(after.file_descriptors, before.file_descriptors, "open files");
   no_more_threads(t, before.threads);
-  // A sanitizer's own memory grows with what was ever loaded.
-  t.check(sanitized() || after.maps <= before.maps + 16,
-          "mappings do not grow: " + std::to_string(before.maps) + ", then " +
-              std::to_string(after.maps));
+  t.check(after.maps <= before.maps + 16, "mappings do not grow: " + std::to_string(before.maps) +
+                                              ", then " + std::to_string(after.maps));
 }
 
 FLAGOS_CASE("abi.load.thread_exit_after_unload",

@@ -303,7 +303,7 @@ FLAGOS_CASE("event.reuse_loop", {.clause = "flagos_event_record",
   const auto before = resources_now();
   lap(count);
   const auto after = resources_now();
-  t.check(after.rss_bytes < before.rss_bytes + (32u << 20),
+  t.check(after.rss_bytes <= before.rss_bytes + (32u << 20),
           "an event recorded again and again does not grow");
   t.check(after.file_descriptors <= before.file_descriptors + 2,
           "nor does it leave file descriptors");

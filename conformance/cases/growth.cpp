@@ -63,9 +63,8 @@ Growth growth_between(Context& t, const GrowthOptions& options, const Held& befo
   judge(growth, "mappings", before.process.maps, after.process.maps, 16);
   judge(growth, "heap bytes", before.heap_bytes, after.heap_bytes,
         std::max(heap_noise, cycles * leaked_object / 2));
-  if (!sanitized())
-    judge(growth, "resident bytes", before.process.rss_bytes, after.process.rss_bytes,
-          std::max(resident_noise, cycles * leaked_object));
+  judge(growth, "resident bytes", before.process.rss_bytes, after.process.rss_bytes,
+        std::max(resident_noise, cycles * leaked_object));
   // Where device memory is host memory, what others use moves the number as well: then the heap and
   // the resident bytes have told already.
   const bool own_memory = (t.info().capabilities & FLAGOS_DEVICE_CAPABILITY_HOST_ADDRESSES) == 0;

@@ -289,9 +289,7 @@ FLAGOS_CASE("mod.unload.cycle", {.clause = "flagos_module_unload",
   t.check(after.file_descriptors <= before.file_descriptors + 4,
           "no file descriptors are left behind");
   t.check(after.maps <= before.maps + 40, "no mappings are left behind");
-  // A sanitizer keeps what was freed for a while.
-  if (!sanitized())
-    t.check(after.rss_bytes <= before.rss_bytes + (24u << 20), "no memory is left behind");
+  t.check(after.rss_bytes <= before.rss_bytes + (24u << 20), "no memory is left behind");
   t.check(after.threads <= before.threads + 2, "no threads are left behind");
 }
 

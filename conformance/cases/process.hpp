@@ -26,13 +26,4 @@ std::uint64_t blocked_signals(int thread);
 // The command line of this process.
 std::vector<std::string> command_line();
 
-// Whether this build carries a sanitizer: it brings threads, handlers and memory of its own.
-constexpr bool sanitized() {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  return true;
-#else
-  return false;
-#endif
-}
-
 }  // namespace flagos::conformance

@@ -65,6 +65,8 @@ flagos_status_t finished(flagos_stream_t* stream, Placed& placed, flagos_status_
     }
   }
   const std::string text = flagos_last_error();
+  // What was refused may have left copies of the caller's memory under way.
+  if (status != FLAGOS_STATUS_OK) flagos_stream_synchronize(stream, FLAGOS_TIMEOUT_INFINITE);
   // The device may have failed before the call queued all of its kernels: then the call itself says so.
   if (status == FLAGOS_STATUS_EXECUTION_FAILED) check(flagos_stream_reset(stream));
   if (status != FLAGOS_STATUS_OK) flagos_set_last_error(text.c_str());

@@ -146,7 +146,8 @@ void hold(void* user_data, flagos_status_t) {
 }
 
 // A worker that spins for more of its stream is counted on to take others; when it gets more, it must pass them on.
-TEST_CASE("stream: work that comes while a thread turns to a kernel that holds it finds another thread") {
+TEST_CASE(
+    "stream: work that comes while a thread turns to a kernel that holds it finds another thread") {
   TestDevice device;
   flagos_plugin_stream_t* held = device.stream();
   flagos_plugin_stream_t* other = device.stream();

@@ -28,6 +28,7 @@ Kernel::Kernel(Module& module, const flagos_kernel_desc_t& desc)
     : module_(module),
       driver_(module.device().driver()),
       name_(desc.name),
+      shown_name_(std::make_shared<const std::string>(name_)),
       has_signature_(desc.parameters != nullptr),
       allowed_shared_bytes_(usual_shared_bytes) {
   const CUresult code = driver_.cuModuleGetFunction(&function_, module.handle(), desc.name);

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,9 @@ class Kernel {
   const std::vector<flagos_parameter_t>& parameters() const noexcept { return parameters_; }
   bool fails() const noexcept { return fails_; }
   std::uint32_t block_thread_limit() const noexcept { return block_thread_limit_; }
-  Operation operation() const noexcept { return {FLAGOS_RECORD_KIND_KERNEL, name_.c_str()}; }
+  Operation operation() const noexcept {
+    return {FLAGOS_RECORD_KIND_KERNEL, shown_name_->c_str(), 0, false, shown_name_};
+  }
   void fill_info(flagos_kernel_info_t& info) const noexcept;
 
   // Throws INVALID_ARGUMENT, and sees to it that the driver lets a launch have so much shared memory.
@@ -54,6 +57,7 @@ class Kernel {
   Module& module_;
   const Driver& driver_;
   const std::string name_;
+  const std::shared_ptr<const std::string> shown_name_;  // outlives the kernel, see Operation
   CUfunction function_ = nullptr;
   std::vector<flagos_parameter_t> parameters_;
   bool has_signature_ = false;

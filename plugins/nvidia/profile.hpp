@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
+#include <string>
 
 #include "plugins/nvidia/cuda.hpp"
 
@@ -12,12 +14,14 @@ namespace flagos::nvidia {
 
 class Device;
 
-// What a profiler shows of an operation. `name` outlives it: static, or a kernel's.
+// What a profiler shows of an operation.
 struct Operation {
   flagos_record_kind_t kind = FLAGOS_RECORD_KIND_OTHER;
   const char* name = "other";
   std::uint64_t size_bytes = 0;
   bool is_internal = false;  // not shown
+  // What `name` points into. A command that has ended is taken note of later, when its kernel may be gone.
+  std::shared_ptr<const std::string> owner = nullptr;
 };
 
 // Guarded by its stream's lock.

@@ -136,6 +136,7 @@ class Scenario {
   // A second device on what the first one shows, with a buffer of the program's.
   void use_native_objects() {
     const flagos_plugin_t& api = instance_.api;
+    if (status_ != FLAGOS_STATUS_OK) return;
     const flagos_interop_table_t& interop = *api.interop;
     auto device = desc_of<flagos_native_t>(), stream = device, event = device, memory = device;
     step([&] { return interop.get_native_device(device_, &device); });

@@ -208,7 +208,10 @@ void KernelObject::check(cl_int code, const char* call, const Argument& argument
 // ---- kernels ----------------------------------------------------------------------------------
 
 Kernel::Kernel(Module& module, const Signature& signature)
-    : module_(module), signature_(signature), object_(module, signature) {
+    : module_(module),
+      signature_(signature),
+      shown_name_(std::make_shared<const std::string>(signature.name)),
+      object_(module, signature) {
   if (!signature.unusable.empty())
     throw_error(FLAGOS_STATUS_UNSUPPORTED, "kernel '{}' cannot be launched: {}", signature.name,
                 signature.unusable);

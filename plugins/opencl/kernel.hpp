@@ -84,12 +84,13 @@ class Kernel {
   // A launch for later: it owns its arguments, which were looked at.
   Command keep(const flagos_launch_desc_t& desc);
   Operation operation() const noexcept {
-    return {FLAGOS_RECORD_KIND_KERNEL, signature_.name.c_str(), 0};
+    return {FLAGOS_RECORD_KIND_KERNEL, shown_name_->c_str(), 0, false, shown_name_};
   }
 
  private:
   Module& module_;
   const Signature& signature_;
+  const std::shared_ptr<const std::string> shown_name_;  // outlives the kernel, see Operation
   KernelObject object_;
   std::vector<std::uint32_t> in_block_;  // indices of the arguments that are parameters
   bool has_failure_ = false;

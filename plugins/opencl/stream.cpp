@@ -381,7 +381,7 @@ void Stream::launch_guarded(const Operation& operation, const char* call, const 
                    [&](cl_command_queue queue, cl_event* out_event, flagos_address_t) {
                      return enqueue_copy(*this, queue, report, word, sizeof(*report_), out_event);
                    });
-        reporting_ = operation.name;
+        reporting_ = operation;
         held_.close_gate();
       },
       failed);
@@ -432,7 +432,7 @@ void Stream::read_report() noexcept {
   char text[300];
   const auto end = fmt::format_to_n(text, sizeof(text) - 1,
                                     "kernel '{:.100}' reported failure {:#x} in flagos_failure",
-                                    reporting_, static_cast<std::uint32_t>(said));
+                                    reporting_.name, static_cast<std::uint32_t>(said));
   *end.out = '\0';
   health_->poison(is_answer ? FLAGOS_STATUS_EXECUTION_FAILED : said, text);
 }

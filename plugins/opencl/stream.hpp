@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "base/plugin_host.hpp"
@@ -27,6 +28,8 @@ struct Operation {
   const char* name = "other";
   std::uint64_t size_bytes = 0;
   bool is_internal = false;  // not shown
+  // What `name` points into. A command that has ended is taken note of later, when its kernel may be gone.
+  std::shared_ptr<const std::string> owner = nullptr;
 };
 
 // Enqueues something; gives the driver's code, and in `out_event` the event of its last command. `word` is the address
@@ -165,7 +168,7 @@ class Stream {
   bool is_watched_ = false;
   flagos_address_t word_ = 0;             // the device's, for flagos_failure
   std::shared_ptr<std::int32_t> report_;  // what the driver copies it to
-  const char* reporting_ = nullptr;       // the kernel behind whose launch the gate is closed
+  Operation reporting_;                   // the launch behind which the gate is closed
 
   const std::shared_ptr<Signal> signal_ = std::make_shared<Signal>();
   const std::shared_ptr<Health> health_ = std::make_shared<Health>();

@@ -247,6 +247,10 @@ VkInstance any_instance() {
 VKAPI_ATTR VkResult VKAPI_CALL create_instance(const VkInstanceCreateInfo* info,
                                                const VkAllocationCallbacks* callbacks,
                                                VkInstance* instance) {
+#if defined(__SANITIZE_ADDRESS__)
+  static VkInstance kept;  // keeps the real driver, see keep_drivers in driver.cpp
+  if (kept == nullptr) FORWARD(vkCreateInstance)::call(info, callbacks, &kept);
+#endif
   const VkResult result = FORWARD(vkCreateInstance)::call(info, callbacks, instance);
   const std::lock_guard lock(instances().mutex);
   if (result == VK_SUCCESS) instances().live.push_back(*instance);
