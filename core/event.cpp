@@ -27,11 +27,15 @@ NativeEvent::NativeEvent(Device& device, const flagos_event_desc_t& desc) : devi
   expect(device.tables().event.create(device.native(), &desc, &native_), "event.create");
   if (native_ == nullptr)
     throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from event.create");
+  validate_made(&device, NativeKind::event, native_, "event.create");
 }
 
 NativeEvent::~NativeEvent() {
   // Waits that were queued may still use it.
-  device_->releases().add([device = device_, native = native_] { device->tables().event.destroy(native); });
+  device_->releases().add([device = device_, native = native_] {
+    validate_gone(&*device, NativeKind::event, native);
+    device->tables().event.destroy(native);
+  });
 }
 
 flagos_status_t NativeEvent::synchronize(std::uint64_t timeout_ns) {

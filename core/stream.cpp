@@ -6,6 +6,7 @@
 #include "core/marker.hpp"
 #include "core/memory_pool.hpp"
 #include "core/soft_queue.hpp"
+#include "core/validation.hpp"
 
 namespace flagos::core {
 
@@ -44,7 +45,11 @@ void Stream::release() {
 std::shared_ptr<flagos_plugin_stream_t> Stream::own(flagos_plugin_stream_t* native, const char* slot) {
   if (native == nullptr)
     throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from {}", slot);
-  return {native, [destroy = tables().stream.destroy](flagos_plugin_stream_t* stream) { destroy(stream); }};
+  validate_made(&device(), NativeKind::stream, native, slot);
+  return {native, [of = &device(), destroy = tables().stream.destroy](flagos_plugin_stream_t* stream) {
+            validate_gone(of, NativeKind::stream, stream);
+            destroy(stream);
+          }};
 }
 
 std::shared_ptr<flagos_plugin_stream_t> Stream::keep_native() {

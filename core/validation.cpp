@@ -5,7 +5,9 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
+#include <tuple>
 
 #include "core/collective.hpp"
 #include "core/device.hpp"
@@ -29,6 +31,7 @@ struct Watched {
   std::array<Range, 1024> freed;  // the latest, as a ring
   std::size_t next = 0;
   std::map<const Event*, std::uint32_t> waits;
+  std::set<std::tuple<const Device*, NativeKind, const void*>> natives;  // that plugins gave, and that live
 };
 
 Watched& watched() {
@@ -161,6 +164,19 @@ void validate_freed(flagos_address_t base, std::uint64_t size_bytes) {
   std::lock_guard lock(watched().mutex);
   watched().freed[watched().next] = {base, size_bytes};
   watched().next = (watched().next + 1) % watched().freed.size();
+}
+
+void validate_made(const Device* device, NativeKind kind, const void* native, const char* slot) {
+  if ((process_state.load(std::memory_order_relaxed) & process_validating) == 0) return;
+  std::lock_guard lock(watched().mutex);
+  if (!watched().natives.emplace(device, kind, native).second)
+    throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "validation: the plugin gave the object {} twice from {}", native, slot);
+}
+
+void validate_gone(const Device* device, NativeKind kind, const void* native) {
+  if ((process_state.load(std::memory_order_relaxed) & process_validating) == 0) return;
+  std::lock_guard lock(watched().mutex);
+  watched().natives.erase({device, kind, native});
 }
 
 void validate_event_destroy(const Event& event) {

@@ -31,6 +31,13 @@ void validate_command(Device& device, const Command& command, std::uint64_t node
 // An allocation was given back; its addresses are watched for as long as no other takes them.
 void validate_freed(flagos_address_t base, std::uint64_t size_bytes);
 
+// A plugin gave an object, or took it back. Throws PLUGIN_PROTOCOL for one that it has given already: two handles would be
+// one stream or one event, and be destroyed twice. Plugins may number their objects, each kind of a device by itself;
+// `device` is not looked into.
+enum class NativeKind { stream, event };
+void validate_made(const Device* device, NativeKind kind, const void* native, const char* slot);
+void validate_gone(const Device* device, NativeKind kind, const void* native);
+
 // Warns when an event is destroyed that a thread is waiting for; a host wait for an event runs inside an EventWait.
 void validate_event_destroy(const Event& event);
 

@@ -1,0 +1,214 @@
+// Plugins that load and misbehave while they are used: what core makes of it.
+#include <doctest/doctest.h>
+#include <flagos.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <string>
+#include <thread>
+
+namespace {
+
+constexpr std::uint64_t a_moment = 50'000'000, a_minute = 60'000'000'000;
+
+// A plugin of the zoo with its one device open, and the validation layer on.
+class Faulty {
+ public:
+  explicit Faulty(const std::string& name) {
+    flagos_runtime_desc_t desc{};
+    desc.struct_size = sizeof(desc);
+    desc.abi_version = FLAGOS_ABI_VERSION;
+    desc.flags = FLAGOS_RUNTIME_FLAG_NO_SEARCH;
+    desc.layers = "validation";
+    const std::string file = std::string(FLAGOS_ZOO) + "/libflagos_plugin_" + name + ".so";
+    REQUIRE(flagos_runtime_create(&desc, &runtime_) == FLAGOS_STATUS_OK);
+    REQUIRE_MESSAGE(flagos_runtime_add_plugin(runtime_, file.c_str()) == FLAGOS_STATUS_OK,
+                    std::string(flagos_last_error()));
+    REQUIRE(flagos_device_open(runtime_, 0, &device_) == FLAGOS_STATUS_OK);
+  }
+  ~Faulty() { CHECK(flagos_runtime_destroy(runtime_) == FLAGOS_STATUS_OK); }
+  Faulty(const Faulty&) = delete;
+  Faulty& operator=(const Faulty&) = delete;
+
+  flagos_runtime_t* runtime() const { return runtime_; }
+  flagos_device_t* device() const { return device_; }
+  flagos_stream_t* stream() const {
+    flagos_stream_t* stream = nullptr;
+    REQUIRE_MESSAGE(flagos_stream_create(device_, nullptr, &stream) == FLAGOS_STATUS_OK,
+                    std::string(flagos_last_error()));
+    return stream;
+  }
+  flagos_status_t allocate(std::uint64_t size, flagos_address_t* out) const {
+    flagos_memory_desc_t desc{};
+    desc.struct_size = sizeof(desc);
+    desc.kind = FLAGOS_MEMORY_KIND_DEVICE;
+    desc.size_bytes = size;
+    return flagos_memory_alloc(device_, &desc, out);
+  }
+  flagos_address_t memory(std::uint64_t size = 256) const {
+    flagos_address_t address = 0;
+    REQUIRE_MESSAGE(allocate(size, &address) == FLAGOS_STATUS_OK, std::string(flagos_last_error()));
+    return address;
+  }
+  // A fill and a copy to the host give what was filled in.
+  void check_copies(flagos_stream_t* stream) const {
+    const flagos_address_t source = memory();
+    const std::uint32_t value = 0x5eed;
+    std::uint32_t found = 0;
+    CHECK(flagos_memory_fill(stream, source, &value, 4, 256) == FLAGOS_STATUS_OK);
+    CHECK(flagos_memory_copy(stream, reinterpret_cast<std::uintptr_t>(&found), source + 252, 4) ==
+          FLAGOS_STATUS_OK);
+    CHECK(flagos_stream_synchronize(stream, a_minute) == FLAGOS_STATUS_OK);
+    CHECK(found == value);
+    CHECK(flagos_memory_free(device_, source) == FLAGOS_STATUS_OK);
+  }
+
+ private:
+  flagos_runtime_t* runtime_ = nullptr;
+  flagos_device_t* device_ = nullptr;
+};
+
+void protocol(flagos_status_t status, const char* part) {
+  CHECK(status == FLAGOS_STATUS_PLUGIN_PROTOCOL);
+  CHECK_MESSAGE(std::string(flagos_last_error()).find(part) != std::string::npos,
+                std::string(flagos_last_error()));
+}
+
+}  // namespace
+
+TEST_CASE("the plugin without a fault works") {
+  const Faulty f("faultless");
+  flagos_stream_t* const stream = f.stream();
+  f.check_copies(stream);
+  CHECK(flagos_stream_destroy(stream) == FLAGOS_STATUS_OK);
+}
+
+TEST_CASE("a status that nobody knows is PLUGIN_PROTOCOL, and names the slot") {
+  const Faulty f("unknown_status");
+  flagos_stream_t* const stream = f.stream();
+  flagos_stream_t* other = stream;
+  flagos_status_t made = FLAGOS_STATUS_OK;
+  for (int i = 0; i < 4 && made == FLAGOS_STATUS_OK; ++i)
+    made = flagos_stream_create(f.device(), nullptr, &other);
+  protocol(made, "stream.create");
+  CHECK(other == nullptr);
+  flagos_address_t none = 1;
+  protocol(f.allocate(13, &none), "memory.alloc");
+  CHECK(none == 0);
+  flagos_event_t* event = nullptr;
+  REQUIRE(flagos_event_create(f.device(), nullptr, &event) == FLAGOS_STATUS_OK);
+  CHECK(flagos_event_record(event, stream) == FLAGOS_STATUS_OK);
+  protocol(flagos_event_synchronize(event, a_moment), "FLAGOS_STATUS_PLUGIN_PROTOCOL");
+  const flagos_address_t memory = f.memory();
+  protocol(flagos_memory_copy(stream, memory, memory + 128, 64), "0x7f123456");
+  CHECK(flagos_event_destroy(event) == FLAGOS_STATUS_OK);
+  CHECK(flagos_memory_free(f.device(), memory) == FLAGOS_STATUS_OK);
+}
+
+TEST_CASE("an object that was given already is found by the validation layer, memory always") {
+  const Faulty f("same_object");
+  flagos_stream_t* const stream = f.stream();
+  flagos_stream_t* second = stream;
+  protocol(flagos_stream_create(f.device(), nullptr, &second), "twice from stream.create");
+  CHECK(second == nullptr);
+  flagos_event_t *event = nullptr, *other = nullptr;
+  REQUIRE(flagos_event_create(f.device(), nullptr, &event) == FLAGOS_STATUS_OK);
+  protocol(flagos_event_create(f.device(), nullptr, &other), "twice from event.create");
+  const flagos_address_t memory = f.memory(512);
+  flagos_address_t again = 1;
+  protocol(f.allocate(512, &again), "inside a live allocation");
+  CHECK(again == 0);
+  // Once the first one is gone, it is another.
+  CHECK(flagos_stream_destroy(stream) == FLAGOS_STATUS_OK);
+  CHECK(flagos_stream_destroy(f.stream()) == FLAGOS_STATUS_OK);
+  CHECK(flagos_event_destroy(event) == FLAGOS_STATUS_OK);
+  CHECK(flagos_memory_free(f.device(), memory) == FLAGOS_STATUS_OK);
+}
+
+TEST_CASE("OK without an object, and memory that is not aligned, are refused") {
+  const Faulty f("no_object");
+  flagos_stream_t* stream = nullptr;
+  protocol(flagos_stream_create(f.device(), nullptr, &stream), "no object");
+  flagos_event_t* event = nullptr;
+  protocol(flagos_event_create(f.device(), nullptr, &event), "event.create");
+  flagos_address_t memory = 1;
+  protocol(f.allocate(256, &memory), "aligned");
+  CHECK(memory == 0);
+}
+
+TEST_CASE("what a device was at first rules, whatever the plugin says later") {
+  const Faulty f("changing_info");
+  flagos_device_info_t described{}, opened{};
+  described.struct_size = opened.struct_size = sizeof(described);
+  for (int i = 0; i < 3; ++i) {
+    REQUIRE(flagos_device_describe(f.runtime(), 0, &described) == FLAGOS_STATUS_OK);
+    REQUIRE(flagos_device_get_info(f.device(), &opened) == FLAGOS_STATUS_OK);
+    CHECK(std::string(opened.name) == "host memory of ABI 1.0");
+    CHECK(std::memcmp(&described, &opened, sizeof(opened)) == 0);
+    // Another opening is of the same device.
+    flagos_device_t* again = nullptr;
+    REQUIRE(flagos_device_open(f.runtime(), 0, &again) == FLAGOS_STATUS_OK);
+    REQUIRE(flagos_device_get_info(again, &opened) == FLAGOS_STATUS_OK);
+    CHECK(std::memcmp(&described, &opened, sizeof(opened)) == 0);
+    CHECK(flagos_device_close(again) == FLAGOS_STATUS_OK);
+  }
+}
+
+TEST_CASE("host services bear bad arguments, from a thread of the plugin and from within a call") {
+  const Faulty f("calls_host");
+  flagos_stream_t* const stream = f.stream();
+  for (int i = 0; i < 100; ++i) f.check_copies(stream);
+  CHECK(flagos_stream_destroy(stream) == FLAGOS_STATUS_OK);
+}
+
+TEST_CASE("work that is never done: waits end with TIMEOUT, and so does everything else") {
+  flagos_status_t closed = FLAGOS_STATUS_OK;
+  {
+    const Faulty f("never_done");
+    flagos_stream_t* const stream = f.stream();
+    flagos_event_t* event = nullptr;
+    REQUIRE(flagos_event_create(f.device(), nullptr, &event) == FLAGOS_STATUS_OK);
+    CHECK(flagos_event_record(event, stream) == FLAGOS_STATUS_OK);
+    CHECK(flagos_stream_synchronize(stream, a_moment) == FLAGOS_STATUS_TIMEOUT);
+    CHECK(flagos_event_synchronize(event, a_moment) == FLAGOS_STATUS_TIMEOUT);
+    CHECK(flagos_device_synchronize(f.device(), a_moment) == FLAGOS_STATUS_TIMEOUT);
+    std::uint32_t complete = 1;
+    CHECK(flagos_event_query(event, &complete) == FLAGOS_STATUS_OK);
+    CHECK(complete == 0);
+    // Somebody waits without end: the end of the stream lets go of them.
+    std::thread waiter(
+        [&] { closed = flagos_stream_synchronize(stream, FLAGOS_TIMEOUT_INFINITE); });
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    CHECK(flagos_stream_destroy(stream) == FLAGOS_STATUS_OK);
+    waiter.join();
+    CHECK(flagos_event_destroy(event) == FLAGOS_STATUS_OK);
+  }
+  CHECK(closed == FLAGOS_STATUS_CANCELLED);
+}
+
+TEST_CASE("a wait of the plugin that does not look at its timeout holds up nobody else") {
+  const Faulty f("deaf_wait");
+  flagos_stream_t *const slow = f.stream(), *const other = f.stream();
+  const flagos_address_t first = f.memory(14);  // from here on the plugin's waits do not end
+  std::atomic<bool> waiting{false}, woken{false};
+  std::thread waiter([&] {
+    waiting = true;
+    flagos_stream_synchronize(slow, 1);
+    woken = true;
+  });
+  while (!waiting) std::this_thread::yield();
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  const flagos_address_t memory = f.memory();
+  const std::uint32_t value = 7;
+  CHECK(flagos_memory_fill(other, memory, &value, 4, 256) == FLAGOS_STATUS_OK);
+  CHECK(flagos_memory_copy(other, memory, memory + 128, 64) == FLAGOS_STATUS_OK);
+  flagos_stream_t* const third = f.stream();
+  CHECK_FALSE(woken);
+  const flagos_address_t last = f.memory(13);  // with which they do
+  waiter.join();
+  for (flagos_stream_t* const stream : {slow, other, third})
+    CHECK(flagos_stream_destroy(stream) == FLAGOS_STATUS_OK);
+  for (const flagos_address_t address : {memory, first, last})
+    CHECK(flagos_memory_free(f.device(), address) == FLAGOS_STATUS_OK);
+}
