@@ -5,6 +5,7 @@ set(FLAGOS_CASE_SOURCES
   cases/abi_negotiate.cpp
   cases/abi_out.cpp
   cases/abi_process.cpp
+  cases/abi_skew.cpp
   cases/abi_struct.cpp
   cases/abi_text.cpp
   cases/cb.cpp
