@@ -11,6 +11,7 @@ const std::vector<Mutant>& all_mutants() {
     add_seeded_memory(made);
     add_seeded_order(made);
     add_seeded_objects(made);
+    add_seeded_collective(made);
     add_generic(made);
     add_host_mutants(made);
     return made;

@@ -42,6 +42,7 @@ void add_host_mutants(std::vector<Mutant>& list);
 void add_seeded_memory(std::vector<Mutant>& list);
 void add_seeded_order(std::vector<Mutant>& list);
 void add_seeded_objects(std::vector<Mutant>& list);
+void add_seeded_collective(std::vector<Mutant>& list);
 void add_baselines(std::vector<Mutant>& list);
 
 // A seeded mutant of one entry.

@@ -120,6 +120,35 @@ std::vector<NamedChange> changes_in<flagos_plugin_graph_node_t>() {
           CHANGE("host-user-data", s.host_user_data = nullptr)};
 }
 
+template <>
+std::vector<NamedChange> changes_in<flagos_physical_memory_desc_t>() {
+  using Struct = flagos_physical_memory_desc_t;
+  return {CHANGE("half-size", s.size_bytes /= 2), CHANGE("no-flags", s.flags = 0)};
+}
+
+template <>
+std::vector<NamedChange> changes_in<flagos_communicator_desc_t>() {
+  using Struct = flagos_communicator_desc_t;
+  return {CHANGE("size+1", s.size += 1), CHANGE("swap-ranks", s.rank = s.size - 1 - s.rank),
+          CHANGE("rank-is-0", s.rank = 0), CHANGE("no-timeout", s.timeout_ns = 0)};
+}
+
+template <>
+std::vector<NamedChange> changes_in<flagos_collective_desc_t>() {
+  using Struct = flagos_collective_desc_t;
+  return {
+    CHANGE("count-1", s.count -= s.count == 0 ? 0 : 1), CHANGE("no-count", s.count = 0),
+        CHANGE("target+1", s.target += s.target == 0 ? 0 : 1),
+        CHANGE("source+1", s.source += s.source == 0 ? 0 : 1),
+        CHANGE("in-place", s.target = s.source == 0 ? s.target : s.source),
+        CHANGE("reduction-is-sum", s.reduction = FLAGOS_COLLECTIVE_REDUCTION_SUM),
+        CHANGE("peer-is-0", s.peer = 0), CHANGE("no-scale", s.scale = 1),
+        CHANGE("unsigned", if (s.dtype == FLAGOS_DTYPE_INT32) s.dtype = FLAGOS_DTYPE_UINT32),
+        CHANGE("float-is-integer",
+               if (s.dtype == FLAGOS_DTYPE_FLOAT32) s.dtype = FLAGOS_DTYPE_INT32)
+  };
+}
+
 // ---- what comes out ----
 
 template <>
@@ -253,6 +282,28 @@ std::vector<NamedChange> changes_out<flagos_memory_pool_statistics_t>() {
   return {CHANGE("no-used", s.used_bytes = 0), CHANGE("no-used-high", s.used_high_bytes = 0),
           CHANGE("no-reserved", s.reserved_bytes = 0), CHANGE("no-live-blocks", s.live_blocks = 0),
           CHANGE("no-allocations", s.allocations = 0)};
+}
+
+template <>
+std::vector<NamedChange> changes_out<flagos_collective_support_t>() {
+  using Struct = flagos_collective_support_t;
+  return {CHANGE("no-flags", s.flags = 0), CHANGE("all-flags", s.flags = 31),
+          CHANGE("unknown-flags", s.flags |= 0x80000000u)};
+}
+
+template <>
+std::vector<NamedChange> changes_out<flagos_collective_id_t>() {
+  using Struct = flagos_collective_id_t;
+  return {CHANGE("no-size", s.size_bytes = 0), CHANGE("half-size", s.size_bytes /= 2),
+          CHANGE("too-long", s.size_bytes = sizeof(s.bytes) + 1),
+          CHANGE("always-the-same", std::memset(s.bytes, 7, s.size_bytes))};
+}
+
+template <>
+std::vector<NamedChange> changes_out<flagos_plugin_external_t>() {
+  using Struct = flagos_plugin_external_t;
+  return {CHANGE("no-descriptor", s.fd = -1), CHANGE("half-size", s.size_bytes /= 2),
+          CHANGE("no-data", std::memset(s.data, 0, sizeof(s.data)))};
 }
 
 }  // namespace flagos::conformance::mutants

@@ -179,6 +179,8 @@ TEST_CASE("every slot of every group stands in the list") {
   CHECK_GROUP(interop);
   CHECK_GROUP(topology);
   CHECK_GROUP(operators);
+  CHECK_GROUP(virtual_memory);
+  CHECK_GROUP(collective);
 }
 
 TEST_CASE("the list") {

@@ -34,6 +34,7 @@ constexpr Home homes[] = {
     {"graph", {"graph"}},         {"profiling", {"prof"}},
     {"host", {"prof"}},           {"interop", {"interop", "ipc"}},
     {"topology", {"peer"}},       {"operators", {"op"}},
+    {"virtual_memory", {"mem"}},  {"collective", {"coll"}},
 };
 
 bool is_home(const Mutant& mutant, const Case& the_case) {

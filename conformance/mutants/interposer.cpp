@@ -96,6 +96,8 @@ void for_each_group(auto&& act) {
   act(&flagos_plugin_t::interop, &Tables::interop);
   act(&flagos_plugin_t::topology, &Tables::topology);
   act(&flagos_plugin_t::operators, &Tables::operators);
+  act(&flagos_plugin_t::virtual_memory, &Tables::virtual_memory);
+  act(&flagos_plugin_t::collective, &Tables::collective);
 }
 
 // Makes our tables from those of the wrapped plugin, with the bug in them.

@@ -1,5 +1,6 @@
 // Seeded bugs of memory, copies and fills, each after one that plugins have had.
 #include <atomic>
+#include <cfenv>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -142,6 +143,13 @@ flagos_status_t late_pattern(Stream stream, flagos_address_t target, const void*
   });
 }
 
+// M85: what a copy does to its process stays so.
+flagos_status_t other_rounding(flagos_plugin_stream_t* stream, flagos_address_t target,
+                               flagos_address_t source, std::uint64_t size) {
+  std::fesetround(FE_UPWARD);
+  return next<slot::memory_copy>(stream, target, source, size);
+}
+
 }  // namespace
 
 void add_seeded_memory(std::vector<Mutant>& list) {
@@ -175,6 +183,8 @@ void add_seeded_memory(std::vector<Mutant>& list) {
   list.push_back(seeded<slot::memory_fill>("M21",
                                            "a fill reads its value when the stream comes to it",
                                            {"fill.value_captured"}, &late_pattern));
+  list.push_back(seeded<slot::memory_copy>("M85", "a copy leaves its thread another rounding mode",
+                                           {"abi.load.sigpipe_fpe_state"}, &other_rounding));
 }
 
 }  // namespace flagos::conformance::mutants

@@ -28,6 +28,8 @@ struct Tables {
   flagos_interop_table_t interop;
   flagos_topology_table_t topology;
   flagos_operators_table_t operators;
+  flagos_virtual_memory_table_t virtual_memory;
+  flagos_collective_table_t collective;
 };
 
 enum class SlotIndex {
