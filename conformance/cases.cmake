@@ -13,6 +13,7 @@ set(FLAGOS_CASE_SOURCES
   cases/coll.cpp
   cases/coll_faults.cpp
   cases/coll_order.cpp
+  cases/coll_rules.cpp
   cases/coll_support.cpp
   cases/coll_values.cpp
   cases/copy.cpp

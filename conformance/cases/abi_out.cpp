@@ -1,4 +1,6 @@
 // What a plugin's tables give back, called without core: each result is written within its room, and nothing else is.
+#include <unistd.h>
+
 #include <cstring>
 #include <memory>
 #include <set>
@@ -296,6 +298,69 @@ void look_at_timeline(Context& t, const flagos_plugin_t& plugin, const Objects& 
   plugin.timeline->destroy(*made);
 }
 
+void look_at_virtual_memory(Context& t, const flagos_plugin_t& plugin, const Objects& of) {
+  if (plugin.virtual_memory == nullptr) return;
+  const flagos_virtual_memory_table_t& table = *plugin.virtual_memory;
+  t.subcase("virtual_memory.get_granularity");
+  flagos_physical_memory_desc_t desc{sizeof desc, FLAGOS_MEMORY_KIND_DEVICE, nullptr, 0, 0};
+  Room<std::uint64_t> least, recommended;
+  t.ok(table.get_granularity(of.device, &desc, least.out(), recommended.out()), "the granularity");
+  t.subcase("virtual_memory.reserve");
+  Room<flagos_address_t> address;
+  t.ok(table.reserve(of.device, *least, *least, 0, address.out()), "reserve");
+  table.release(of.device, *address, *least);
+  t.subcase("virtual_memory.create");
+  desc.size_bytes = *least;
+  if (HAS(virtual_memory, export_memory)) desc.flags = FLAGOS_MEMORY_FLAG_EXPORTABLE;
+  Room<flagos_plugin_physical_memory_t*> memory;
+  t.ok(table.create(of.device, &desc, memory.out()), "create");
+  if (HAS(virtual_memory, export_memory)) {
+    t.subcase("virtual_memory.export_memory");
+    Room<flagos_plugin_external_t> external;
+    t.ok(table.export_memory(*memory, external.out()), "export");
+    t.subcase("virtual_memory.import_memory");
+    Room<flagos_plugin_physical_memory_t*> imported;
+    t.ok(table.import_memory(of.device, external.out(), imported.out()), "import");
+    table.destroy(*imported);
+    close((*external).fd);
+  }
+  table.destroy(*memory);
+}
+
+void look_at_collective(Context& t, const flagos_plugin_t& plugin, const Objects& of) {
+  if (plugin.collective == nullptr) return;
+  const flagos_collective_table_t& table = *plugin.collective;
+  t.subcase("collective.query");
+  Room<flagos_collective_support_t> support;
+  t.ok(table.query(of.device, FLAGOS_COLLECTIVE_OPERATION_ALL_REDUCE, FLAGOS_DTYPE_FLOAT32,
+                   FLAGOS_COLLECTIVE_REDUCTION_SUM, support.out()),
+       "query");
+  t.subcase("collective.unique_id_create");
+  Room<flagos_collective_id_t> id;
+  t.ok(table.unique_id_create(of.device, id.out()), "make an id");
+  t.subcase("collective.communicator_create");
+  flagos_communicator_desc_t desc{};
+  desc.struct_size = sizeof desc;
+  desc.size = 1;
+  desc.id = id.out();
+  desc.timeout_ns = a_minute;
+  Room<flagos_plugin_communicator_t*> alone;
+  t.ok(table.communicator_create(of.device, &desc, alone.out()), "join alone");
+  t.subcase("collective.communicator_query_error");
+  Room<flagos_status_t> found;
+  t.ok(table.communicator_query_error(*alone, found.out()), "ask what became of it");
+  t.equal(static_cast<std::uint64_t>(*found), ok, "it is well");
+  if (HAS(collective, communicator_split)) {
+    t.subcase("collective.communicator_split");
+    Room<flagos_plugin_communicator_t*> part;
+    Room<std::uint32_t> rank, size;
+    t.ok(table.communicator_split(*alone, 0, 0, part.out(), rank.out(), size.out()), "split");
+    t.check(*rank == 0 && *size == 1, "rank 0 of one");
+    table.communicator_destroy(*part);
+  }
+  table.communicator_destroy(*alone);
+}
+
 void look_at_graph(Context& t, const flagos_plugin_t& plugin, const Objects& of) {
   if (plugin.graph == nullptr) return;
   t.subcase("graph.instantiate");
@@ -448,6 +513,8 @@ FLAGOS_CASE("abi.struct.plugin_out_truncation",
   look_at_timeline(t, plugin, objects);
   look_at_graph(t, plugin, objects);
   look_at_operators(t, plugin, objects);
+  look_at_virtual_memory(t, plugin, objects);
+  look_at_collective(t, plugin, objects);
   objects.make_module();
   look_at_module(t, plugin, objects);
   look_at_kernel(t, plugin, objects);

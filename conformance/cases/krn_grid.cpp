@@ -280,6 +280,29 @@ FLAGOS_CASE("krn.shared.static_dynamic", {.clause = "shared_bytes"}) {
   }
 }
 
+FLAGOS_CASE("krn.prepared.shared", {.clause = "flagos_kernel_prepare: shared_bytes",
+                                    .level = Level::optional,
+                                    .feature = "prepared_launch"}) {
+  t.require(FLAGOS_FEATURE_PREPARED_LAUNCH);
+  constexpr std::uint32_t blocks = 9, words = 256, seed = 12345;
+  if (t.info().max_shared_bytes < 4 * words) t.not_supported("no shared memory of 1 KiB");
+  Stream stream(t);
+  Words out(t, 2 * blocks, 0xffffffff);
+  const std::vector<flagos_argument_t> arguments{arg(out.at()), arg_u32(words), arg_u32(seed)};
+  const auto desc = launch_desc({blocks, 1, 1}, {1, 1, 1}, arguments, 4 * words);
+  flagos_prepared_t* prepared = nullptr;
+  t.ok(flagos_kernel_prepare(t.kernel("krn_shared_dynamic"), &desc, &prepared), "prepare");
+  const flagos_status_t launched = flagos_kernel_launch_prepared(stream, prepared);
+  const flagos_status_t waited = flagos_stream_synchronize(stream, patience_ns);
+  t.ok(flagos_prepared_destroy(prepared), "destroy");
+  t.ok(launched, "launch");
+  t.ok(waited, "wait");
+  std::vector<std::uint32_t> expected(2 * blocks, 0);
+  for (std::uint32_t b = 0; b < blocks; ++b)
+    for (std::uint32_t i = 0; i < words; ++i) expected[b] += (seed + b) * 2654435761u + i * 40503u;
+  equal_words(t, out.read(), expected, "every block has shared memory of its own");
+}
+
 FLAGOS_CASE("krn.shared.over_limit",
             {.clause = "shared_bytes above the limit", .oracle = Oracle::code}) {
   ThreadCounter counter(t);

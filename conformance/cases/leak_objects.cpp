@@ -41,6 +41,41 @@ FLAGOS_CASE("leak.alloc_free", {.clause = "flagos_memory_free",
   finish(t, world);
 }
 
+FLAGOS_CASE("leak.timeline", {.clause = "flagos_timeline_destroy",
+                              .level = Level::optional,
+                              .oracle = Oracle::delta,
+                              .isolation = Isolation::own,
+                              .feature = "timeline"}) {
+  World world(t);
+  std::uint64_t value = 0;
+  expect_no_growth(t, {.cycles = 10'000, .quick_cycles = 2000}, [&](std::uint64_t i) {
+    flagos_timeline_t* timeline = nullptr;
+    t.ok(flagos_timeline_create(world.device(), i, &timeline), "create");
+    t.ok(flagos_timeline_signal(timeline, i + 1), "signal");
+    t.ok(flagos_timeline_query(timeline, &value), "query");
+    t.equal(value, i + 1, "the value signalled");
+    t.ok(flagos_timeline_destroy(timeline), "destroy");
+  });
+  finish(t, world);
+}
+
+FLAGOS_CASE("leak.prepared", {.clause = "flagos_prepared_destroy",
+                              .level = Level::optional,
+                              .oracle = Oracle::delta,
+                              .isolation = Isolation::own,
+                              .feature = "prepared_launch"}) {
+  World world(t);
+  const auto desc = world.valid<flagos_launch_desc_t>();
+  expect_no_growth(t, {.cycles = 10'000, .quick_cycles = 2000}, [&](std::uint64_t i) {
+    flagos_prepared_t* prepared = nullptr;
+    t.ok(flagos_kernel_prepare(world.kernel(), &desc, &prepared), "prepare");
+    t.ok(flagos_kernel_launch_prepared(world.stream(), prepared), "launch");
+    t.ok(flagos_prepared_destroy(prepared), "destroy");
+    drain(t, world, i, 50);
+  });
+  finish(t, world);
+}
+
 FLAGOS_CASE("leak.pinned", {.clause = "flagos_memory_free of pinned memory",
                             .oracle = Oracle::delta,
                             .isolation = Isolation::own}) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "conformance/cases/data.hpp"
+#include "conformance/cases/growth.hpp"
 #include "conformance/cases/ipc_support.hpp"
 #include "conformance/cases/process.hpp"
 
@@ -228,6 +229,65 @@ FLAGOS_CASE("mem.vmm.rules",
   std::uint8_t seen = 0;
   t.status(flagos_memory_copy(stream, host(&seen), space.at(unit), 1), invalid,
            "copy from what may not be read");
+  t.smoke();
+}
+
+FLAGOS_CASE("mem.vmm.many_ranges", {.clause = "flagos_virtual_memory_reserve: ranges of their own",
+                                    .level = Level::optional,
+                                    .oracle = Oracle::model,
+                                    .feature = "virtual_memory"}) {
+  const std::uint64_t unit = granularity(t);
+  constexpr std::size_t count = 16;
+  Stream stream(t);
+  for (int round = 0; round < 2; ++round) {
+    t.subcase("round " + std::to_string(round));
+    std::vector<std::unique_ptr<Physical>> memories;
+    std::vector<std::unique_ptr<Space>> spaces;
+    std::vector<std::vector<std::uint8_t>> contents;
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::uint64_t units = 1 + i % 3;
+      memories.push_back(std::make_unique<Physical>(t, units * unit));
+      spaces.push_back(std::make_unique<Space>(t, units * unit));
+      spaces[i]->map(0, units * unit, *memories[i]);
+      t.equal(spaces[i]->at(0) % unit, 0, "a range begins at a multiple of the granularity");
+      contents.push_back(noise(t, units * unit));
+      write(t, stream, spaces[i]->at(0), contents[i]);
+      for (std::size_t k = 0; k < i; ++k)
+        t.check(spaces[k]->at(contents[k].size()) <= spaces[i]->at(0) ||
+                    spaces[i]->at(contents[i].size()) <= spaces[k]->at(0),
+                "ranges lie apart");
+    }
+    for (std::size_t i = 0; i < count; ++i)
+      same(t, read(t, stream, spaces[i]->at(0), contents[i].size()), contents[i],
+           "what was written to a range");
+    // Mapped elsewhere, each in the place of the next: what is there moves with the memory.
+    for (std::size_t i = 0; i < count; ++i) spaces[i]->unmap(0);
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t from = (i + 3) % count;  // of the same size, but for the last ones
+      if (contents[from].size() != contents[i].size()) continue;
+      spaces[i]->map(0, contents[i].size(), *memories[from]);
+      same(t, read(t, stream, spaces[i]->at(0), contents[from].size()), contents[from],
+           "what was written to the memory that is mapped now");
+    }
+  }
+}
+
+FLAGOS_CASE("leak.vmm", {.clause = "flagos_virtual_memory_unmap, release",
+                         .level = Level::optional,
+                         .oracle = Oracle::delta,
+                         .isolation = Isolation::own,
+                         .feature = "virtual_memory"}) {
+  const std::uint64_t unit = granularity(t);
+  Stream stream(t);
+  expect_no_growth(t, {.cycles = 400, .quick_cycles = 60, .device_memory = false},
+                   [&](std::uint64_t) {
+                     Space space(t, 4 * unit);
+                     Physical memory(t, unit);
+                     space.map(unit, unit, memory);
+                     fill(t, stream, space.at(unit), std::uint32_t{3}, unit);
+                     synchronize(t, stream);
+                     space.unmap(unit);
+                   });
   t.smoke();
 }
 

@@ -374,6 +374,17 @@ FLAGOS_CASE("prof.enable_disable_live", {.clause = "flagos_profiler_enable",
   profiler.enable(true);
   stream.synchronize();
   t.equal(words.first(), 1 + 60 + 200, "no operation is lost");
+  profiler.drain(0);
+  for (int i = 0; i < 10; ++i) {
+    t.subcase("paused for one operation, " + std::to_string(i));
+    profiler.enable(false);
+    batch(1);
+    stream.synchronize();
+    profiler.enable(true);
+    batch(1);
+    stream.synchronize();
+    t.equal(profiler.drain(1).size(), 1, "the one that was submitted while it was on");
+  }
   t.subcase("a second profiler");
   flagos_profiler_t* second = nullptr;
   t.status(flagos_profiler_create(t.device(), nullptr, &second), FLAGOS_STATUS_BUSY,
@@ -440,16 +451,18 @@ FLAGOS_CASE("prof.graph_nodes",
   Executable exec(t, graph);
   Stream stream(t);
   Profiler profiler(t);
-  exec.launch(stream);
-  exec.launch(stream);
+  constexpr std::uint32_t launches = 10;
+  for (std::uint32_t i = 0; i < launches; ++i) exec.launch(stream);
   stream.synchronize();
   std::map<std::uint64_t, std::uint64_t> kernels;
-  for (const auto& record : profiler.drain(4)) {
+  for (const auto& record : profiler.drain(2 * launches)) {
     if (record.kind == FLAGOS_RECORD_KIND_KERNEL) ++kernels[record.correlation_id];
   }
-  t.equal(kernels.size(), 2, "two launches have two correlations");
+  t.equal(kernels.size(), launches, "every launch has a correlation of its own");
   for (const auto& [id, count] : kernels) t.equal(count, 2, "shared by both kernels of a launch");
-  t.equal(words.first(), 305, "both launches ran");
+  std::uint32_t wanted = 1;
+  for (std::uint32_t i = 0; i < launches; ++i) wanted = (wanted * 3 + 1) * 5;
+  t.equal(words.first(), wanted, "every launch ran");
 }
 
 FLAGOS_CASE("prof.ranges", {.clause = "flagos_range_push", .oracle = Oracle::code}) {

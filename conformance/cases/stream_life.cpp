@@ -173,6 +173,16 @@ FLAGOS_CASE("stream.error.poison",
     synchronize(t, stream);
     all_are(t, target.read(), 0x33, "the work after the reset");
   }
+  for (std::uint8_t round = 0; round < 12; ++round) {
+    t.subcase("failed and reset again, " + std::to_string(round));
+    launch(t, stream, fails, {1}, {1});
+    t.status(flagos_stream_synchronize(stream, kPatienceNs), FLAGOS_STATUS_EXECUTION_FAILED,
+             "stream_synchronize of a poisoned stream");
+    t.ok(flagos_stream_reset(stream), "stream_reset");
+    fill(t, stream, target.address(), round, 64);
+    synchronize(t, stream);
+    all_are(t, target.read(), round, "the work after the reset");
+  }
   t.subcase("reset of a healthy stream");
   t.ok(flagos_stream_reset(healthy), "stream_reset");
   fill(t, healthy, others.address(), std::uint8_t{0x44}, 64);

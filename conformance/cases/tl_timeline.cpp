@@ -301,6 +301,12 @@ FLAGOS_CASE("tl.sem.fail_propagates",
   affine(t, stream, words, 5, 0);
   stream.synchronize();
   t.equal(words.first(), 5, "the work behind the wait was skipped, the work after the reset ran");
+  t.subcase("many");
+  for (int i = 0; i < 12; ++i) {
+    Timeline one(t);
+    t.ok(flagos_timeline_fail(one, FLAGOS_STATUS_CANCELLED), "one more fails");
+    t.status(one.wait(1, 0), FLAGOS_STATUS_CANCELLED, "its status");
+  }
 }
 
 FLAGOS_CASE("tl.sem.stream_failure", {.clause = "a failed stream fails its timelines",
