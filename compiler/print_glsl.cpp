@@ -10,6 +10,8 @@ namespace {
 
 constexpr std::uint32_t kPushBytes = 128;
 
+// An int becomes an int64_t by its halves: Mesa (seen in 22.3) compares what was widened with a constant wrongly
+// (plugins/vulkan/driver_bugs).
 constexpr std::string_view kPrelude = R"(#define i32 int
 #define u32 uint
 #define i64 int64_t
@@ -23,8 +25,6 @@ constexpr std::string_view kPrelude = R"(#define i32 int
 #define UNROLL(n)
 #define to_i32(x) int(x)
 #define to_u32(x) uint(x)
-#define to_i64(x) int64_t(x)
-#define to_u64(x) uint64_t(x)
 #define to_f32(x) float(x)
 #define bits_f32(x) floatBitsToUint(x)
 #define f32_bits(x) uintBitsToFloat(x)
@@ -35,6 +35,16 @@ constexpr std::string_view kPrelude = R"(#define i32 int
 #define GLOBAL_BARRIER memoryBarrierBuffer(); memoryBarrierShared(); barrier()
 #define LOCAL_ADD(i, x) atomicAdd(L[i], x)
 #define FAIL if (t == 0u) a.flagos_status.value = 0x04000002
+int64_t to_i64(int x) { return packInt2x32(ivec2(x, x >> 31)); }
+int64_t to_i64(uint x) { return int64_t(x); }
+int64_t to_i64(int64_t x) { return x; }
+int64_t to_i64(uint64_t x) { return int64_t(x); }
+int64_t to_i64(float x) { return int64_t(x); }
+uint64_t to_u64(int x) { return uint64_t(to_i64(x)); }
+uint64_t to_u64(uint x) { return uint64_t(x); }
+uint64_t to_u64(int64_t x) { return uint64_t(x); }
+uint64_t to_u64(uint64_t x) { return x; }
+uint64_t to_u64(float x) { return uint64_t(x); }
 float strict_add_f32(float a, float b) { precise float r = a + b; return r; }
 float strict_sub_f32(float a, float b) { precise float r = a - b; return r; }
 float strict_mul_f32(float a, float b) { precise float r = a * b; return r; }
@@ -84,6 +94,8 @@ MEMORY(f32, 4) M_f32 { float at; };
 
 constexpr std::string_view kDouble = R"(#define f64 double
 #define to_f64(x) double(x)
+int64_t to_i64(double x) { return int64_t(x); }
+uint64_t to_u64(double x) { return uint64_t(x); }
 #define bits_f64(x) packUint2x32(unpackDouble2x32(x))
 #define f64_bits(x) packDouble2x32(unpackUint2x32(x))
 MEMORY(f64, 8) M_f64 { double at; };

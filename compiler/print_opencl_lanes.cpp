@@ -148,7 +148,7 @@ std::string masks(const Op& op, int lanes, const std::vector<std::string>& in) {
 }
 
 // A function of the device's. PoCL (seen in 3.1) takes one way through some of them for all lanes, by what some lanes hold:
-// the others get wrong numbers, or the call does not end (plugins/opencl/driver_bugs/lanes.cpp). Those go lane by lane.
+// the others get wrong numbers, or the call does not end (plugins/opencl/driver_bugs). Those go lane by lane.
 std::string device_function(std::string_view name, DType dtype, int lanes, const std::vector<std::string>& in) {
   const bool wrong = dtype == DType::f32 ? name == "sin" || name == "cos" || name == "tan"
                                          : lanes == 8 && (name == "pow" || name == "fmod");

@@ -212,6 +212,30 @@ void add_functions(std::vector<Case>& cases, std::uint64_t seed) {
   }
 }
 
+// Comparisons of what was widened: compilers like to bring them back to the narrow type.
+void add_widened(std::vector<Case>& cases, std::uint64_t seed) {
+  for (const DType from : {DType::i8, DType::u8, DType::i16, DType::u16, DType::i32, DType::u32}) {
+    Builder builder(fmt::format("widened {}", info(from).name), seed++, true);
+    const std::string narrow = builder.input(tile("100", from));
+    int next = 0;
+    for (const DType to : {DType::i32, DType::i64, DType::u64}) {
+      if (info(to).bits <= info(from).bits) continue;
+      const std::string type = tile("100", to), truth = tile("100", DType::i1);
+      builder.line("%n{} = cast {} : {}", info(to).name, narrow, type);
+      for (const int number : {-1, 0, 5}) {
+        if (number < 0 && !is_signed(to)) continue;
+        builder.line("%k{} = const {{value={}}} : {}", next, number, type);
+        for (const std::string op : {"lt", "le", "gt", "ge", "eq", "ne"}) {
+          builder.line("%c{0}{1} = {1} %n{2}, %k{0} : {3}", next, op, info(to).name, truth);
+          builder.output(truth, fmt::format("%c{}{}", next, op));
+        }
+        ++next;
+      }
+    }
+    cases.push_back(builder.done());
+  }
+}
+
 const std::vector<Operation>& operations() {
   static const std::vector<Operation> all = {
       {"argreduce", {"tile<5x40xf32>"}, {"tile<5xf32>", "tile<5xi32>"}, "axis=1, op=min", "", true},
@@ -451,6 +475,7 @@ std::vector<Case> directed_cases(std::uint64_t seed) {
   add_casts(cases, seed);
   add_arithmetic(cases, seed + 1000);
   add_functions(cases, seed + 1500);
+  add_widened(cases, seed + 1800);
   for (const Operation& operation : operations()) cases.push_back(op_case(operation, seed += 16));
   add_indexed(cases, seed + 2000);
   add_atomics(cases, seed + 3000);

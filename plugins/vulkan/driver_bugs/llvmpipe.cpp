@@ -1,12 +1,14 @@
-// Two faults of Mesa's llvmpipe (seen in 22.3.6), shown against the driver alone:
+// Three faults of Mesa's llvmpipe (seen in 22.3.6), shown against the driver alone:
 //
 //  - all loops of a kernel together run at most 65535 rounds;
 //  - a loop whose end depends on an atomic's result goes on while the unused lanes of the vector do not
-//    want to end. Here that uses the rounds up, so that the loop behind it does not run.
+//    want to end. Here that uses the rounds up, so that the loop behind it does not run;
+//  - an int that was widened to an int64_t is less than no constant, and greater than all.
 //
-// They are why the suite's kernels that run until they are told have many blocks and share the first
-// lane's word. Ends with 0 when a fault is still there, 77 without a device of llvmpipe, and 1 when
-// both are gone: then holding_grid() and the broadcast in WATCH can go as well.
+// The first two are why the suite's kernels that run until they are told have many blocks and share the
+// first lane's word, the third is why to_i64(int) of compiler/print_glsl.cpp puts halves together. Ends
+// with 0 when a fault is still there, 77 without a device of llvmpipe, and 1 when all are gone: then
+// holding_grid(), the broadcast in WATCH and that function can go as well.
 #define VK_NO_PROTOTYPES
 #include <dlfcn.h>
 #include <vulkan/vulkan.h>
@@ -208,7 +210,7 @@ VkShaderModule load(VkDevice device, const char* path) {
 }
 
 bool is_wrong(const char* kernel, std::uint32_t counted, std::uint32_t right) {
-  std::printf("%s: %u rounds of %u: %s\n", kernel, counted, right,
+  std::printf("%s: %u, where %u is right: %s\n", kernel, counted, right,
               counted == right ? "right" : "the fault is still there");
   return counted != right;
 }
@@ -217,7 +219,7 @@ bool is_wrong(const char* kernel, std::uint32_t counted, std::uint32_t right) {
 
 int main(int argc, char** argv) {
   if (argc != 2) {
-    std::fprintf(stderr, "usage: %s loops.spirv\n", argv[0]);
+    std::fprintf(stderr, "usage: %s llvmpipe.spirv\n", argv[0]);
     return 2;
   }
   open_loader();
@@ -225,5 +227,6 @@ int main(int argc, char** argv) {
   const VkShaderModule shader = load(machine.device, argv[1]);
   const bool cut = is_wrong("count_rounds", machine.run(shader, "count_rounds"), 100000);
   const bool idle = is_wrong("idle_lanes", machine.run(shader, "idle_lanes"), 1000);
-  return cut || idle ? 0 : 1;
+  const bool wide = is_wrong("widened", machine.run(shader, "widened"), 1);
+  return cut || idle || wide ? 0 : 1;
 }
