@@ -359,6 +359,24 @@ typedef struct flagos_tile_launch_info_t {
 FLAGOS_API flagos_status_t flagos_tile_source_get_launch_info(flagos_tile_source_t* source, uint32_t kernel,
                                                               flagos_tile_launch_info_t* out_info);
 
+/**
+ * Tells what an assertion of a kernel says that has no room for a sentence: where it does not hold, the launch's word of
+ * failure becomes FLAGOS_STATUS_EXECUTION_FAILED with `out_number` in its two middle bytes. Kernels in C++ give the sentence
+ * themselves and have none here.
+ *
+ * @param source       not NULL
+ * @param kernel       its index in the module
+ * @param index        from 0
+ * @param out_number   1 to 65535, made of the message: two messages may share one
+ * @param out_message  as in the module; lasts as long as the source
+ * @retval FLAGOS_STATUS_NOT_FOUND  no kernel has this index, or it has no such assertion
+ *
+ * Threads: any thread.  Since: 1.0
+ */
+FLAGOS_API flagos_status_t flagos_tile_source_get_assertion(flagos_tile_source_t* source, uint32_t kernel,
+                                                            uint32_t index, uint32_t* out_number,
+                                                            const char** out_message);
+
 #ifdef __cplusplus
 }
 #endif

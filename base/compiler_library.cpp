@@ -72,6 +72,7 @@ void bind_all(const DynamicLibrary& library, CompilerLibrary& f) {
   bind(library, f.source_destroy, "flagos_tile_source_destroy");
   bind(library, f.source_get_info, "flagos_tile_source_get_info");
   bind(library, f.source_get_launch_info, "flagos_tile_source_get_launch_info");
+  bind(library, f.source_get_assertion, "flagos_tile_source_get_assertion");
 }
 
 // Never closed nor destroyed: threads may be in it while the process ends.
@@ -169,6 +170,18 @@ flagos_tile_launch_info_t TileSource::launch(std::uint32_t kernel) const {
   launch.struct_size = sizeof(launch);
   library_.expect(library_.source_get_launch_info(source_, kernel, &launch));
   return launch;
+}
+
+std::vector<TileAssertion> TileSource::assertions(std::uint32_t kernel) const {
+  std::vector<TileAssertion> all;
+  for (std::uint32_t i = 0;; ++i) {
+    std::uint32_t number = 0;
+    const char* message = nullptr;
+    const flagos_status_t status = library_.source_get_assertion(source_, kernel, i, &number, &message);
+    if (status == FLAGOS_STATUS_NOT_FOUND) return all;
+    library_.expect(status);
+    all.push_back({number, message});
+  }
 }
 
 std::vector<std::string> dialects_of(const CompilerLibrary& library) {

@@ -29,6 +29,7 @@ struct CompilerLibrary {
   decltype(&flagos_tile_source_destroy) source_destroy;
   decltype(&flagos_tile_source_get_info) source_get_info;
   decltype(&flagos_tile_source_get_launch_info) source_get_launch_info;
+  decltype(&flagos_tile_source_get_assertion) source_get_assertion;
 
   // Throws Error with the library's own text unless the status is OK.
   void expect(flagos_status_t status) const;
@@ -68,6 +69,12 @@ class TileModule {
   std::vector<TileKernel> kernels_;
 };
 
+// An assertion of a kernel: the number that a word of failure has for it, and its author's message.
+struct TileAssertion {
+  std::uint32_t number = 0;
+  std::string message;
+};
+
 // A module in the language of a target.
 class TileSource {
  public:
@@ -81,6 +88,7 @@ class TileSource {
   const char* target() const noexcept { return info_.target; }
   const char* options() const noexcept { return info_.options; }
   flagos_tile_launch_info_t launch(std::uint32_t kernel) const;
+  std::vector<TileAssertion> assertions(std::uint32_t kernel) const;
 
  private:
   const CompilerLibrary& library_;

@@ -107,3 +107,22 @@ flagos_status_t flagos_tile_source_get_launch_info(flagos_tile_source_t* source,
                          record.fails ? uint64_t{FLAGOS_TILE_LAUNCH_FLAG_FAILS} : 0, record.kernel.c_str()});
   });
 }
+
+flagos_status_t flagos_tile_source_get_assertion(flagos_tile_source_t* source, uint32_t kernel, uint32_t index,
+                                                 uint32_t* out_number, const char** out_message) {
+  if (out_number) *out_number = 0;
+  if (out_message) *out_message = nullptr;
+  return entry([&] {
+    const auto found = sources().find(source);
+    demand(out_number, "out_number");
+    demand(out_message, "out_message");
+    const auto& kernels = found->lowered.kernels;
+    if (kernel >= kernels.size())
+      flagos::throw_error(FLAGOS_STATUS_NOT_FOUND, "kernel {} of {}", kernel, kernels.size());
+    const auto& assertions = kernels[kernel].assertions;
+    if (index >= assertions.size())
+      flagos::throw_error(FLAGOS_STATUS_NOT_FOUND, "assertion {} of {}", index, assertions.size());
+    *out_number = assertions[index].number;
+    *out_message = assertions[index].message.c_str();
+  });
+}

@@ -1,6 +1,7 @@
 // The C functions that lower: targets, handles, struct sizes.
 #include <doctest/doctest.h>
 #include <flagos_compiler.h>
+#include <fmt/format.h>
 
 #include <cstring>
 #include <string>
@@ -64,6 +65,55 @@ TEST_CASE("targets and handles that are wrong") {
   CHECK(said("is no live source"));
   CHECK(flagos_tile_source_destroy(nullptr) == FLAGOS_STATUS_OK);
   CHECK(flagos_tile_source_destroy(reinterpret_cast<flagos_tile_source_t*>(8)) == FLAGOS_STATUS_INVALID_HANDLE);
+}
+
+TEST_CASE("what the assertions of a kernel say") {
+  // The place is not part of the number: a kernel is not made anew where only that has changed.
+  const std::string text =
+      "flagos.tile 1.0\nkernel @none() {\n}\nkernel @k(%x: i32) {\n%c = gt %x, %x : i1\nassert %c "
+      "{message=\"first\"}\nif %c "
+      "then {\nassert %c {message=\"second\"}\nassert %c {message=\"first\"}\nyield\n}\n}\n";
+  flagos_tile_module_desc_t desc{};
+  desc.struct_size = sizeof desc;
+  desc.text = text.c_str();
+  desc.size_bytes = text.size();
+  flagos_tile_module_t* module = nullptr;
+  REQUIRE(flagos_tile_module_create(&desc, &module) == FLAGOS_STATUS_OK);
+  for (const char* target : {"opencl-c;schedule=serial", "opencl-c", "glsl", "cuda-c"}) {
+    CAPTURE(target);
+    flagos_tile_source_t* source = nullptr;
+    REQUIRE(flagos_tile_module_lower(module, target, &source) == FLAGOS_STATUS_OK);
+    flagos_tile_source_info_t info{};
+    info.struct_size = sizeof info;
+    REQUIRE(flagos_tile_source_get_info(source, &info) == FLAGOS_STATUS_OK);
+    std::uint32_t number = 0;
+    const char* message = nullptr;
+    for (std::uint32_t i = 0; i < 2; ++i) {
+      REQUIRE(flagos_tile_source_get_assertion(source, 1, i, &number, &message) == FLAGOS_STATUS_OK);
+      CHECK(std::string(message) == (i == 0 ? "first" : "second"));
+      CHECK(number > 0);
+      CHECK(number < 0x10000);
+      const std::string word = fmt::format("{:#x}", FLAGOS_STATUS_EXECUTION_FAILED | number << 8);
+      CHECK(std::string(info.text).find(word) != std::string::npos);
+    }
+    CHECK(flagos_tile_source_get_assertion(source, 1, 2, &number, &message) == FLAGOS_STATUS_NOT_FOUND);
+    CHECK(number == 0);
+    CHECK(message == nullptr);
+    CHECK(flagos_tile_source_get_assertion(source, 0, 0, &number, &message) == FLAGOS_STATUS_NOT_FOUND);
+    CHECK(flagos_tile_source_get_assertion(source, 2, 0, &number, &message) == FLAGOS_STATUS_NOT_FOUND);
+    CHECK(flagos_tile_source_get_assertion(source, 1, 0, nullptr, &message) == FLAGOS_STATUS_INVALID_ARGUMENT);
+    CHECK(flagos_tile_source_get_assertion(source, 1, 0, &number, nullptr) == FLAGOS_STATUS_INVALID_ARGUMENT);
+    CHECK(flagos_tile_source_destroy(source) == FLAGOS_STATUS_OK);
+    CHECK(flagos_tile_source_get_assertion(source, 1, 0, &number, &message) == FLAGOS_STATUS_INVALID_HANDLE);
+  }
+  // Kernels in C++ give the sentence themselves.
+  flagos_tile_source_t* source = nullptr;
+  REQUIRE(flagos_tile_module_lower(module, "gnu-c++", &source) == FLAGOS_STATUS_OK);
+  std::uint32_t number = 0;
+  const char* message = nullptr;
+  CHECK(flagos_tile_source_get_assertion(source, 1, 0, &number, &message) == FLAGOS_STATUS_NOT_FOUND);
+  CHECK(flagos_tile_source_destroy(source) == FLAGOS_STATUS_OK);
+  CHECK(flagos_tile_module_destroy(module) == FLAGOS_STATUS_OK);
 }
 
 TEST_CASE("a source, its launch records and its end") {

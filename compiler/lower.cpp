@@ -5,7 +5,9 @@
 
 namespace flagos::compiler {
 
-Lowered lower(const Module& module, const Target& target) {
+namespace {
+
+Lowered lower_by_schedule(const Module& module, const Target& target) {
   switch (target.schedule) {
     case Schedule::serial:
       return lower_serial(module, target);
@@ -15,6 +17,16 @@ Lowered lower(const Module& module, const Target& target) {
       return lower_tile_calls(module, target);
   }
   throw_error(FLAGOS_STATUS_INTERNAL, "there is no schedule {}", static_cast<int>(target.schedule));
+}
+
+}  // namespace
+
+Lowered lower(const Module& module, const Target& target) {
+  Lowered lowered = lower_by_schedule(module, target);
+  if (target.dialect == Dialect::gnu_cxx) return lowered;  // whose kernels give the whole sentence
+  for (std::size_t i = 0; i < lowered.kernels.size(); ++i)
+    if (lowered.kernels[i].fails) lowered.kernels[i].assertions = assertions_in(module.kernels[i].body);
+  return lowered;
 }
 
 }  // namespace flagos::compiler

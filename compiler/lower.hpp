@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "compiler/assertion.hpp"
 #include "compiler/module.hpp"
 
 namespace flagos::compiler {
@@ -48,6 +49,7 @@ struct LaunchRecord {
   std::uint64_t shared_bytes = 0;   // dynamic, beside what the text declares itself
   std::uint64_t scratch_bytes = 0;  // of each program, declared by the text itself
   bool fails = false;               // has an assert: takes the word of failure, as the dialect's plugin knows it
+  std::vector<Assertion> assertions = {};  // what that word may say, where the text does not say it itself
 };
 
 struct Lowered {

@@ -1,4 +1,5 @@
 // Loops, branches, assertions. Conditions are scalars, so all threads of a group take the same way.
+#include "compiler/assertion.hpp"
 #include "compiler/printf.hpp"
 #include "compiler/simt_emitter.hpp"
 
@@ -125,7 +126,7 @@ void SimtEmitter::emit_assert(const Op& op) {
   const ValueId holds = op.operands[0];
   if (is_uniform(holds)) {
     close();
-    line("if (!({})) {{ FAIL; return; }}", own(holds));
+    line("if (!({})) {{ FAIL({:#x}); return; }}", own(holds), failure_word(op));
     return used(op);
   }
   const LocalRange bad = allocate(op, 1);
@@ -139,7 +140,7 @@ void SimtEmitter::emit_assert(const Op& op) {
   used(op);
   touch(bad);
   barrier();
-  line("if (L[{}] != 0u) {{ FAIL; return; }}", bad.begin);
+  line("if (L[{}] != 0u) {{ FAIL({:#x}); return; }}", bad.begin, failure_word(op));
   touch(bad);
   release(bad);
 }

@@ -39,7 +39,7 @@ typedef double f64;
 #define LOCAL_BARRIER __syncthreads()
 #define GLOBAL_BARRIER __syncthreads()
 #define LOCAL_ADD(i, x) atomicAdd(&L[i], x)
-#define FAIL if (t == 0u) *flagos_failure = 0x04000002
+#define FAIL(word) if (t == 0u) *flagos_failure = word
 #define load_i1(p, i) ((p)[i] != 0)
 #define load_i8(p, i) ((i32)(p)[i])
 #define load_i16(p, i) ((i32)(p)[i])

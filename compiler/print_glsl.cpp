@@ -34,7 +34,7 @@ constexpr std::string_view kPrelude = R"(#define i32 int
 #define LOCAL_BARRIER memoryBarrierShared(); barrier()
 #define GLOBAL_BARRIER memoryBarrierBuffer(); memoryBarrierShared(); barrier()
 #define LOCAL_ADD(i, x) atomicAdd(L[i], x)
-#define FAIL if (t == 0u) a.flagos_status.value = 0x04000002
+#define FAIL(word) if (t == 0u) a.flagos_status.value = word
 int64_t to_i64(int x) { return packInt2x32(ivec2(x, x >> 31)); }
 int64_t to_i64(uint x) { return int64_t(x); }
 int64_t to_i64(int64_t x) { return x; }

@@ -135,7 +135,7 @@ class GnuCxx final : public SerialDialect {
   std::string program(bool count, std::int64_t axis) const override {
     return fmt::format("(i32)block->{}[{}]", count ? "grid" : "block_index", axis);
   }
-  std::string fail(const std::string& text, const std::string& element) const override {
+  std::string fail(const std::string& text, std::uint32_t, const std::string& element) const override {
     return fmt::format("return fail(block, {}, {});", quote(text), element);
   }
   bool print(Writer& out, const std::string& text, const std::vector<Type>& types,

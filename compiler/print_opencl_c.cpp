@@ -31,7 +31,7 @@ typedef float f32;
 #define LOCAL_BARRIER barrier(CLK_LOCAL_MEM_FENCE)
 #define GLOBAL_BARRIER barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
 #define LOCAL_ADD(i, x) atomic_add((volatile __local u32*)&L[i], x)
-#define FAIL if (t == 0u) *flagos_failure = 0x04000002
+#define FAIL(word) if (t == 0u) *flagos_failure = word
 #define load_i1(p, i) ((p)[i] != 0)
 #define load_i8(p, i) ((i32)(p)[i])
 #define load_i16(p, i) ((i32)(p)[i])

@@ -239,8 +239,8 @@ class OpenclLanes final : public SerialDialect {
   std::string program(bool count, std::int64_t axis) const override {
     return fmt::format("(i32){}({})", count ? "get_num_groups" : "get_group_id", axis);
   }
-  std::string fail(const std::string&, const std::string&) const override {
-    return fmt::format("{{ *flagos_failure = {:#x}; return; }}", static_cast<unsigned>(FLAGOS_STATUS_EXECUTION_FAILED));
+  std::string fail(const std::string&, std::uint32_t word, const std::string&) const override {
+    return fmt::format("{{ *flagos_failure = {:#x}; return; }}", word);
   }
   bool print(Writer& out, const std::string& text, const std::vector<Type>& types,
              const std::vector<std::string>& values) const override;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "compiler/assertion.hpp"
 #include "compiler/diagnostic.hpp"
 #include "compiler/printf.hpp"
 #include "compiler/serial_emit.hpp"
@@ -364,9 +365,9 @@ void Emitter::emit_assert(const Op& op) {
     out_.line("i64 {} = 0;", bad);
     out_.line("while ({} < {} && {}) ++{};", bad, of.elements(),
               get(Area::scratch, DType::i1, fmt::format("{} + {}", buffer(op.operands[0]), bad)), bad);
-    out_.line("if ({} != {}) {}", bad, of.elements(), dialect_.fail(text, bad));
+    out_.line("if ({} != {}) {}", bad, of.elements(), dialect_.fail(text, failure_word(op), bad));
   } else {
-    out_.line("if (!{}) {}", name(op.operands[0]), dialect_.fail(text, "0"));
+    out_.line("if (!{}) {}", name(op.operands[0]), dialect_.fail(text, failure_word(op), "0"));
   }
 }
 

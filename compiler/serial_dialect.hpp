@@ -78,7 +78,8 @@ class SerialDialect {
   // ---- a kernel ----
   virtual std::string argument(std::size_t index) const = 0;
   virtual std::string program(bool count, std::int64_t axis) const = 0;  // which one, or how many there are
-  virtual std::string fail(const std::string& text, const std::string& element) const = 0;  // a statement that returns
+  // A statement that returns: with the author's text, or a word that stands for it.
+  virtual std::string fail(const std::string& text, std::uint32_t word, const std::string& element) const = 0;
   // Text and values for the host. False where the language has no way to.
   virtual bool print(Writer& out, const std::string& text, const std::vector<Type>& types,
                      const std::vector<std::string>& values) const = 0;

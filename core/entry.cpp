@@ -1,12 +1,14 @@
 // Errors, struct checks and the other parts of an entry that are not on the fast path.
 #include "core/entry.hpp"
 
+#include <fmt/format.h>
 #include <time.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
 
+#include "core/assertions.hpp"
 #include "core/log.hpp"
 
 namespace flagos::core {
@@ -158,11 +160,30 @@ void throw_unknown_flags(std::uint64_t flags, const char* what) {
 
 bool known_status(flagos_status_t status) { return name_of(status) != nullptr; }
 
+namespace {
+
+// What the plugin said of the launch, and the sentence behind it.
+void set_assertion_text(const ThreadRecord& record, flagos_status_t status) noexcept {
+  const bool said = record.plugin_status == status && record.plugin_text[0] != '\0';
+  guard(
+      [&] {
+        const std::string text =
+            fmt::format("{}: {}", said ? record.plugin_text : "a kernel failed", assertion_text(status));
+        set_error_text(status, text.c_str());
+      },
+      [&](flagos_status_t, const char*) { set_error_text(status, said ? record.plugin_text : "a kernel failed"); });
+}
+
+}  // namespace
+
 flagos_status_t checked_slow(flagos_status_t status, const char* slot) noexcept {
   if (FLAGOS_STATUS_CLASS(status) == FLAGOS_STATUS_CLASS_ANSWER && known_status(status)) return status;
   ThreadRecord& record = this_thread();
   char text[256];
-  if (!known_status(status)) {
+  if (is_assertion(status)) {
+    set_assertion_text(record, status);
+    status = FLAGOS_STATUS_EXECUTION_FAILED;
+  } else if (!known_status(status)) {
     std::snprintf(text, sizeof(text), "the plugin returned the unknown status %#x from %s",
                   static_cast<unsigned>(status), slot);
     status = FLAGOS_STATUS_PLUGIN_PROTOCOL;

@@ -15,11 +15,15 @@ namespace flagos::core {
 namespace {
 
 nlohmann::json describe(const TileRecord& record) {
+  nlohmann::json assertions = nlohmann::json::array();
+  for (const TileAssertion& assertion : record.assertions)
+    assertions.push_back({{"number", assertion.number}, {"message", assertion.message}});
   return {{"kernel", record.name},
           {"threads", record.threads},
           {"shared_bytes", record.shared_bytes},
           {"scratch_bytes", record.scratch_bytes},
           {"fails", record.fails},
+          {"assertions", assertions},
           {"argument_bytes", record.argument_bytes}};
 }
 

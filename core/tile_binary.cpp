@@ -13,7 +13,8 @@ namespace {
 
 // In front: magic, version of the form, size of the whole. Behind: SHA-256 of all before.
 constexpr char magic[8] = {'F', 'L', 'T', 'I', 'L', 'E', 'B', '\n'};
-constexpr std::uint32_t form_version = 1;
+// Since form 2 with the messages of assertions.
+constexpr std::uint32_t form_version = 2;
 constexpr std::size_t header_bytes = sizeof(magic) + sizeof(std::uint32_t) + sizeof(std::uint64_t);
 constexpr std::uint32_t most_items = 1u << 20;
 static_assert(std::endian::native == std::endian::little, "numbers are written as they lie in memory");
@@ -80,9 +81,14 @@ void write_record(Writer& writer, const TileRecord& record) {
   writer.number(record.argument_bytes);
   writer.number<std::uint32_t>(static_cast<std::uint32_t>(record.parameters.size()));
   for (const flagos_parameter_t& parameter : record.parameters) writer.number(parameter);
+  writer.number<std::uint32_t>(static_cast<std::uint32_t>(record.assertions.size()));
+  for (const TileAssertion& assertion : record.assertions) {
+    writer.number(assertion.number);
+    writer.text(assertion.message);
+  }
 }
 
-TileRecord read_record(Reader& reader) {
+TileRecord read_record(Reader& reader, std::uint32_t form) {
   TileRecord record;
   record.name = reader.text();
   record.threads = reader.number<std::uint32_t>();
@@ -92,10 +98,20 @@ TileRecord read_record(Reader& reader) {
   record.argument_bytes = reader.number<std::uint32_t>();
   const std::uint32_t count = reader.count();
   for (std::uint32_t i = 0; i < count; ++i) record.parameters.push_back(reader.number<flagos_parameter_t>());
+  const std::uint32_t assertions = form < 2 ? 0 : reader.count();
+  for (std::uint32_t i = 0; i < assertions; ++i) {
+    const auto number = reader.number<std::uint32_t>();
+    record.assertions.push_back({number, reader.text()});
+  }
   return record;
 }
 
-std::span<const std::byte> check(std::span<const std::byte> bytes) {
+struct Body {
+  std::uint32_t form;
+  std::span<const std::byte> bytes;
+};
+
+Body check(std::span<const std::byte> bytes) {
   const auto refuse = [](const char* why) {
     throw_error(FLAGOS_STATUS_INVALID_IMAGE, "no binary of portable kernels: {}", why);
   };
@@ -103,14 +119,14 @@ std::span<const std::byte> check(std::span<const std::byte> bytes) {
   if (std::memcmp(bytes.data(), magic, sizeof(magic)) != 0) refuse("it does not begin as one");
   Reader header(bytes.subspan(sizeof(magic)));
   const auto version = header.number<std::uint32_t>();
-  if (version != form_version)
-    throw_error(FLAGOS_STATUS_UNSUPPORTED_VERSION, "a binary of portable kernels of form {}; this flagos reads form {}",
-                version, form_version);
+  if (version == 0 || version > form_version)
+    throw_error(FLAGOS_STATUS_UNSUPPORTED_VERSION,
+                "a binary of portable kernels of form {}; this flagos reads forms up to {}", version, form_version);
   if (header.number<std::uint64_t>() != bytes.size()) refuse("it is cut, or something follows it");
   const std::span<const std::byte> body = bytes.first(bytes.size() - sizeof(Digest));
   const Digest digest = sha256(body);
   if (std::memcmp(digest.data(), bytes.data() + body.size(), digest.size()) != 0) refuse("its check sum does not hold");
-  return body.subspan(header_bytes);
+  return {version, body.subspan(header_bytes)};
 }
 
 }  // namespace
@@ -141,14 +157,15 @@ std::vector<std::byte> write_tile_binary(const TileBinary& binary) {
 }
 
 TileBinary read_tile_binary(std::span<const std::byte> bytes) {
-  Reader reader(check(bytes));
+  const Body body = check(bytes);
+  Reader reader(body.bytes);
   TileBinary binary;
   for (std::string* text : {&binary.module, &binary.plugin, &binary.target, &binary.format, &binary.maker, &binary.log})
     *text = reader.text();
   const std::span<const std::byte> image = reader.bytes();
   binary.image.assign(image.begin(), image.end());
   const std::uint32_t count = reader.count();
-  for (std::uint32_t i = 0; i < count; ++i) binary.kernels.push_back(read_record(reader));
+  for (std::uint32_t i = 0; i < count; ++i) binary.kernels.push_back(read_record(reader, body.form));
   if (!reader.at_end()) Reader::refuse();
   return binary;
 }

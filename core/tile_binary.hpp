@@ -4,6 +4,8 @@
 
 #include <flagos_plugin.h>
 
+#include "base/compiler_library.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -21,6 +23,7 @@ struct TileRecord {
   bool fails = false;
   std::uint32_t argument_bytes = 0;
   std::vector<flagos_parameter_t> parameters;
+  std::vector<TileAssertion> assertions = {};
 };
 
 struct TileBinary {

@@ -1,5 +1,6 @@
 #include "core/tile_program.hpp"
 
+#include "core/assertions.hpp"
 #include "core/entry.hpp"
 #include "core/log.hpp"
 #include "core/tile_road.hpp"
@@ -24,6 +25,7 @@ std::string_view key_of(std::string_view text, std::string_view options) {
 }  // namespace
 
 TileProgram::TileProgram(Device& device, TileBinary binary) : device_(device), binary_(std::move(binary)) {
+  for (const TileRecord& record : binary_.kernels) remember_assertions(record.assertions);
   flagos_module_desc_t desc{};
   desc.struct_size = sizeof(desc);
   desc.format = binary_.format.c_str();

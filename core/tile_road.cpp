@@ -59,6 +59,7 @@ std::vector<TileRecord> records_of(const TileModule& module, const TileSource& s
     record.fails = (launch.flags & FLAGOS_TILE_LAUNCH_FLAG_FAILS) != 0;
     record.argument_bytes = module.kernels()[i].argument_bytes;
     record.parameters = module.kernels()[i].parameters;
+    record.assertions = source.assertions(i);
     records.push_back(std::move(record));
   }
   return records;

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "core/log.hpp"
@@ -237,6 +238,40 @@ TEST_CASE("tile: a blob loads later, elsewhere, unchanged only") {
   for (std::size_t cut = 0; cut < kept.size(); cut += 7)
     CHECK(Loaded(fake_runtime.device(), as_text(kept).substr(0, cut), tile_binary_format).status ==
           FLAGOS_STATUS_INVALID_IMAGE);
+}
+
+TEST_CASE("tile: a failed assertion is a sentence, although its kernel has left a number only") {
+  Fake fake_runtime(options());
+  TileBinary made = binary(1, 0);
+  made.kernels[0].fails = true;
+  made.kernels[0].assertions = {{0x1234, "take: an index is outside"}, {0x1235, "one"}, {0x1235, "another"}};
+  const TileBinary again = read_tile_binary(write_tile_binary(made));
+  REQUIRE(again.kernels[0].assertions.size() == 3);
+  CHECK(again.kernels[0].assertions[0].number == 0x1234);
+  CHECK(again.kernels[0].assertions[2].message == "another");
+  const Loaded loaded(fake_runtime.device(), as_text(write_tile_binary(made)), tile_binary_format);
+  REQUIRE_MESSAGE(loaded.status == FLAGOS_STATUS_OK, flagos_last_error());
+  const auto fail_with = [&](flagos_status_t status) {
+    flagos_stream_t* stream = nullptr;
+    REQUIRE(flagos_stream_create(fake_runtime.device(), nullptr, &stream) == FLAGOS_STATUS_OK);
+    fake().execute = status;
+    REQUIRE(fake_runtime.append(stream, 1) == FLAGOS_STATUS_OK);
+    const flagos_status_t said = flagos_stream_synchronize(stream, FLAGOS_TIMEOUT_INFINITE);
+    const std::string why = flagos_last_error();
+    CHECK(flagos_stream_destroy(stream) == FLAGOS_STATUS_OK);
+    return std::pair(said, why);
+  };
+  auto [status, words] = fail_with(0x04123402);
+  CHECK(status == FLAGOS_STATUS_EXECUTION_FAILED);
+  CHECK_MESSAGE(words.find(": assert: take: an index is outside") != std::string::npos, words);
+  std::tie(status, words) = fail_with(0x04123502);
+  CHECK_MESSAGE(words.find(": assert: one; or another") != std::string::npos, words);
+  // Numbers of no kernel that was loaded are no contract's.
+  std::tie(status, words) = fail_with(0x04777702);
+  CHECK(status == FLAGOS_STATUS_PLUGIN_PROTOCOL);
+  std::tie(status, words) = fail_with(FLAGOS_STATUS_EXECUTION_FAILED);
+  CHECK(status == FLAGOS_STATUS_EXECUTION_FAILED);
+  CHECK(words.find("assert") == std::string::npos);
 }
 
 TEST_CASE("tile: a blob for another target or plugin is refused, one for less is taken") {
