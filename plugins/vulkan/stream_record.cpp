@@ -276,7 +276,12 @@ bool Stream::run_wait(Command& command) {
       if (&other == this) return true;
       // In one queue what is submitted first is first, and every command begins with a barrier.
       if (record.batch == other.open_.get()) other.flush();
-      if (record.is_done() || &other.queue_ == &queue_) return true;
+      if (record.is_done()) return true;
+      if (&other.queue_ == &queue_) {
+        // A batch of our own behind it, perhaps an empty one: who waits for this stream, on the host too, waits for it.
+        open({.is_stamp = true});
+        return true;
+      }
       other.make_urgent(*record.batch);
     }
     record.park(*this);
