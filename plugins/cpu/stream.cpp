@@ -146,9 +146,10 @@ bool Stream::wait_for(std::uint64_t count, const Deadline& deadline) noexcept {
 }
 
 flagos_status_t Stream::synchronize(std::uint64_t timeout_ns) {
-  if (!wait_for(submitted_.load(), Deadline(timeout_ns))) return FLAGOS_STATUS_TIMEOUT;
+  const bool is_done = wait_for(submitted_.load(), Deadline(timeout_ns));
+  // Also where there is more: core may have put a mark behind the work that failed.
   throw_if_poisoned();
-  return FLAGOS_STATUS_OK;
+  return is_done ? FLAGOS_STATUS_OK : FLAGOS_STATUS_TIMEOUT;
 }
 
 void Stream::reset() {
