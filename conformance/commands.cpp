@@ -22,6 +22,7 @@
 #include "conformance/package/package.hpp"
 #include "conformance/package/replay.hpp"
 #include "conformance/package/verify.hpp"
+#include "conformance/program/soak.hpp"
 
 namespace flagos::conformance {
 namespace {
@@ -219,7 +220,8 @@ int run_matrix(int argc, char** argv) {
 
 bool is_command(int argc, char** argv) {
   const std::string_view name = argc > 1 ? argv[1] : "";
-  return name == "verify" || name == "diff" || name == "matrix" || name == "mutants";
+  return name == "verify" || name == "diff" || name == "matrix" || name == "mutants" ||
+         name == "soak";
 }
 
 int run_command(int argc, char** argv) {
@@ -227,6 +229,7 @@ int run_command(int argc, char** argv) {
   if (name == "verify") return run_verify(argc, argv);
   if (name == "diff") return run_diff(argc, argv);
   if (name == "mutants") return mutants::run_mutants(argc, argv);
+  if (name == "soak") return soak_command(argc - 1, argv + 1);
   return run_matrix(argc, argv);
 }
 

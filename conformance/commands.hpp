@@ -1,4 +1,4 @@
-// `flagos-conformance verify`, `diff` and `matrix`: what is done with reports that are there.
+// `flagos-conformance verify`, `diff`, `matrix`, `mutants` and `soak`: everything but a run of the cases.
 #pragma once
 
 namespace flagos::conformance {

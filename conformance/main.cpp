@@ -195,7 +195,7 @@ int orchestrate(int argc, char** argv) {
     fmt::print(
         "{}\nExit codes: 0 allowed, 1 not allowed, 2 incomplete, 3 error of the suite or its "
         "use.\n\nWhat is done with reports: flagos-conformance verify, diff, matrix; and "
-        "what the suite is worth: mutants (each has --help).\n",
+        "what the suite is worth: mutants; random programs for hours: soak (each has --help).\n",
         parser.help());
     return 0;
   }

@@ -1,6 +1,7 @@
 #include "conformance/statistics.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <random>
@@ -48,6 +49,33 @@ Interval bootstrap_ratio(const std::vector<double>& a, const std::vector<double>
   }
   std::sort(ratios.begin(), ratios.end());
   return {ratios[resamplings / 40], ratios[resamplings - 1 - resamplings / 40]};
+}
+
+Trend trend(const std::vector<double>& at, const std::vector<double>& samples) {
+  const std::size_t count = std::min(at.size(), samples.size());
+  if (count < 3) return {};
+  double mean_at = 0, mean = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    mean_at += at[i] / static_cast<double>(count);
+    mean += samples[i] / static_cast<double>(count);
+  }
+  double spread = 0, together = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    spread += (at[i] - mean_at) * (at[i] - mean_at);
+    together += (at[i] - mean_at) * (samples[i] - mean);
+  }
+  if (spread == 0) return {};
+  const double slope = together / spread;
+  double rest = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const double off = samples[i] - mean - slope * (at[i] - mean_at);
+    rest += off * off;
+  }
+  // Student's t for 95 %, near enough from 3 degrees of freedom on.
+  const double freedom = static_cast<double>(count - 2);
+  const double t = 1.96 + 2.4 / freedom + 4.0 / (freedom * freedom * freedom);
+  const double margin = t * std::sqrt(rest / freedom / spread);
+  return {slope, slope - margin, slope + margin};
 }
 
 }  // namespace flagos::conformance

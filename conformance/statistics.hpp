@@ -17,4 +17,10 @@ struct Interval {
 };
 Interval bootstrap_ratio(const std::vector<double>& a, const std::vector<double>& b);
 
+// The straight line through samples: how much is added for each unit of `at`, and the ends of its 95 % interval.
+struct Trend {
+  double slope = 0, low = 0, high = 0;
+};
+Trend trend(const std::vector<double>& at, const std::vector<double>& samples);
+
 }  // namespace flagos::conformance
