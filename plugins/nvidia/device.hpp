@@ -14,15 +14,16 @@
 #include <vector>
 
 #include "base/plugin_host.hpp"
+#include "base/watcher.hpp"
 #include "plugins/nvidia/discovery.hpp"
 #include "plugins/nvidia/driver.hpp"
 #include "plugins/nvidia/event.hpp"
-#include "plugins/nvidia/hold_watcher.hpp"
 #include "plugins/nvidia/memory.hpp"
 
 namespace flagos::nvidia {
 
 class Clock;
+class Nccl;
 class Nvrtc;
 
 // What all devices of one flagos_plugin_open share.
@@ -35,8 +36,10 @@ class Instance {
   const Host& host() const noexcept { return host_; }
   const Driver& driver() const noexcept { return *driver_; }
   const std::vector<DeviceDescription>& devices() const noexcept { return devices_; }
-  HoldWatcher& hold_watcher() noexcept { return hold_watcher_; }
-  const Nvrtc* nvrtc() const noexcept { return nvrtc_; }  // NULL where there is none
+  Watcher& watcher() noexcept { return watcher_; }
+  // NULL where there is none.
+  const Nvrtc* nvrtc() const noexcept { return nvrtc_; }
+  const Nccl* nccl() const noexcept { return nccl_; }
 
   std::atomic<std::uint64_t> next_stream_id{1};
 
@@ -47,8 +50,9 @@ class Instance {
   const Host host_;
   const Driver* driver_ = nullptr;
   const Nvrtc* nvrtc_ = nullptr;
+  const Nccl* nccl_ = nullptr;
   std::vector<DeviceDescription> devices_;
-  HoldWatcher hold_watcher_;
+  Watcher watcher_{"flagos-nv-watch"};
 };
 
 // One open device.
@@ -67,6 +71,7 @@ class Device {
   const DeviceDescription& description() const noexcept { return description_; }
   CUdevice id() const noexcept { return description_.id; }
   CUcontext context() const noexcept { return context_; }
+  bool is_primary() const noexcept { return is_primary_; }
   // For what the plugin itself has to do; never behind work of a stream.
   CUstream service_stream() const noexcept { return service_stream_; }
   Memory& memory() noexcept { return *memory_; }

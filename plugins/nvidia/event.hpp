@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "base/plugin_host.hpp"
+#include "base/wait.hpp"
 #include "plugins/nvidia/driver.hpp"
-#include "plugins/nvidia/wait.hpp"
 
 namespace flagos::nvidia {
 

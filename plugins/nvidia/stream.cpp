@@ -38,7 +38,7 @@ Stream::Stream(Device& device, std::int32_t priority, CUstream given, bool owned
 }
 
 Stream::~Stream() {
-  if (is_watched_) device_.instance().hold_watcher().remove(*this);
+  if (is_watched_) device_.instance().watcher().remove(*this);
   for (const HeldWork& work : held_.drop())
     if (work.record) work.record->drop();
   profile_.collect();
@@ -122,6 +122,16 @@ bool Stream::wait_held(std::unique_lock<std::mutex>& lock, const Deadline& deadl
   return passed;
 }
 
+void Stream::wait_for_held(std::unique_lock<std::mutex>& lock, std::uint64_t timeout_ns) {
+  health_->throw_if_poisoned();
+  const Deadline deadline(timeout_ns);
+  while (holds_back())
+    if (!wait_held(lock, deadline))
+      throw_error(FLAGOS_STATUS_COMM_TIMEOUT,
+                  "the stream waits for the report of '{}' for more than {} ms",
+                  reporting_ != nullptr ? reporting_ : "a kernel", timeout_ns / 1'000'000);
+}
+
 // Until what is with the driver now has ended: up to an event of its own, since others may go on submitting.
 bool Stream::wait_driver(std::unique_lock<std::mutex>& lock, const Deadline& deadline) {
   if (query()) return true;
@@ -196,7 +206,7 @@ void Stream::issue_wait(const Record& record) {
 void Stream::prepare_hold() {
   health_->throw_if_poisoned();
   if (is_watched_) return;
-  device_.instance().hold_watcher().add(*this);
+  device_.instance().watcher().add(*this);
   is_watched_ = true;
 }
 
@@ -224,8 +234,8 @@ void Stream::launch_guarded(const Operation& operation, const char* call, const 
   }
   *word_ = 0;
   auto reported = std::make_shared<std::atomic<bool>>(false);
-  auto report = std::make_unique<Report>(
-      Report{reported, device_.instance().hold_watcher().signal(), signal_});
+  auto report =
+      std::make_unique<Report>(Report{reported, device_.instance().watcher().signal(), signal_});
   submit_now(operation, call, command);
   const CUresult code = driver_.cuLaunchHostFunc(stream_, on_report, report.get());
   if (code != CUDA_SUCCESS) {
@@ -257,7 +267,7 @@ void Stream::advance_held() noexcept {
       [&](flagos_status_t status, const char* text) { health_->poison(status, text); });
   if (!changed) return;
   signal_->notify_all();
-  device_.instance().hold_watcher().signal()->notify_all();  // others may wait for our records
+  device_.instance().watcher().signal()->notify_all();  // others may wait for our records
 }
 
 bool Stream::advance_once() noexcept {

@@ -10,19 +10,19 @@
 #include <mutex>
 
 #include "base/plugin_host.hpp"
+#include "base/wait.hpp"
 #include "plugins/nvidia/device.hpp"
 #include "plugins/nvidia/driver.hpp"
 #include "plugins/nvidia/event.hpp"
 #include "plugins/nvidia/held_work.hpp"
 #include "plugins/nvidia/profile.hpp"
-#include "plugins/nvidia/wait.hpp"
 
 namespace flagos::nvidia {
 
 // Hands something to the driver. `word` is the address of the word for flagos_failure, 0 where there is none.
 using Command = std::function<CUresult(CUstream stream, flagos_address_t word)>;
 
-class Stream {
+class Stream final : public Watched {
  public:
   // `given`: a stream of the caller's, destroyed with this where `owned`; NULL: one of our own.
   Stream(Device& device, std::int32_t priority, CUstream given = nullptr, bool owned = true);
@@ -64,6 +64,28 @@ class Stream {
     }
   }
 
+  // What is made by calls that wait for other ranks: `body` hands it to the driver, once nothing is held back here. Throws
+  // COMM_TIMEOUT where that takes longer.
+  template <typename Body>
+  void submit_waiting(const Operation& operation, std::uint64_t timeout_ns, const Body& body) {
+    std::unique_lock lock(mutex_);
+    wait_for_held(lock, timeout_ns);
+    const bool is_profiled = device_.is_profiling();
+    if (is_profiled) profile_.begin(operation, stream_);
+    bool is_issued = false;
+    const auto end = [&] {
+      if (is_profiled) profile_.end(stream_, is_issued);
+    };
+    try {
+      body();
+      is_issued = true;
+    } catch (...) {
+      end();
+      throw;
+    }
+    end();
+  }
+
   RecordRef record(bool is_timed);
   RecordRef failed_record() const;
   void wait_record(const RecordRef& record);
@@ -72,7 +94,7 @@ class Stream {
   bool is_idle();
 
   // Hands on what nothing keeps back any more. True when something is still held back.
-  bool advance() noexcept;
+  bool advance() noexcept override;
 
   // With the stream's lock held: memory for copies in two steps, made at the first use.
   flagos_address_t scratch();  // of the device
@@ -81,6 +103,7 @@ class Stream {
   static constexpr std::uint64_t staging_bytes = 1 << 20;
 
   Failure failure() const noexcept { return health_->failure(); }
+  const std::shared_ptr<Health>& health() const noexcept { return health_; }
   CUstream show() const noexcept { return stream_; }
   // What is submitted from one that begins to one that does not counts as one submission in records.
   void mark_launch(bool begins);
@@ -105,6 +128,7 @@ class Stream {
   void issue_record(Record& record);
   void issue_wait(const Record& record);
   bool wait_held(std::unique_lock<std::mutex>& lock, const Deadline& deadline);
+  void wait_for_held(std::unique_lock<std::mutex>& lock, std::uint64_t timeout_ns);
   bool wait_driver(std::unique_lock<std::mutex>& lock, const Deadline& deadline);
   // Whether the driver has done all of it; throws when the context was lost.
   bool query();

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "base/plugin_host.hpp"
+#include "base/watcher.hpp"
 #include "plugins/opencl/discovery.hpp"
 #include "plugins/opencl/driver.hpp"
-#include "plugins/opencl/hold_watcher.hpp"
 #include "plugins/opencl/memory.hpp"
 
 namespace flagos::opencl {
@@ -33,7 +33,7 @@ class Instance {
   const std::vector<DeviceDescription>& devices() const noexcept { return devices_; }
   MemoryAccount& account(std::uint32_t index) noexcept { return accounts_[index]; }
 
-  HoldWatcher& hold_watcher() noexcept { return hold_watcher_; }
+  Watcher& watcher() noexcept { return watcher_; }
 
   std::atomic<std::uint64_t> next_stream_id{1};
 
@@ -45,7 +45,7 @@ class Instance {
   const Driver* driver_ = nullptr;
   std::vector<DeviceDescription> devices_;
   std::unique_ptr<MemoryAccount[]> accounts_;
-  HoldWatcher hold_watcher_;
+  Watcher watcher_{"flagos-ocl-hold"};
 };
 
 // One open device.

@@ -85,7 +85,7 @@ void Stream::use_timed_queue() {
 }
 
 Stream::~Stream() {
-  if (is_watched_) device_.instance().hold_watcher().remove(*this);
+  if (is_watched_) device_.instance().watcher().remove(*this);
   cancel_callback(armed_callback_);
   for (const HeldWork& work : held_.drop())
     if (work.record) work.record->drop();
@@ -313,7 +313,7 @@ void Stream::wait_record(const RecordRef& record) {
   work.awaited = record;
   work.until_done = is_foreign;
   held_.push(std::move(work));
-  if (is_foreign) record->notify_when_done(device_.instance().hold_watcher().signal());
+  if (is_foreign) record->notify_when_done(device_.instance().watcher().signal());
 }
 
 void Stream::issue_wait(const Record& record) {
@@ -330,7 +330,7 @@ void Stream::issue_wait(const Record& record) {
 void Stream::prepare_hold() {
   health_->throw_if_poisoned();
   if (is_watched_) return;
-  device_.instance().hold_watcher().add(*this);
+  device_.instance().watcher().add(*this);
   is_watched_ = true;
 }
 
@@ -386,7 +386,7 @@ void Stream::launch_guarded(const Operation& operation, const char* call, const 
       },
       failed);
   health_->throw_if_poisoned();
-  const auto& watcher = device_.instance().hold_watcher().signal();
+  const auto& watcher = device_.instance().watcher().signal();
   guard([&] { call_when_done(driver_, newest(), [watcher](cl_int) { watcher->notify_all(); }); },
         [](flagos_status_t, const char*) {});  // the watcher looks now and then
 }
@@ -403,7 +403,7 @@ void Stream::advance_held() noexcept {
   while (advance_once()) changed = true;
   if (!changed) return;
   signal_->notify_all();
-  device_.instance().hold_watcher().signal()->notify_all();  // others may wait for our records
+  device_.instance().watcher().signal()->notify_all();  // others may wait for our records
 }
 
 bool Stream::advance_once() noexcept {

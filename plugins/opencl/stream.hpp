@@ -37,7 +37,7 @@ struct Operation {
 using Command =
     std::function<cl_int(cl_command_queue queue, cl_event* out_event, flagos_address_t word)>;
 
-class Stream {
+class Stream final : public Watched {
  public:
   // `given`: an in-order queue of the caller's, which gets a reference of ours; NULL: one of our own.
   explicit Stream(Device& device, cl_command_queue given = nullptr);
@@ -85,7 +85,7 @@ class Stream {
   flagos_status_t synchronize(std::uint64_t timeout_ns);
 
   // Hands on what nothing keeps back any more. True when something is still held back.
-  bool advance() noexcept;
+  bool advance() noexcept override;
 
   // 1 MiB of device memory for copies in two steps; made at the first use. With the stream's lock held.
   flagos_address_t scratch();

@@ -1,4 +1,4 @@
-// Host waits: a moment to give up at, and a signal that callbacks of the driver give.
+// Host waits of plugins: a moment to give up at, and a signal that callbacks of a driver give.
 #pragma once
 
 #include <algorithm>
@@ -8,15 +8,14 @@
 #include <mutex>
 #include <thread>
 
-namespace flagos::nvidia {
+namespace flagos {
 
 class Deadline {
  public:
   explicit Deadline(std::uint64_t timeout_ns) noexcept
       : is_poll_(timeout_ns == 0),
-        at_(timeout_ns > std::uint64_t{1} << 61
-                ? Clock::time_point::max()
-                : Clock::now() + std::chrono::nanoseconds(timeout_ns)) {}
+        at_(timeout_ns > std::uint64_t{1} << 61 ? Clock::time_point::max()
+                                                : Clock::now() + std::chrono::nanoseconds(timeout_ns)) {}
   bool is_poll() const noexcept { return is_poll_; }
   bool has_passed() const noexcept { return is_poll_ || Clock::now() >= at_; }
 
@@ -36,10 +35,10 @@ inline void pause_processor() noexcept {
 #endif
 }
 
-// How long what the driver calls nobody for goes unnoticed at most: a context that was lost, say.
+// How long what a driver calls nobody for goes unnoticed at most: a context that was lost, say.
 constexpr std::chrono::milliseconds look_again(5);
 
-// Looks until it is so, first all the time, then ever more rarely: the driver's own waits cannot be given up. False when
+// Looks until it is so, first all the time, then ever more rarely: a driver's own waits cannot be given up. False when
 // the deadline passed first. What is looked for long is seen within a tenth of the time that it took.
 template <typename Ready>
 bool wait_until(const Ready& ready, const Deadline& deadline, bool spins = true) {
@@ -56,8 +55,7 @@ bool wait_until(const Ready& ready, const Deadline& deadline, bool spins = true)
   }
   while (!deadline.has_passed()) {
     const auto now = Deadline::Clock::now();
-    const auto pause = std::clamp<Deadline::Clock::duration>((now - start) / 10,
-                                                             std::chrono::microseconds(5), longest);
+    const auto pause = std::clamp<Deadline::Clock::duration>((now - start) / 10, std::chrono::microseconds(5), longest);
     std::this_thread::sleep_for(std::min<Deadline::Clock::duration>(pause, deadline.at() - now));
     if (ready()) return true;
   }
@@ -99,4 +97,4 @@ class Signal {
   std::uint64_t count_ = 0;
 };
 
-}  // namespace flagos::nvidia
+}  // namespace flagos
