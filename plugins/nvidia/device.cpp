@@ -6,6 +6,7 @@
 #include "base/thread.hpp"
 #include "plugins/nvidia/clock.hpp"
 #include "plugins/nvidia/handles.hpp"
+#include "plugins/nvidia/nccl.hpp"
 #include "plugins/nvidia/nvrtc.hpp"
 
 namespace flagos::nvidia {
@@ -25,6 +26,10 @@ Instance::Instance(const flagos_host_t& host) : host_(host) {
   if (nvrtc_ == nullptr && !devices_.empty())
     host_.log(FLAGOS_LOG_LEVEL_WARNING,
               fmt::format("NVIDIA devices take no CUDA C++ and no portable kernels: {}", reason));
+  nccl_ = Nccl::find(host_, *driver_, &reason);
+  if (nccl_ == nullptr && !devices_.empty())
+    host_.log(FLAGOS_LOG_LEVEL_INFO,
+              fmt::format("NVIDIA devices have no native collectives: {}", reason));
 }
 
 const Driver* Instance::open_driver() {

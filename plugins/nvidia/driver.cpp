@@ -140,6 +140,7 @@ Driver::Driver(const std::string& library) : path(library), library_(library) {
 #undef SYMBOL
   is_fake = library_.has("flagos_nvidia_fake_control");
   has_nvrtc = library_.has("nvrtcVersion");
+  has_nccl = library_.has("ncclGetVersion");
 }
 
 const Driver& Driver::open(const std::string& path) {

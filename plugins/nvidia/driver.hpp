@@ -50,6 +50,7 @@ struct Driver {
   int version = 0;         // 1000 * major + 10 * minor, of the CUDA that it is for
   bool is_fake = false;    // no chip is behind it: the library says so by a symbol
   bool has_nvrtc = false;  // it is an NVRTC as well, as the fake is
+  bool has_nccl = false;   // and an NCCL
   // Why it could not be initialised, or has no device; "" where it has.
   std::string trouble;
 

@@ -6,6 +6,7 @@
 
 namespace flagos::nvidia {
 
+class Communicator;
 class Device;
 class Event;
 class Graph;
@@ -40,6 +41,7 @@ FLAGOS_NVIDIA_HANDLE(Module, flagos_plugin_module_t);
 FLAGOS_NVIDIA_HANDLE(Kernel, flagos_plugin_kernel_t);
 FLAGOS_NVIDIA_HANDLE(Prepared, flagos_plugin_prepared_t);
 FLAGOS_NVIDIA_HANDLE(Graph, flagos_plugin_graph_t);
+FLAGOS_NVIDIA_HANDLE(Communicator, flagos_plugin_communicator_t);
 FLAGOS_NVIDIA_HANDLE(PhysicalMemory, flagos_plugin_physical_memory_t);
 #undef FLAGOS_NVIDIA_HANDLE
 

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "base/plugin_open.hpp"
+#include "plugins/nvidia/collective.hpp"
 #include "plugins/nvidia/device.hpp"
 #include "plugins/nvidia/event.hpp"
 #include "plugins/nvidia/graph.hpp"
@@ -122,6 +123,31 @@ constexpr flagos_topology_table_t topology_table = {.struct_size = sizeof(flagos
                                                     .group_version = 1,
                                                     .get_link = device_get_link};
 
+constexpr flagos_collective_table_t collective_table = {
+    .struct_size = sizeof(flagos_collective_table_t),
+    .group_version = 1,
+    .query = collective_query,
+    .unique_id_create = unique_id_create,
+    .communicator_create = communicator_create,
+    .communicator_destroy = communicator_destroy,
+    .communicator_query_error = communicator_query_error,
+    .communicator_split = communicator_split,
+    .communicator_abort = communicator_abort,
+    .all_reduce = collective_run<FLAGOS_COLLECTIVE_OPERATION_ALL_REDUCE>,
+    .reduce = collective_run<FLAGOS_COLLECTIVE_OPERATION_REDUCE>,
+    .reduce_scatter = collective_run<FLAGOS_COLLECTIVE_OPERATION_REDUCE_SCATTER>,
+    .broadcast = collective_run<FLAGOS_COLLECTIVE_OPERATION_BROADCAST>,
+    .all_gather = collective_run<FLAGOS_COLLECTIVE_OPERATION_ALL_GATHER>,
+    .gather = collective_run<FLAGOS_COLLECTIVE_OPERATION_GATHER>,
+    .scatter = collective_run<FLAGOS_COLLECTIVE_OPERATION_SCATTER>,
+    .all_to_all = collective_run<FLAGOS_COLLECTIVE_OPERATION_ALL_TO_ALL>,
+    .send = collective_run<FLAGOS_COLLECTIVE_OPERATION_SEND>,
+    .receive = collective_run<FLAGOS_COLLECTIVE_OPERATION_RECEIVE>,
+    .group_begin = collective_group_begin,
+    .group_end = collective_group_end,
+    .buffer_register = communicator_register,
+    .buffer_deregister = communicator_deregister};
+
 constexpr flagos_virtual_memory_table_t virtual_memory_table = {
     .struct_size = sizeof(flagos_virtual_memory_table_t),
     .group_version = 1,
@@ -166,7 +192,9 @@ extern "C" flagos_status_t flagos_plugin_open(const flagos_host_t* host,
   const flagos::Host services(*host);
   return entry(services, [&] {
     flagos::answer_open(*host, *out_plugin, make_table(), [&](flagos_plugin_t& table) {
-      table.instance = to_c(std::make_unique<Instance>(*host).release());
+      auto instance = std::make_unique<Instance>(*host);
+      if (instance->nccl() != nullptr) table.collective = &collective_table;
+      table.instance = to_c(instance.release());
     });
   });
 }
