@@ -20,33 +20,6 @@ constexpr std::int64_t piece_multiple = 16;
 
 bool fits_int(std::int64_t value) { return value >= 0 && value <= INT_MAX; }
 
-// Rows of all places of the batch are rows of one matrix where they lie evenly and b is the same at each.
-void fold_batch(Product::Terms& terms) {
-  auto& [a, b, out, c, alpha, beta] = terms;
-  const auto drop = [](MatrixView& view, std::int64_t rows) {
-    const int axis = view.rank - 3;
-    view.shape[axis] = rows;
-    view.strides[axis] = view.strides[axis + 1];
-    view.shape[axis + 1] = view.shape[axis + 2];
-    view.strides[axis + 1] = view.strides[axis + 2];
-    --view.rank;
-  };
-  while (out.rank > 2) {
-    const std::int64_t m = out.extent(2), places = out.extent(3), rows = m * places;
-    const auto even = [&](const MatrixView& view) {
-      return m == 1 || view.stride(3) == m * view.stride(2);
-    };
-    if (places != 1 && (b.stride(3) != 0 || !even(a) || !even(out) || (c && !even(*c)))) return;
-    const bool one_row = m == 1 && places != 1;  // then the stride of places is that of rows
-    for (MatrixView* view : {&a, &out, c ? &*c : nullptr}) {
-      if (view == nullptr) continue;
-      if (one_row) view->strides[view->rank - 2] = view->stride(3);
-      drop(*view, rows);
-    }
-    drop(b, b.extent(2));
-  }
-}
-
 bool is_same_place(const MatrixView& a, const MatrixView& b) {
   if (a.address != b.address) return false;
   for (int i = 0; i < a.rank; ++i)
@@ -84,85 +57,13 @@ bool is_int32(double value) { return std::trunc(value) == value && std::fabs(val
 
 }  // namespace
 
-// ---- views ------------------------------------------------------------------------------------
-
-std::optional<MatrixView> MatrixView::of(const flagos_tensor_t& tensor) {
-  if (tensor.rank > max_rank) return std::nullopt;
-  MatrixView view;
-  view.address = tensor.address;
-  view.dtype = tensor.dtype;
-  view.rank = static_cast<int>(tensor.rank);
-  std::copy_n(tensor.shape, tensor.rank, view.shape);
-  std::copy_n(tensor.strides, tensor.rank, view.strides);
-  return view;
-}
-
-std::optional<MatrixView> MatrixView::with_axis(int axis) const {
-  if (rank == max_rank) return std::nullopt;
-  MatrixView view = *this;
-  ++view.rank;
-  std::copy_backward(shape + axis, shape + rank, view.shape + view.rank);
-  std::copy_backward(strides + axis, strides + rank, view.strides + view.rank);
-  view.shape[axis] = 1;
-  view.strides[axis] = 0;
-  return view;
-}
-
-MatrixView MatrixView::transposed() const {
-  MatrixView view = *this;
-  std::swap(view.shape[rank - 1], view.shape[rank - 2]);
-  std::swap(view.strides[rank - 1], view.strides[rank - 2]);
-  return view;
-}
-
-std::optional<MatrixView> MatrixView::expanded_to(std::span<const std::int64_t> target) const {
-  const int grown = static_cast<int>(target.size()) - rank;
-  if (grown < 0 || target.size() > max_rank) return std::nullopt;
-  MatrixView view = *this;
-  view.rank = static_cast<int>(target.size());
-  for (int i = view.rank; i-- > 0;) {
-    const std::int64_t own = i >= grown ? shape[i - grown] : 1;
-    if (own != target[i] && own != 1) return std::nullopt;
-    view.shape[i] = target[i];
-    view.strides[i] = i >= grown && own == target[i] ? strides[i - grown] : 0;
-  }
-  return view;
-}
-
 // ---- what libraries can express ---------------------------------------------------------------
 
-std::optional<Product> Product::of(Terms terms, const char* name) {
+std::optional<Product> Product::of(ProductTerms terms, const char* name) {
   auto& [a, b, out, c, alpha, beta] = terms;
-  if (a.rank < 2 || b.rank < 2 || out.rank < 2 || a.dtype != b.dtype ||
-      out.dtype == FLAGOS_DTYPE_NONE || out.dtype != result_of(a.dtype) ||
-      (c && c->dtype != out.dtype))
+  if (a.dtype != b.dtype || out.dtype == FLAGOS_DTYPE_NONE || out.dtype != result_of(a.dtype) ||
+      (c && c->dtype != out.dtype) || !terms.prepare())
     return std::nullopt;
-  if (beta == 0) c.reset();
-  // An alpha of 0, and sums of nothing, are left to those who know what NaN times 0 is.
-  if (alpha == 0 || a.extent(1) == 0 || a.extent(1) != b.extent(2) ||
-      a.extent(2) != out.extent(2) || b.extent(1) != out.extent(1))
-    return std::nullopt;
-  const auto spread = [&](MatrixView& view) {
-    std::int64_t target[MatrixView::max_rank];
-    std::copy_n(out.shape, out.rank - 2, target);
-    target[out.rank - 2] = view.extent(2);
-    target[out.rank - 1] = view.extent(1);
-    const auto found = view.expanded_to({target, static_cast<std::size_t>(out.rank)});
-    if (found) view = *found;
-    return found.has_value();
-  };
-  if (!spread(a) || !spread(b)) return std::nullopt;
-  if (c) {
-    c = c->expanded_to(out.dims());
-    if (!c) return std::nullopt;
-  }
-  fold_batch(terms);
-  // Rows of the result lie along memory; and a matrix and a vector come in this order.
-  if (out.extent(1) != 1 && (out.extent(2) == 1 || (out.stride(1) != 1 && out.stride(2) == 1))) {
-    std::swap(a, b);
-    for (MatrixView* view : {&a, &b, &out, c ? &*c : nullptr})
-      if (view != nullptr) *view = view->transposed();
-  }
   if (!fits_int(out.extent(2)) || !fits_int(out.extent(1)) || !fits_int(a.extent(1)))
     return std::nullopt;
 
@@ -171,7 +72,7 @@ std::optional<Product> Product::of(Terms terms, const char* name) {
   product.m_ = static_cast<int>(out.extent(2));
   product.n_ = static_cast<int>(out.extent(1));
   product.k_ = static_cast<int>(a.extent(1));
-  for (int axis = 0; axis < out.rank - 2; ++axis) product.batch_ *= out.shape[axis];
+  product.batch_ = terms.places();
   if (product.m_ == 0 || product.n_ == 0 || product.batch_ == 0) return std::nullopt;
   product.alpha_ = alpha;
   if (c) {
@@ -181,17 +82,11 @@ std::optional<Product> Product::of(Terms terms, const char* name) {
   }
   const auto express = [](const MatrixView& view, Operand& operand) {
     operand.view = view;
-    for (const bool transposed : {false, true}) {
-      const MatrixView rows = transposed ? view.transposed() : view;
-      const bool one_row = rows.extent(2) == 1, one_column = rows.extent(1) == 1;
-      const std::int64_t least = std::max<std::int64_t>(rows.extent(1), 1);
-      const std::int64_t leading = one_row ? least : rows.stride(2);
-      if ((rows.stride(1) != 1 && !one_column) || leading < least || !fits_int(leading)) continue;
-      operand.transposed = transposed;
-      operand.leading = static_cast<int>(leading);
-      return true;
-    }
-    return false;
+    const std::optional<MatrixView::Form> form = view.form(INT_MAX);
+    if (!form) return false;
+    operand.transposed = form->transposed;
+    operand.leading = static_cast<int>(form->leading);
+    return true;
   };
   const auto steps = [](const MatrixView& column, Operand& operand) {
     operand.view = column;

@@ -5,8 +5,8 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 
+#include "base/product_terms.hpp"
 #include "plugins/cpu/blas.hpp"
 #include "plugins/cpu/onednn.hpp"
 
@@ -14,40 +14,11 @@ namespace flagos::cpu {
 
 class Worker;
 
-// A tensor as products look at it: the last two axes are a matrix, those before are places of a batch.
-struct MatrixView {
-  static constexpr int max_rank = 8;
-
-  flagos_address_t address = 0;
-  flagos_dtype_t dtype = FLAGOS_DTYPE_NONE;
-  int rank = 0;
-  std::int64_t shape[max_rank] = {};
-  std::int64_t strides[max_rank] = {};  // in elements
-
-  // Nothing for a rank above max_rank; so do all that follow.
-  static std::optional<MatrixView> of(const flagos_tensor_t& tensor);
-  std::optional<MatrixView> as_row() const { return with_axis(0); }
-  std::optional<MatrixView> as_column() const { return with_axis(rank); }
-  std::optional<MatrixView> with_axis(int axis) const;  // one more, of extent 1, before `axis`
-  MatrixView transposed() const;
-  // Spread to this shape as by broadcasting; nothing where it does not fit.
-  std::optional<MatrixView> expanded_to(std::span<const std::int64_t> target) const;
-
-  std::span<const std::int64_t> dims() const { return {shape, static_cast<std::size_t>(rank)}; }
-  std::int64_t extent(int from_end) const { return shape[rank - from_end]; }
-  std::int64_t stride(int from_end) const { return strides[rank - from_end]; }
-};
-
 // out = alpha a b + beta c at each place of the batch, of shapes that fit, in a form that the libraries take.
 class Product {
  public:
-  struct Terms {
-    MatrixView a, b, out;
-    std::optional<MatrixView> c;  // spread to out
-    double alpha = 1, beta = 0;
-  };
   // Nothing where the terms do not go together or no library can express them. `name` is static.
-  static std::optional<Product> of(Terms terms, const char* name);
+  static std::optional<Product> of(ProductTerms terms, const char* name);
 
   // Finds what computes it with so many threads. False: no library that is here does.
   bool find_library(Blas& blas, Onednn& onednn, std::uint32_t threads);

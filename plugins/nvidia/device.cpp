@@ -5,9 +5,11 @@
 
 #include "base/thread.hpp"
 #include "plugins/nvidia/clock.hpp"
+#include "plugins/nvidia/cublaslt.hpp"
 #include "plugins/nvidia/handles.hpp"
 #include "plugins/nvidia/nccl.hpp"
 #include "plugins/nvidia/nvrtc.hpp"
+#include "plugins/nvidia/product.hpp"
 
 namespace flagos::nvidia {
 namespace {
@@ -30,6 +32,10 @@ Instance::Instance(const flagos_host_t& host) : host_(host) {
   if (nccl_ == nullptr && !devices_.empty())
     host_.log(FLAGOS_LOG_LEVEL_INFO,
               fmt::format("NVIDIA devices have no native collectives: {}", reason));
+  cublaslt_ = CublasLt::find(host_, *driver_, &reason);
+  if (cublaslt_ == nullptr && !devices_.empty())
+    host_.log(FLAGOS_LOG_LEVEL_INFO,
+              fmt::format("NVIDIA devices multiply by portable kernels: {}", reason));
 }
 
 const Driver* Instance::open_driver() {
@@ -77,6 +83,8 @@ Device::Device(Instance& instance, std::uint32_t index, CUcontext given, bool ow
     events_ = std::make_unique<EventPool>(driver(), context_);
     memory_ = std::make_unique<Memory>(*this);
     clock_ = std::make_unique<Clock>(*this);
+    if (instance.cublaslt() != nullptr)
+      products_ = std::make_unique<Products>(*this, *instance.cublaslt());
     if (instance.nvrtc() != nullptr)
       compiler_identity = fmt::format("nvrtc {} for sm_{}{}", instance.nvrtc()->version(),
                                       description_.capability, driver().is_fake ? ", fake" : "");
@@ -87,6 +95,7 @@ Device::Device(Instance& instance, std::uint32_t index, CUcontext given, bool ow
 }
 
 void Device::close() noexcept {
+  products_.reset();
   clock_.reset();
   memory_.reset();
   events_.reset();

@@ -23,8 +23,10 @@
 namespace flagos::nvidia {
 
 class Clock;
+class CublasLt;
 class Nccl;
 class Nvrtc;
+class Products;
 
 // What all devices of one flagos_plugin_open share.
 class Instance {
@@ -40,6 +42,7 @@ class Instance {
   // NULL where there is none.
   const Nvrtc* nvrtc() const noexcept { return nvrtc_; }
   const Nccl* nccl() const noexcept { return nccl_; }
+  const CublasLt* cublaslt() const noexcept { return cublaslt_; }
 
   std::atomic<std::uint64_t> next_stream_id{1};
 
@@ -51,6 +54,7 @@ class Instance {
   const Driver* driver_ = nullptr;
   const Nvrtc* nvrtc_ = nullptr;
   const Nccl* nccl_ = nullptr;
+  const CublasLt* cublaslt_ = nullptr;
   std::vector<DeviceDescription> devices_;
   Watcher watcher_{"flagos-nv-watch"};
 };
@@ -77,6 +81,7 @@ class Device {
   Memory& memory() noexcept { return *memory_; }
   EventPool& events() noexcept { return *events_; }
   Clock& clock() noexcept { return *clock_; }
+  Products& products() noexcept { return *products_; }  // where there is a cuBLASLt
 
   bool is_profiling() const noexcept { return profiling_.load(std::memory_order_relaxed); }
   void set_profiling(bool enabled);
@@ -116,6 +121,7 @@ class Device {
   std::unique_ptr<Memory> memory_;
   std::unique_ptr<EventPool> events_;
   std::unique_ptr<Clock> clock_;
+  std::unique_ptr<Products> products_;
   std::mutex streams_mutex_;
   std::unordered_set<CUstream> streams_;
   std::atomic<bool> profiling_{false};

@@ -141,6 +141,7 @@ Driver::Driver(const std::string& library) : path(library), library_(library) {
   is_fake = library_.has("flagos_nvidia_fake_control");
   has_nvrtc = library_.has("nvrtcVersion");
   has_nccl = library_.has("ncclGetVersion");
+  has_cublaslt = library_.has("cublasLtCreate");
 }
 
 const Driver& Driver::open(const std::string& path) {

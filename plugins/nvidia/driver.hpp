@@ -51,6 +51,7 @@ struct Driver {
   bool is_fake = false;    // no chip is behind it: the library says so by a symbol
   bool has_nvrtc = false;  // it is an NVRTC as well, as the fake is
   bool has_nccl = false;   // and an NCCL
+  bool has_cublaslt = false;
   // Why it could not be initialised, or has no device; "" where it has.
   std::string trouble;
 

@@ -13,6 +13,7 @@
 #include "plugins/nvidia/kernel.hpp"
 #include "plugins/nvidia/memory.hpp"
 #include "plugins/nvidia/module.hpp"
+#include "plugins/nvidia/operators.hpp"
 #include "plugins/nvidia/stream.hpp"
 #include "plugins/nvidia/topology.hpp"
 #include "plugins/nvidia/transfer.hpp"
@@ -123,6 +124,13 @@ constexpr flagos_topology_table_t topology_table = {.struct_size = sizeof(flagos
                                                     .group_version = 1,
                                                     .get_link = device_get_link};
 
+constexpr flagos_operators_table_t operators_table = {
+    .struct_size = sizeof(flagos_operators_table_t),
+    .group_version = 1,
+    .get_info = operator_get_info,
+    .query = operator_query,
+    .run = operator_run};
+
 constexpr flagos_collective_table_t collective_table = {
     .struct_size = sizeof(flagos_collective_table_t),
     .group_version = 1,
@@ -194,6 +202,7 @@ extern "C" flagos_status_t flagos_plugin_open(const flagos_host_t* host,
     flagos::answer_open(*host, *out_plugin, make_table(), [&](flagos_plugin_t& table) {
       auto instance = std::make_unique<Instance>(*host);
       if (instance->nccl() != nullptr) table.collective = &collective_table;
+      if (instance->cublaslt() != nullptr) table.operators = &operators_table;
       table.instance = to_c(instance.release());
     });
   });
