@@ -92,6 +92,9 @@ class Estimate {
         return among(h_, bytes_, topology_.remote) + among(k_, h_ * bytes_, topology_.local);
       case Kind::broadcast:
         return among(h_, bytes_, topology_.remote) / k_ + topology_.local.latency_s + copy(bytes_);
+      case Kind::reduce_scatter:
+        return h_ * (among(k_, bytes_, topology_.local) + copy(bytes_)) +
+               (h_ - 1) * (topology_.remote.latency_s + bytes_ * topology_.remote.byte_s);
       case Kind::reduce:
         return among(k_, bytes_, topology_.local) + among(h_, bytes_, topology_.remote) / k_;
       default:
@@ -153,7 +156,9 @@ bool can_use(Algorithm algorithm, const Operation& operation, const Topology& to
     case Kind::broadcast:
       return algorithm != Algorithm::one_step && algorithm != Algorithm::ring;
     case Kind::reduce_scatter:
-      return algorithm == Algorithm::direct || algorithm == Algorithm::ring;
+      return algorithm == Algorithm::direct || algorithm == Algorithm::ring ||
+             (algorithm == Algorithm::clusters &&
+              topology.smallest_cluster() == topology.largest_cluster());
     case Kind::all_gather:
       return algorithm == Algorithm::direct || algorithm == Algorithm::ring ||
              algorithm == Algorithm::clusters;

@@ -278,6 +278,7 @@ void PlanMaker::make() {
       {Kind::reduce, Algorithm::tree, &PlanMaker::reduce_tree},
       {Kind::reduce, Algorithm::clusters, &PlanMaker::reduce_clusters},
       {Kind::reduce_scatter, Algorithm::ring, &PlanMaker::reduce_scatter_ring},
+      {Kind::reduce_scatter, Algorithm::clusters, &PlanMaker::reduce_scatter_clusters},
       {Kind::broadcast, Algorithm::slices, &PlanMaker::broadcast_slices},
       {Kind::broadcast, Algorithm::tree, &PlanMaker::broadcast_tree},
       {Kind::broadcast, Algorithm::clusters, &PlanMaker::broadcast_clusters},

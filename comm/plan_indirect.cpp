@@ -298,6 +298,37 @@ void PlanMaker::all_reduce_clusters() {
 }
 
 // Each block goes to one rank of each other host, where all hand on what they have got.
+// Hosts have as many ranks each. In step j the ranks of a host reduce, within it, the blocks of those with their places on the
+// host j further on, which get the results and add them to what they have.
+void PlanMaker::reduce_scatter_clusters() {
+  const auto& cluster = topology_.own_cluster();
+  const std::uint32_t own_cluster = topology_.cluster_of[rank_], place = topology_.place_of[rank_];
+  const auto hosts = static_cast<std::uint32_t>(topology_.clusters.size());
+  in_rounds(elements_in(scratch_bytes), [&](const Round& round) {
+    const std::uint64_t length = round.count * width_;
+    const flagos_address_t result = target(round.start * width_);
+    const auto block = [&](std::uint32_t rank) {
+      return source((rank * request_.count + round.start) * width_);
+    };
+    for (std::uint32_t step = 0; step < hosts; ++step) {
+      const auto& served = topology_.clusters[(own_cluster + step) % hosts];
+      begin_phase();
+      for (std::uint32_t i = 0; i < cluster.size(); ++i)
+        send_to(block(served[i]), length, cluster[i]);
+      reduce_over(cluster, block(served[place]), step == 0 ? result : scratch_, length).is_final =
+          false;
+      if (step == 0) continue;
+      begin_phase();
+      send_to(scratch_, length, served[place], true);
+      PlannedReduction& sum =
+          reduce_over({rank_, topology_.clusters[before(own_cluster, step, hosts)][place]}, result,
+                      result, length);
+      sum.own_is_partial = true;
+      sum.is_final = step + 1 == hosts;
+    }
+  });
+}
+
 void PlanMaker::all_gather_clusters() {
   const auto& cluster = topology_.own_cluster();
   const std::uint32_t own_cluster = topology_.cluster_of[rank_], place = topology_.place_of[rank_];

@@ -108,6 +108,7 @@ class PlanMaker {
   void all_reduce_ring();
   void all_reduce_clusters();
   void reduce_scatter_ring();
+  void reduce_scatter_clusters();
   void all_gather_ring();
   void all_gather_clusters();
   void barrier_tree();
