@@ -85,7 +85,7 @@ flagos_status_t message(flagos_comm_t* comm, flagos_stream_t* stream, bool is_se
     if (peer == communicator.rank() && !Group::get().is_open())
       throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "rank {} talks to itself outside of a group",
                   peer);
-    request.messages.push_back({is_send, peer, address, count, dtype});
+    request.messages.push_back({is_send, peer, address, count, dtype, {}});
   });
 }
 

@@ -21,8 +21,12 @@ namespace {
 
 // A caller finishes operations up to this size itself when the other ranks are there already.
 constexpr std::uint64_t here_bytes = 64 << 10;
-constexpr std::uint32_t here_rounds = 200;
+constexpr std::uint64_t here_ns = 20'000;
+constexpr std::uint64_t meeting_ns = 100'000;
 constexpr std::uint32_t most_misses = 4;
+constexpr std::uint64_t meeting_every = 16;
+constexpr std::uint64_t slow_yield_ns = 100'000;
+constexpr std::uint32_t most_slow_yields = 64;
 
 std::uint64_t now_ns() {
   return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -132,6 +136,11 @@ void Communicator::connect(std::uint32_t rank, Socket socket, std::uint32_t lane
   peer.takes_pointers = true;
   peer.doorbell = network_->doorbell();
   peer.sleeping = &network_->sleeping();
+}
+
+void Communicator::use(std::unique_ptr<UcxWorker> worker) {
+  if (network_ == nullptr) network_ = std::make_unique<TcpTransport>(rank_, size_, segment_);
+  network_->use(std::move(worker));
 }
 
 void Communicator::make_native() {
@@ -252,18 +261,17 @@ void Communicator::complete_and_check(Request& request) {
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
                 "{}: the stream is of another open device than rank {}", name_of(request.kind),
                 rank_);
-  for (const Message& message : request.messages)
-    staging_.check_range(message.address, message.count * dtype_bytes(message.dtype),
-                         message.is_send ? "send" : "receive");
-  if (request.kind == Kind::put)
-    staging_.check_range(request.source, request.count, name_of(request.kind));
-  if (request.kind == Kind::get)
-    staging_.check_range(request.target, request.count, name_of(request.kind));
-  if (request.kind >= Kind::barrier) return;  // they have no blocks
+  const char* const what = name_of(request.kind);
+  for (Message& message : request.messages)
+    message.memory =
+        staging_.check_range(message.address, message.count * dtype_bytes(message.dtype),
+                             message.is_send ? "send" : "receive");
   Range source, target;
-  used_ranges(request, rank_, source, target);
-  staging_.check_range(source.start, source.bytes, name_of(request.kind));
-  staging_.check_range(target.start, target.bytes, name_of(request.kind));
+  if (request.kind == Kind::put) source = {request.source, request.count};
+  if (request.kind == Kind::get) target = {request.target, request.count};
+  if (request.kind < Kind::barrier) used_ranges(request, rank_, source, target);
+  request.source_memory = staging_.check_range(source.start, source.bytes, what);
+  request.target_memory = staging_.check_range(target.start, target.bytes, what);
 }
 
 Operation& Communicator::make_operation(const Request& request) {
@@ -353,12 +361,13 @@ void Communicator::queue(const Request& request) {
   operation.awaited = is_idle == 0;
   operation.ready.store(is_idle != 0, std::memory_order_release);
   outstanding_.fetch_add(1, std::memory_order_relaxed);
-  {
+  const Here here = is_idle != 0 ? try_here(operation) : Here::no;
+  if (here == Here::done) return;
+  if (here == Here::no) {
     std::lock_guard lock(queue_mutex_);
     pending_.push(operation);
   }
   if (is_idle != 0) {
-    if (try_here(operation)) return;
     segment_->head().bell.ring_always();
   } else if (const flagos_status_t status =
                  flagos_stream_launch_host(request.stream, stream_arrived, &operation);
@@ -445,33 +454,50 @@ void Communicator::graph_arrived(void* user_data, flagos_status_t status) {
 }
 
 // Tries to finish a small operation in the call itself, which saves waking a thread, if the other ranks are there.
-bool Communicator::try_here(Operation& operation) {
-  if (bytes_of(operation.request) > here_bytes || staging_.is_remote()) return false;
+Communicator::Here Communicator::try_here(Operation& operation) {
+  if (bytes_of(operation.request) > here_bytes || staging_.is_remote()) return Here::no;
   std::unique_lock engine(engine_mutex_, std::try_to_lock);
+  // Nothing else may be under way or wait for its turn.
   if (!engine.owns_lock() || !execution_.is_done() ||
+      outstanding_.load(std::memory_order_acquire) != 1 ||
+      visitors_.load(std::memory_order_acquire) != 0 ||
       status_.load(std::memory_order_acquire) != FLAGOS_STATUS_OK)
-    return false;
-  {
-    std::lock_guard lock(queue_mutex_);
-    if (pending_.first != &operation) return false;
-  }
+    return Here::no;
   const std::uint64_t before = completed_.load(std::memory_order_relaxed);
-  const std::uint32_t rounds = misses_ < most_misses || misses_ % 16 == 0 ? here_rounds : 2;
+  here_ = &operation;
   is_here_ = true;
-  last_move_ns_ = now_ns();
-  for (std::uint32_t round = 0;
-       round < rounds && completed_.load(std::memory_order_relaxed) == before; ++round) {
-    if (step()) continue;
-    if (round < 64) {
-      relax();
-    } else {
-      sched_yield();
-    }
-  }
+  wait_here(before, patience_here(operation.value));
   is_here_ = false;
+  if (std::exchange(here_, nullptr) != nullptr)
+    return Here::no;  // another rank's request has failed
   const bool is_done = completed_.load(std::memory_order_relaxed) != before;
   misses_ = is_done ? 0 : misses_ + 1;
-  return is_done;
+  if (!is_done) last_move_ns_ = now_ns();
+  return is_done ? Here::done : Here::begun;
+}
+
+// How long a call looks out for the others. Ranks that come at different times do not wait in vain each time, but meet again
+// at the calls that all of them count alike.
+std::uint64_t Communicator::patience_here(std::uint64_t call) const {
+  if (misses_ < most_misses) return here_ns;
+  return call % meeting_every == 0 ? meeting_ns : 0;
+}
+
+void Communicator::wait_here(std::uint64_t before, std::uint64_t patience_ns) {
+  static const std::uint32_t cores = std::thread::hardware_concurrency();
+  const bool is_crowded = local_size_ > cores;
+  std::uint64_t start = 0;
+  for (std::uint32_t round = 0; completed_.load(std::memory_order_relaxed) == before; ++round) {
+    if (status_.load(std::memory_order_relaxed) != FLAGOS_STATUS_OK) return;
+    if (step()) continue;
+    if (round >= 2 && patience_ns == 0) return;
+    relax();
+    if (round % 32 != 31) continue;
+    if (is_crowded) sched_yield();
+    const std::uint64_t now = now_ns();
+    if (start == 0) start = now;
+    if (now - start >= patience_ns) return;
+  }
 }
 
 flagos_status_t Communicator::synchronize(std::uint64_t timeout_ns) {
@@ -521,9 +547,12 @@ void Communicator::work() {
 void Communicator::wait_for_work(std::uint32_t idle_rounds, std::unique_lock<std::mutex>& engine) {
   const bool is_busy = !execution_.is_done() || one_sided_.has_windows();
   if (is_busy && idle_rounds < 32) return relax();
-  if (is_busy && idle_rounds < 200) {
+  if (is_busy && idle_rounds < 200 && (slow_yields_ == 0 || --slow_yields_ == 0)) {
     engine.unlock();
+    const std::uint64_t start = now_ns();
     sched_yield();
+    // Others have run for long: who sleeps and is woken gets its turn sooner than who asks for it.
+    if (now_ns() - start > slow_yield_ns) slow_yields_ = most_slow_yields;
     engine.lock();
     return;
   }
@@ -548,8 +577,8 @@ void Communicator::wait_for_work(std::uint32_t idle_rounds, std::unique_lock<std
 }
 
 bool Communicator::begin_next() {
-  Operation* operation = nullptr;
-  {
+  Operation* operation = std::exchange(here_, nullptr);
+  if (operation == nullptr) {
     std::lock_guard lock(queue_mutex_);
     List& list = pending_.first != nullptr && pending_.first->ready.load(std::memory_order_acquire)
                      ? pending_
@@ -563,8 +592,8 @@ bool Communicator::begin_next() {
   const bool is_internal = operation->value == 0 && !operation->recorded;
   if (operation->request.kind < Kind::exchange)
     operation->sequence = is_internal ? own_numbers + next_internal_++ : next_sequence_++;
-  last_move_ns_ = now_ns();
-  execution_.start(*operation);
+  if (!is_here_) last_move_ns_ = now_ns();
+  execution_.start(*operation, !is_here_);
   last_algorithm_.store(execution_.plan().algorithm, std::memory_order_relaxed);
   if (operation->stream_status != FLAGOS_STATUS_OK)
     throw_error(FLAGOS_STATUS_RANK_FAILED, "{}: the stream of rank {} has failed before it: {}",

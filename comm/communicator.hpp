@@ -49,6 +49,8 @@ class Communicator {
   void connect(std::uint32_t rank, std::shared_ptr<Segment> segment);
   // Joins a rank through a network.
   void connect(std::uint32_t rank, Socket socket, std::uint32_t lane);
+  // Before those: their messages go by UCX.
+  void use(std::unique_ptr<UcxWorker> worker);
   // All are joined: ranks may talk.
   void start();
   // Where all ranks can, operations go to the plugin's own collectives.
@@ -123,7 +125,10 @@ class Communicator {
   Reduction reduction_of(const Request& request, double& out_scale);
   static void stream_arrived(void* user_data, flagos_status_t status);
   static void graph_arrived(void* user_data, flagos_status_t status);
-  bool try_here(Operation& operation);
+  enum class Here { no, begun, done };
+  Here try_here(Operation& operation);
+  std::uint64_t patience_here(std::uint64_t call) const;
+  void wait_here(std::uint64_t before, std::uint64_t patience_ns);
 
   void work();
   void wait_for_work(std::uint32_t idle_rounds, std::unique_lock<std::mutex>& engine);
@@ -175,10 +180,12 @@ class Communicator {
   std::atomic<Algorithm> last_algorithm_{Algorithm::automatic};
   std::atomic<std::uint32_t> visitors_{0};  // graphs that wait in here
 
-  std::mutex engine_mutex_;  // held by whoever steps
-  bool is_here_ = false;     // the caller steps: its stream need not be told
+  std::mutex engine_mutex_;    // held by whoever steps
+  bool is_here_ = false;       // the caller steps: its stream need not be told
+  Operation* here_ = nullptr;  // what it has brought
   std::uint64_t next_sequence_ = 0, next_internal_ = 0;
   std::uint64_t last_move_ns_ = 0;
+  std::uint32_t slow_yields_ = 0;  // how often to sleep at once, since giving way took long
 
   std::mutex failure_mutex_;
   std::atomic<flagos_status_t> status_{FLAGOS_STATUS_OK};

@@ -28,13 +28,29 @@ std::uint64_t default_timeout_ns() {
   return milliseconds * 1'000'000;
 }
 
-// Tests, and hosts whose processes cannot see each other, use the network within a host.
-bool is_network_forced() {
+// How ranks talk. Tests, and hosts whose processes cannot see each other, use the network within a host.
+enum class Transport { automatic, tcp, ucx };
+Transport configured_transport() {
   const char* const value = secure_getenv("FLAGOS_COMM_TRANSPORT");
-  if (value == nullptr || std::strcmp(value, "shm") == 0) return false;
-  if (std::strcmp(value, "tcp") == 0) return true;
+  if (value == nullptr || std::strcmp(value, "shm") == 0) return Transport::automatic;
+  if (std::strcmp(value, "tcp") == 0) return Transport::tcp;
+  if (std::strcmp(value, "ucx") == 0) return Transport::ucx;
   throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
-              "FLAGOS_COMM_TRANSPORT is '{}'; there are shm and tcp", value);
+              "FLAGOS_COMM_TRANSPORT is '{}'; there are shm, tcp and ucx", value);
+}
+
+// UCX where it was asked for, and by itself where there is a network that TCP uses badly.
+std::unique_ptr<UcxWorker> make_ucx(Transport transport) {
+  const bool is_wanted = transport == Transport::ucx;
+  if (!is_wanted && (transport == Transport::tcp || !has_fabric())) return nullptr;
+  std::string why;
+  std::unique_ptr<UcxWorker> worker;
+  if (has_ucx(why))
+    static_cast<void>(guard([&] { worker = std::make_unique<UcxWorker>(); },
+                            [&](flagos_status_t, const char* text) { why = text; }));
+  if (worker == nullptr && is_wanted)
+    throw_error(FLAGOS_STATUS_UNSUPPORTED, "FLAGOS_COMM_TRANSPORT is ucx: {}", why);
+  return worker;
 }
 
 // The links as the slowest rank has measured them, and rank 0's wishes.
@@ -127,12 +143,14 @@ void join_remote(Communicator& communicator, const std::vector<RankCard>& cards,
 // Reaches all others, once all have told where they are.
 void join(Communicator& communicator, const Invitation& invitation) {
   const std::uint32_t rank = communicator.rank();
-  const bool is_forced = is_network_forced();
+  const Transport transport = configured_transport();
+  std::unique_ptr<UcxWorker> ucx = make_ucx(transport);
   Membership membership(invitation, rank, communicator.size(), communicator.config().timeout_ns);
   RankCard card;
   card.segment = communicator.segment()->name();
   card.flags = communicator.config().deterministic ? FLAGOS_COMM_FLAG_DETERMINISTIC : 0;
   card.listener = membership.local_address();
+  card.has_ucx = ucx != nullptr;
   Communicator::Reunion reunion;
   reunion.secret = invitation.secret;
   reunion.listener = std::make_shared<Socket>(Socket::listen(card.listener));
@@ -142,7 +160,7 @@ void join(Communicator& communicator, const Invitation& invitation) {
   Topology topology;
   const flagos_status_t status = guard(
       [&] {
-        const std::vector<std::uint32_t> hosts = hosts_of(cards, is_forced);
+        const std::vector<std::uint32_t> hosts = hosts_of(cards, transport != Transport::automatic);
         topology = Topology::of_hosts(rank, hosts);
         std::vector<std::uint32_t> remote;
         for (std::uint32_t peer = 0; peer < communicator.size(); ++peer) {
@@ -154,6 +172,10 @@ void join(Communicator& communicator, const Invitation& invitation) {
             remote.push_back(peer);
           }
         }
+        if (!remote.empty() && std::all_of(cards.begin(), cards.end(), [](const RankCard& other) {
+              return other.has_ucx != 0;
+            }))
+          communicator.use(std::move(ucx));
         static constexpr std::uint8_t label[] = "network";
         join_remote(communicator, cards, remote, *reunion.listener,
                     derive(invitation.secret, label), membership.deadline());

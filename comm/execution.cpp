@@ -42,8 +42,16 @@ void Execution::set_topology(Topology topology) {
     scratch_ = std::make_unique<std::byte[]>(scratch_bytes);
 }
 
-void Execution::start(Operation& operation) {
+void Execution::check_memory() const {
+  const Request& request = operation_->request;
+  staging_.check_still_there(request.source_memory);
+  staging_.check_still_there(request.target_memory);
+  for (const Message& message : request.messages) staging_.check_still_there(message.memory);
+}
+
+void Execution::start(Operation& operation, bool was_queued) {
   operation_ = &operation;
+  if (was_queued) check_memory();
   if (is_one_sided(operation.request.kind)) {
     plan_.clear();
     return one_sided_.start(operation);

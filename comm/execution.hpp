@@ -18,7 +18,8 @@ class Execution {
   void set_topology(Topology topology);
   const Topology& topology() const { return topology_; }
 
-  void start(Operation& operation);
+  // Throws when memory that was there at the call, some time ago, has gone.
+  void start(Operation& operation, bool was_queued);
   // Does what can be done now. Whether anything was; throws when ranks disagree or a device fails.
   bool step();
   bool is_done() const { return operation_ == nullptr; }
@@ -71,6 +72,7 @@ class Execution {
     } slots[2];
   };
 
+  void check_memory() const;
   void begin_phase();
   void begin_sends(const Phase& phase);
   void begin_receives(const Phase& phase);

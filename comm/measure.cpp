@@ -38,9 +38,12 @@ void prepare(Side& side, const std::vector<std::uint32_t>& ranks, std::uint32_t 
   side.request.kind = Kind::exchange;
   for (std::uint32_t i = 0; i < messages; ++i) {
     const auto add = [&](bool is_send, std::uint32_t at, std::vector<std::byte>& buffer) {
-      side.request.messages.push_back({is_send, ranks[at % size],
-                                       reinterpret_cast<std::uintptr_t>(buffer.data()), bytes,
-                                       FLAGOS_DTYPE_UINT8});
+      side.request.messages.push_back({is_send,
+                                       ranks[at % size],
+                                       reinterpret_cast<std::uintptr_t>(buffer.data()),
+                                       bytes,
+                                       FLAGOS_DTYPE_UINT8,
+                                       {}});
     };
     add(true, place + shift, side.out);
     add(false, place + size - shift, side.in);

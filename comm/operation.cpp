@@ -221,6 +221,7 @@ void Request::clear() {
   messages.clear();
   window = 0;
   offset = 0;
+  source_memory = target_memory = {};
 }
 
 void check_request(Request& request, std::uint32_t rank, std::uint32_t size) {

@@ -14,6 +14,13 @@
 
 namespace flagos::comm {
 
+// Memory of the runtime that a call names, as it was at the call; of other memory base is 0.
+struct Allocation {
+  flagos_address_t address = 0;
+  flagos_address_t base = 0;
+  std::uint64_t size_bytes = 0;
+};
+
 // A send or receive of an exchange.
 struct Message {
   bool is_send = false;
@@ -21,6 +28,7 @@ struct Message {
   flagos_address_t address = 0;
   std::uint64_t count = 0;
   flagos_dtype_t dtype = 0;
+  Allocation memory{};
 };
 
 // The caller's words.
@@ -40,6 +48,7 @@ struct Request {
   // One-sided: with `root`, in its part of the window; `count` is bytes, or signals.
   flagos_comm_window_t window = 0;
   std::uint64_t offset = 0;
+  Allocation source_memory, target_memory;
 
   // Empty again; keeps the memory of the arrays.
   void clear();

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "comm/testing/world.hpp"
+#include "comm/transport/ucx.hpp"
 
 extern char** environ;
 
@@ -127,6 +128,27 @@ bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
+// How ranks may be made to talk.
+std::vector<std::string> transports() {
+  std::vector<std::string> all = {"FLAGOS_COMM_TRANSPORT=shm", "FLAGOS_COMM_TRANSPORT=tcp",
+                                  "FLAGOS_COMM_HOST_RANKS=2"};
+  std::string why;
+  if (flagos::comm::has_ucx(why)) {
+    all.push_back("FLAGOS_COMM_TRANSPORT=ucx");
+  } else {
+    MESSAGE("UCX is left out: ", why);
+  }
+  return all;
+}
+// Those by a network within a host.
+std::vector<std::string> networks() {
+  std::vector<std::string> all = transports();
+  std::erase_if(all, [](const std::string& name) {
+    return !name.ends_with("=tcp") && !name.ends_with("=ucx");
+  });
+  return all;
+}
+
 const std::string short_timeout = "FLAGOS_COMM_TIMEOUT_MS=1500";
 
 // A failure is told within the timeout and a second. A machine that others use may give a rank no time to run for longer:
@@ -168,14 +190,17 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "processes: random operations over TCP, also on devices whose memory the host does not reach") {
+    "processes: random operations over TCP and UCX, also on devices whose memory the host does not "
+    "reach") {
   std::vector<std::string> devices = {"cpu"};
   if (RankDevice::exists("opencl")) devices.push_back("opencl");
-  auto ranks = start(3, devices, {"random", std::to_string(seed() + 9), "40", "200000"},
-                     {"FLAGOS_COMM_TRANSPORT=tcp"});
-  for (auto& rank : ranks) {
-    const Outcome outcome = rank->end(120'000);
-    CHECK_MESSAGE(outcome.output == "ok\n", outcome.output);
+  for (const std::string& network : networks()) {
+    auto ranks =
+        start(3, devices, {"random", std::to_string(seed() + 9), "40", "200000"}, {network});
+    for (auto& rank : ranks) {
+      const Outcome outcome = rank->end(120'000);
+      CHECK_MESSAGE(outcome.output == "ok\n", network, ": ", outcome.output);
+    }
   }
 }
 
@@ -190,11 +215,10 @@ TEST_CASE("processes: every algorithm over two hosts, of which each is some proc
   }
 }
 
-TEST_CASE("processes: one-sided operations through shared memory, over TCP, and both") {
+TEST_CASE("processes: one-sided operations through shared memory, over TCP, both, and over UCX") {
   std::vector<std::string> devices = {"cpu"};
   if (RankDevice::exists("opencl")) devices.push_back("opencl");
-  for (const std::string variable :
-       {"FLAGOS_COMM_TRANSPORT=shm", "FLAGOS_COMM_TRANSPORT=tcp", "FLAGOS_COMM_HOST_RANKS=2"}) {
+  for (const std::string& variable : transports()) {
     auto ranks = start(3, devices, {"windows", std::to_string(seed()), "12", "900000"}, {variable});
     for (auto& rank : ranks) {
       const Outcome outcome = rank->end(120'000);
@@ -221,10 +245,10 @@ TEST_CASE("processes: mpirun starts the same program") {
   CHECK(text == "ok\nok\nok\n");
 }
 
-TEST_CASE("processes: a killed, a stopped and a disagreeing rank over TCP") {
-  const auto run = [](const std::string& scenario, const std::string& status) {
-    auto ranks = start(3, {"cpu"}, {scenario, "1", "5", "100000"},
-                       {short_timeout, "FLAGOS_COMM_TRANSPORT=tcp"});
+TEST_CASE("processes: a killed, a stopped and a disagreeing rank over TCP and UCX") {
+  std::string network;
+  const auto run = [&](const std::string& scenario, const std::string& status) {
+    auto ranks = start(3, {"cpu"}, {scenario, "1", "5", "100000"}, {short_timeout, network});
     for (const std::uint32_t rank : {0U, 2U}) {
       const Outcome outcome = ranks[rank]->end(30'000);
       CHECK(outcome.exit_code == 3);
@@ -233,9 +257,12 @@ TEST_CASE("processes: a killed, a stopped and a disagreeing rank over TCP") {
       CHECK_MESSAGE(milliseconds_in(outcome.output) < promised_ms(), outcome.output);
     }
   };
-  run("kill", "FLAGOS_STATUS_RANK_FAILED");
-  run("stop", "FLAGOS_STATUS_COMM_TIMEOUT");
-  run("mismatch", "FLAGOS_STATUS_RANK_MISMATCH");
+  for (const std::string& each : networks()) {
+    network = each;
+    run("kill", "FLAGOS_STATUS_RANK_FAILED");
+    run("stop", "FLAGOS_STATUS_COMM_TIMEOUT");
+    run("mismatch", "FLAGOS_STATUS_RANK_MISMATCH");
+  }
 }
 
 namespace {
@@ -256,14 +283,12 @@ void stop_in_a_chain(const std::string& algorithm, const std::string& transport)
 }  // namespace
 
 TEST_CASE("processes: a rank that stops is named at the end of a chain of waits") {
-  for (const std::string transport :
-       {"FLAGOS_COMM_TRANSPORT=shm", "FLAGOS_COMM_TRANSPORT=tcp", "FLAGOS_COMM_HOST_RANKS=2"})
+  for (const std::string& transport : transports())
     for (const std::string algorithm : {"ring", "tree"}) stop_in_a_chain(algorithm, transport);
 }
 
 TEST_CASE("long: a rank that stops is named with every algorithm and transport") {
-  for (const std::string transport :
-       {"FLAGOS_COMM_TRANSPORT=shm", "FLAGOS_COMM_TRANSPORT=tcp", "FLAGOS_COMM_HOST_RANKS=2"})
+  for (const std::string& transport : transports())
     for (const std::string algorithm : {"one_step", "slices", "tree", "ring", "clusters"})
       stop_in_a_chain(algorithm, transport);
 }
@@ -329,8 +354,10 @@ TEST_CASE("processes: ranks that disagree all hear of it") {
 }
 
 TEST_CASE("processes: a rank that leaves is named") {
-  auto ranks = start(2, {"cpu"}, {"leave", "1", "3", "100000"}, {short_timeout});
-  const Outcome outcome = ranks[0]->end(30'000);
-  CHECK(outcome.exit_code == 3);
-  CHECK_MESSAGE(contains(outcome.output, "rank 1 has left"), outcome.output);
+  for (const std::string& transport : transports()) {
+    auto ranks = start(2, {"cpu"}, {"leave", "1", "3", "100000"}, {short_timeout, transport});
+    const Outcome outcome = ranks[0]->end(30'000);
+    CHECK(outcome.exit_code == 3);
+    CHECK_MESSAGE(contains(outcome.output, "rank 1 has left"), transport, ": ", outcome.output);
+  }
 }

@@ -355,6 +355,29 @@ TEST_CASE("arguments: memory that has gone is refused, and nothing is queued") {
   world.synchronize();
 }
 
+TEST_CASE(
+    "failure: memory that was freed before the stream came to the operation is named by all") {
+  World world(2, 0, 5'000);
+  const auto data = world.alloc(4096);
+  const flagos_address_t gone = world.devices[1]->alloc(4096);
+  flagos_timeline_t* gate = nullptr;
+  check(flagos_timeline_create(world.devices[1]->device(), 0, &gate));
+  check(flagos_stream_wait_timeline(world.stream(1), gate, 1));
+  check(flagos_comm_all_reduce(world.comms[0], world.stream(0), data[0], data[0], 1024, f32, sum));
+  check(flagos_comm_all_reduce(world.comms[1], world.stream(1), gone, data[1], 1024, f32, sum));
+  world.devices[1]->free(gone);
+  check(flagos_timeline_signal(gate, 1));
+  for (std::uint32_t rank = 0; rank < 2; ++rank) {
+    CHECK(world.devices[rank]->synchronize() == FLAGOS_STATUS_RANK_FAILED);
+    flagos_status_t status = FLAGOS_STATUS_OK;
+    check(flagos_comm_query_status(world.comms[rank], &status));
+    CHECK_MESSAGE(contains(flagos_last_error(),
+                           "all_reduce #0: rank 1 failed: the allocation of 4096 bytes at "),
+                  flagos_last_error());
+  }
+  check(flagos_timeline_destroy(gate));
+}
+
 TEST_CASE("results: sums of all pairs of 8-bit floating point numbers, by its definition") {
   for (const flagos_dtype_t dtype : {FLAGOS_DTYPE_FLOAT8_E4M3FN, FLAGOS_DTYPE_FLOAT8_E5M2}) {
     std::vector<std::uint8_t> all(256), same(256), found(256);

@@ -73,8 +73,9 @@ bool Staging::reaches(flagos_address_t address) const {
          info_of(device_, address).kind != FLAGOS_MEMORY_KIND_DEVICE;
 }
 
-void Staging::check_range(flagos_address_t address, std::uint64_t bytes, const char* what) const {
-  if (bytes == 0) return;
+Allocation Staging::check_range(flagos_address_t address, std::uint64_t bytes,
+                                const char* what) const {
+  if (bytes == 0) return {};
   const flagos_memory_info_t info = info_of(device_, address);
   if (info.kind == FLAGOS_MEMORY_KIND_UNKNOWN) {
     // Ordinary memory of the host, or what has been freed.
@@ -83,12 +84,22 @@ void Staging::check_range(flagos_address_t address, std::uint64_t bytes, const c
                   "{}: {} bytes at 0x{:x} are in no memory of the device or the process; were they "
                   "freed?",
                   what, bytes, address);
-    return;
+    return {};
   }
   if (bytes > info.size_bytes - (address - info.base))
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
                 "{}: {} bytes at 0x{:x} end past an allocation of {} bytes at 0x{:x}", what, bytes,
                 address, info.size_bytes, info.base);
+  return {address, info.base, info.size_bytes};
+}
+
+void Staging::check_still_there(const Allocation& allocation) const {
+  if (allocation.base == 0) return;
+  const flagos_memory_info_t info = info_of(device_, allocation.address);
+  if (info.base != allocation.base || info.size_bytes != allocation.size_bytes)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "the allocation of {} bytes at 0x{:x} was freed after the call",
+                allocation.size_bytes, allocation.base);
 }
 
 int Staging::take_outgoing() {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "comm/operation.hpp"
 #include "comm/peer.hpp"
 
 namespace flagos::comm {
@@ -25,8 +26,10 @@ class Staging {
   bool is_remote() const { return !host_addresses_; }
   // Whether the host reads and writes what is there.
   bool reaches(flagos_address_t address) const;
-  // Throws when a range ends past its allocation.
-  void check_range(flagos_address_t address, std::uint64_t bytes, const char* what) const;
+  // Throws when a range ends past its allocation, or is in nobody's memory.
+  Allocation check_range(flagos_address_t address, std::uint64_t bytes, const char* what) const;
+  // Throws when what was found then is not there any more.
+  void check_still_there(const Allocation& allocation) const;
 
   // A slot that nobody uses; `none` when all are in use. Slots for what goes out and for what comes in are apart, so that
   // neither starves the other.

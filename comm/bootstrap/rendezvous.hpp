@@ -33,6 +33,7 @@ struct RankCard {
   SegmentName segment{};
   Address listener;  // of its own, for those that come later
   std::uint64_t flags = 0;
+  std::uint64_t has_ucx = 0;
 };
 
 // Listens for the ranks of one communicator on a thread of its own, until all have come or the time is over.

@@ -18,6 +18,8 @@ namespace flagos::comm {
 namespace {
 
 constexpr std::uint64_t most_bytes = Segment::slot_bytes;
+// A peer that goes says so on the socket, and its other connection may be seen to end before.
+constexpr std::chrono::milliseconds goodbye_time{200};
 
 }  // namespace
 
@@ -37,6 +39,14 @@ std::shared_ptr<Segment> TcpTransport::add(std::uint32_t peer, Socket socket, st
   link->stand_in = Segment::create(peer, size_);
   link->out = &segment_->ring(peer, lane);
   link->in = &link->stand_in->ring(rank_, lane);
+  if (worker_ != nullptr) {
+    link->ucx =
+        std::make_unique<UcxLink>(*worker_, segment_, *link->out, link->stand_in, *link->in);
+    const UcxLink::Label label = link->ucx->label();
+    const auto* const bytes = reinterpret_cast<const std::byte*>(&label);
+    link->address.assign(bytes, bytes + sizeof(label));
+    link->address.insert(link->address.end(), worker_->address().begin(), worker_->address().end());
+  }
   links_.push_back(std::move(link));
   return links_.back()->stand_in;
 }
@@ -49,6 +59,7 @@ TcpTransport::~TcpTransport() {
   stop_.store(true, std::memory_order_release);
   ring();
   if (thread_.joinable()) thread_.join();
+  links_.clear();  // before what they share
   close(doorbell_);
 }
 
@@ -62,10 +73,11 @@ void TcpTransport::run() {
   while (true) {
     const bool has_failed =
         segment_->head().failure.state.load(std::memory_order_acquire) == Failure::set;
-    bool moved = false;
+    bool moved = worker_ != nullptr && worker_->progress();
     for (const auto& link : links_) {
       if (link->is_over) continue;
       if (has_failed) {
+        if (link->ucx != nullptr) link->ucx->close();
         say_last(*link, FrameKind::failure);
       } else {
         moved |= pump_out(*link);
@@ -84,6 +96,7 @@ void TcpTransport::run() {
 
 bool TcpTransport::is_flushed() const {
   return std::all_of(links_.begin(), links_.end(), [](const auto& link) {
+    if (link->ucx != nullptr) return link->is_over || link->ucx->is_flushed();
     return link->is_over || link->out->entries[link->out_read % Ring::entry_count].stamp.load(
                                 std::memory_order_acquire) != link->out_read + 1;
   });
@@ -95,10 +108,13 @@ bool TcpTransport::pump_out(Link& link) {
   bool moved = false;
   while (!link.is_over) {
     if (link.is_control || (!link.has_out_frame && make_control(link))) {
-      if (!send_frame(link, nullptr)) break;
+      if (!send_frame(link, link.address.data())) break;
+      if (link.out_frame.kind == FrameKind::address) link.address.clear();
       link.has_out_frame = link.is_control = false;
+      moved = true;
       continue;
     }
+    if (link.ucx != nullptr) return pump_ucx(link) || moved;
     const Entry& entry = link.out->entries[link.out_read % Ring::entry_count];
     if (entry.stamp.load(std::memory_order_acquire) != link.out_read + 1) break;
     if (!link.has_out_frame) {
@@ -152,8 +168,38 @@ bool TcpTransport::send_frame(Link& link, const std::byte* data) {
   return true;
 }
 
+bool TcpTransport::pump_ucx(Link& link) {
+  std::string why;
+  const bool moved = link.ucx->pump(why);
+  if (why.empty() || link.has_said_last) return moved;
+  const std::chrono::steady_clock::time_point now = std::chrono::steady_clock::now();
+  if (link.lost == std::chrono::steady_clock::time_point{}) link.lost = now;
+  if (now - link.lost > goodbye_time) lose(link, why);
+  return moved;
+}
+
+bool TcpTransport::make_address(Link& link) {
+  if (link.address.empty()) return false;
+  link.out_frame = Frame{};
+  link.out_frame.kind = FrameKind::address;
+  link.out_frame.bytes = link.address.size();
+  link.out_done = 0;
+  return link.has_out_frame = link.is_control = true;
+}
+
+bool TcpTransport::take_address(Link& link) {
+  const std::uint64_t bytes = link.in_frame.bytes;
+  UcxLink::Label label;
+  if (link.ucx == nullptr || link.ucx->is_connected() || bytes <= sizeof(label)) return false;
+  const std::byte* const data = place_for(link);
+  std::memcpy(&label, data, sizeof(label));
+  link.ucx->connect({data + sizeof(label), bytes - sizeof(label)}, label);
+  return true;
+}
+
 // A question to the peer, or our answer to its last one, if there is either.
 bool TcpTransport::make_control(Link& link) {
+  if (make_address(link)) return true;
   const std::uint32_t asked = link.stand_in->head().questions.asked.load(std::memory_order_acquire);
   Answer answer;
   if (asked != link.asked) {
@@ -218,20 +264,25 @@ void TcpTransport::lose(Link& link, const std::string& why) {
   segment_->head().bell.ring_always();
 }
 
-// Where the bytes of the frame that comes belong.
+// Where the bytes of the frame that comes belong. By UCX the slots of entries are filled by others.
 std::byte* TcpTransport::place_for(Link& link) {
+  if (link.ucx != nullptr) return link.stand_in->slot(Ring::entry_count);
   Entry& entry = link.in->entries[link.in_written % Ring::entry_count];
   return link.in_frame.bytes <= inside_bytes
              ? entry.data.data()
              : link.stand_in->slot(link.in_written % Ring::entry_count);
 }
 
+// A ring that is full leaves the bytes in the socket, and so holds the sender back.
+bool TcpTransport::has_room(const Link& link) {
+  return link.ucx != nullptr ||
+         link.in_written - link.in->consumed.load(std::memory_order_acquire) < Ring::entry_count;
+}
+
 bool TcpTransport::pump_in(Link& link) {
   bool moved = false;
   while (!link.is_over) {
-    // A ring that is full leaves the bytes in the socket, and so holds the sender back.
-    if (link.in_written - link.in->consumed.load(std::memory_order_acquire) >= Ring::entry_count)
-      break;
+    if (!has_room(link)) break;
     const bool in_head = link.in_done < sizeof(Frame);
     std::byte* target = reinterpret_cast<std::byte*>(&link.in_frame) + link.in_done;
     std::uint64_t wanted = sizeof(Frame) - link.in_done;
@@ -264,6 +315,7 @@ bool TcpTransport::pump_in(Link& link) {
 // A question or an answer of the peer; false when the frame is neither.
 bool TcpTransport::take_control(Link& link) {
   const Frame& frame = link.in_frame;
+  if (frame.kind == FrameKind::address) return take_address(link);
   if (frame.bytes != 0) return false;
   if (frame.kind == FrameKind::question) {
     link.peers_question = static_cast<std::uint32_t>(frame.header.count);
@@ -284,7 +336,7 @@ bool TcpTransport::take_frame(Link& link) {
   const Frame& frame = link.in_frame;
   std::byte* const data = place_for(link);
   link.in_done = 0;
-  if (frame.kind == FrameKind::data) {
+  if (frame.kind == FrameKind::data && link.ucx == nullptr) {
     Entry& entry = link.in->entries[link.in_written % Ring::entry_count];
     entry.bytes = frame.bytes;
     entry.header = frame.header;
@@ -323,13 +375,18 @@ void TcpTransport::wait(bool moved) {
   for (const auto& link : links_) {
     if (link->is_over) continue;
     short events = 0;
-    if (link->in_written - link->in->consumed.load(std::memory_order_acquire) < Ring::entry_count)
-      events |= POLLIN;
-    const bool has_entry = link->out->entries[link->out_read % Ring::entry_count].stamp.load(
-                               std::memory_order_acquire) == link->out_read + 1;
+    if (has_room(*link)) events |= POLLIN;
+    if (link->ucx != nullptr) has_work |= link->ucx->has_work();
+    const bool has_entry =
+        link->ucx == nullptr && link->out->entries[link->out_read % Ring::entry_count].stamp.load(
+                                    std::memory_order_acquire) == link->out_read + 1;
     if (has_entry && !link->has_out_frame) has_work = true;  // it came just now
     if (link->has_out_frame && !link->has_said_last) events |= POLLOUT;
     polled.push_back({link->socket.fd(), events, 0});
+  }
+  if (worker_ != nullptr) {
+    polled.push_back({worker_->descriptor(), POLLIN, 0});
+    has_work |= !worker_->may_sleep();
   }
   const bool has_failed =
       segment_->head().failure.state.load(std::memory_order_acquire) == Failure::set;

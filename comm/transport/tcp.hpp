@@ -6,12 +6,14 @@
 #include <poll.h>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <thread>
 #include <vector>
 
 #include "comm/bootstrap/socket.hpp"
 #include "comm/segment.hpp"
+#include "comm/transport/ucx.hpp"
 
 namespace flagos::comm {
 
@@ -23,6 +25,8 @@ class TcpTransport {
   TcpTransport(const TcpTransport&) = delete;
   TcpTransport& operator=(const TcpTransport&) = delete;
 
+  // Before add(). Messages go by UCX, and by the sockets what must be told beside them; all ranks do so or none.
+  void use(std::unique_ptr<UcxWorker> worker) { worker_ = std::move(worker); }
   // Before start(). What stands in for the peer's segment.
   std::shared_ptr<Segment> add(std::uint32_t peer, Socket socket, std::uint32_t lane = 0);
   void start();
@@ -33,7 +37,7 @@ class TcpTransport {
   std::atomic<std::uint32_t>& sleeping() { return sleeping_; }
 
  private:
-  enum class FrameKind : std::uint32_t { data, failure, goodbye, question, answer };
+  enum class FrameKind : std::uint32_t { data, failure, goodbye, question, answer, address };
   struct Frame {
     static constexpr std::uint32_t magic_value = 0x6d617266;
     std::uint32_t magic = magic_value;
@@ -61,13 +65,20 @@ class TcpTransport {
     // Questions that were passed on: to the peer, and of the peer (its number, and the number here; 0: none).
     std::uint32_t asked = 0;
     std::uint32_t peers_question = 0, own_question = 0;
-    bool has_said_last = false;  // a failure or goodbye
-    bool is_over = false;        // nothing comes any more
+    std::unique_ptr<UcxLink> ucx;
+    std::vector<std::byte> address;  // what the peer needs to reach us by UCX, until it was sent
+    std::chrono::steady_clock::time_point lost{};  // since when UCX does not reach the peer
+    bool has_said_last = false;                    // a failure or goodbye
+    bool is_over = false;                          // nothing comes any more
   };
 
   void run();
   bool pump_out(Link& link);
   bool make_control(Link& link);
+  bool make_address(Link& link);
+  bool take_address(Link& link);
+  bool pump_ucx(Link& link);
+  static bool has_room(const Link& link);
   bool take_control(Link& link);
   bool send_frame(Link& link, const std::byte* data);
   bool pump_in(Link& link);
@@ -80,6 +91,7 @@ class TcpTransport {
 
   const std::uint32_t rank_, size_;
   std::shared_ptr<Segment> segment_;
+  std::unique_ptr<UcxWorker> worker_;
   std::vector<std::unique_ptr<Link>> links_;
   std::vector<pollfd> polled_;
   int doorbell_ = -1;
