@@ -21,7 +21,7 @@ constexpr std::uint64_t count = 10'000;
 // Ranks of this process that wait for half a second.
 struct Ranks {
   explicit Ranks(std::uint32_t size, const std::string& algorithm = "automatic") {
-    setenv("FLAGOS_COMM_ALGORITHM", algorithm.c_str(), algorithm != "automatic");
+    const Variable wish("FLAGOS_COMM_ALGORITHM", algorithm), ordinary("FLAGOS_COMM_NATIVE", "0");
     std::vector<flagos_device_t*> handles;
     for (std::uint32_t i = 0; i < size; ++i) {
       devices.push_back(std::make_unique<RankDevice>("cpu"));
@@ -33,7 +33,6 @@ struct Ranks {
     config.timeout_ns = 500'000'000;
     comms.resize(size);
     check(flagos_comm_create_all(size, handles.data(), &config, comms.data()));
-    unsetenv("FLAGOS_COMM_ALGORITHM");
   }
   ~Ranks() {
     for (flagos_comm_t* comm : comms) flagos_comm_destroy(comm);

@@ -112,20 +112,6 @@ TEST_CASE("collectives: every operation, dtype and reduction on cpu, in place an
   }
 }
 
-// A variable of the environment while this lives.
-class Variable {
- public:
-  Variable(const char* name, const std::string& value) : name_(name) {
-    setenv(name, value.c_str(), 1);
-  }
-  ~Variable() { unsetenv(name_); }
-  Variable(const Variable&) = delete;
-  Variable& operator=(const Variable&) = delete;
-
- private:
-  const char* name_;
-};
-
 TEST_CASE("collectives: every algorithm gives the same bits on every shape of hosts") {
   const std::vector<Op> ops = {Op::all_reduce, Op::reduce,     Op::reduce_scatter,
                                Op::broadcast,  Op::all_gather, Op::barrier};
@@ -170,6 +156,7 @@ TEST_CASE("collectives: every algorithm gives the same bits on every shape of ho
 }
 
 TEST_CASE("collectives: the deterministic mode and 16-bit sums never add partial results") {
+  const Variable ordinary("FLAGOS_COMM_NATIVE", "0");
   const Variable shape("FLAGOS_COMM_HOST_RANKS", "2");
   for (const std::string algorithm : {"tree", "ring", "clusters"}) {
     const Variable variable("FLAGOS_COMM_ALGORITHM", algorithm);
@@ -205,11 +192,8 @@ TEST_CASE("collectives: random operations on mixed devices") {
 
 namespace {
 
-struct NativeWish {
-  explicit NativeWish(const char* value) { setenv("FLAGOS_COMM_NATIVE", value, 1); }
-  ~NativeWish() { unsetenv("FLAGOS_COMM_NATIVE"); }
-  NativeWish(const NativeWish&) = delete;
-  NativeWish& operator=(const NativeWish&) = delete;
+struct NativeWish : Variable {
+  explicit NativeWish(const char* value) : Variable("FLAGOS_COMM_NATIVE", value) {}
 };
 
 }  // namespace

@@ -357,6 +357,7 @@ TEST_CASE("arguments: memory that has gone is refused, and nothing is queued") {
 
 TEST_CASE(
     "failure: memory that was freed before the stream came to the operation is named by all") {
+  const Variable ordinary("FLAGOS_COMM_NATIVE", "0");
   World world(2, 0, 5'000);
   const auto data = world.alloc(4096);
   const flagos_address_t gone = world.devices[1]->alloc(4096);
@@ -404,6 +405,7 @@ TEST_CASE("results: sums of all pairs of 8-bit floating point numbers, by its de
 }
 
 TEST_CASE("failure: ranks that make different calls get a status that says what each had") {
+  const Variable ordinary("FLAGOS_COMM_NATIVE", "0");
   const auto differ = [](auto&& first, auto&& second, const std::string& part) {
     World world(2, 0, 5'000);
     const auto data = world.alloc(4096);
@@ -561,6 +563,7 @@ TEST_CASE("fork: the child is told that communicators are not its own") {
 
 // On streams that are idle: flagos_stream_launch_host, which a busy one needs, allocates in core.
 TEST_CASE("cost: operations allocate nothing once each kind has run") {
+  const Variable ordinary("FLAGOS_COMM_NATIVE", "0");
   World world(2);
   const auto data = world.alloc(1 << 20);
   const auto on_both = [&](auto&& call) {

@@ -75,6 +75,19 @@ flagos_status_t RankDevice::synchronize(std::uint64_t timeout_ns) {
   return flagos_stream_synchronize(stream_, timeout_ns);
 }
 
+Variable::Variable(const char* name, const std::string& value) : name_(name) {
+  if (const char* const before = std::getenv(name)) before_ = before;
+  setenv(name, value.c_str(), 1);
+}
+
+Variable::~Variable() {
+  if (before_) {
+    setenv(name_, before_->c_str(), 1);
+  } else {
+    unsetenv(name_);
+  }
+}
+
 std::uint64_t seed() {
   static const std::uint64_t value = [] {
     const char* const given = std::getenv("FLAGOS_TEST_SEED");

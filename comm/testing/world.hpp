@@ -4,6 +4,7 @@
 #include <flagos_comm.h>
 
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -35,6 +36,19 @@ class RankDevice {
  private:
   flagos_device_t* device_ = nullptr;
   flagos_stream_t* stream_ = nullptr;
+};
+
+// A variable of the environment while this lives; then it is what it was.
+class Variable {
+ public:
+  Variable(const char* name, const std::string& value);
+  ~Variable();
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  const char* name_;
+  std::optional<std::string> before_;
 };
 
 // From FLAGOS_TEST_SEED, else a new one; printed once.
