@@ -96,6 +96,7 @@ struct Failure {
   enum : std::uint32_t { none, writing, set };
   std::atomic<std::uint32_t> state{none};
   flagos_status_t status = FLAGOS_STATUS_OK;
+  bool lacks_operation = false;  // written by a transport, which does not know what runs
   std::array<char, 504> text{};
 };
 

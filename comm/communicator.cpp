@@ -344,7 +344,7 @@ void Communicator::check_native() {
   if (found == FLAGOS_STATUS_OK) return;
   // A rank that gives up tells why, then aborts the plugin's; the reason may take a little longer.
   for (int i = 0; i < 20 && found == FLAGOS_STATUS_COMM_ABORTED; ++i) {
-    if (look_at_peers()) return;
+    if (look_at_peers(false)) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   fail(FLAGOS_STATUS_CLASS(found) == FLAGOS_STATUS_CLASS_COMM ? found : FLAGOS_STATUS_RANK_FAILED,
@@ -740,20 +740,21 @@ void Communicator::abort() {
 
 // Whether another rank has told that it gave up, and why. What is sent last may be stuck behind messages of an operation
 // that waits, but not behind one-sided ones.
-bool Communicator::look_at_peers() {
+bool Communicator::look_at_peers(bool holds_engine) {
   for (std::uint32_t rank = 0; rank < size_; ++rank) {
     if (rank == rank_) continue;
-    if (adopt_failure(peers_[rank].segment->head()) ||
-        adopt_failure(one_sided_peers_[rank].segment->head()))
+    if (adopt_failure(peers_[rank].segment->head(), holds_engine) ||
+        adopt_failure(one_sided_peers_[rank].segment->head(), holds_engine))
       return true;
   }
   return false;
 }
 
-bool Communicator::adopt_failure(SegmentHead& head) {
+bool Communicator::adopt_failure(SegmentHead& head, bool holds_engine) {
   const Failure& failure = head.failure;
   if (failure.state.load(std::memory_order_acquire) != Failure::set) return false;
-  const std::string text(failure.text.data(), strnlen(failure.text.data(), failure.text.size()));
+  std::string text(failure.text.data(), strnlen(failure.text.data(), failure.text.size()));
+  if (failure.lacks_operation && holds_engine) text = what_runs() + ": " + text;
   const bool is_known = FLAGOS_STATUS_CLASS(failure.status) == FLAGOS_STATUS_CLASS_COMM;
   fail(is_known ? failure.status : FLAGOS_STATUS_RANK_FAILED, text);
   return true;
@@ -761,7 +762,7 @@ bool Communicator::adopt_failure(SegmentHead& head) {
 
 // When nothing moves: has another rank failed, left or died, or is it overdue?
 void Communicator::look_around() {
-  if (look_at_peers()) return;
+  if (look_at_peers(true)) return;
   check_native();
   look_for_dead_processes();
   if (execution_.is_done()) return;

@@ -137,8 +137,8 @@ class Communicator {
   void complete(Operation& operation);
   void answer_questions();
   Answer what_is_awaited();
-  bool look_at_peers();
-  bool adopt_failure(SegmentHead& head);
+  bool look_at_peers(bool holds_engine);
+  bool adopt_failure(SegmentHead& head, bool holds_engine);
   void look_around();
   void look_for_dead_processes();
   void finish_failure(std::unique_lock<std::mutex>& engine);

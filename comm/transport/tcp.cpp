@@ -257,6 +257,7 @@ void TcpTransport::lose(Link& link, const std::string& why) {
   if (head.closed.load(std::memory_order_acquire) == 0) {
     Failure& failure = head.failure;
     failure.status = FLAGOS_STATUS_RANK_FAILED;
+    failure.lacks_operation = true;
     std::snprintf(failure.text.data(), failure.text.size(),
                   "the connection to rank %u has ended: %s", link.peer, why.c_str());
     failure.state.store(Failure::set, std::memory_order_release);
