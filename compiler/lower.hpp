@@ -44,11 +44,11 @@ std::string print_target(const Target& target);
 
 // How a kernel of the printed text is launched. The grid is in programs, as the caller gave it.
 struct LaunchRecord {
-  std::string kernel;               // the name, as in the module and in the text
-  std::uint32_t threads = 1;        // block is {threads, 1, 1}
-  std::uint64_t shared_bytes = 0;   // dynamic, beside what the text declares itself
-  std::uint64_t scratch_bytes = 0;  // of each program, declared by the text itself
-  bool fails = false;               // has an assert: takes the word of failure, as the dialect's plugin knows it
+  std::string kernel;                      // the name, as in the module and in the text
+  std::uint32_t threads = 1;               // block is {threads, 1, 1}
+  std::uint64_t shared_bytes = 0;          // dynamic, beside what the text declares itself
+  std::uint64_t scratch_bytes = 0;         // of each program, declared by the text itself
+  bool fails = false;                      // has an assert: takes the word of failure, as the dialect's plugin knows it
   std::vector<Assertion> assertions = {};  // what that word may say, where the text does not say it itself
 };
 

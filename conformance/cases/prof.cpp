@@ -8,8 +8,8 @@
 #include <set>
 #include <string>
 
-#include "conformance/cases/entry_world.hpp"
 #include "conformance/cases/graph_support.hpp"
+#include "conformance/cases/module_support.hpp"
 
 namespace flagos::conformance {
 namespace {
@@ -268,25 +268,21 @@ FLAGOS_CASE("prof.activity.names_sizes", {.clause = "flagos_record_t: name and s
   t.equal(copy.first(), 11, "the work was done");
 
   t.subcase("of a kernel that is gone");
-  World world(t);
-  const auto kernel_desc = world.valid<flagos_kernel_desc_t>();
-  const auto launch = world.valid<flagos_launch_desc_t>();
+  std::string format;
+  const auto image = t.module_image(&format);
   Event event(t);
-  constexpr std::uint32_t count = 50;
+  const std::uint32_t count = repeats(t, 50, 10);
   for (std::uint32_t i = 0; i < count; ++i) {
-    auto* const module = reinterpret_cast<flagos_module_t*>(world.make(Type::module));
-    flagos_kernel_t* kernel = nullptr;
-    t.ok(flagos_module_get_kernel(module, &kernel_desc, &kernel), "get a kernel");
-    t.ok(flagos_kernel_launch(stream, kernel, &launch), "launch");
+    Module module(t, format, image);
+    launch(t, stream, module.kernel("mod_read_marker"), {1, 1, 1}, {1, 1, 1}, {arg(words.at())});
     t.ok(flagos_event_record(event, stream), "a record");
     t.ok(flagos_event_synchronize(event, FLAGOS_TIMEOUT_INFINITE), "a wait for it");
-    t.ok(flagos_module_unload(module), "unload");
   }
   stream.synchronize();
   records = profiler.drain(count);
   t.equal(records.size(), count, "a record for each launch");
   for (const auto& record : records)
-    t.check(std::string(record.name) == kernel_desc.name,
+    t.check(std::string(record.name) == "mod_read_marker",
             "the name that it had, not " + std::string(record.name));
 }
 

@@ -249,7 +249,7 @@ VKAPI_ATTR VkResult VKAPI_CALL create_instance(const VkInstanceCreateInfo* info,
                                                VkInstance* instance) {
 #if defined(__SANITIZE_ADDRESS__)
   static VkInstance kept;  // keeps the real driver, see keep_drivers in driver.cpp
-  if (kept == nullptr) FORWARD(vkCreateInstance)::call(info, callbacks, &kept);
+  if (kept == nullptr) FORWARD(vkCreateInstance)::real.load()(info, callbacks, &kept);
 #endif
   const VkResult result = FORWARD(vkCreateInstance)::call(info, callbacks, instance);
   const std::lock_guard lock(instances().mutex);

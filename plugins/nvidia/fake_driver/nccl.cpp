@@ -325,13 +325,13 @@ ncclResult_t call(Operation operation) {
       operation.op < 0 || operation.op >= first_made_op + static_cast<int>(comm.scales.size()))
     return ncclInvalidArgument;
   const std::uint64_t source =
-      operation.act == Act::reduce_scatter                                               ? all
+      operation.act == Act::reduce_scatter                                             ? all
       : operation.act == Act::receive || (operation.act == Act::broadcast && !is_root) ? 0
-                                                                                           : block;
+                                                                                       : block;
   const std::uint64_t target =
-      operation.act == Act::all_gather                                             ? all
+      operation.act == Act::all_gather                                           ? all
       : operation.act == Act::send || (operation.act == Act::reduce && !is_root) ? 0
-                                                                                     : block;
+                                                                                 : block;
   if ((source != 0 && !is_reachable(operation.source, source)) ||
       (target != 0 && !is_reachable(operation.target, target)))
     return ncclInvalidArgument;
@@ -393,8 +393,8 @@ void split(ncclComm& parent, Wish own, bool is_blocking, ncclComm_t* out_part) {
 }  // namespace flagos::nvidia
 
 using namespace flagos::nvidia;
-using fake::CommRef;
 using fake::Act;
+using fake::CommRef;
 
 FAKE_EXPORT ncclResult_t ncclGetVersion(int* version) {
   *version = static_cast<int>(fake::setting("FLAGOS_FAKE_NCCL_VERSION", 22800));
