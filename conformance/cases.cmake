@@ -88,6 +88,7 @@ set(FLAGOS_CASE_SOURCES
   cases/negatives.cpp
   cases/num.cpp
   cases/num_lines.cpp
+  cases/num_more.cpp
   cases/num_native.cpp
   cases/num_support.cpp
   cases/op_native.cpp

@@ -375,5 +375,66 @@ FLAGOS_CASE("mem.vmm.export", {.clause = "flagos_physical_memory_export, import"
   t.smoke();
 }
 
+FLAGOS_CASE("mem.vmm.export_many",
+            {.clause = "flagos_physical_memory_export, import: each its own", VMM}) {
+  const std::uint64_t unit = granularity(t);
+  const auto desc = physical_desc(unit, FLAGOS_MEMORY_FLAG_EXPORTABLE);
+  Stream stream(t);
+  std::vector<std::unique_ptr<Physical>> memories;
+  std::vector<std::unique_ptr<External>> exports;
+  std::vector<std::vector<std::uint8_t>> contents;
+  for (int i = 0; i < 10; ++i) {
+    flagos_physical_memory_t* made = nullptr;
+    const flagos_status_t status = flagos_physical_memory_create(t.device(), &desc, &made);
+    if (status == FLAGOS_STATUS_UNSUPPORTED)
+      t.not_supported("the device exports no physical memory");
+    t.ok(status, "create memory that can be exported");
+    memories.push_back(std::make_unique<Physical>(made));
+    Space space(t, unit);
+    space.map(0, unit, made);
+    contents.push_back(noise(t, unit));
+    write(t, stream, space.at(0), contents.back());
+    flagos_external_t external{};
+    external.struct_size = sizeof external;
+    t.ok(flagos_physical_memory_export(made, &external), "export");
+    exports.push_back(std::make_unique<External>(external));
+  }
+  memories.clear();
+  for (std::size_t i = 0; i < exports.size(); ++i) {
+    flagos_physical_memory_t* imported = nullptr;
+    std::uint64_t size = 0;
+    t.ok(flagos_physical_memory_import(t.device(), &exports[i]->value(), &imported, &size),
+         "import");
+    Physical theirs(imported);
+    t.equal(size, unit, "size of the import");
+    Space space(t, unit);
+    space.map(0, unit, theirs);
+    same(t, read(t, stream, space.at(0), unit), contents[i], "what was written before the export");
+  }
+}
+
+// Ranges so large that the address space ends soon if they do not come back.
+FLAGOS_CASE("mem.vmm.release_returns",
+            {.clause = "flagos_virtual_memory_release: the addresses are free again",
+             .level = Level::optional,
+             .oracle = Oracle::delta,
+             .isolation = Isolation::own,
+             .feature = "virtual_memory"}) {
+  granularity(t);
+  flagos_address_t address = 0;
+  std::uint64_t size = std::uint64_t{1} << 44;
+  while (size > (std::uint64_t{1} << 30) &&
+         flagos_virtual_memory_reserve(t.device(), size, 0, 0, &address) != ok)
+    size /= 2;
+  t.check(address != 0, "a range of 2 GiB or more");
+  t.ok(flagos_virtual_memory_release(t.device(), address), "release");
+  for (int i = 0; i < 400; ++i) {
+    t.ok(flagos_virtual_memory_reserve(t.device(), size, 0, 0, &address),
+         "reserve " + std::to_string(size >> 30) + " GiB, time " + std::to_string(i));
+    t.ok(flagos_virtual_memory_release(t.device(), address), "release");
+  }
+  t.smoke();
+}
+
 }  // namespace
 }  // namespace flagos::conformance
