@@ -48,7 +48,7 @@ FLAGOS_CASE("leak.timeline", {.clause = "flagos_timeline_destroy",
                               .feature = "timeline"}) {
   World world(t);
   std::uint64_t value = 0;
-  expect_no_growth(t, {.cycles = 10'000, .quick_cycles = 2000}, [&](std::uint64_t i) {
+  expect_no_growth(t, {.cycles = 60'000, .quick_cycles = 40'000}, [&](std::uint64_t i) {
     flagos_timeline_t* timeline = nullptr;
     t.ok(flagos_timeline_create(world.device(), i, &timeline), "create");
     t.ok(flagos_timeline_signal(timeline, i + 1), "signal");
@@ -66,7 +66,7 @@ FLAGOS_CASE("leak.prepared", {.clause = "flagos_prepared_destroy",
                               .feature = "prepared_launch"}) {
   World world(t);
   const auto desc = world.valid<flagos_launch_desc_t>();
-  expect_no_growth(t, {.cycles = 10'000, .quick_cycles = 2000}, [&](std::uint64_t i) {
+  expect_no_growth(t, {.cycles = 60'000, .quick_cycles = 40'000}, [&](std::uint64_t i) {
     flagos_prepared_t* prepared = nullptr;
     t.ok(flagos_kernel_prepare(world.kernel(), &desc, &prepared), "prepare");
     t.ok(flagos_kernel_launch_prepared(world.stream(), prepared), "launch");
@@ -99,7 +99,7 @@ FLAGOS_CASE("leak.stream", {.clause = "flagos_stream_destroy",
                             .seconds = 300}) {
   World world(t);
   const auto launch = world.valid<flagos_launch_desc_t>();
-  expect_no_growth(t, {.cycles = 10'000, .quick_cycles = 320}, [&](std::uint64_t i) {
+  expect_no_growth(t, {.cycles = 10'000, .quick_cycles = 2048}, [&](std::uint64_t i) {
     flagos_stream_t* stream = nullptr;
     t.ok(flagos_stream_create(world.device(), nullptr, &stream), "create");
     t.ok(flagos_kernel_launch(stream, world.kernel(), &launch), "use");
@@ -113,7 +113,7 @@ FLAGOS_CASE("leak.event", {.clause = "flagos_event_destroy",
                            .oracle = Oracle::delta,
                            .isolation = Isolation::own}) {
   World world(t);
-  expect_no_growth(t, {.cycles = 10'240, .quick_cycles = 1024}, [&](std::uint64_t i) {
+  expect_no_growth(t, {.cycles = 40'960, .quick_cycles = 40'960}, [&](std::uint64_t i) {
     flagos_event_t* event = nullptr;
     t.ok(flagos_event_create(world.device(), nullptr, &event), "create");
     t.ok(flagos_event_record(event, world.stream()), "record");
@@ -203,7 +203,7 @@ FLAGOS_CASE("leak.graph_exec", {.clause = "flagos_graph_exec_destroy",
   const auto kernel = world.valid<flagos_kernel_node_desc_t>();
   desc.type = FLAGOS_GRAPH_NODE_TYPE_KERNEL;
   desc.payload = &kernel;
-  expect_no_growth(t, {.cycles = 1024, .quick_cycles = 128}, [&](std::uint64_t i) {
+  expect_no_growth(t, {.cycles = 8192, .quick_cycles = 8192}, [&](std::uint64_t i) {
     flagos_graph_t* graph = nullptr;
     flagos_graph_exec_t* exec = nullptr;
     flagos_graph_node_t node = 0;
