@@ -14,10 +14,11 @@ namespace flagos::core {
 // For as long as the process lives: a launch may fail after its module is gone. The same message is kept once.
 void remember_assertions(const std::vector<TileAssertion>& assertions);
 
-// Whether a plugin's status is that of an assertion that is known here; it means FLAGOS_STATUS_EXECUTION_FAILED.
+// Whether a plugin's status has such a number; it means FLAGOS_STATUS_EXECUTION_FAILED.
 bool is_assertion(flagos_status_t status) noexcept;
 
-// Its sentence, as the cpu plugin has it: "assert: ..."; those that share a number one behind the other.
+// Its sentence, as the cpu plugin has it: "assert: ..."; those that share a number one behind the other, "" for a number
+// of no kernel that was loaded: printed source may be loaded by itself.
 std::string assertion_text(flagos_status_t status);
 
 }  // namespace flagos::core

@@ -167,8 +167,9 @@ void set_assertion_text(const ThreadRecord& record, flagos_status_t status) noex
   const bool said = record.plugin_status == status && record.plugin_text[0] != '\0';
   guard(
       [&] {
-        const std::string text =
-            fmt::format("{}: {}", said ? record.plugin_text : "a kernel failed", assertion_text(status));
+        const std::string sentence = assertion_text(status);
+        const std::string text = fmt::format("{}{}{}", said ? record.plugin_text : "a kernel failed",
+                                             sentence.empty() ? "" : ": ", sentence);
         set_error_text(status, text.c_str());
       },
       [&](flagos_status_t, const char*) { set_error_text(status, said ? record.plugin_text : "a kernel failed"); });

@@ -266,8 +266,11 @@ TEST_CASE("tile: a failed assertion is a sentence, although its kernel has left 
   CHECK_MESSAGE(words.find(": assert: take: an index is outside") != std::string::npos, words);
   std::tie(status, words) = fail_with(0x04123502);
   CHECK_MESSAGE(words.find(": assert: one; or another") != std::string::npos, words);
-  // Numbers of no kernel that was loaded are no contract's.
+  // Source that was printed before has no record.
   std::tie(status, words) = fail_with(0x04777702);
+  CHECK(status == FLAGOS_STATUS_EXECUTION_FAILED);
+  CHECK(words.find("assert") == std::string::npos);
+  std::tie(status, words) = fail_with(0x04777703);
   CHECK(status == FLAGOS_STATUS_PLUGIN_PROTOCOL);
   std::tie(status, words) = fail_with(FLAGOS_STATUS_EXECUTION_FAILED);
   CHECK(status == FLAGOS_STATUS_EXECUTION_FAILED);

@@ -136,7 +136,8 @@ std::vector<std::vector<std::byte>> CudaTwin::run(Loaded module, const LaunchRec
   if (entry(made.grid.data(), record.threads, addresses.data()) != 0)
     throw_error(FLAGOS_STATUS_INTERNAL,
                 "{}: some threads wait at a barrier that others do not reach", made.name);
-  if (failure != 0) throw_error(failure, "running {}", made.name);
+  // Without the number of the assertion, as core takes it.
+  if (failure != 0) throw_error(failure & ~0x00ffff00, "running {}", made.name);
   return given.memory;
 }
 
