@@ -7,6 +7,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "ops/engine/complex.hpp"
 #include "ops/table.hpp"
 
 using namespace flagos;
@@ -115,6 +116,17 @@ void write_document(std::ostream& out) {
       schema += c == '|' ? std::string("\\|") : std::string(1, c);
     out << "| `" << schema << "` | " << op->dtypes_text() << " | " << op->bound_text() << " |\n";
   }
+  out << "\n## Complex numbers\n\n"
+         "What moves elements takes complex64, and so do these, alone and mixed with real types. "
+         "The "
+         "bound is on the distance of two\n"
+         "numbers, in units in the last place of the length of what is larger: the result, or a "
+         "term "
+         "that is added.\n\n"
+         "| operator | gives | bound |\n| --- | --- | --- |\n";
+  for (const ComplexOperator& op : complex_operators())
+    out << "| `" << op.name << "` | " << dtype_name(dtype_of(op.result)) << " | "
+        << (op.units == 0 ? exact : ulp(op.units)).text() << " |\n";
 }
 
 // The kernels worth compiling ahead of time, one file for each, and a list of the files.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/engine/complex.hpp"
 #include "ops/engine/launch.hpp"
 #include "ops/native.hpp"
 
@@ -125,6 +126,9 @@ void PointwiseOperator::run(Call& call) const {
   Variant variant;
   variant.serial = call.device().is_serial();
   variant.type = common_dtype(call);
+  if (variant.type == DType::c64)
+    if (const ComplexOperator* const complex = find_complex(name()))
+      return run_complex(call, *complex, {output_, inputs_, numbers_, masks_});
   if (!dtypes().has(variant.type))
     call.refuse(inputs_[0], "leads to a computation in {}; {} is possible in {}",
                 dtype_name(variant.type), name(), dtypes().text());

@@ -1,0 +1,253 @@
+// Pointwise operators of complex64 against std::complex in long double.
+#include <array>
+#include <cmath>
+#include <complex>
+#include <cstring>
+
+#include "ops/engine/complex.hpp"
+#include "ops/testing/check.hpp"
+
+using namespace flagos::ops;
+using namespace flagos::ops::testing;
+
+using I = std::int64_t;
+
+namespace {
+
+using Z = std::complex<Number>;
+using Numbers = std::vector<Z>;
+
+std::size_t place_of(const HostTensor& tensor, I index) {
+  const Shape at = coordinates(tensor.shape(), index);
+  I place = 0;
+  for (std::size_t i = 0; i < at.size(); ++i) place += at[i] * tensor.strides()[i];
+  return static_cast<std::size_t>(static_cast<I>(tensor.offset_bytes()) + place * 8);
+}
+Z get(const HostTensor& tensor, I index) {
+  if (tensor.dtype() != DType::c64) return tensor.get(index);
+  float parts[2];
+  std::memcpy(parts, tensor.bytes().data() + place_of(tensor, index), sizeof(parts));
+  return {parts[0], parts[1]};
+}
+void set(HostTensor& tensor, I index, float re, float im) {
+  const float parts[2] = {re, im};
+  std::memcpy(tensor.bytes().data() + place_of(tensor, index), parts, sizeof(parts));
+}
+
+HostTensor random_numbers(const Shape& shape, Placement placement, std::mt19937_64& random,
+                          float high = 3) {
+  HostTensor out(DType::c64, shape, placement);
+  std::uniform_real_distribution<float> part(-high, high);
+  for (I i = 0; i < out.elements(); ++i) {
+    const float re = part(random), im = part(random);
+    // Zeros and numbers on the axes among them.
+    set(out, i, i % 7 == 3 ? 0.0f : re, i % 11 == 5 ? 0.0f : im);
+  }
+  return out;
+}
+
+// Numbers that are far from what is wanted; `size` says what the units are of.
+void compare_numbers(const HostTensor& out, const Numbers& wanted, const std::vector<Number>& size,
+                     double units) {
+  for (I i = 0; i < out.elements(); ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    const Z got = get(out, i);
+    const Number most = std::max({size[at], std::abs(wanted[at]), Number{1e-30L}});
+    INFO("element ", i, ": ", static_cast<double>(got.real()), " ", static_cast<double>(got.imag()),
+         ", not ", static_cast<double>(wanted[at].real()), " ",
+         static_cast<double>(wanted[at].imag()));
+    CHECK(std::abs(got - wanted[at]) <= static_cast<Number>(units) * 0x1p-23L * most);
+  }
+}
+
+struct Unary {
+  const char* op;
+  Z (*value)(const Z&);
+};
+const Unary unary[] = {
+    {"neg", [](const Z& x) { return -x; }},
+    {"sgn", [](const Z& x) { return x == Z() ? x : x / std::abs(x); }},
+    {"square", [](const Z& x) { return x * x; }},
+    {"sqrt", [](const Z& x) { return std::sqrt(x); }},
+    {"exp", [](const Z& x) { return std::exp(x); }},
+    {"sin", [](const Z& x) { return std::sin(x); }},
+    {"cos", [](const Z& x) { return std::cos(x); }},
+    {"tan", [](const Z& x) { return std::tan(x); }},
+    {"sinh", [](const Z& x) { return std::sinh(x); }},
+    {"cosh", [](const Z& x) { return std::cosh(x); }},
+    {"tanh", [](const Z& x) { return std::tanh(x); }},
+    {"log", [](const Z& x) { return std::log(x); }},
+    {"reciprocal", [](const Z& x) { return Z(1) / x; }},
+};
+
+struct Binary {
+  const char* op;
+  Z (*value)(const Z&, const Z&);
+  Number (*size)(const Z&, const Z&);
+};
+const Binary binary[] = {
+    {"add", [](const Z& x, const Z& y) { return x + y * Number{2}; },
+     [](const Z& x, const Z& y) { return std::abs(x) + 2 * std::abs(y); }},
+    {"sub", [](const Z& x, const Z& y) { return x - y * Number{2}; },
+     [](const Z& x, const Z& y) { return std::abs(x) + 2 * std::abs(y); }},
+    {"rsub", [](const Z& x, const Z& y) { return y - x * Number{2}; },
+     [](const Z& x, const Z& y) { return 2 * std::abs(x) + std::abs(y); }},
+    {"mul", [](const Z& x, const Z& y) { return x * y; },
+     [](const Z&, const Z&) { return Number{0}; }},
+    {"div", [](const Z& x, const Z& y) { return x / y; },
+     [](const Z&, const Z&) { return Number{0}; }},
+};
+
+}  // namespace
+
+TEST_CASE("pointwise: functions of complex numbers") {
+  std::mt19937_64 random(seed());
+  for (const Unary& row : unary) {
+    CAPTURE(row.op);
+    const bool none_at_0 = std::string(row.op) == "log" || std::string(row.op) == "reciprocal";
+    for (const Placement p : {Placement::dense, Placement::transposed, Placement::sliced}) {
+      if (p != Placement::dense && !Fixture::get().is_thorough()) continue;
+      HostTensor x = random_numbers({13, 17}, p, random), out(DType::c64, {13, 17}, p);
+      if (none_at_0)
+        for (I i = 0; i < x.elements(); ++i)
+          if (get(x, i) == Z()) set(x, i, 1, 0);
+      must_call(row.op, {&x, &out});
+      Numbers wanted;
+      for (I i = 0; i < x.elements(); ++i) wanted.push_back(row.value(get(x, i)));
+      compare_numbers(out, wanted, std::vector<Number>(wanted.size()), find_complex(row.op)->units);
+      // In place.
+      must_call(row.op, {&x, &x});
+      compare_numbers(x, wanted, std::vector<Number>(wanted.size()), find_complex(row.op)->units);
+    }
+  }
+  HostTensor none(DType::c64, {0, 3}), x = random_numbers({50}, Placement::dense, random),
+                                       length(DType::f32, {50});
+  must_call("exp", {&none, &none});
+  must_call("abs", {&x, &length});
+  Numbers wanted;
+  for (I i = 0; i < 50; ++i) wanted.emplace_back(std::abs(get(x, i)));
+  compare_numbers(length, wanted, std::vector<Number>(50), find_complex("abs")->units);
+}
+
+TEST_CASE("pointwise: complex numbers that are large or small") {
+  HostTensor x(DType::c64, {6}), out(DType::c64, {6});
+  const float parts[6][2] = {{3e30f, 4e30f}, {3e-30f, -4e-30f}, {-50, 1},
+                             {20, -2},       {1, 1e-6f},        {0, -1e20f}};
+  for (I i = 0; i < 6; ++i) set(x, i, parts[i][0], parts[i][1]);
+  for (const Unary& row : unary) {
+    const std::string op = row.op;
+    if (op != "sqrt" && op != "tanh" && op != "log" && op != "reciprocal" && op != "sgn") continue;
+    CAPTURE(op);
+    must_call(op, {&x, &out});
+    Numbers wanted;
+    for (I i = 0; i < 6; ++i) wanted.push_back(row.value(get(x, i)));
+    if (op == "tanh") wanted[5] = get(out, 5);  // the tangent of 1e20
+    compare_numbers(out, wanted, std::vector<Number>(6), find_complex(row.op)->units);
+  }
+}
+
+TEST_CASE("pointwise: complex numbers with each other, with real ones, and with numbers") {
+  std::mt19937_64 random(seed());
+  for (const Binary& row : binary) {
+    CAPTURE(row.op);
+    const bool scaled = std::string(row.op) != "mul" && std::string(row.op) != "div";
+    for (const bool mixed : {false, true}) {
+      HostTensor x = random_numbers({9, 14}, Placement::transposed, random),
+                 out(DType::c64, {9, 14});
+      HostTensor y = random_numbers({14}, Placement::dense, random);
+      if (mixed) y = HostTensor(DType::f32, {14}), y.fill([](I i) { return i - 4.5L; });
+      for (I i = 0; i < 14; ++i)
+        if (!mixed && get(y, i) == Z()) set(y, i, 1, 1);
+      Arguments arguments{&x, &y};
+      if (scaled) arguments.emplace_back(2.0);
+      arguments.emplace_back(&out);
+      must_call(row.op, arguments);
+      Numbers wanted;
+      std::vector<Number> size;
+      for (I i = 0; i < x.elements(); ++i) {
+        wanted.push_back(row.value(get(x, i), get(y, i % 14)));
+        size.push_back(row.size(get(x, i), get(y, i % 14)));
+      }
+      compare_numbers(out, wanted, size, find_complex(row.op)->units);
+    }
+  }
+  HostTensor x = random_numbers({40}, Placement::dense, random), y = x, out(DType::c64, {40}),
+             same(DType::boolean, {40}), other(DType::boolean, {40}), mask(DType::boolean, {40}),
+             real(DType::f32, {40});
+  must_call("mul.Scalar", {&x, 3.0, &out});
+  Numbers wanted;
+  for (I i = 0; i < 40; ++i) wanted.push_back(get(x, i) * Number{3});
+  compare_numbers(out, wanted, std::vector<Number>(40), 1);
+  for (I i = 0; i < 40; i += 3) set(y, i, 9, static_cast<float>(get(x, i).imag()));
+  for (I i = 1; i < 40; i += 3) set(y, i, static_cast<float>(get(x, i).real()), 9);
+  must_call("eq", {&x, &y, &same});
+  must_call("ne", {&x, &y, &other});
+  mask.fill([](I i) { return i % 2; });
+  must_call("where", {&mask, &x, &y, &out});
+  for (I i = 0; i < 40; ++i) {
+    CHECK((same.get(i) != 0) == (i % 3 == 2));
+    CHECK((other.get(i) != 0) == (i % 3 != 2));
+    CHECK(get(out, i) == get(i % 2 != 0 ? x : y, i));
+  }
+  must_refuse("mul", {&x, &y, &real},
+              "mul: out is of float32, which cannot take results of complex64");
+  must_refuse("maximum", {&x, &y, &out}, "leads to a computation in complex64");
+}
+
+TEST_CASE("pointwise: complex numbers with scalars, three of them, and what is not finite") {
+  std::mt19937_64 random(seed());
+  HostTensor x = random_numbers({60}, Placement::dense, random),
+             y = random_numbers({60}, Placement::dense, random), z = y, out(DType::c64, {60}),
+             truth(DType::boolean, {60});
+  for (I i = 0; i < 60; ++i)
+    if (get(z, i) == Z()) set(z, i, 1, 2);
+  const auto check = [&](const std::string& op, Arguments arguments, auto value, auto size) {
+    CAPTURE(op);
+    arguments.emplace_back(&out);
+    must_call(op, arguments);
+    Numbers wanted;
+    std::vector<Number> sizes;
+    for (I i = 0; i < 60; ++i) {
+      wanted.push_back(value(get(x, i), get(y, i), get(z, i)));
+      sizes.push_back(size(get(x, i), get(y, i), get(z, i)));
+    }
+    compare_numbers(out, wanted, sizes, find_complex(op)->units);
+  };
+  const auto with_number = [](const Z& a, const Z&, const Z&) { return 2 * std::abs(a) + 3; };
+  const auto none = [](const Z&, const Z&, const Z&) { return Number{0}; };
+  check(
+      "add.Scalar", {&x, 1.5, 2.0}, [](const Z& a, const Z&, const Z&) { return a + Number{3}; },
+      with_number);
+  check(
+      "sub.Scalar", {&x, 1.5, 2.0}, [](const Z& a, const Z&, const Z&) { return a - Number{3}; },
+      with_number);
+  check(
+      "rsub.Scalar", {&x, 1.5, 2.0},
+      [](const Z& a, const Z&, const Z&) { return Number{1.5} - a * Number{2}; }, with_number);
+  check(
+      "div.Scalar", {&x, 3.0}, [](const Z& a, const Z&, const Z&) { return a / Number{3}; }, none);
+  check(
+      "addcmul", {&x, &y, &z, 0.5},
+      [](const Z& a, const Z& b, const Z& c) { return a + b * c * Number{0.5}; },
+      [](const Z& a, const Z& b, const Z& c) { return std::abs(a) + std::abs(b * c) / 2; });
+  check(
+      "addcdiv", {&x, &y, &z, 0.5},
+      [](const Z& a, const Z& b, const Z& c) { return a + b / c * Number{0.5}; },
+      [](const Z& a, const Z& b, const Z& c) { return std::abs(a) + std::abs(b / c) / 2; });
+  const float inf = INFINITY, nan = NAN;
+  const float parts[5][2] = {{2, 0}, {2, 1}, {nan, 1}, {1, -inf}, {inf, nan}};
+  for (I i = 0; i < 60; ++i) set(x, i, parts[i % 5][0], parts[i % 5][1]);
+  const auto check_truth = [&](const std::string& op, Arguments arguments,
+                               std::array<bool, 5> wanted) {
+    CAPTURE(op);
+    arguments.emplace_back(&truth);
+    must_call(op, arguments);
+    for (I i = 0; i < 60; ++i)
+      CHECK((truth.get(i) != 0) == wanted[static_cast<std::size_t>(i % 5)]);
+  };
+  check_truth("eq.Scalar", {&x, 2.0}, {true, false, false, false, false});
+  check_truth("ne.Scalar", {&x, 2.0}, {false, true, true, true, true});
+  check_truth("isnan", {&x}, {false, false, true, false, true});
+  check_truth("isinf", {&x}, {false, false, false, true, true});
+  check_truth("isfinite", {&x}, {true, true, false, false, false});
+}
