@@ -119,7 +119,7 @@ bool Device::fills_wide() {
   flagos_address_t address = 0;
   flagos_plugin_stream_t* stream = nullptr;
   bool wide = false;
-  if (tables_.memory.alloc(native_, &desc, &address) != FLAGOS_STATUS_OK) return wide;
+  if (tables_.memory.alloc(native_, &desc, &address) != FLAGOS_STATUS_OK || address == 0) return wide;
   if (tables_.stream.create(native_, &stream_desc, &stream) == FLAGOS_STATUS_OK && stream != nullptr) {
     const std::uint64_t pattern[2] = {1, 2};
     wide = tables_.memory.fill(stream, address, pattern, 8, 256) == FLAGOS_STATUS_OK &&

@@ -178,6 +178,9 @@ flagos_status_t MemoryPool::add_segment(std::uint64_t size_bytes, bool large) {
   flagos_address_t base = 0;
   const flagos_status_t status = tables().memory.alloc(device().native(), &desc, &base);
   if (status != FLAGOS_STATUS_OK) return checked(status, "memory.alloc");
+  if (base == 0 || base % desc.alignment_bytes != 0)
+    throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin allocated at {:#x}, which is not aligned to {}", base,
+                desc.alignment_bytes);
   Allocation allocation;
   allocation.base = base;
   allocation.size_bytes = size_bytes;

@@ -84,7 +84,7 @@ flagos_address_t TransferPort::slot_address(std::size_t index) {
   desc.kind = FLAGOS_MEMORY_KIND_PINNED;
   desc.size_bytes = slot_bytes;
   desc.alignment_bytes = device_.info().allocation_alignment;
-  if (device_.tables().memory.alloc(device_.native(), &desc, &slot.address) != FLAGOS_STATUS_OK) {
+  if (device_.tables().memory.alloc(device_.native(), &desc, &slot.address) != FLAGOS_STATUS_OK || slot.address == 0) {
     slot.pageable = std::make_unique<std::byte[]>(slot_bytes);
     slot.address = reinterpret_cast<std::uintptr_t>(slot.pageable.get());
   }

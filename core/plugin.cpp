@@ -179,8 +179,9 @@ void Plugin::open(flagos_plugin_open_t entry_point) {
   if (raw.struct_size < least)
     throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "its root table has struct_size {}, at least {} is needed",
                 raw.struct_size, least);
-  if (raw.struct_size < sizeof(raw))
-    std::memset(reinterpret_cast<char*>(&raw) + raw.struct_size, 0, sizeof(raw) - raw.struct_size);
+  // A member that the size cuts in two is not there.
+  const std::size_t whole = raw.struct_size - raw.struct_size % sizeof(void*);
+  if (whole < sizeof(raw)) std::memset(reinterpret_cast<char*>(&raw) + whole, 0, sizeof(raw) - whole);
   if (!valid_name(raw.name))
     throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "its name is not of the form [a-z][a-z0-9_]* with at most 63 bytes");
   if (raw.close == nullptr) throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "its required slot close is NULL");

@@ -34,7 +34,9 @@ void copy_table(const Table* raw, Table& table, const char* group) {
   if (raw->struct_size < head)
     throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "its table '{}' has struct_size {}, at least {} is needed", group,
                 raw->struct_size, head);
-  std::memcpy(static_cast<void*>(&table), raw, std::min<std::size_t>(raw->struct_size, sizeof(Table)));
+  // A slot that the size cuts in two is not there.
+  const std::size_t whole = raw->struct_size - raw->struct_size % sizeof(void*);
+  std::memcpy(static_cast<void*>(&table), raw, std::min(whole, sizeof(Table)));
   table.struct_size = sizeof(Table);
 }
 

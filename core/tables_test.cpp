@@ -66,6 +66,19 @@ bool has(const std::string& text, const std::string& part) { return text.find(pa
 
 }  // namespace
 
+TEST_CASE("a slot that the end of a table cuts in two is not there") {
+  Raw raw;
+  raw.event.struct_size -= sizeof(void*) / 2;
+  CHECK(has(raw.fault(), "event."));
+  Raw optional;
+  optional.memory = Raw::fill<flagos_memory_table_t>(5);
+  optional.memory.struct_size -= 1;
+  Tables tables;
+  complete_tables(optional.root, tables);
+  CHECK_FALSE(tables.has.copy_2d);
+  CHECK(tables.memory.copy_2d(nullptr, nullptr) == FLAGOS_STATUS_UNSUPPORTED);
+}
+
 TEST_CASE("tables with the required slots alone are completed") {
   const Raw raw;
   Tables tables;
