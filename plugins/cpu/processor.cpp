@@ -15,7 +15,7 @@ constexpr std::array<std::string_view, 5> known = {"x86-64", "x86-64-v2", "x86-6
 
 #if defined(__x86_64__)
 // Tiles and their products of bf16. Whether the system lets a process use them its kernels ask.
-bool has_amx() {
+[[maybe_unused]] bool has_amx() {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   constexpr unsigned bf16 = 1u << 22, tile = 1u << 24;
   return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & bf16) != 0 &&
@@ -26,7 +26,9 @@ bool has_amx() {
 }  // namespace
 
 std::string probe_isa() {
-#if defined(__x86_64__)
+#if defined(__x86_64__) && defined(__clang__) && __clang_major__ < 18
+  return "";  // it does not know the levels by name
+#elif defined(__x86_64__)
   if (__builtin_cpu_supports("x86-64-v4")) return has_amx() ? "x86-64-v4+amx" : "x86-64-v4";
   if (__builtin_cpu_supports("x86-64-v3")) return "x86-64-v3";
   if (__builtin_cpu_supports("x86-64-v2")) return "x86-64-v2";
