@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <sys/time.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -32,6 +35,39 @@ constexpr double share_of_cases = 0.25;         // of an interval
 constexpr auto glance = std::chrono::milliseconds(20);
 
 std::atomic<bool> is_interrupted{false};
+std::atomic<std::uint64_t> signals_taken{0};
+
+// SIGALRM by the clock and SIGPROF by the time used, each as fast as timers go, to whichever thread they meet. No call of
+// flagos may end with EINTR, or wait longer.
+class Storm {
+ public:
+  explicit Storm(bool wanted) : wanted_(wanted) {
+    if (!wanted) return;
+    struct sigaction action {};
+    action.sa_handler = [](int) {
+      const int kept = errno;
+      signals_taken.fetch_add(1, std::memory_order_relaxed);
+      errno = kept;
+    };
+    action.sa_flags = 0;  // no SA_RESTART
+    sigaction(SIGALRM, &action, nullptr);
+    sigaction(SIGPROF, &action, nullptr);
+    set_timers(200);
+  }
+  ~Storm() {
+    if (wanted_) set_timers(0);
+  }
+  Storm(const Storm&) = delete;
+  Storm& operator=(const Storm&) = delete;
+
+ private:
+  static void set_timers(suseconds_t microseconds) {
+    const itimerval timer{{0, microseconds}, {0, microseconds}};
+    setitimer(ITIMER_REAL, &timer, nullptr);
+    setitimer(ITIMER_PROF, &timer, nullptr);
+  }
+  const bool wanted_;
+};
 
 // Cases that share their process with others, and do not look at the process itself.
 std::vector<const Case*> fitting_cases() {
@@ -305,7 +341,14 @@ int Soak::run() {
          {"programs", options_.threads},
          {"seed", options_.seed},
          {"interval", options_.interval}});
-  while (!is_over()) interval();
+  {
+    const Storm storm(options_.storm);
+    while (!is_over()) interval();
+  }
+  if (options_.storm) {
+    fmt::print("{} signals were taken\n", signals_taken.load());
+    if (signals_taken < 100) note_failure("hardly any signal came: the storm was none");
+  }
   return verdict();
 }
 

@@ -20,7 +20,9 @@ struct SoakOptions {
   std::uint64_t steps = 0;  // of each thread; then `seconds` are not looked at
   double interval = 10;     // seconds between two lines of the log
   std::uint64_t seed = 0;
-  std::string out;    // the log, a JSON object a line; "" writes none
+  std::string out;  // the log, a JSON object a line; "" writes none
+  bool storm =
+      false;          // signals all the time, with handlers that do not restart what they interrupt
   bool cases = true;  // quick ones of the suite at the end of each interval
 };
 

@@ -27,6 +27,7 @@ int soak_command(int argc, char** argv) {
       cxxopts::value<double>()->default_value("10"), "S");
   add("seed", "of all decisions; default: random", cxxopts::value<std::uint64_t>(), "S");
   add("log", "write a JSON object a line", cxxopts::value<std::string>(), "FILE");
+  add("storm", "a signal every 0.2 ms, with handlers that restart nothing");
   add("no-cases", "no cases of the suite between the programs");
   add("kernels", "folder with the suite's kernels", cxxopts::value<std::string>(), "DIR");
   add("h,help", "print this and end");
@@ -54,6 +55,7 @@ int soak_command(int argc, char** argv) {
   options.seed =
       parsed.count("seed") != 0 ? parsed["seed"].as<std::uint64_t>() : std::random_device()();
   if (parsed.count("log") != 0) options.out = parsed["log"].as<std::string>();
+  options.storm = parsed.count("storm") != 0;
   options.cases = parsed.count("no-cases") == 0 && options.steps == 0;
   if (options.devices == 0 || options.threads == 0 || options.threads > 4096)
     throw std::runtime_error(

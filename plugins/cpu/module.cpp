@@ -185,6 +185,9 @@ SharedObject::SharedObject(std::span<const std::byte> image) {
   // "<path>: undefined symbol: foo": the path says nothing to the caller.
   const char* error = dlerror();
   const std::string_view text = error != nullptr ? error : "unknown error";
+  // It leaves no errno behind for this.
+  if (text.ends_with(std::strerror(EMFILE)) || text.ends_with(std::strerror(ENFILE)))
+    throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES, "no descriptor is left to load a module");
   const std::size_t colon = text.find(": ");
   throw_error(FLAGOS_STATUS_INVALID_IMAGE, "the dynamic linker refused the module: {}",
               text.substr(colon == std::string_view::npos ? 0 : colon + 2));
