@@ -65,6 +65,10 @@ void set_capabilities(const Driver& driver, DeviceDescription& device) {
     bits |= FLAGOS_DEVICE_CAPABILITY_CONCURRENT_STREAMS;
   if (has(CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS))
     bits |= FLAGOS_DEVICE_CAPABILITY_PAGEABLE_KERNEL_ACCESS;
+  if (has(CU_DEVICE_ATTRIBUTE_COOPERATIVE_LAUNCH) && driver.cuLaunchKernelEx != nullptr)
+    bits |= FLAGOS_DEVICE_CAPABILITY_COOPERATIVE_LAUNCH;
+  if (has(CU_DEVICE_ATTRIBUTE_CLUSTER_LAUNCH) && driver.cuLaunchKernelEx != nullptr)
+    bits |= FLAGOS_DEVICE_CAPABILITY_CLUSTER_LAUNCH;
   if (driver.is_fake) bits |= FLAGOS_DEVICE_CAPABILITY_FAKE;
   device.has_managed = has(CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY);
   device.has_prefetch = has(CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS);

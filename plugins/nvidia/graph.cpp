@@ -59,6 +59,7 @@ GraphNodes Graph::copy_nodes(const flagos_plugin_graph_node_t* nodes, std::uint3
     if (nodes[i].type == FLAGOS_GRAPH_NODE_TYPE_KERNEL) {
       node.kernel = &from_c(nodes[i].kernel);
       if (node.kernel->fails()) refuse("kernels that report failures");
+      if (nodes[i].launch->flags != 0) refuse("place for how blocks of a kernel stand together");
       node.launch = *nodes[i].launch;
       node.kernel->check(node.launch);
       node.block = node.kernel->copy_block(node.launch);

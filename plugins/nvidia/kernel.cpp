@@ -132,6 +132,8 @@ void Kernel::check(const flagos_launch_desc_t& desc) {
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
                 "{} bytes of shared memory and {} of '{}' itself are above {}", desc.shared_bytes,
                 static_shared_bytes_, name_, most);
+  if (desc.flags != 0) [[unlikely]]
+    check_together(desc);
   if (desc.shared_bytes <= allowed_shared_bytes_.load(std::memory_order_relaxed)) [[likely]]
     return;
   module_.device().check(
@@ -139,6 +141,31 @@ void Kernel::check(const flagos_launch_desc_t& desc) {
                                  static_cast<int>(most - static_shared_bytes_)),
       "cuFuncSetAttribute");
   allowed_shared_bytes_.store(most - static_shared_bytes_);
+}
+
+// What all chips have room for.
+void Kernel::check_together(const flagos_launch_desc_t& desc) const {
+  constexpr std::uint32_t most_of_cluster = 8;
+  const std::uint32_t cluster =
+      (desc.flags >> 8 & 0xff) * (desc.flags >> 16 & 0xff) * (desc.flags >> 24);
+  if (cluster > most_of_cluster)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "clusters of {} blocks of '{}'; they may have {}",
+                cluster, name_, most_of_cluster);
+  if ((desc.flags & FLAGOS_LAUNCH_FLAG_COOPERATIVE) == 0) return;
+  Device& device = module_.device();
+  const std::uint32_t threads = desc.block[0] * desc.block[1] * desc.block[2];
+  int blocks = 0;
+  device.check(driver_.cuOccupancyMaxActiveBlocksPerMultiprocessor(
+                   &blocks, function_, static_cast<int>(threads), desc.shared_bytes),
+               "cuOccupancyMaxActiveBlocksPerMultiprocessor");
+  const std::uint64_t most =
+      static_cast<std::uint64_t>(blocks) * device.description().info.compute_units;
+  const std::uint64_t asked = std::uint64_t{desc.grid[0]} * desc.grid[1] * desc.grid[2];
+  if (asked > most)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "a cooperative launch of {} blocks of '{}' with {} threads and {} shared bytes; {} "
+                "are on the device at once",
+                asked, name_, threads, desc.shared_bytes, most);
 }
 
 std::size_t Kernel::block_bytes(const flagos_launch_desc_t& desc) const noexcept {
@@ -156,9 +183,30 @@ CUresult Kernel::launch_now(CUstream stream, const flagos_launch_desc_t& desc, s
   if (fails_) std::memcpy(block + size - word_bytes, &word, word_bytes);
   void* extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, block, CU_LAUNCH_PARAM_BUFFER_SIZE, &size,
                    CU_LAUNCH_PARAM_END};
+  if (desc.flags != 0) [[unlikely]]
+    return launch_together(stream, desc, size != 0 ? extra : nullptr);
   return driver_.cuLaunchKernel(function_, desc.grid[0], desc.grid[1], desc.grid[2], desc.block[0],
                                 desc.block[1], desc.block[2], desc.shared_bytes, stream, nullptr,
                                 size != 0 ? extra : nullptr);
+}
+
+CUresult Kernel::launch_together(CUstream stream, const flagos_launch_desc_t& desc,
+                                 void** extra) const {
+  CUlaunchAttribute attributes[2] = {};
+  unsigned count = 0;
+  if ((desc.flags & FLAGOS_LAUNCH_FLAG_COOPERATIVE) != 0) {
+    attributes[count].id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE;
+    attributes[count++].value.cooperative = 1;
+  }
+  if (desc.flags >> 8 != 0) {
+    attributes[count].id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION;
+    attributes[count++].value.clusterDim = {desc.flags >> 8 & 0xff, desc.flags >> 16 & 0xff,
+                                            desc.flags >> 24};
+  }
+  const CUlaunchConfig config = {desc.grid[0],  desc.grid[1],  desc.grid[2],      desc.block[0],
+                                 desc.block[1], desc.block[2], desc.shared_bytes, stream,
+                                 attributes,    count};
+  return driver_.cuLaunchKernelEx(&config, function_, nullptr, extra);
 }
 
 void Kernel::launch(Stream& stream, const flagos_launch_desc_t& desc) {

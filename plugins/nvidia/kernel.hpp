@@ -52,6 +52,8 @@ class Kernel {
  private:
   void read_layout();
   void take_own(const Signature& own);
+  void check_together(const flagos_launch_desc_t& desc) const;
+  CUresult launch_together(CUstream stream, const flagos_launch_desc_t& desc, void** extra) const;
   void check_layout() const;
 
   Module& module_;

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -220,6 +221,50 @@ TEST_CASE("interop: a stream and memory of the program's own are used as they ar
   wrong.handles[1] ^= 8;
   CHECK(device.api.interop->wrap_native_memory(device.get(), &wrong, 64, 0, &address) ==
         FLAGOS_STATUS_INVALID_ARGUMENT);
+}
+
+struct MeetArguments {
+  std::uint64_t counters;
+  std::uint32_t together, rounds;
+};
+
+flagos_status_t meet(TestDevice& device, flagos_plugin_stream_t* stream, std::uint64_t counters,
+                     std::uint32_t grid, std::uint32_t together, std::uint32_t flags) {
+  const MeetArguments arguments{counters, together, 5};
+  flagos_launch_desc_t desc = launch_desc(&arguments, sizeof(arguments), grid, 32);
+  desc.flags = flags;
+  return device.api.kernel->launch(stream, device.kernel("test_meet"), &desc);
+}
+
+TEST_CASE("kernel: blocks of a cooperative launch meet; more than there is room for are refused") {
+  TestDevice device;
+  CHECK((device.info(0).capabilities & FLAGOS_DEVICE_CAPABILITY_COOPERATIVE_LAUNCH) != 0);
+  CHECK((device.info(0).capabilities & FLAGOS_DEVICE_CAPABILITY_CLUSTER_LAUNCH) == 0);
+  flagos_plugin_stream_t* stream = device.stream();
+  const std::uint64_t counters = device.alloc(4);
+  // More than run at once where nobody asked for it.
+  REQUIRE(meet(device, stream, counters, 12, 12, FLAGOS_LAUNCH_FLAG_COOPERATIVE) ==
+          FLAGOS_STATUS_OK);
+  CHECK(device.read(stream, counters, 1)[0] == 12 * 5);
+  CHECK(meet(device, stream, counters, 129, 129, FLAGOS_LAUNCH_FLAG_COOPERATIVE) ==
+        FLAGOS_STATUS_INVALID_ARGUMENT);
+  CHECK(device.host.last_error().find("129 blocks of 'test_meet' with 32 threads and 0 shared "
+                                      "bytes; 128 are on the device at once") != std::string::npos);
+}
+
+TEST_CASE("kernel: blocks of a cluster run at once, clusters one after the other") {
+  setenv("FLAGOS_FAKE_CUDA_CAPABILITY", "90", 1);
+  TestDevice device;
+  CHECK((device.info(0).capabilities & FLAGOS_DEVICE_CAPABILITY_CLUSTER_LAUNCH) != 0);
+  flagos_plugin_stream_t* stream = device.stream();
+  const std::uint64_t counters = device.alloc(4 * 16);
+  REQUIRE(meet(device, stream, counters, 128, 8, FLAGOS_LAUNCH_CLUSTER(8, 1, 1)) ==
+          FLAGOS_STATUS_OK);
+  CHECK(device.read(stream, counters, 16) == std::vector<std::uint32_t>(16, 8 * 5));
+  CHECK(meet(device, stream, counters, 128, 16, FLAGOS_LAUNCH_CLUSTER(16, 1, 1)) ==
+        FLAGOS_STATUS_INVALID_ARGUMENT);
+  CHECK(device.host.last_error() == "clusters of 16 blocks of 'test_meet'; they may have 8");
+  unsetenv("FLAGOS_FAKE_CUDA_CAPABILITY");
 }
 
 }  // namespace

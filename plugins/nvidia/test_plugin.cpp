@@ -24,6 +24,17 @@ extern "C" __global__ void test_wait_and_fail(volatile unsigned* flag, int* flag
   while (*flag == 0) __threadfence_system();
   *flagos_failure = 0;
 }
+// All of so many blocks meet, again and again.
+extern "C" __global__ void test_meet(unsigned* counters, unsigned together, unsigned rounds) {
+  unsigned* counter = counters + blockIdx.x / together;
+  for (unsigned round = 1; round <= rounds; ++round) {
+    if (threadIdx.x == 0) {
+      atomicAdd(counter, 1u);
+      while (atomicAdd(counter, 0u) < together * round) __threadfence();
+    }
+    __syncthreads();
+  }
+}
 extern "C" __global__ void test_fault() { __trap(); }
 extern "C" __global__ void __launch_bounds__(64) test_pair(float* out, pair value) {
   extern __shared__ unsigned scratch[];

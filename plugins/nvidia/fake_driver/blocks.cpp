@@ -184,6 +184,7 @@ class Grid {
         count_(std::uint64_t{launch_->grid[0]} * launch_->grid[1] * launch_->grid[2]) {}
 
   std::uint64_t count() const { return count_; }
+  const Launch& launch() const { return *launch_; }
 
   void work() {
     for (std::uint64_t number = next_++; number < count_; number = next_++) {
@@ -255,7 +256,74 @@ std::shared_ptr<Grid> make_grid(std::shared_ptr<const Launch> launch) {
   return std::make_shared<Grid>(std::move(launch));
 }
 
+namespace {
+
+std::uint64_t product(const unsigned (&sizes)[3]) {
+  return std::uint64_t{sizes[0]} * sizes[1] * sizes[2];
+}
+
+// The number of a block among those of its grid: the `index`-th of the `unit`-th set that runs at once.
+std::uint64_t block_of(const Launch& launch, std::uint64_t unit, std::uint64_t index) {
+  std::uint64_t at[3];
+  for (int i = 0; i < 3; ++i) {
+    const std::uint64_t units = launch.grid[i] / launch.together[i];
+    at[i] = unit % units * launch.together[i] + index % launch.together[i];
+    unit /= units;
+    index /= launch.together[i];
+  }
+  return (at[2] * launch.grid[1] + at[1]) * launch.grid[0] + at[0];
+}
+
+// Blocks that may wait for each other: each on a thread of its own, all of which are there before one begins.
+class Unit {
+ public:
+  Unit(const Launch& launch, std::uint64_t number) : launch_(launch), number_(number) {}
+
+  CUresult run() {
+    const std::uint64_t count = product(launch_.together);
+    std::vector<std::thread> threads;
+    Point begin;
+    try {
+      for (std::uint64_t i = 1; i < count; ++i)
+        threads.push_back(
+            start_thread("fake-cuda-block", {}, [this, i, &begin, runner = make_runner()] {
+              use_runner(runner);
+              begin.wait();
+              if (failure_ == CUDA_SUCCESS) run_block(i);
+            }));
+    } catch (const std::exception&) {
+      failure_ = CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+    }
+    begin.pass();
+    if (failure_ == CUDA_SUCCESS) run_block(0);
+    for (std::thread& thread : threads) thread.join();
+    return failure_;
+  }
+
+ private:
+  void run_block(std::uint64_t index) {
+    const CUresult result = this_runner->run_block(launch_, block_of(launch_, number_, index));
+    CUresult none = CUDA_SUCCESS;
+    if (result != CUDA_SUCCESS) failure_.compare_exchange_strong(none, result);
+  }
+
+  const Launch& launch_;
+  const std::uint64_t number_;
+  std::atomic<CUresult> failure_{CUDA_SUCCESS};
+};
+
+CUresult run_units(const Launch& launch) {
+  const std::uint64_t units = product(launch.grid) / product(launch.together);
+  CUresult result = CUDA_SUCCESS;
+  for (std::uint64_t unit = 0; unit < units && result == CUDA_SUCCESS; ++unit)
+    result = Unit(launch, unit).run();
+  return result;
+}
+
+}  // namespace
+
 CUresult run(CUcontext context, const std::shared_ptr<Grid>& grid) {
+  if (product(grid->launch().together) > 1) return run_units(grid->launch());
   if (grid->count() > 1) {
     {
       const std::lock_guard lock(context->mutex);

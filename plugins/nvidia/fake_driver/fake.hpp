@@ -43,6 +43,8 @@ namespace flagos::nvidia {
 namespace fake {
 
 constexpr int most_devices = 16;
+constexpr unsigned multiprocessors = 4;
+int capability();  // 80 is compute capability 8.0
 
 // ---- faults.cpp ----
 
@@ -104,6 +106,7 @@ struct Launch {
   flagos_fake_thread** (*slot)();
   unsigned grid[3], block[3];
   unsigned shared_bytes;
+  unsigned together[3] = {1, 1, 1};  // blocks that run at once: a cluster, or all
   std::vector<unsigned char> arguments;
 };
 class Grid;  // a launch under way
@@ -115,7 +118,7 @@ void use_runner(std::shared_ptr<void> runner) noexcept;
 // In module.cpp: what cuLaunchKernel and nodes of graphs are given, checked.
 CUresult make_launch(CUfunction function, const unsigned (&grid)[3], const unsigned (&block)[3],
                      unsigned shared_bytes, void** params, void** extra,
-                     std::shared_ptr<const Launch>* out_launch);
+                     std::shared_ptr<Launch>* out_launch);
 
 // Threads that help with the blocks of launches, one set for a context.
 class Helpers {

@@ -86,7 +86,7 @@ FAKE_EXPORT CUresult cuGraphAddKernelNode_v2(CUgraphNode* node, CUgraph graph,
                                              const CUgraphNode* dependencies, std::size_t count,
                                              const CUDA_KERNEL_NODE_PARAMS* desc) try {
   FAKE_CONTEXT_CALL(cuGraphAddKernelNode_v2);
-  std::shared_ptr<const fake::Launch> launch;
+  std::shared_ptr<fake::Launch> launch;
   if (const CUresult wrong =
           fake::make_launch(desc->func, {desc->gridDimX, desc->gridDimY, desc->gridDimZ},
                             {desc->blockDimX, desc->blockDimY, desc->blockDimZ},

@@ -42,7 +42,7 @@ void destroy(CUmodule module) {
 // Shared by launches and by nodes of graphs.
 CUresult make_launch(CUfunction function, const unsigned (&grid)[3], const unsigned (&block)[3],
                      unsigned shared_bytes, void** params, void** extra,
-                     std::shared_ptr<const Launch>* out_launch) {
+                     std::shared_ptr<Launch>* out_launch) {
   const flagos_fake_kernel& kernel = *function->kernel;
   for (int i = 0; i < 3; ++i)
     if (grid[i] == 0 || block[i] == 0) return CUDA_ERROR_INVALID_VALUE;
@@ -65,6 +65,28 @@ CUresult make_launch(CUfunction function, const unsigned (&grid)[3], const unsig
   if (size != 0) launch->arguments.assign(given, given + size);
   *out_launch = std::move(launch);
   return CUDA_SUCCESS;
+}
+
+// What an attribute of a launch asks for.
+CUresult apply(const CUlaunchAttribute& attribute, Launch& launch) {
+  if (attribute.id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE) {
+    const std::uint64_t blocks = std::uint64_t{launch.grid[0]} * launch.grid[1] * launch.grid[2];
+    const std::uint64_t threads =
+        (std::uint64_t{launch.block[0]} * launch.block[1] * launch.block[2] + 31) / 32 * 32;
+    if (blocks > multiprocessors * std::min<std::uint64_t>(32, 2048 / threads))
+      return CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
+    if (attribute.value.cooperative != 0) std::copy_n(launch.grid, 3, launch.together);
+    return CUDA_SUCCESS;
+  }
+  if (attribute.id != CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION) return CUDA_ERROR_INVALID_VALUE;
+  if (capability() < 90) return CUDA_ERROR_NOT_SUPPORTED;
+  const auto& cluster = attribute.value.clusterDim;
+  const unsigned sizes[] = {cluster.x, cluster.y, cluster.z};
+  for (int i = 0; i < 3; ++i) {
+    if (sizes[i] == 0 || launch.grid[i] % sizes[i] != 0) return CUDA_ERROR_INVALID_VALUE;
+    launch.together[i] = std::max(launch.together[i], sizes[i]);
+  }
+  return cluster.x * cluster.y * cluster.z <= 8 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CLUSTER_SIZE;
 }
 
 }  // namespace flagos::nvidia::fake
@@ -202,7 +224,7 @@ FAKE_EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsign
   FAKE_CONTEXT_CALL(cuLaunchKernel);
   if (stream == nullptr || stream->context != context || function->module->context != context)
     return CUDA_ERROR_INVALID_HANDLE;
-  std::shared_ptr<const fake::Launch> launch;
+  std::shared_ptr<fake::Launch> launch;
   if (const CUresult wrong =
           fake::make_launch(function, {grid_x, grid_y, grid_z}, {block_x, block_y, block_z},
                             shared_bytes, params, extra, &launch);
@@ -215,12 +237,35 @@ FAKE_EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsign
 }
 FAKE_CATCH
 
+FAKE_EXPORT CUresult cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction function,
+                                      void** params, void** extra) try {
+  FAKE_CONTEXT_CALL(cuLaunchKernelEx);
+  if (config->hStream == nullptr || config->hStream->context != context ||
+      function->module->context != context)
+    return CUDA_ERROR_INVALID_HANDLE;
+  const unsigned grid[] = {config->gridDimX, config->gridDimY, config->gridDimZ};
+  const unsigned block[] = {config->blockDimX, config->blockDimY, config->blockDimZ};
+  std::shared_ptr<fake::Launch> launch;
+  if (const CUresult wrong =
+          fake::make_launch(function, grid, block, config->sharedMemBytes, params, extra, &launch);
+      wrong != CUDA_SUCCESS)
+    return wrong;
+  for (unsigned i = 0; i < config->numAttrs; ++i)
+    if (const CUresult wrong = fake::apply(config->attrs[i], *launch); wrong != CUDA_SUCCESS)
+      return wrong;
+  fake::enqueue(config->hStream, {[context, grid_of = fake::make_grid(std::move(launch))] {
+                  return fake::run(context, grid_of);
+                }});
+  return CUDA_SUCCESS;
+}
+FAKE_CATCH
+
 FAKE_EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, CUfunction function,
                                                                  int threads, std::size_t) try {
   FAKE_CALL(cuOccupancyMaxActiveBlocksPerMultiprocessor);
   if (threads <= 0 || threads > static_cast<int>(function->kernel->max_threads))
     return CUDA_ERROR_INVALID_VALUE;
-  *blocks = 2048 / ((threads + 31) / 32 * 32);
+  *blocks = std::min(32, 2048 / ((threads + 31) / 32 * 32));
   return CUDA_SUCCESS;
 }
 FAKE_CATCH
