@@ -163,13 +163,12 @@ TEST_CASE("collective: bad joins have a status and say what to do") {
   });
   for (const flagos_status_t status : statuses) CHECK(status == FLAGOS_STATUS_INVALID_ARGUMENT);
   CHECK(device.host.last_error().find("each rank joins once") != std::string::npos);
-  setenv("FLAGOS_FAKE_NCCL_ONE_RANK_PER_DEVICE", "1", 1);
+  const Setting one_each("FLAGOS_FAKE_NCCL_ONE_RANK_PER_DEVICE", "1");
   REQUIRE(table.unique_id_create(device.get(), &id) == FLAGOS_STATUS_OK);
   in_threads(2, [&](std::uint32_t i) {
     flagos_plugin_communicator_t* one = nullptr;
     statuses[i] = join(device, id, i, 2, late_ns, &one);
   });
-  unsetenv("FLAGOS_FAKE_NCCL_ONE_RANK_PER_DEVICE");
   for (const flagos_status_t status : statuses) CHECK(status == FLAGOS_STATUS_UNSUPPORTED);
   CHECK(device.host.last_error().find(
             "Duplicate GPU detected; NCCL wants a device for each rank") != std::string::npos);

@@ -28,6 +28,7 @@ class Scenario {
       api.stream->synchronize(stream, patience_ns);
       api.stream->destroy(stream);
     }
+    if (communicator_ != nullptr) api.collective->communicator_destroy(communicator_);
     if (graph_ != nullptr) api.graph->destroy(graph_);
     if (event_ != nullptr) api.event->destroy(event_);
     if (module_ != nullptr) api.module->unload(module_);
@@ -97,6 +98,8 @@ class Scenario {
     step([&] { return api.stream->synchronize(second_, patience_ns); });
     map(api);
     step([&] { return api.memory->fill(second_, addresses_, &pattern, 4, 64); });
+    multiply(api);
+    reduce(api);
     step([&] { return api.stream->synchronize(second_, patience_ns); });
     step([&] { return api.memory->copy(stream_, address_of(read_.data()), data_, 64); });
     step([&] { return api.stream->synchronize(stream_, patience_ns); });
@@ -126,6 +129,46 @@ class Scenario {
       return table.set_access(device_, addresses_, unit_, device_, FLAGOS_MEMORY_ACCESS_READ_WRITE);
     });
   }
+  // A 4x4 matrix by itself, in the memory that was mapped.
+  void multiply(const flagos_plugin_t& api) {
+    const std::int64_t shape[] = {4, 4}, strides[] = {4, 1};
+    flagos_tensor_t tensors[3] = {};
+    flagos_operator_argument_t arguments[3] = {};
+    for (int i = 0; i < 3; ++i) {
+      tensors[i] = {sizeof(flagos_tensor_t),
+                    FLAGOS_DTYPE_FLOAT32,
+                    addresses_ + (i == 2 ? 1024 : 0),
+                    0,
+                    2,
+                    shape,
+                    strides};
+      arguments[i] = {FLAGOS_OPERATOR_ARGUMENT_TYPE_TENSOR, 0, address_of(&tensors[i])};
+    }
+    auto call = desc_of<flagos_operator_desc_t>();
+    call.arguments = arguments;
+    call.argument_count = 3;
+    auto support = desc_of<flagos_operator_support_t>();
+    step([&] { return api.operators->query(device_, &call, &support); });
+    call.workspace = addresses_ + 4096;
+    call.workspace_bytes = support.workspace_bytes;
+    step([&] { return api.operators->run(second_, &call); });
+  }
+  // With itself.
+  void reduce(const flagos_plugin_t& api) {
+    const flagos_collective_table_t& table = *api.collective;
+    flagos_collective_id_t id{};
+    step([&] { return table.unique_id_create(device_, &id); });
+    auto joined = desc_of<flagos_communicator_desc_t>();
+    joined.id = &id;
+    joined.size = 1;
+    joined.timeout_ns = patience_ns;
+    step([&] { return table.communicator_create(device_, &joined, &communicator_); });
+    auto call = desc_of<flagos_collective_desc_t>();
+    call.dtype = FLAGOS_DTYPE_UINT32;
+    call.source = call.target = addresses_;
+    call.count = 16;
+    step([&] { return table.all_reduce(communicator_, second_, &call); });
+  }
   template <typename Action>
   void step(const Action& action) {
     if (status_ == FLAGOS_STATUS_OK) status_ = action();
@@ -145,6 +188,7 @@ class Scenario {
   std::uint64_t data_ = 0;
   std::uint64_t exported_ = 0;
   flagos_plugin_physical_memory_t* physical_ = nullptr;
+  flagos_plugin_communicator_t* communicator_ = nullptr;
   std::uint64_t addresses_ = 0;
   std::uint64_t unit_ = 0;
   bool is_mapped_ = false;
@@ -161,10 +205,10 @@ TEST_CASE("fault sweep: every call of the driver fails once") {
   }
   REQUIRE(fake.live() == before);
   constexpr std::uint64_t most = 2000;
-  std::uint64_t n = 1;
+  std::uint64_t n = 2;  // each call twice, for two reasons
   for (bool touched = true; touched; ++n) {
-    REQUIRE(n < most);
-    fake.control(n, n % 2 == 0 ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_OPERATING_SYSTEM);
+    REQUIRE(n < 2 * most);
+    fake.control(n / 2, n % 2 == 0 ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_OPERATING_SYSTEM);
     std::string function;
     {
       Scenario scenario;
@@ -188,7 +232,7 @@ TEST_CASE("fault sweep: every call of the driver fails once") {
     CHECK(fake.live() == before);
     fake.control(0, CUDA_SUCCESS);
   }
-  MESSAGE("calls that failed once: " << n - 2);
+  MESSAGE("calls that failed: " << n / 2 - 1);
   Scenario after;
   CHECK(after.run() == FLAGOS_STATUS_OK);
   CHECK(after.has_right_result());

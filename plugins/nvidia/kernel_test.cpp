@@ -253,7 +253,7 @@ TEST_CASE("kernel: blocks of a cooperative launch meet; more than there is room 
 }
 
 TEST_CASE("kernel: blocks of a cluster run at once, clusters one after the other") {
-  setenv("FLAGOS_FAKE_CUDA_CAPABILITY", "90", 1);
+  const Setting hopper("FLAGOS_FAKE_CUDA_CAPABILITY", "90");
   TestDevice device;
   CHECK((device.info(0).capabilities & FLAGOS_DEVICE_CAPABILITY_CLUSTER_LAUNCH) != 0);
   flagos_plugin_stream_t* stream = device.stream();
@@ -264,7 +264,6 @@ TEST_CASE("kernel: blocks of a cluster run at once, clusters one after the other
   CHECK(meet(device, stream, counters, 128, 16, FLAGOS_LAUNCH_CLUSTER(16, 1, 1)) ==
         FLAGOS_STATUS_INVALID_ARGUMENT);
   CHECK(device.host.last_error() == "clusters of 16 blocks of 'test_meet'; they may have 8");
-  unsetenv("FLAGOS_FAKE_CUDA_CAPABILITY");
 }
 
 }  // namespace

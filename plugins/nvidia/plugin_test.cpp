@@ -10,18 +10,6 @@
 namespace flagos::nvidia::test {
 namespace {
 
-// The fake reads its own settings from the environment, as a driver does.
-class Setting {
- public:
-  Setting(const char* name, const char* value) : name_(name) { setenv(name, value, 1); }
-  ~Setting() { unsetenv(name_); }
-  Setting(const Setting&) = delete;
-  Setting& operator=(const Setting&) = delete;
-
- private:
-  const char* name_;
-};
-
 TEST_CASE("plugin: versions are agreed on, or refused with the plugin's own range") {
   TestHost host;
   flagos_host_t table = host.table();

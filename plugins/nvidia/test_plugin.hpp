@@ -1,6 +1,7 @@
 // The plugin on its fake driver, for its own tests.
 #pragma once
 
+#include <cstdlib>
 #include <string>
 #include <utility>
 
@@ -35,6 +36,18 @@ class TestDevice : public testing::TestDevice {
  public:
   explicit TestDevice(Config config = {})
       : testing::TestDevice(with_driver(std::move(config)), test_kernels()) {}
+};
+
+// The fake reads its own settings from the environment, as a driver does.
+class Setting {
+ public:
+  Setting(const char* name, const char* value) : name_(name) { setenv(name, value, 1); }
+  ~Setting() { unsetenv(name_); }
+  Setting(const Setting&) = delete;
+  Setting& operator=(const Setting&) = delete;
+
+ private:
+  const char* name_;
 };
 
 // The fake's own entries, beside those of the driver.

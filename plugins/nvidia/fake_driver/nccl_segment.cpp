@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <random>
 #include <thread>
 
@@ -30,6 +32,18 @@ struct flock lock_of(int rank) {
   lock.l_start = rank;
   lock.l_len = 1;
   return lock;
+}
+
+// Ids that nobody joined with must not stay behind.
+void forget_at_exit(const char* path) {
+  static auto& mutex = *new std::mutex;
+  static auto& paths = *new std::vector<std::string>;
+  const std::lock_guard lock(mutex);
+  if (paths.empty())
+    std::atexit([] {
+      for (const std::string& one : paths) unlink(one.c_str());
+    });
+  paths.emplace_back(path);
 }
 
 void pause(int round) {
@@ -60,6 +74,7 @@ std::string NcclSegment::create() {
   const bool is_made = ftruncate(fd, sizeof(Layout)) == 0;
   close(fd);
   if (!is_made) unlink(path);
+  if (is_made) forget_at_exit(path);
   return is_made ? path : "";
 }
 
