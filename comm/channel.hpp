@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/fence.hpp"
+
 namespace flagos::comm {
 
 // What an operation does; travels with its messages.
@@ -83,7 +85,7 @@ struct alignas(64) Bell {
 
   // After what the sleeper waits for has been written.
   void ring() {
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    full_fence();
     if (sleeping.load(std::memory_order_relaxed) != 0) ring_always();
   }
   void ring_always();

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <shared_mutex>
 
+#include "base/fence.hpp"
 #include "base/guard.hpp"
 #include "base/thread.hpp"
 #include "comm/gather.hpp"
@@ -560,7 +561,7 @@ void Communicator::wait_for_work(std::uint32_t idle_rounds, std::unique_lock<std
   const std::uint32_t seen = bell.count.load(std::memory_order_acquire);
   // Who has nothing to do is woken by calls alone: other ranks need not pay for it.
   if (is_busy) bell.sleeping.store(1, std::memory_order_seq_cst);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  full_fence();
   const bool failed = status_.load(std::memory_order_acquire) != FLAGOS_STATUS_OK;
   if (failed || !step()) {
     std::uint64_t sleep_ns = 50'000'000;

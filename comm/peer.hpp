@@ -49,7 +49,7 @@ struct Peer {
   }
   void wake() {
     if (sleeping == nullptr) return segment->head().bell.ring();
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    full_fence();
     const std::uint64_t one = 1;
     if (sleeping->load(std::memory_order_relaxed) != 0)
       static_cast<void>(!::write(doorbell, &one, sizeof(one)));

@@ -36,12 +36,15 @@ void* allocate(std::size_t bytes) {
 
 }  // namespace
 
-void* operator new(std::size_t bytes) { return allocate(bytes); }
-void* operator new[](std::size_t bytes) { return allocate(bytes); }
-void operator delete(void* pointer) noexcept { std::free(pointer); }
-void operator delete[](void* pointer) noexcept { std::free(pointer); }
-void operator delete(void* pointer, std::size_t) noexcept { std::free(pointer); }
-void operator delete[](void* pointer, std::size_t) noexcept { std::free(pointer); }
+// Not inlined: the compiler would take what is freed here for memory of another operator.
+#define FLAGOS_APART __attribute__((noinline))
+FLAGOS_APART void* operator new(std::size_t bytes) { return allocate(bytes); }
+FLAGOS_APART void* operator new[](std::size_t bytes) { return allocate(bytes); }
+FLAGOS_APART void operator delete(void* pointer) noexcept { std::free(pointer); }
+FLAGOS_APART void operator delete[](void* pointer) noexcept { std::free(pointer); }
+FLAGOS_APART void operator delete(void* pointer, std::size_t) noexcept { std::free(pointer); }
+FLAGOS_APART void operator delete[](void* pointer, std::size_t) noexcept { std::free(pointer); }
+#undef FLAGOS_APART
 
 namespace {
 

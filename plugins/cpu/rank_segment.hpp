@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "base/fence.hpp"
 #include "plugins/cpu/wait.hpp"
 
 namespace flagos::cpu {
@@ -27,7 +28,7 @@ struct alignas(64) RankBell {
   std::atomic<std::uint32_t> sleepers{0};
 
   void ring() noexcept {
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    full_fence();
     if (sleepers.load(std::memory_order_relaxed) != 0) ring_always();
   }
   void ring_always() noexcept;
