@@ -146,11 +146,12 @@ void Communicator::use(std::unique_ptr<UcxWorker> worker) {
 
 void Communicator::make_native() {
   std::string reason;
-  native_ = Native::make(*this, reason);
+  native_owner_ = Native::make(*this, reason);
+  native_.store(native_owner_.get(), std::memory_order_release);
   if (!wants_plans() || rank_ != 0) return;
   std::fprintf(stderr, "flagos comm: %u ranks: %s%s\n", size_,
-               native_ != nullptr ? "native collectives of " : "no native collectives: ",
-               native_ != nullptr ? native_->plugin().c_str() : reason.c_str());
+               native() != nullptr ? "native collectives of " : "no native collectives: ",
+               native() != nullptr ? native()->plugin().c_str() : reason.c_str());
 }
 
 void Communicator::start() {
@@ -308,7 +309,7 @@ void Communicator::check(const Request& request) {
 }
 
 void Communicator::submit(const Request& request) {
-  if (native_ != nullptr && native_->takes(request)) return queue_native(request);
+  if (native() != nullptr && native()->takes(request)) return queue_native(request);
   flagos_capture_status_t capture = FLAGOS_CAPTURE_STATUS_NONE;
   expect(flagos_stream_get_capture_status(request.stream, &capture, nullptr));
   if (capture == FLAGOS_CAPTURE_STATUS_NONE) {
@@ -331,17 +332,17 @@ void Communicator::queue_native(const Request& request) {
   if (wants_plans())
     std::fprintf(stderr, "flagos comm: rank %u of %u: %s, %llu bytes: native (%s)\n", rank_, size_,
                  name_of(request.kind), static_cast<unsigned long long>(bytes_of(request)),
-                 native_->plugin().c_str());
+                 native()->plugin().c_str());
   double scale = 1;
   const Reduction reduction = reduction_of(request, scale);
-  native_->queue(request, reduction, scale, rank_);
+  native()->queue(request, reduction, scale, rank_);
 }
 
 // What the plugin found out by itself.
 void Communicator::check_native() {
-  if (native_ == nullptr || status_.load(std::memory_order_acquire) != FLAGOS_STATUS_OK) return;
+  if (native() == nullptr || status_.load(std::memory_order_acquire) != FLAGOS_STATUS_OK) return;
   std::string text;
-  const flagos_status_t found = native_->status(text);
+  const flagos_status_t found = native()->status(text);
   if (found == FLAGOS_STATUS_OK) return;
   // A rank that gives up tells why, then aborts the plugin's; the reason may take a little longer.
   for (int i = 0; i < 20 && found == FLAGOS_STATUS_COMM_ABORTED; ++i) {
@@ -354,7 +355,7 @@ void Communicator::check_native() {
 
 void Communicator::queue(const Request& request) {
   std::lock_guard submit(submit_mutex_);
-  if (was_native_.exchange(false)) native_->hold(request.stream);
+  if (was_native_.exchange(false)) native()->hold(request.stream);
   std::uint32_t is_idle = 0;
   expect(flagos_stream_query(request.stream, &is_idle));
   Operation& operation = make_operation(request);
@@ -513,9 +514,9 @@ flagos_status_t Communicator::synchronize(std::uint64_t timeout_ns) {
     std::unique_lock lock(queue_mutex_);
     idle_.wait_for(lock, std::chrono::milliseconds(5));
   }
-  if (native_ == nullptr) return FLAGOS_STATUS_OK;
+  if (native() == nullptr) return FLAGOS_STATUS_OK;
   const std::uint64_t waited = now_ns() - start;
-  const flagos_status_t done = native_->synchronize(
+  const flagos_status_t done = native()->synchronize(
       timeout_ns == FLAGOS_TIMEOUT_INFINITE ? timeout_ns
                                             : timeout_ns - std::min(timeout_ns, waited));
   if (FLAGOS_STATUS_CLASS(done) == FLAGOS_STATUS_CLASS_ANSWER) return done;
@@ -700,7 +701,7 @@ void Communicator::finish_failure(std::unique_lock<std::mutex>& engine) {
     }
     return;
   }
-  if (native_ != nullptr) native_->abort();
+  if (native() != nullptr) native()->abort();
   Operation* const running = execution_.operation();
   execution_.drop();
   segment_->head().stopped.store(1, std::memory_order_release);
@@ -838,8 +839,8 @@ void Communicator::fill_info(flagos_comm_info_t& info) {
   info.operations =
       completed_.load(std::memory_order_acquire) - internal_.load(std::memory_order_acquire);
   info.algorithm = name_of(last_algorithm_.load(std::memory_order_relaxed));
-  if (native_ == nullptr) return;
-  info.operations += native_->operations();
+  if (native() == nullptr) return;
+  info.operations += native()->operations();
   if (was_native_) info.algorithm = "native";
 }
 

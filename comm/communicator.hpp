@@ -121,6 +121,7 @@ class Communicator {
   void queue(const Request& request);
   void record(const Request& request);
   void queue_native(const Request& request);
+  Native* native() const { return native_.load(std::memory_order_acquire); }
   void check_native();
   Reduction reduction_of(const Request& request, double& out_scale);
   static void stream_arrived(void* user_data, flagos_status_t status);
@@ -155,7 +156,8 @@ class Communicator {
   std::uint32_t local_size_ = 1;
   std::unique_ptr<TcpTransport> network_;
   Reunion reunion_;
-  std::unique_ptr<Native> native_;
+  std::unique_ptr<Native> native_owner_;
+  std::atomic<Native*> native_{nullptr};  // set once, while others may look already
   Staging staging_, one_sided_staging_;
   OneSided one_sided_;
   Execution execution_;

@@ -122,6 +122,10 @@ struct Incoming {
 }  // namespace
 
 bool has_ucx(std::string& out_why) {
+#if defined(__SANITIZE_THREAD__)
+  out_why = "libucp.so.0 cannot be loaded under the thread sanitizer";
+  return false;
+#endif
   return guard([] { Library::get(); },
                [&](flagos_status_t, const char* text) {
                  out_why = fmt::format("libucp.so.0: {}", text);
