@@ -6,6 +6,8 @@
 #include <cstring>
 #include <ctime>
 
+#include "conformance/case.hpp"
+
 namespace flagos::conformance {
 namespace {
 
