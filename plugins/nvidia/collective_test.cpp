@@ -189,11 +189,13 @@ TEST_CASE("collective: abort lets go of a stream that waits for a rank, with its
         FLAGOS_STATUS_COMM_ABORTED);
   // The other rank may have got the numbers of this one, and then sees that it is gone.
   const auto other = call_of(FLAGOS_DTYPE_UINT32, ranks.memory[1], ranks.memory[1], 16);
-  CHECK(ranks.table.all_reduce(ranks.all[1], ranks.streams[1], &other) == FLAGOS_STATUS_OK);
-  CHECK(ranks.table.all_reduce(ranks.all[1], ranks.streams[1], &other) == FLAGOS_STATUS_OK);
-  CHECK(device.api.stream->synchronize(ranks.streams[1], late_ns) == FLAGOS_STATUS_RANK_FAILED);
-  CHECK(device.host.last_error().find("rank 1 of 2: a rank was lost: ncclRemoteError (6): rank 0 "
-                                      "has closed its connection") != std::string::npos);
+  flagos_status_t found = FLAGOS_STATUS_OK;
+  for (int i = 0; i < 2 && found == FLAGOS_STATUS_OK; ++i)
+    found = ranks.table.all_reduce(ranks.all[1], ranks.streams[1], &other);
+  if (found == FLAGOS_STATUS_OK) found = device.api.stream->synchronize(ranks.streams[1], late_ns);
+  CHECK(found == FLAGOS_STATUS_RANK_FAILED);
+  CHECK(device.host.last_error().find("a rank was lost: ncclRemoteError (6): rank 0 has closed its "
+                                      "connection") != std::string::npos);
 }
 
 TEST_CASE("collective: an operation that gets nowhere ends after the communicator's time") {
@@ -243,10 +245,11 @@ TEST_CASE("collective: between processes; a rank that died is a status with a se
   int status = 0;
   CHECK(waitpid(child, &status, 0) == child);
   CHECK(status == 0);
-  CHECK(table.all_reduce(communicator, stream, &desc) == FLAGOS_STATUS_OK);
-  CHECK(device.api.stream->synchronize(stream, late_ns) == FLAGOS_STATUS_RANK_FAILED);
-  CHECK(device.host.last_error().find("rank 0 of 2: a rank was lost: ncclRemoteError (6)") !=
-        std::string::npos);
+  // The call may find it, or the watch.
+  flagos_status_t found = table.all_reduce(communicator, stream, &desc);
+  if (found == FLAGOS_STATUS_OK) found = device.api.stream->synchronize(stream, late_ns);
+  CHECK(found == FLAGOS_STATUS_RANK_FAILED);
+  CHECK(device.host.last_error().find("a rank was lost: ncclRemoteError (6)") != std::string::npos);
   table.communicator_destroy(communicator);
   close(pipes[0]);
   close(pipes[1]);

@@ -164,6 +164,11 @@ std::unique_ptr<Communicator> Communicator::split(int color, int key) {
 
 std::string Communicator::who() const { return fmt::format("rank {} of {}", rank_, size_); }
 
+std::string Communicator::what_of(ncclResult_t result) const {
+  return (failure_status(result) == FLAGOS_STATUS_RANK_FAILED ? "a rank was lost: " : "") +
+         nccl_.text_of(result, comm_);
+}
+
 Failure Communicator::failure() const {
   const std::lock_guard lock(mutex_);
   return failure_;
@@ -203,8 +208,7 @@ void Communicator::wait_for(const char* call) {
         const ncclResult_t asked = nccl_.ncclCommGetAsyncError(comm_, &result);
         if (asked != ncclSuccess) result = asked;
         if (result != ncclInProgress && result != ncclSuccess)
-          fail(failure_status(result),
-               fmt::format("{}: {}: {}", who(), call, nccl_.text_of(result, comm_)));
+          fail(failure_status(result), fmt::format("{}: {}: {}", who(), call, what_of(result)));
         return result != ncclInProgress;
       },
       Deadline(timeout_ns_));
@@ -309,8 +313,7 @@ bool Communicator::look() {
   ncclResult_t result = ncclSuccess;
   if (nccl_.ncclCommGetAsyncError(comm_, &result) == ncclSuccess && result != ncclSuccess &&
       result != ncclInProgress) {
-    fail(failure_status(result),
-         fmt::format("{}: a rank was lost: {}", who(), nccl_.text_of(result, comm_)));
+    fail(failure_status(result), fmt::format("{}: {}", who(), what_of(result)));
     return false;
   }
   while (!spans_.empty() && spans_.front()->is_closed) {

@@ -80,6 +80,7 @@ class Communicator final : public Watched {
   bool look();
   Span* open_span(const Stream& stream) noexcept;
   std::string who() const;
+  std::string what_of(ncclResult_t result) const;
 
   Device& device_;
   const Nccl& nccl_;
