@@ -22,8 +22,7 @@ namespace {
 
 // A caller finishes operations up to this size itself when the other ranks are there already.
 constexpr std::uint64_t here_bytes = 64 << 10;
-constexpr std::uint64_t here_ns = 20'000;
-constexpr std::uint64_t meeting_ns = 100'000;
+constexpr std::uint64_t here_ns = 100'000;  // more than waking a thread takes
 constexpr std::uint32_t most_misses = 4;
 constexpr std::uint64_t meeting_every = 16;
 constexpr std::uint64_t slow_yield_ns = 100'000;
@@ -468,38 +467,46 @@ Communicator::Here Communicator::try_here(Operation& operation) {
   const std::uint64_t before = completed_.load(std::memory_order_relaxed);
   here_ = &operation;
   is_here_ = true;
-  wait_here(before, patience_here(operation.value));
+  const std::uint64_t call = operation.value;
+  const bool has_waited = wait_here(before, patience_here(call));
   is_here_ = false;
   if (std::exchange(here_, nullptr) != nullptr)
     return Here::no;  // another rank's request has failed
   const bool is_done = completed_.load(std::memory_order_relaxed) != before;
-  misses_ = is_done ? 0 : misses_ + 1;
-  if (!is_done) last_move_ns_ = now_ns();
-  return is_done ? Here::done : Here::begun;
+  if (!is_done) {
+    ++misses_;
+    last_move_ns_ = now_ns();
+    return Here::begun;
+  }
+  // Who comes last need not wait, and does not learn whether waiting pays.
+  if (has_waited || call % meeting_every == 0) misses_ = 0;
+  return Here::done;
 }
 
 // How long a call looks out for the others. Ranks that come at different times do not wait in vain each time, but meet again
 // at the calls that all of them count alike.
 std::uint64_t Communicator::patience_here(std::uint64_t call) const {
-  if (misses_ < most_misses) return here_ns;
-  return call % meeting_every == 0 ? meeting_ns : 0;
+  return misses_ < most_misses || call % meeting_every == 0 ? here_ns : 0;
 }
 
-void Communicator::wait_here(std::uint64_t before, std::uint64_t patience_ns) {
+// Whether the others were not there at once.
+bool Communicator::wait_here(std::uint64_t before, std::uint64_t patience_ns) {
   static const std::uint32_t cores = std::thread::hardware_concurrency();
   const bool is_crowded = local_size_ > cores;
   std::uint64_t start = 0;
-  for (std::uint32_t round = 0; completed_.load(std::memory_order_relaxed) == before; ++round) {
-    if (status_.load(std::memory_order_relaxed) != FLAGOS_STATUS_OK) return;
+  std::uint32_t round = 0;
+  for (; completed_.load(std::memory_order_relaxed) == before; ++round) {
+    if (status_.load(std::memory_order_relaxed) != FLAGOS_STATUS_OK) break;
     if (step()) continue;
-    if (round >= 2 && patience_ns == 0) return;
+    if (round >= 2 && patience_ns == 0) break;
     relax();
     if (round % 32 != 31) continue;
     if (is_crowded) sched_yield();
     const std::uint64_t now = now_ns();
     if (start == 0) start = now;
-    if (now - start >= patience_ns) return;
+    if (now - start >= patience_ns) break;
   }
+  return round > 2;
 }
 
 flagos_status_t Communicator::synchronize(std::uint64_t timeout_ns) {
@@ -537,6 +544,7 @@ void Communicator::work() {
       finish_failure(engine);
       wait_for_work(idle_rounds = 1000, engine);
     } else if (step()) {
+      tell_streams(engine);
       idle_rounds = 0;
       last_move_ns_ = now_ns();
     } else {
@@ -576,6 +584,19 @@ void Communicator::wait_for_work(std::uint32_t idle_rounds, std::unique_lock<std
     if (!failed) look_around();
   }
   bell.sleeping.store(0, std::memory_order_relaxed);
+  tell_streams(engine);
+}
+
+// Whoever waits for the stream makes the next call at once, and then finds the engine free.
+void Communicator::tell_streams(std::unique_lock<std::mutex>& engine) {
+  const std::uint64_t value = std::exchange(signal_, 0);
+  if (value == 0) return;
+  engine.unlock();
+  const flagos_status_t signalled = flagos_timeline_signal(timeline_, value);
+  if (FLAGOS_STATUS_CLASS(signalled) != FLAGOS_STATUS_CLASS_ANSWER)
+    fail(FLAGOS_STATUS_RANK_FAILED,
+         fmt::format("rank {} cannot tell its streams: {}", rank_, flagos_last_error()));
+  engine.lock();
 }
 
 bool Communicator::begin_next() {
@@ -636,7 +657,7 @@ void Communicator::complete(Operation& operation) {
     internal_.fetch_add(1, std::memory_order_relaxed);
     operation.runs.fetch_add(1, std::memory_order_release);
   }
-  if (!is_here_ && operation.value != 0) expect(flagos_timeline_signal(timeline_, operation.value));
+  if (!is_here_) signal_ = std::max(signal_, operation.value);
   {
     std::lock_guard lock(queue_mutex_);
     operation.next = std::exchange(free_, &operation);

@@ -129,10 +129,11 @@ class Communicator {
   enum class Here { no, begun, done };
   Here try_here(Operation& operation);
   std::uint64_t patience_here(std::uint64_t call) const;
-  void wait_here(std::uint64_t before, std::uint64_t patience_ns);
+  bool wait_here(std::uint64_t before, std::uint64_t patience_ns);
 
   void work();
   void wait_for_work(std::uint32_t idle_rounds, std::unique_lock<std::mutex>& engine);
+  void tell_streams(std::unique_lock<std::mutex>& engine);
   bool step();
   bool begin_next();
   void complete(Operation& operation);
@@ -187,6 +188,7 @@ class Communicator {
   Operation* here_ = nullptr;  // what it has brought
   std::uint64_t next_sequence_ = 0, next_internal_ = 0;
   std::uint64_t last_move_ns_ = 0;
+  std::uint64_t signal_ = 0;       // of the timeline, for operations that are done
   std::uint32_t slow_yields_ = 0;  // how often to sleep at once, since giving way took long
 
   std::mutex failure_mutex_;

@@ -34,7 +34,7 @@ void measure_peer(std::uint64_t bytes, bool prints, Once&& once, Barrier&& barri
                   std::uint64_t wrong) {
   using Clock = std::chrono::steady_clock;
   const auto iterations = std::clamp<std::uint64_t>((256 << 20) / bytes, 4, 2000);
-  for (int i = 0; i < 3; ++i) once();
+  for (int i = 0, most = bytes <= 65536 ? 200 : 3; i < most; ++i) once();
   barrier();
   double least_us = 1e18;
   const Clock::time_point start = Clock::now();
