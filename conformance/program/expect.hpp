@@ -14,7 +14,7 @@ inline constexpr std::uint64_t patience_ns =
     300'000'000'000;  // nothing here takes so long but what hangs
 
 template <typename Call>
-flagos_status_t Program::timed(const char* entry, Call&& call) {
+flagos_status_t RandomProgram::timed(const char* entry, Call&& call) {
   ++calls_;
   entry_.store(entry, std::memory_order_relaxed);
   if (meter_ == nullptr) return call();
@@ -26,8 +26,8 @@ flagos_status_t Program::timed(const char* entry, Call&& call) {
 }
 
 template <typename Call>
-flagos_status_t Program::expect(std::initializer_list<flagos_status_t> expected, const char* entry,
-                                Call&& call) {
+flagos_status_t RandomProgram::expect(std::initializer_list<flagos_status_t> expected,
+                                      const char* entry, Call&& call) {
   const flagos_status_t status = timed(entry, std::forward<Call>(call));
   if (std::find(expected.begin(), expected.end(), status) != expected.end()) return status;
   std::string names;

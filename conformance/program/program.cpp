@@ -21,26 +21,27 @@ T take_out(std::vector<T>& from, std::size_t index) {
 
 }  // namespace
 
-Program::Program(std::span<const Place> places, Choices& choices, Board& board, Meter* meter)
+RandomProgram::RandomProgram(std::span<const Place> places, Choices& choices, Board& board,
+                             Meter* meter)
     : places_(places), choices_(choices), board_(board), meter_(meter) {}
 
 // What a failed program leaves behind is nobody's: it ends with the runtime.
-Program::~Program() = default;
+RandomProgram::~RandomProgram() = default;
 
-void Program::fail(const std::string& what) const {
+void RandomProgram::fail(const std::string& what) const {
   throw Mismatch(fmt::format("step {}, call {}: {}", steps_, calls_, what));
 }
 
-void Program::demand(bool condition, const char* what) const {
+void RandomProgram::demand(bool condition, const char* what) const {
   if (!condition) fail(what);
 }
 
-std::uint64_t Program::live_objects() const {
+std::uint64_t RandomProgram::live_objects() const {
   return streams_.size() + buffers_.size() + events_.size() + timelines_.size() + pools_.size() +
          graphs_.size();
 }
 
-void Program::step() {
+void RandomProgram::step() {
   ++steps_;
   switch (choices_.below(32)) {
     case 0:
@@ -132,7 +133,7 @@ void Program::step() {
   if (choices_.once_in(8)) show();
 }
 
-void Program::finish() {
+void RandomProgram::finish() {
   while (!graphs_.empty()) drop_graph(graphs_.size() - 1);
   while (!buffers_.empty()) {
     compare(*buffers_.back());
@@ -146,7 +147,7 @@ void Program::finish() {
 
 // ---- streams -------------------------------------------------------------------------------------------------------
 
-Program::StreamPointer Program::make_stream(std::size_t place) {
+RandomProgram::StreamPointer RandomProgram::make_stream(std::size_t place) {
   if (streams_.size() >= most_streams) {
     for (const StreamPointer& stream : streams_) {
       if (stream->place == place) return stream;
@@ -160,7 +161,7 @@ Program::StreamPointer Program::make_stream(std::size_t place) {
   return streams_.back();
 }
 
-Program::StreamPointer Program::stream_of(std::size_t place) {
+RandomProgram::StreamPointer RandomProgram::stream_of(std::size_t place) {
   std::vector<StreamPointer> fitting;
   for (const StreamPointer& stream : streams_) {
     if (stream->place == place) fitting.push_back(stream);
@@ -169,13 +170,13 @@ Program::StreamPointer Program::stream_of(std::size_t place) {
   return fitting[choices_.below(static_cast<std::uint32_t>(fitting.size()))];
 }
 
-void Program::drop_stream() {
+void RandomProgram::drop_stream() {
   if (streams_.empty()) return;
   destroy(take_out(streams_, choices_.below(static_cast<std::uint32_t>(streams_.size()))));
 }
 
 // Whoever uses what the stream works on waits for a fence, or the stream is waited for now.
-void Program::destroy(const StreamPointer& stream) {
+void RandomProgram::destroy(const StreamPointer& stream) {
   if (!stream->timelines.empty() || choices_.once_in(2)) synchronize(stream);
   for (Timeline& timeline : timelines_) {
     if (std::find(timeline.waiting.begin(), timeline.waiting.end(), stream) ==
@@ -197,7 +198,7 @@ void Program::destroy(const StreamPointer& stream) {
   stream->handle = nullptr;
 }
 
-void Program::synchronize(const StreamPointer& stream) {
+void RandomProgram::synchronize(const StreamPointer& stream) {
   FLAGOS_EXPECT_OK(flagos_stream_synchronize, stream->handle, patience_ns);
   stream->finished = stream->submitted;
   for (flagos_timeline_t* const timeline : stream->timelines) {
@@ -216,7 +217,7 @@ void Program::synchronize(const StreamPointer& stream) {
 
 // ---- buffers and pools ---------------------------------------------------------------------------------------------
 
-void Program::make_buffer() {
+void RandomProgram::make_buffer() {
   if (buffers_.size() >= most_buffers) return drop_buffer(choices_.below(most_buffers));
   const std::size_t place = any_place();
   const std::uint32_t size = 4 * (1 + choices_.below(largest_words));
@@ -232,11 +233,11 @@ void Program::make_buffer() {
       Buffer{place, address, std::vector<std::uint8_t>(size), nullptr, nullptr}));
 }
 
-Program::BufferPointer Program::any_buffer() {
+RandomProgram::BufferPointer RandomProgram::any_buffer() {
   return buffers_[choices_.below(static_cast<std::uint32_t>(buffers_.size()))];
 }
 
-Program::BufferPointer Program::buffer_of(std::size_t place, const Buffer* other_than) {
+RandomProgram::BufferPointer RandomProgram::buffer_of(std::size_t place, const Buffer* other_than) {
   std::vector<BufferPointer> fitting;
   for (const BufferPointer& buffer : buffers_) {
     if (buffer->place == place && buffer.get() != other_than) fitting.push_back(buffer);
@@ -246,7 +247,7 @@ Program::BufferPointer Program::buffer_of(std::size_t place, const Buffer* other
 }
 
 // Memory may go while work on it is pending; what would be launched again on it goes first.
-void Program::drop_buffer(std::size_t index) {
+void RandomProgram::drop_buffer(std::size_t index) {
   const BufferPointer buffer = buffers_[index];
   for (std::size_t i = graphs_.size(); i-- > 0;) {
     const auto& works = graphs_[i].works;
@@ -268,7 +269,7 @@ void Program::drop_buffer(std::size_t index) {
   if (buffer->fence != nullptr) FLAGOS_EXPECT_OK(flagos_event_destroy, buffer->fence);
 }
 
-void Program::make_pool() {
+void RandomProgram::make_pool() {
   if (pools_.size() >= most_pools) return drop_pool();
   const std::size_t place = any_place();
   flagos_memory_pool_desc_t desc{};
@@ -280,7 +281,7 @@ void Program::make_pool() {
 }
 
 // The bytes of a block are undefined: it is filled at once.
-void Program::alloc_from_pool() {
+void RandomProgram::alloc_from_pool() {
   if (pools_.empty() || buffers_.size() >= most_buffers) return make_pool();
   const std::shared_ptr<Pool> pool =
       pools_[choices_.below(static_cast<std::uint32_t>(pools_.size()))];
@@ -302,7 +303,7 @@ void Program::alloc_from_pool() {
     FLAGOS_EXPECT_OK(flagos_memory_pool_trim, pool->handle, choices_.below(65536));
 }
 
-void Program::drop_pool() {
+void RandomProgram::drop_pool() {
   if (pools_.empty()) return;
   const std::size_t index = choices_.below(static_cast<std::uint32_t>(pools_.size()));
   const std::shared_ptr<Pool> pool = pools_[index];
@@ -317,7 +318,7 @@ void Program::drop_pool() {
 
 // ---- events and timelines ------------------------------------------------------------------------------------------
 
-void Program::make_event() {
+void RandomProgram::make_event() {
   if (events_.size() >= most_events) return drop_event();
   const std::size_t place = any_place();
   const bool timing = choices_.once_in(2);
@@ -332,14 +333,14 @@ void Program::make_event() {
   events_.push_back({handle, place, timing, nullptr});
 }
 
-void Program::drop_event() {
+void RandomProgram::drop_event() {
   if (events_.empty()) return;
   const Event event = take_out(events_, choices_.below(static_cast<std::uint32_t>(events_.size())));
   retire(event.handle);
   FLAGOS_EXPECT_OK(flagos_event_destroy, event.handle);
 }
 
-void Program::make_timeline() {
+void RandomProgram::make_timeline() {
   if (timelines_.size() >= most_timelines) return drop_timeline();
   const std::size_t place = any_place();
   const std::uint64_t value = choices_.below(1000);
@@ -349,7 +350,7 @@ void Program::make_timeline() {
 }
 
 // A wait that a stream has not come to when its timeline goes is cancelled, whatever the timeline had reached.
-void Program::drop_timeline() {
+void RandomProgram::drop_timeline() {
   if (timelines_.empty()) return;
   const Timeline timeline =
       take_out(timelines_, choices_.below(static_cast<std::uint32_t>(timelines_.size())));
@@ -358,7 +359,7 @@ void Program::drop_timeline() {
   FLAGOS_EXPECT_OK(flagos_timeline_destroy, timeline.handle);
 }
 
-void Program::use_event() {
+void RandomProgram::use_event() {
   if (events_.empty()) return make_event();
   Event& event = events_[choices_.below(static_cast<std::uint32_t>(events_.size()))];
   const StreamPointer stream = stream_of(choices_.once_in(4) ? any_place() : event.place);
@@ -394,7 +395,7 @@ void Program::use_event() {
   }
 }
 
-void Program::use_timeline() {
+void RandomProgram::use_timeline() {
   if (timelines_.empty()) return make_timeline();
   Timeline& timeline = timelines_[choices_.below(static_cast<std::uint32_t>(timelines_.size()))];
   const std::uint64_t next = timeline.value + 1 + choices_.below(3);

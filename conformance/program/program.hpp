@@ -55,12 +55,13 @@ struct Mismatch : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-class Program {
+class RandomProgram {
  public:
-  Program(std::span<const Place> places, Choices& choices, Board& board, Meter* meter = nullptr);
-  ~Program();
-  Program(const Program&) = delete;
-  Program& operator=(const Program&) = delete;
+  RandomProgram(std::span<const Place> places, Choices& choices, Board& board,
+                Meter* meter = nullptr);
+  ~RandomProgram();
+  RandomProgram(const RandomProgram&) = delete;
+  RandomProgram& operator=(const RandomProgram&) = delete;
 
   void step();    // throws Mismatch
   void finish();  // compares what is left, and destroys it; throws Mismatch

@@ -58,7 +58,7 @@ void set_word(std::vector<std::uint8_t>& bytes, std::size_t at, std::uint32_t wo
 
 }  // namespace
 
-void Program::wait_for_fence(Buffer& buffer, const StreamPointer& stream) {
+void RandomProgram::wait_for_fence(Buffer& buffer, const StreamPointer& stream) {
   if (buffer.fence == nullptr) return;
   note(buffer, fmt::format("to stream {} by its fence", stream->number));
   FLAGOS_EXPECT_OK(flagos_stream_wait_event, stream->handle, buffer.fence);
@@ -67,14 +67,14 @@ void Program::wait_for_fence(Buffer& buffer, const StreamPointer& stream) {
   buffer.fence = nullptr;
 }
 
-void Program::note(Buffer& buffer, std::string text) {
+void RandomProgram::note(Buffer& buffer, std::string text) {
   constexpr std::size_t kept = 8;
   buffer.history.push_back(std::move(text));
   if (buffer.history.size() > kept) buffer.history.pop_front();
 }
 
 // Work of `stream` from here on runs behind what `home` has now.
-const char* Program::order(const StreamPointer& home, const StreamPointer& stream) {
+const char* RandomProgram::order(const StreamPointer& home, const StreamPointer& stream) {
   const std::uint32_t way = choices_.below(home->place == stream->place ? 4 : 3);
   if (way == 0) {
     synchronize(home);
@@ -98,7 +98,7 @@ const char* Program::order(const StreamPointer& home, const StreamPointer& strea
 }
 
 // From here on work of `stream` may use the buffer.
-void Program::bring(Buffer& buffer, const StreamPointer& stream) {
+void RandomProgram::bring(Buffer& buffer, const StreamPointer& stream) {
   wait_for_fence(buffer, stream);
   if (buffer.home != nullptr && buffer.home != stream)
     note(buffer, fmt::format("from stream {} to {} {}", buffer.home->number, stream->number,
@@ -108,7 +108,7 @@ void Program::bring(Buffer& buffer, const StreamPointer& stream) {
 }
 
 // Kernels where the place has them, else a fill.
-Program::Work Program::any_work(std::size_t place) {
+RandomProgram::Work RandomProgram::any_work(std::size_t place) {
   Work work{};
   work.target = buffer_of(place, nullptr);
   if (work.target == nullptr) return work;
@@ -136,7 +136,7 @@ Program::Work Program::any_work(std::size_t place) {
   return work;
 }
 
-void Program::submit(const Work& work, flagos_stream_t* stream) {
+void RandomProgram::submit(const Work& work, flagos_stream_t* stream) {
   const flagos_address_t target = work.target->address + work.target_at;
   const flagos_address_t source =
       work.source == nullptr ? 0 : work.source->address + work.source_at;
@@ -163,7 +163,7 @@ void Program::submit(const Work& work, flagos_stream_t* stream) {
   }
 }
 
-void Program::apply(const Work& work) {
+void RandomProgram::apply(const Work& work) {
   constexpr const char* names[] = {"fill", "copy", "step", "add"};
   std::vector<std::uint8_t>& bytes = work.target->bytes;
   note(*work.target, fmt::format("{} at {}, {} bytes, on stream {}", names[work.kind],
@@ -187,7 +187,7 @@ void Program::apply(const Work& work) {
   }
 }
 
-void Program::work() {
+void RandomProgram::work() {
   const std::size_t place = any_place();
   const Work work = any_work(place);
   if (work.target == nullptr) return make_buffer();
@@ -198,7 +198,7 @@ void Program::work() {
   apply(work);
 }
 
-void Program::update() {
+void RandomProgram::update() {
   if (buffers_.empty()) return make_buffer();
   const BufferPointer buffer = any_buffer();
   const StreamPointer stream = stream_of(buffer->place);
@@ -213,7 +213,7 @@ void Program::update() {
   note(*buffer, fmt::format("update of {} bytes on stream {}", size, stream->number));
 }
 
-void Program::copy_2d() {
+void RandomProgram::copy_2d() {
   const std::size_t place = any_place();
   const BufferPointer target = buffer_of(place, nullptr);
   const BufferPointer source = target == nullptr ? nullptr : buffer_of(place, target.get());
@@ -240,7 +240,7 @@ void Program::copy_2d() {
   }
 }
 
-void Program::copy_to_other_place() {
+void RandomProgram::copy_to_other_place() {
   if (buffers_.size() < 2) return make_buffer();
   const BufferPointer target = any_buffer(), source = any_buffer();
   if (target == source) return;
@@ -257,7 +257,7 @@ void Program::copy_to_other_place() {
 }
 
 // A value is written, and waited for behind it.
-void Program::values() {
+void RandomProgram::values() {
   if (buffers_.empty()) return make_buffer();
   const BufferPointer buffer = any_buffer();
   const StreamPointer stream = stream_of(buffer->place);
@@ -275,7 +275,7 @@ void Program::values() {
   });
 }
 
-void Program::host_function() {
+void RandomProgram::host_function() {
   const StreamPointer stream = stream_of(any_place());
   std::atomic<int> called{0};
   const auto count = [](void* user_data, flagos_status_t status) {
@@ -289,7 +289,7 @@ void Program::host_function() {
   demand(called == (launched == FLAGOS_STATUS_OK ? 1 : 0), "a host function is called once");
 }
 
-void Program::compare(Buffer& buffer) {
+void RandomProgram::compare(Buffer& buffer) {
   const StreamPointer stream = stream_of(buffer.place);
   bring(buffer, stream);
   std::vector<std::uint8_t> found(buffer.bytes.size(), 0xa5);
@@ -305,7 +305,7 @@ void Program::compare(Buffer& buffer) {
 }
 
 // On a stream of its own: whoever waits for work of this program does not fail with it.
-void Program::poison() {
+void RandomProgram::poison() {
   const std::size_t place = any_place();
   if (places_[place].fail == nullptr) return;
   flagos_stream_t* stream = nullptr;
@@ -331,7 +331,7 @@ void Program::poison() {
 
 // ---- graphs --------------------------------------------------------------------------------------------------------
 
-void Program::make_graph() {
+void RandomProgram::make_graph() {
   if (graphs_.size() >= most_graphs) return drop_graph(choices_.below(most_graphs));
   const std::size_t place = any_place();
   std::vector<Work> works;
@@ -348,7 +348,7 @@ void Program::make_graph() {
 }
 
 // On a stream that nobody else sees: any host wait for it would spoil the capture.
-void Program::capture_graph(std::size_t place, std::vector<Work> works) {
+void RandomProgram::capture_graph(std::size_t place, std::vector<Work> works) {
   flagos_stream_t* stream = nullptr;
   flagos_graph_t* graph = nullptr;
   flagos_graph_exec_t* exec = nullptr;
@@ -400,7 +400,7 @@ struct Node {
 }  // namespace
 
 // Node behind node: the order of the works is that of their effects.
-void Program::build_graph(std::size_t place, std::vector<Work> works) {
+void RandomProgram::build_graph(std::size_t place, std::vector<Work> works) {
   flagos_graph_t* graph = nullptr;
   FLAGOS_EXPECT_OK(flagos_graph_create, places_[place].device, &graph);
   std::vector<flagos_graph_node_t> nodes;
@@ -443,7 +443,7 @@ void Program::build_graph(std::size_t place, std::vector<Work> works) {
   graphs_.push_back({exec, place, std::move(works), std::move(nodes)});
 }
 
-void Program::launch_graph() {
+void RandomProgram::launch_graph() {
   if (graphs_.empty()) return make_graph();
   const Graph& graph = graphs_[choices_.below(static_cast<std::uint32_t>(graphs_.size()))];
   const StreamPointer stream = stream_of(graph.place);
@@ -458,7 +458,7 @@ void Program::launch_graph() {
 }
 
 // The pattern of a fill; launches that are queued keep the old one.
-void Program::change_graph() {
+void RandomProgram::change_graph() {
   if (graphs_.empty()) return make_graph();
   Graph& graph = graphs_[choices_.below(static_cast<std::uint32_t>(graphs_.size()))];
   if (graph.nodes.empty()) return;
@@ -476,7 +476,7 @@ void Program::change_graph() {
   FLAGOS_EXPECT_OK(flagos_graph_exec_set_node, graph.exec, graph.nodes[index], &node.desc);
 }
 
-void Program::drop_graph(std::size_t index) {
+void RandomProgram::drop_graph(std::size_t index) {
   const Graph graph = std::move(graphs_[index]);
   graphs_.erase(graphs_.begin() + static_cast<std::ptrdiff_t>(index));
   retire(graph.exec);

@@ -8,14 +8,14 @@ constexpr std::size_t most_retired = 64;
 
 }  // namespace
 
-void Program::retire(const void* handle) {
+void RandomProgram::retire(const void* handle) {
   retired_.push_back(reinterpret_cast<std::uint64_t>(handle));
   if (retired_.size() > most_retired) retired_.pop_front();
 }
 
 // NULL, one of ours that was destroyed, a live one of another type, a number of a generation that nothing has reached.
 template <typename Object>
-Object* Program::no_handle() {
+Object* RandomProgram::no_handle() {
   switch (choices_.below(4)) {
     case 0:
       return nullptr;
@@ -31,7 +31,7 @@ Object* Program::no_handle() {
   }
 }
 
-void Program::bad_handle() {
+void RandomProgram::bad_handle() {
   const StreamPointer stream = stream_of(any_place());
   flagos_stream_t* const no_stream = no_handle<flagos_stream_t>();
   flagos_event_t* const no_event = no_handle<flagos_event_t>();
@@ -130,7 +130,7 @@ void Program::bad_handle() {
          "a failing call gives nothing");
 }
 
-void Program::bad_arguments() {
+void RandomProgram::bad_arguments() {
   if (buffers_.empty()) return make_buffer();
   const BufferPointer buffer = any_buffer();
   const Place& here = places_[buffer->place];
@@ -214,7 +214,7 @@ void Program::bad_arguments() {
 }
 
 // Puts one of ours on the board.
-void Program::show() {
+void RandomProgram::show() {
   const std::uint32_t slot = choices_.below(Board::slots);
   switch (choices_.below(3)) {
     case 0:
@@ -234,7 +234,7 @@ void Program::show() {
 }
 
 // What another program made, and may be destroying now: every answer is one of a living object, or that it is none.
-void Program::foreign_handle() {
+void RandomProgram::foreign_handle() {
   const std::uint32_t slot = choices_.below(Board::slots);
   auto* const stream = reinterpret_cast<flagos_stream_t*>(board_.look(Board::stream, slot));
   auto* const event = reinterpret_cast<flagos_event_t*>(board_.look(Board::event, slot));

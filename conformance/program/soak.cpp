@@ -88,7 +88,7 @@ struct Runner {
   Latencies latencies;
   std::atomic<std::uint64_t> steps{0}, live{0};
   std::uint64_t calls = 0;
-  std::atomic<const Program*> program{nullptr};
+  std::atomic<const RandomProgram*> program{nullptr};
 };
 
 class Soak {
@@ -122,7 +122,7 @@ class Soak {
   int verdict();
 
   const SoakOptions options_;
-  World world_;
+  ProgramWorld world_;
   Board board_;
   std::vector<const Case*> cases_;
   std::ofstream log_;
@@ -158,7 +158,7 @@ void Soak::run_programs(Runner& runner, std::uint32_t index, double end) {
   };
   try {
     while (goes_on()) {
-      Program program(world_.places(), choices, board_, &runner.latencies);
+      RandomProgram program(world_.places(), choices, board_, &runner.latencies);
       runner.program = &program;
       for (std::uint32_t left = 1 + choices.below(longest_program); left > 0 && goes_on(); --left) {
         program.step();
@@ -197,7 +197,7 @@ void Soak::watch(std::vector<std::unique_ptr<Runner>>& runners,
     if (now() - seen_at < longest_silence) continue;
     fmt::print("no thread has made a step for {} s; they are in:\n", longest_silence);
     for (const auto& runner : runners) {
-      const Program* const program = runner->program;
+      const RandomProgram* const program = runner->program;
       if (program != nullptr) fmt::print("  {}\n", program->entry());
     }
     std::fflush(stdout);

@@ -69,8 +69,8 @@ flagos_kernel_t* kernel_of(flagos_module_t* module, const char* name) {
 
 }  // namespace
 
-World::World(const std::string& plugin_path, const std::string& kernels_dir,
-             std::uint32_t most_devices) {
+ProgramWorld::ProgramWorld(const std::string& plugin_path, const std::string& kernels_dir,
+                           std::uint32_t most_devices) {
   flagos_runtime_desc_t desc{};
   desc.struct_size = sizeof(desc);
   desc.abi_version = FLAGOS_ABI_VERSION;
@@ -89,9 +89,9 @@ World::World(const std::string& plugin_path, const std::string& kernels_dir,
   }
 }
 
-World::~World() { close(); }
+ProgramWorld::~ProgramWorld() { close(); }
 
-void World::open(std::uint32_t index, const std::string& kernels_dir) {
+void ProgramWorld::open(std::uint32_t index, const std::string& kernels_dir) {
   Place place;
   demand_ok(flagos_device_open(runtime_, index, &place.device), "flagos_device_open");
   places_.push_back(place);
@@ -104,7 +104,7 @@ void World::open(std::uint32_t index, const std::string& kernels_dir) {
   places_.back().fail = kernel_of(module, "data_fail");
 }
 
-std::uint64_t World::free_bytes() const {
+std::uint64_t ProgramWorld::free_bytes() const {
   std::uint64_t all = 0;
   for (const Place& place : places_) {
     std::uint64_t free_bytes = 0, total_bytes = 0;
@@ -115,7 +115,7 @@ std::uint64_t World::free_bytes() const {
   return all;
 }
 
-std::string World::close() {
+std::string ProgramWorld::close() {
   std::string why;
   const auto note = [&](flagos_status_t status, const char* entry) {
     if (status != FLAGOS_STATUS_OK && why.empty())

@@ -14,13 +14,14 @@ struct NoDevice : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-class World {
+class ProgramWorld {
  public:
   // Opens as many devices as there are, at most `most_devices`. Throws std::runtime_error with one sentence.
-  World(const std::string& plugin_path, const std::string& kernels_dir, std::uint32_t most_devices);
-  ~World();
-  World(const World&) = delete;
-  World& operator=(const World&) = delete;
+  ProgramWorld(const std::string& plugin_path, const std::string& kernels_dir,
+               std::uint32_t most_devices);
+  ~ProgramWorld();
+  ProgramWorld(const ProgramWorld&) = delete;
+  ProgramWorld& operator=(const ProgramWorld&) = delete;
 
   const std::vector<Place>& places() const { return places_; }
   // What is free on all devices together.

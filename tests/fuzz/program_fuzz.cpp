@@ -76,7 +76,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static Board board;
   Bytes bytes(data, size);
   ByteChoices choices(bytes);
-  Program program(places, choices, board);
+  RandomProgram program(places, choices, board);
   try {
     while (!bytes.at_end()) program.step();
     program.finish();
