@@ -200,7 +200,9 @@ enum {
   FLAGOS_DEVICE_CAPABILITY_CONCURRENT_STREAMS = 1 << 2,
   FLAGOS_DEVICE_CAPABILITY_HOST_ADDRESSES = 1 << 3,
   FLAGOS_DEVICE_CAPABILITY_PAGEABLE_KERNEL_ACCESS = 1 << 4,
-  FLAGOS_DEVICE_CAPABILITY_FAKE = 1 << 5
+  FLAGOS_DEVICE_CAPABILITY_FAKE = 1 << 5,
+  FLAGOS_DEVICE_CAPABILITY_COOPERATIVE_LAUNCH = 1 << 6,
+  FLAGOS_DEVICE_CAPABILITY_CLUSTER_LAUNCH = 1 << 7
 };
 typedef struct flagos_device_info_t {
   uint32_t struct_size;
@@ -547,6 +549,9 @@ typedef struct flagos_argument_t {
   uint32_t size_bytes;
   uint64_t value;
 } flagos_argument_t;
+enum { FLAGOS_LAUNCH_FLAG_COOPERATIVE = 1 };
+#define FLAGOS_LAUNCH_CLUSTER(x, y, z) \
+  ((uint32_t)(x) << 8 | (uint32_t)(y) << 16 | (uint32_t)(z) << 24)
 typedef struct flagos_launch_desc_t {
   uint32_t struct_size;
   uint32_t flags;

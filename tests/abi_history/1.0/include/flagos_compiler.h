@@ -122,6 +122,10 @@ typedef struct flagos_tile_launch_info_t {
 FLAGOS_API flagos_status_t flagos_tile_source_get_launch_info(flagos_tile_source_t* source,
                                                               uint32_t kernel,
                                                               flagos_tile_launch_info_t* out_info);
+FLAGOS_API flagos_status_t flagos_tile_source_get_assertion(flagos_tile_source_t* source,
+                                                            uint32_t kernel, uint32_t index,
+                                                            uint32_t* out_number,
+                                                            const char** out_message);
 #ifdef __cplusplus
 }
 #endif
