@@ -1,10 +1,10 @@
 # Fuzz targets, where clang is found: built by it whatever compiles the rest, since libFuzzer is its own.
-find_program(FLAGOS_FUZZ_COMPILER NAMES clang++-18 clang++-17 clang++-16 clang++)
-mark_as_advanced(FLAGOS_FUZZ_COMPILER)
+find_program(FLAGOS_CLANG_FOR_FUZZING NAMES clang++-18 clang++-17 clang++-16)
+mark_as_advanced(FLAGOS_CLANG_FOR_FUZZING)
 
 # No targets where there is no clang, or where the whole build is instrumented otherwise.
 set(FLAGOS_CAN_FUZZ OFF)
-if(FLAGOS_BUILD_TESTS AND FLAGOS_FUZZ_COMPILER AND NOT FLAGOS_SANITIZE AND NOT FLAGOS_COVERAGE)
+if(FLAGOS_BUILD_TESTS AND FLAGOS_CLANG_FOR_FUZZING AND NOT FLAGOS_SANITIZE AND NOT FLAGOS_COVERAGE)
   set(FLAGOS_CAN_FUZZ ON)
 endif()
 set(flagos_fuzz_flags address,undefined)
@@ -21,7 +21,7 @@ function(flagos_fuzz_objects variable name)
     get_filename_component(folder ${object} DIRECTORY)
     file(MAKE_DIRECTORY ${folder})
     add_custom_command(OUTPUT ${object}
-      COMMAND ${CMAKE_CXX_COMPILER_LAUNCHER} ${FLAGOS_FUZZ_COMPILER} -std=c++20 -O1 -g1 -ffp-contract=off
+      COMMAND ${CMAKE_CXX_COMPILER_LAUNCHER} ${FLAGOS_CLANG_FOR_FUZZING} -std=c++20 -O1 -g1 -ffp-contract=off
         -fsanitize=fuzzer-no-link,${flagos_fuzz_flags} -fno-sanitize-recover=all
         -I${PROJECT_SOURCE_DIR} -I${PROJECT_SOURCE_DIR}/abi ${arg_OPTIONS} -MD -MF ${object}.d
         -c ${source} -o ${object}
@@ -49,7 +49,7 @@ function(flagos_add_fuzzer name)
   set(program ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/${target})
   list(TRANSFORM arg_LIBRARIES PREPEND -l)
   add_custom_command(OUTPUT ${program}
-    COMMAND ${FLAGOS_FUZZ_COMPILER} -fsanitize=fuzzer,${flagos_fuzz_flags} ${arg_OBJECTS} -o ${program}
+    COMMAND ${FLAGOS_CLANG_FOR_FUZZING} -fsanitize=fuzzer,${flagos_fuzz_flags} ${arg_OBJECTS} -o ${program}
       ${arg_LIBRARIES} -ldl -lpthread
     DEPENDS ${arg_OBJECTS} ${arg_DEPENDS} COMMENT "Linking ${target}" VERBATIM)
   add_custom_target(${target} ALL DEPENDS ${program})
