@@ -218,7 +218,7 @@ flagos_status_t submit_plugin_group(const std::vector<const Group::Entry*>& entr
   return in_plugin_group(entries.front()->stream->device(), entries.size(), [&] {
     for (const Group::Entry* const entry : entries) {
       const Communicator& communicator = *entry->call.communicator;
-      entry->stream->touch();
+      const Stream::Submission submission(*entry->stream);
       const flagos_status_t status = collective_slot(communicator.tables().collective, entry->call.operation)(
           communicator.native(), entry->stream->native(), &entry->call.desc);
       if (status != FLAGOS_STATUS_OK) return checked(status, collective_name(entry->call.operation));

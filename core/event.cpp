@@ -208,7 +208,7 @@ flagos_status_t flagos_event_record(flagos_event_t* event, flagos_stream_t* stre
     Stream& target = resolve<Stream>(stream, "stream");
     if (&object.device() != &target.device()) [[unlikely]]
       check_same_device(target.device(), object.device(), "the event");
-    target.touch();
+    const Stream::Submission submission(target);
     if (target.mode() == 0 && is_direct(object)) [[likely]]
       return checked(target.tables().event.record(object.native(), target.native()), "event.record");
     return record_slow(object, target);
@@ -219,7 +219,7 @@ flagos_status_t flagos_stream_wait_event(flagos_stream_t* stream, flagos_event_t
   return entry(__func__, [&] {
     Stream& target = resolve<Stream>(stream, "stream");
     Event& object = resolve<Event>(event, "event");
-    target.touch();
+    const Stream::Submission submission(target);
     if (target.mode() == 0 && is_direct(object) && &object.device().plugin() == &target.device().plugin()) [[likely]]
       return checked(target.tables().stream.wait_event(target.native(), object.native()), "stream.wait_event");
     return wait_slow(target, object);

@@ -55,7 +55,7 @@ flagos_status_t GraphExec::launch(Stream& stream) {
     for (std::size_t i = 0; i < checked_program->nodes.size(); ++i)
       validate_command(device(), *checked_program->nodes[i].command, i + 1);
   }
-  stream.touch();
+  const Stream::Submission submission(stream);
   std::lock_guard lock(mutex_);
   const std::uint32_t mode = stream.mode();
   if (mode & (Stream::lost | Stream::poisoned | Stream::capturing))

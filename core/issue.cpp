@@ -57,8 +57,11 @@ flagos_status_t update(Stream& stream, flagos_address_t target, const void* data
   if (tables.has.update) return tables.memory.update(stream.native(), target, data, size_bytes);
   Device& device = stream.device();
   auto staging = std::make_shared<Staging>(device, data, size_bytes);
-  stream.touch();
-  const flagos_status_t status = tables.memory.copy(stream.native(), target, staging->address(), size_bytes);
+  flagos_status_t status = FLAGOS_STATUS_OK;
+  {
+    const Stream::Submission submission(stream);
+    status = tables.memory.copy(stream.native(), target, staging->address(), size_bytes);
+  }
   if (status == FLAGOS_STATUS_OK) device.releases().add([staging]() mutable { staging.reset(); });
   return status;
 }
@@ -264,7 +267,7 @@ flagos_status_t issue_record(Stream& stream, Event& event) {
 }
 
 flagos_status_t issue(Stream& stream, const Command& command) {
-  stream.touch();
+  const Stream::Submission submission(stream);
   return std::visit(Issuer{stream}, command);
 }
 

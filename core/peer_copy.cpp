@@ -189,7 +189,7 @@ flagos_status_t submit_direct(Stream& stream, Device& target_device, Device& sou
   try {
     flagos_status_t status = FLAGOS_STATUS_OK;
     if (by_plugin) {
-      stream.touch();
+      const Stream::Submission submission(stream);
       status = checked(stream.tables().memory.copy_peer(stream.native(), target, target_device.native(), source,
                                                         source_device.native(), size_bytes),
                        "memory.copy_peer");

@@ -93,7 +93,7 @@ void Stream::on_destroy() {
 flagos_status_t Stream::checked_submit(flagos_status_t status, const char* slot) { return checked(status, slot); }
 
 flagos_status_t Stream::submit_slow(Command command) {
-  touch();
+  const Submission submission(*this);
   const std::uint32_t bits = mode();
   if (bits & lost) device().throw_if_lost();
   if (bits & capturing) return capture_command(*this, std::move(command));
@@ -158,7 +158,7 @@ void Stream::reset() {
 
 std::shared_ptr<Marker> Stream::mark() {
   std::lock_guard lock(marker_mutex_);
-  // First the flag, then the look: work that comes in between sets the flag again.
+  // First the flag, then the look: work that comes in between sets the flag afterwards.
   if (touched_.exchange(false, std::memory_order_acq_rel)) {
     marker_.reset();
     if (mode() & soft) {

@@ -45,13 +45,24 @@ class Stream : public Child {
   void set_mode(std::uint32_t bits) { mode_.fetch_or(bits, std::memory_order_acq_rel); }
   void clear_mode(std::uint32_t bits) { mode_.fetch_and(~bits, std::memory_order_acq_rel); }
 
-  // Something was submitted since it was last seen idle or marked.
-  void touch() { touched_.store(true, std::memory_order_relaxed); }
+  // Lives while something is submitted, and says so at its end. Said before, another thread that marks the stream could take it
+  // back in between, having seen it idle, and what the new work uses would be released under it. Whoever destroys that
+  // is behind the end: destruction waits for calls that are under way.
+  class Submission {
+   public:
+    explicit Submission(Stream& stream) : stream_(stream) {}
+    ~Submission() { stream_.touched_.store(true, std::memory_order_relaxed); }
+    Submission(const Submission&) = delete;
+    Submission& operator=(const Submission&) = delete;
+
+   private:
+    Stream& stream_;
+  };
 
   // Queues one operation. `direct` calls the plugin; `make` builds the Command for the rare modes.
   template <typename Direct, typename Make>
   flagos_status_t submit(Direct&& direct, Make&& make, const char* slot) {
-    touch();
+    const Submission submission(*this);
     if (mode() == 0) [[likely]]
       return checked_submit(direct(), slot);
     return submit_slow(make());
@@ -91,7 +102,7 @@ class Stream : public Child {
   std::atomic<flagos_plugin_stream_t*> native_{nullptr};
   std::mutex owner_mutex_;
   std::shared_ptr<flagos_plugin_stream_t> owner_;  // of native_; guarded by owner_mutex_
-  std::atomic<bool> touched_{false};
+  std::atomic<bool> touched_{false};               // something was submitted since it was last seen idle or marked
   std::atomic<flagos_status_t> poison_{FLAGOS_STATUS_OK};
   std::mutex marker_mutex_;
   std::shared_ptr<Marker> marker_;  // the last one made, if nothing was submitted since
