@@ -118,7 +118,7 @@ flagos_status_t event_synchronize(flagos_plugin_event_t* event, std::uint64_t ti
 flagos_status_t event_get_elapsed(flagos_plugin_event_t* start, flagos_plugin_event_t* end,
                                   std::int64_t* out_elapsed_ns) noexcept {
   return entry(from_c(start).device().host(), [&] {
-    std::uint64_t times[2];
+    std::uint64_t times[2] = {};
     bool pending = false;
     for (int i = 0; i < 2; ++i) {
       Event& event = from_c(i == 0 ? start : end);
@@ -129,8 +129,10 @@ flagos_status_t event_get_elapsed(flagos_plugin_event_t* start, flagos_plugin_ev
       const RecordRef record = event.current();
       if (!record)
         throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "the {} event was never recorded", which);
-      pending = pending || !record->is_done();
-      times[i] = record->time_ns();
+      if (record->is_done())
+        times[i] = record->time_ns();
+      else
+        pending = true;
     }
     if (pending) return FLAGOS_STATUS_NOT_READY;
     *out_elapsed_ns = static_cast<std::int64_t>(times[1] - times[0]);
