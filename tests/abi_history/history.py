@@ -230,7 +230,7 @@ def main():
         else:
             problems = check(arguments.abi, arguments.history)
             done = f"the headers are those of ABI {version_of(arguments.abi)}"
-    except HistoryError as error:
+    except (HistoryError, OSError) as error:
         problems, done = [str(error)], ""
     for line in problems:
         print(f"history: {line}", file=sys.stderr)
