@@ -228,6 +228,11 @@ int main(int argc, char** argv) {
   try {
     if (is_command(argc, argv)) return run_command(argc, argv);
     return orchestrate(argc, argv);
+  } catch (const cxxopts::exceptions::exception& error) {
+    const std::string command = is_command(argc, argv) ? mode + " " : "";
+    fmt::print(stderr, "flagos-conformance: {}; see `flagos-conformance {}--help`\n", error.what(),
+               command);
+    return harness_error;
   } catch (const std::exception& error) {
     fmt::print(stderr, "flagos-conformance: {}\n", error.what());
     return harness_error;
