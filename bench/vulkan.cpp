@@ -83,7 +83,14 @@ Ours& ours() {
   return device;
 }
 DirectVulkan& direct() {
-  static DirectVulkan& device = *new DirectVulkan(kernel_code(), largest_copy);
+  const auto make = [] {
+    flagos_native_t device{}, queue{};
+    device.struct_size = queue.struct_size = sizeof(flagos_native_t);
+    must(flagos_device_get_native(ours().device, &device), "flagos_device_get_native");
+    must(flagos_stream_get_native(ours().stream, &queue), "flagos_stream_get_native");
+    return new DirectVulkan(device, queue, kernel_code(), largest_copy);
+  };
+  static DirectVulkan& device = *make();
   return device;
 }
 std::vector<char>& ordinary_memory() {
