@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include <charconv>
 #include <cstring>
 
 namespace flagos {
@@ -44,14 +45,29 @@ bool Host::get_switch(const char* name) const {
   throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} is '{}', expected 0 or 1", name, text);
 }
 
+std::uint32_t Host::get_count(const char* name, std::uint32_t fallback, std::uint32_t maximum) const {
+  const std::string_view text = get_config(name);
+  if (text.empty()) return fallback;
+  std::uint32_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value == 0 || value > maximum)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} is '{}', expected a number from 1 to {}", name, text, maximum);
+  return value;
+}
+
+namespace {
+
+// Made with the library, since there is no memory for it when it is wanted. Never destroyed: the driver's threads may call
+// back until the process is gone.
+const Failure& no_memory =
+    *new Failure(std::make_shared<const Error>(FLAGOS_STATUS_OUT_OF_HOST_MEMORY, "out of host memory"));
+
+}  // namespace
+
 Failure make_failure(flagos_status_t status, const char* text) noexcept {
   Failure failure;
   guard([&] { failure = std::make_shared<const Error>(status, text); }, [](flagos_status_t, const char*) {});
-  if (failure) return failure;
-  // Never destroyed: the driver's threads may call back until the process is gone.
-  static const Failure& no_memory =
-      *new Failure(std::make_shared<const Error>(FLAGOS_STATUS_OUT_OF_HOST_MEMORY, "out of host memory"));
-  return no_memory;
+  return failure ? failure : no_memory;
 }
 
 std::uint64_t monotonic_ns() noexcept {

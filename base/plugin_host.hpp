@@ -26,6 +26,9 @@ class Host {
   std::string_view get_config(const char* name) const noexcept;
   // A variable that is 0 or 1; not set is 0. Throws INVALID_ARGUMENT for anything else.
   bool get_switch(const char* name) const;
+  // A variable that counts something, or `fallback` when it is not set. What is no number in [1, maximum] throws
+  // INVALID_ARGUMENT: a typing error must not silently change the machine.
+  std::uint32_t get_count(const char* name, std::uint32_t fallback, std::uint32_t maximum) const;
 
  private:
   flagos_host_t host_{};

@@ -63,10 +63,7 @@ bool make_single(const DynamicLibrary& library, bool was_open) {
 
 }  // namespace
 
-bool Blas::is_wanted() const {
-  const char* const text = host_.get_text(variable);
-  return text == nullptr || std::strcmp(text, "none") != 0;
-}
+bool Blas::is_wanted() const { return host_.get_config(variable) != "none"; }
 
 const BlasFunctions* Blas::functions() {
   if (!looked_.load(std::memory_order_acquire)) {
@@ -80,9 +77,9 @@ const BlasFunctions* Blas::functions() {
 }
 
 void Blas::open() {
-  const char* const text = host_.get_text(variable);
-  const bool named = text != nullptr && *text != '\0';
-  const std::string name = named ? text : usual_library;
+  const std::string_view text = host_.get_config(variable);
+  const bool named = !text.empty();
+  const std::string name(named ? text : usual_library);
   try {
     const SignalsBlocked blocked;
     const bool was_open = is_open(name);

@@ -6,7 +6,7 @@
 #include <mutex>
 
 #include "base/dynamic_library.hpp"
-#include "plugins/cpu/host.hpp"
+#include "base/plugin_host.hpp"
 
 namespace flagos::cpu {
 

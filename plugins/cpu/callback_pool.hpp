@@ -9,7 +9,7 @@
 #include <string>
 #include <thread>
 
-#include "plugins/cpu/host.hpp"
+#include "base/plugin_host.hpp"
 #include "plugins/cpu/thread_pool.hpp"
 
 namespace flagos::cpu {

@@ -176,8 +176,8 @@ bool has_text(std::string_view source) {
 }  // namespace
 
 std::string ChildCompiler::text_of(const char* name, const char* fallback) const {
-  const char* value = host_.get_text(name);
-  return value == nullptr || *value == '\0' ? fallback : value;
+  const std::string_view value = host_.get_config(name);
+  return value.empty() ? fallback : std::string(value);
 }
 
 bool ChildCompiler::use(const std::string& path, bool named) {

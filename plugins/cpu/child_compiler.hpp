@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/plugin_host.hpp"
 #include "plugins/cpu/child_process.hpp"
-#include "plugins/cpu/host.hpp"
 
 namespace flagos::cpu {
 

@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "base/plugin_host.hpp"
 #include "base/reduce/reduce.hpp"
-#include "plugins/cpu/host.hpp"
 #include "plugins/cpu/message.hpp"
 #include "plugins/cpu/rank_segment.hpp"
 

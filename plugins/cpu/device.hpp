@@ -11,11 +11,11 @@
 #include <string>
 #include <vector>
 
+#include "base/plugin_host.hpp"
 #include "plugins/cpu/blas.hpp"
 #include "plugins/cpu/callback_pool.hpp"
 #include "plugins/cpu/child_compiler.hpp"
 #include "plugins/cpu/event.hpp"
-#include "plugins/cpu/host.hpp"
 #include "plugins/cpu/memory.hpp"
 #include "plugins/cpu/onednn.hpp"
 #include "plugins/cpu/parking.hpp"

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "plugins/cpu/host.hpp"
+#include "base/plugin_host.hpp"
 #include "plugins/cpu/parking.hpp"
 #include "plugins/cpu/wait.hpp"
 

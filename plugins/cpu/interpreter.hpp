@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "base/compiler_library.hpp"
-#include "plugins/cpu/host.hpp"
+#include "base/plugin_host.hpp"
 #include "plugins/cpu/kernel.hpp"
 
 namespace flagos::cpu {

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "plugins/cpu/host.hpp"
+#include "base/plugin_host.hpp"
 
 namespace flagos::cpu {
 

@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "base/elf.hpp"
+#include "base/plugin_host.hpp"
 #include "plugins/cpu/child_compiler.hpp"
-#include "plugins/cpu/host.hpp"
 #include "plugins/cpu/interpreter.hpp"
 #include "plugins/cpu/kernel.hpp"
 

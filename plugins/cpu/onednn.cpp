@@ -351,15 +351,12 @@ struct Onednn::Library {
 Onednn::Onednn(const Host& host) : host_(host) {}
 Onednn::~Onednn() = default;
 
-bool Onednn::is_wanted() const {
-  const char* const text = host_.get_text(variable);
-  return text == nullptr || std::strcmp(text, "none") != 0;
-}
+bool Onednn::is_wanted() const { return host_.get_config(variable) != "none"; }
 
 void Onednn::open() {
-  const char* const text = host_.get_text(variable);
+  const std::string text(host_.get_config(variable));
   const SignalsBlocked blocked;
-  if (text != nullptr && *text != '\0') {
+  if (!text.empty()) {
     try {
       library_ = std::make_unique<Library>(text);
     } catch (const Error& error) {

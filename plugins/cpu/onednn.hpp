@@ -10,7 +10,7 @@
 #include <mutex>
 #include <optional>
 
-#include "plugins/cpu/host.hpp"
+#include "base/plugin_host.hpp"
 
 namespace flagos::cpu {
 

@@ -207,7 +207,7 @@ flagos_plugin_t make_table() noexcept {
 extern "C" flagos_status_t flagos_plugin_open(const flagos_host_t* host,
                                               flagos_plugin_t* out_plugin) {
   using namespace flagos::cpu;
-  const flagos::cpu::Host services(*host);
+  const flagos::Host services(*host);
   return entry(services, [&] {
     flagos::answer_open(*host, *out_plugin, make_table(), [&](flagos_plugin_t& table) {
       table.instance = to_c(std::make_unique<Instance>(*host).release());

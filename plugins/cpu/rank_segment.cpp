@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <map>
 #include <mutex>
 
 #include "base/error.hpp"
@@ -54,13 +55,51 @@ std::string file_name(const SegmentId& id) {
   return name;
 }
 
+using Mapped = std::map<std::array<std::uint8_t, 16>, std::weak_ptr<SegmentMemory>>;
+
+// The segments of this process, whose ranks share one mapping. Never destroyed: ranks may leave until the process is gone.
+std::mutex& mapped_mutex() {
+  static auto& mutex = *new std::mutex;
+  return mutex;
+}
+Mapped& mapped() {
+  static auto& all = *new Mapped;
+  return all;
+}
+
 }  // namespace
+
+class SegmentMemory {
+ public:
+  SegmentMemory(int fd, std::uint64_t bytes) : bytes_(bytes) {
+    struct stat found {};
+    if (fstat(fd, &found) != 0) throw_system("fstat");
+    if (static_cast<std::uint64_t>(found.st_size) < bytes &&
+        ftruncate(fd, static_cast<off_t>(bytes)) != 0)
+      throw_system("ftruncate");
+    // Pages are there when they are first written.
+    void* const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (memory == MAP_FAILED) throw_system("mmap");
+    memory_ = static_cast<std::byte*>(memory);
+  }
+  ~SegmentMemory() { munmap(memory_, bytes_); }
+  SegmentMemory(const SegmentMemory&) = delete;
+  SegmentMemory& operator=(const SegmentMemory&) = delete;
+
+  std::byte* memory() const noexcept { return memory_; }
+  std::uint64_t bytes() const noexcept { return bytes_; }
+
+ private:
+  const std::uint64_t bytes_;
+  std::byte* memory_ = nullptr;
+};
 
 // The segment's file while ranks join, which they do one after the other.
 class SegmentFile {
  public:
   explicit SegmentFile(const SegmentId& id)
-      : name_(file_name(id)),
+      : id_(id),
+        name_(file_name(id)),
         fd_(shm_open(name_.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR)) {
     if (fd_ < 0) throw_system("shm_open");
   }
@@ -76,19 +115,19 @@ class SegmentFile {
   // Nobody joins any more.
   void remove() { shm_unlink(name_.c_str()); }
 
-  // Pages are there when they are first written.
-  std::byte* map(std::uint64_t bytes) const {
-    struct stat found {};
-    if (fstat(fd_, &found) != 0) throw_system("fstat");
-    if (static_cast<std::uint64_t>(found.st_size) < bytes &&
-        ftruncate(fd_, static_cast<off_t>(bytes)) != 0)
-      throw_system("ftruncate");
-    void* const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
-    if (memory == MAP_FAILED) throw_system("mmap");
-    return static_cast<std::byte*>(memory);
+  // Of `bytes`, which ranks that do not agree on their number differ in.
+  std::shared_ptr<SegmentMemory> map(std::uint64_t bytes) const {
+    const std::lock_guard lock(mapped_mutex());
+    std::erase_if(mapped(), [](const auto& entry) { return entry.second.expired(); });
+    std::weak_ptr<SegmentMemory>& known = mapped()[id_.bytes];
+    std::shared_ptr<SegmentMemory> memory = known.lock();
+    if (memory == nullptr || memory->bytes() != bytes)
+      known = memory = std::make_shared<SegmentMemory>(fd_, bytes);
+    return memory;
   }
 
  private:
+  const SegmentId id_;
   const std::string name_;
   const int fd_;
 };
@@ -124,14 +163,9 @@ RankSegment::RankSegment(const SegmentId& id, std::uint32_t rank, std::uint32_t 
                 most_ranks);
   place();
   SegmentFile file(id);
-  try {
-    enter(file);
-    wait_for_all(file, deadline);
-    look_at_ranks();
-  } catch (...) {
-    if (memory_ != nullptr) munmap(memory_, bytes_);
-    throw;
-  }
+  enter(file);
+  wait_for_all(file, deadline);
+  look_at_ranks();
 }
 
 RankSegment::~RankSegment() {
@@ -139,7 +173,6 @@ RankSegment::~RankSegment() {
   wake_all();
   for (std::uint32_t i = 0; i < size_; ++i)
     if (processes_[i] >= 0) close(processes_[i]);
-  munmap(memory_, bytes_);
 }
 
 void RankSegment::place() {
@@ -154,7 +187,8 @@ void RankSegment::place() {
 // Memory of zeros is a segment that nobody has joined. The last one takes the name away.
 void RankSegment::enter(SegmentFile& file) {
   const std::lock_guard lock(file);
-  memory_ = file.map(bytes_);
+  shared_ = file.map(bytes_);
+  memory_ = shared_->memory();
   std::uint32_t expected = 0;
   if (!head().size.compare_exchange_strong(expected, size_) && expected != size_) {
     fail(FLAGOS_STATUS_INVALID_ARGUMENT,

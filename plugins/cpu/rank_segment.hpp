@@ -97,6 +97,7 @@ struct SegmentHead {
 };
 
 class SegmentFile;
+class SegmentMemory;
 
 class RankSegment {
  public:
@@ -157,7 +158,8 @@ class RankSegment {
 
   const std::uint32_t rank_, size_;
   std::uint64_t states_ = 0, channels_ = 0, slots_ = 0, pieces_ = 0, bytes_ = 0;
-  std::byte* memory_ = nullptr;
+  std::shared_ptr<SegmentMemory> shared_;
+  std::byte* memory_ = nullptr;  // its own
   bool is_one_process_ = true;
   std::unique_ptr<int[]>
       processes_;  // descriptors of other ranks' processes; -1 where there is none

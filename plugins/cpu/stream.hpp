@@ -12,8 +12,8 @@
 #include <new>
 #include <utility>
 
+#include "base/plugin_host.hpp"
 #include "plugins/cpu/command.hpp"
-#include "plugins/cpu/host.hpp"
 #include "plugins/cpu/parking.hpp"
 #include "plugins/cpu/thread_pool.hpp"
 #include "plugins/cpu/wait.hpp"

@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include "plugins/cpu/host.hpp"
+#include "base/plugin_host.hpp"
 #include "plugins/cpu/wait.hpp"
 
 namespace flagos::cpu {

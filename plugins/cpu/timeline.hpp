@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "plugins/cpu/host.hpp"
+#include "base/plugin_host.hpp"
 #include "plugins/cpu/parking.hpp"
 
 namespace flagos::cpu {

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "plugins/cpu/host.hpp"
+#include "base/plugin_host.hpp"
 #include "plugins/cpu/memory.hpp"
 
 namespace flagos::cpu {

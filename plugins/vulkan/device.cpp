@@ -52,7 +52,7 @@ Instance::~Instance() {
 // A machine without loader or driver has no devices, and that is all: a line in the log says what is
 // missing.
 void Instance::open_loader() {
-  const std::string named = host_.get_config("FLAGOS_VULKAN_DRIVER");
+  const std::string named(host_.get_config("FLAGOS_VULKAN_DRIVER"));
   const std::string path = named.empty() ? default_loader : named;
   const Loader* loader = nullptr;
   try {
@@ -338,7 +338,7 @@ void Device::lose(const Failure& failure) noexcept {
 
 void Device::deliver() noexcept {
   if (!report_pending_.load(std::memory_order_relaxed) || !report_pending_.exchange(false)) return;
-  host().report_device_error(to_c(this), FLAGOS_STATUS_DEVICE_LOST, lost_->what());
+  host().report_lost(to_c(this), lost_->what());
 }
 
 // With the lock held, which is also what streams of it need to end.

@@ -11,9 +11,9 @@
 #include <mutex>
 #include <vector>
 
+#include "base/plugin_host.hpp"
 #include "plugins/vulkan/driver.hpp"
 #include "plugins/vulkan/event.hpp"
-#include "plugins/vulkan/host.hpp"
 #include "plugins/vulkan/host_pool.hpp"
 #include "plugins/vulkan/memory.hpp"
 #include "plugins/vulkan/physical_device.hpp"

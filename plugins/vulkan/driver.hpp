@@ -9,7 +9,7 @@
 
 #include "base/dynamic_library.hpp"
 #include "base/error.hpp"
-#include "plugins/vulkan/host.hpp"
+#include "base/plugin_host.hpp"
 
 namespace flagos::vulkan {
 

@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/plugin_host.hpp"
 #include "plugins/vulkan/driver.hpp"
-#include "plugins/vulkan/host.hpp"
 
 namespace flagos::vulkan {
 

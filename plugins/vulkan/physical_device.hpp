@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "base/plugin_host.hpp"
 #include "plugins/vulkan/driver.hpp"
-#include "plugins/vulkan/host.hpp"
 
 namespace flagos::vulkan {
 

@@ -19,12 +19,12 @@ namespace {
 
 // FLAGOS_VULKAN_CACHE, else a folder of the user; "" where there is none or it is "off".
 std::string folder_of(const Host& host) {
-  const std::string own = host.get_config("FLAGOS_VULKAN_CACHE");
+  const std::string own(host.get_config("FLAGOS_VULKAN_CACHE"));
   if (own == "off") return {};
   if (!own.empty()) return own;
-  const std::string cache = host.get_config("XDG_CACHE_HOME");
+  const std::string cache(host.get_config("XDG_CACHE_HOME"));
   if (!cache.empty()) return cache + "/flagos/vulkan";
-  const std::string home = host.get_config("HOME");
+  const std::string home(host.get_config("HOME"));
   return home.empty() ? std::string() : home + "/.cache/flagos/vulkan";
 }
 

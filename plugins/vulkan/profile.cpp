@@ -55,7 +55,7 @@ Profile::Profile(Device& device)
 void Profile::note(Command& command, std::uint64_t submitted) const noexcept {
   if (!device_.is_profiling() || !is_operation(command.type)) return;
   command.correlation = launch_ != 0 ? launch_ : submitted + 1;
-  command.queued_ns = host_now_ns();
+  command.queued_ns = monotonic_ns();
 }
 
 void Profile::begin(const Command& command) {
@@ -72,7 +72,7 @@ void Profile::finish(const Batch& batch) noexcept {
     if (begun_.empty() || begun_.front().sequence != stamp.sequence) continue;
     flagos_record_t& record = begun_.front().record;
     const std::uint64_t time_ns =
-        stamp.query == UINT32_MAX ? host_now_ns() : batch.timestamp_ns(stamp.query);
+        stamp.query == UINT32_MAX ? monotonic_ns() : batch.timestamp_ns(stamp.query);
     if (!stamp.ends) {
       record.submitted_ns = device_.device_ns(batch.submitted_ns);
       record.started_ns = time_ns;
@@ -106,19 +106,19 @@ void Profile::emit(flagos_record_t& record) noexcept {
 
 Device::Moment Device::look_at_clock() {
   Moment moment{};
-  moment.before_ns = moment.device_ns = moment.after_ns = host_now_ns();
+  moment.before_ns = moment.device_ns = moment.after_ns = monotonic_ns();
   if (physical_.timestamp_bits() == 0) return moment;
   run_internally([&](Stream& stream) {
     Lock lock(*this);
     if (is_lost()) throw Error(*loss());
     RecordRef record = instance_.records.take();
     record->has_timing = true;
-    moment.before_ns = host_now_ns();
+    moment.before_ns = monotonic_ns();
     Command command(Command::Type::record);
     command.record = record;
     stream.submit(std::move(command));
     stream.wait_for(stream.submitted(), Deadline(UINT64_MAX), lock.raw());
-    moment.after_ns = host_now_ns();
+    moment.after_ns = monotonic_ns();
     const Failure failure = record->failure();
     moment.device_ns = record->time_ns();
     record = RecordRef();

@@ -66,7 +66,7 @@ void SemaphoreWatch::complete_reached(std::uint64_t kicked) noexcept {
     const VkResult result = device_.vk().vkGetSemaphoreCounterValue(
         device_.handle(), followed.record->semaphore, &reached);
     if (result >= VK_SUCCESS && reached >= followed.record->value)
-      followed.record->complete(nullptr, host_now_ns());
+      followed.record->complete(nullptr, monotonic_ns());
     if (result == VK_ERROR_DEVICE_LOST)
       device_.lose(failure_of(result, "vkGetSemaphoreCounterValue"));
     if (device_.is_lost()) followed.record->complete(device_.loss(), 0);

@@ -197,7 +197,7 @@ Batch& Stream::open(const Needs& needs) {
 void Stream::flush() noexcept {
   Batch& batch = *open_;
   batch.last_sequence = executed_;
-  if (!batch.stamps().empty()) batch.submitted_ns = host_now_ns();
+  if (!batch.stamps().empty()) batch.submitted_ns = monotonic_ns();
   bool is_submitted = false;
   guard(
       [&] {
@@ -237,7 +237,7 @@ void Stream::complete_actions(Batch& batch, const Failure& failure) noexcept {
   for (Action& action : batch.actions()) {
     switch (action.type) {
       case Action::Type::record: {
-        std::uint64_t time_ns = host_now_ns();
+        std::uint64_t time_ns = monotonic_ns();
         if (!failure && action.query != UINT32_MAX) time_ns = batch.timestamp_ns(action.query);
         action.record->complete(failure ? failure : failure_, time_ns);
         break;

@@ -18,9 +18,9 @@
 #include <memory>
 #include <mutex>
 
+#include "base/plugin_host.hpp"
 #include "plugins/vulkan/batch.hpp"
 #include "plugins/vulkan/command.hpp"
-#include "plugins/vulkan/host.hpp"
 #include "plugins/vulkan/profile.hpp"
 #include "plugins/vulkan/wait.hpp"
 

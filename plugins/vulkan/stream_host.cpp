@@ -60,7 +60,7 @@ void Stream::run_host(std::unique_lock<std::mutex>& lock) noexcept {
   const Command::Type type = pending_.front().type;
   const bool is_profiled =
       pending_.front().correlation != 0 && (!failure_ || type == Command::Type::host);
-  const std::uint64_t started_ns = is_profiled ? host_now_ns() : 0;
+  const std::uint64_t started_ns = is_profiled ? monotonic_ns() : 0;
   if (type == Command::Type::host) {
     const flagos_host_function_t function = pending_.front().function;
     void* const user_data = pending_.front().user_data;
@@ -72,7 +72,7 @@ void Stream::run_host(std::unique_lock<std::mutex>& lock) noexcept {
     guard([&] { type == Command::Type::copy ? copy_on_host(lock) : fill_on_host(lock); },
           [&](flagos_status_t status, const char* text) { poison(make_failure(status, text)); });
   }
-  if (is_profiled) profile_.emit_host(pending_.front(), started_ns, host_now_ns());
+  if (is_profiled) profile_.emit_host(pending_.front(), started_ns, monotonic_ns());
   executed_ = pending_.front().sequence;
   pending_.pop();
   hold_ = Hold::none;

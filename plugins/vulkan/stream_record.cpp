@@ -219,7 +219,7 @@ void Stream::run_record(Command& command) {
   if (!has_timing && is_idle()) {
     record.semaphore = queue_.semaphore();
     record.value = last_value_;
-    record.complete(nullptr, host_now_ns());
+    record.complete(nullptr, monotonic_ns());
     return;
   }
   Action action{};

@@ -13,7 +13,7 @@
 #include <memory>
 #include <vector>
 
-#include "plugins/vulkan/host.hpp"
+#include "base/plugin_host.hpp"
 
 namespace flagos::vulkan {
 
