@@ -11,7 +11,7 @@ if(FLAGOS_SANITIZE STREQUAL "address")
 elseif(FLAGOS_SANITIZE STREQUAL "thread")
   set(flags -fsanitize=thread)
   list(APPEND flagos_test_environment
-    "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
+    "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=${CMAKE_CURRENT_LIST_DIR}/races.supp")
 elseif(FLAGOS_SANITIZE)
   message(FATAL_ERROR
     "FLAGOS_SANITIZE is '${FLAGOS_SANITIZE}'; it takes address, thread, or nothing")
