@@ -82,6 +82,7 @@ std::vector<std::uint64_t> correlations(flagos_profiler_t* profiler, std::uint64
     }
   }
   std::vector<std::uint64_t> sizes;
+  sizes.reserve(counts.size());
   for (const auto& [id, count] : counts) sizes.push_back(count);
   return sizes;
 }

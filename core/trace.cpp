@@ -176,10 +176,9 @@ void trace_event(std::string_view name, bool is_static, std::uint64_t start_ns, 
       [&] {
         const char* kept = name.data();
         if (!is_static) {
-          char* copy = new char[name.size() + 1];
-          name.copy(copy, name.size());
-          copy[name.size()] = '\0';
-          kept = copy;
+          auto copy = std::make_unique<char[]>(name.size() + 1);  // ends with a 0
+          name.copy(copy.get(), name.size());
+          kept = copy.release();
         }
         append({kept, start_ns, end_ns - start_ns});
       },
