@@ -111,6 +111,7 @@ set(FLAGOS_CASE_SOURCES
   cases/structs_collective.cpp
   cases/structs_interop.cpp
   cases/thr.cpp
+  cases/tl_failure.cpp
   cases/tl_order.cpp
   cases/tl_timeline.cpp
   cases/work.cpp

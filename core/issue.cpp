@@ -59,7 +59,7 @@ flagos_status_t update(Stream& stream, flagos_address_t target, const void* data
   auto staging = std::make_shared<Staging>(device, data, size_bytes);
   flagos_status_t status = FLAGOS_STATUS_OK;
   {
-    const Stream::Submission submission(stream);
+    const Stream::Submission submission(stream, Stream::Submission::By::core);
     status = tables.memory.copy(stream.native(), target, staging->address(), size_bytes);
   }
   if (status == FLAGOS_STATUS_OK) device.releases().add([staging]() mutable { staging.reset(); });
@@ -267,7 +267,7 @@ flagos_status_t issue_record(Stream& stream, Event& event) {
 }
 
 flagos_status_t issue(Stream& stream, const Command& command) {
-  const Stream::Submission submission(stream);
+  const Stream::Submission submission(stream, Stream::Submission::By::core);
   return std::visit(Issuer{stream}, command);
 }
 

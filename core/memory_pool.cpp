@@ -226,7 +226,8 @@ void MemoryPool::free(Stream& stream, flagos_address_t address) {
 
 // Puts a point behind all that the stream was given so far.
 void MemoryPool::mark(StreamCache& cache, Stream& stream) {
-  const Stream::Submission submission(stream);  // the record, too, must pass before the stream may go
+  // The record, too, must pass before the stream may go.
+  const Stream::Submission submission(stream, Stream::Submission::By::core);
   cache.marked = heap_.last_freed();
   cache.pending = true;
   const bool fresh = cache.marker == nullptr || cache.marker.use_count() > 1 || (stream.mode() & Stream::soft) ||

@@ -177,8 +177,7 @@ bool record_needs_soft_queue(const Stream& stream, NativeEvent& record) {
 
 bool wait_needs_soft_queue(const Stream& stream, const WaitTimelineCommand& command) {
   if (is_native_timeline(stream, *command.timeline)) return false;
-  std::uint64_t value = 0;
-  return command.timeline->query(value) != FLAGOS_STATUS_OK || value < command.value;
+  return command.timeline->wait_status(command.value, Timeline::By::stream) != FLAGOS_STATUS_OK;
 }
 
 }  // namespace

@@ -151,6 +151,27 @@ TEST_CASE("a failed timeline poisons the stream: work is skipped, host functions
   CHECK(fake().trail() == std::vector<std::uint32_t>{3});
 }
 
+TEST_CASE("a wait whose value was reached passes, although its timeline goes or fails before the stream comes to it") {
+  Fake f;
+  flagos_stream_t* stream = f.stream();
+  flagos_timeline_t *gate = f.timeline(), *gone = f.timeline(), *failed = f.timeline();
+  REQUIRE(flagos_stream_wait_timeline(stream, gate, 1) == FLAGOS_STATUS_OK);
+  REQUIRE(flagos_stream_wait_timeline(stream, gone, 5) == FLAGOS_STATUS_OK);
+  REQUIRE(flagos_stream_wait_timeline(stream, failed, 5) == FLAGOS_STATUS_OK);
+  REQUIRE(f.append(stream, 1) == FLAGOS_STATUS_OK);
+  CHECK(flagos_timeline_signal(gone, 5) == FLAGOS_STATUS_OK);
+  CHECK(flagos_timeline_destroy(gone) == FLAGOS_STATUS_OK);
+  CHECK(flagos_timeline_signal(failed, 6) == FLAGOS_STATUS_OK);
+  CHECK(flagos_timeline_fail(failed, FLAGOS_STATUS_INTERNAL) == FLAGOS_STATUS_OK);
+  CHECK(flagos_timeline_signal(gate, 1) == FLAGOS_STATUS_OK);
+  CHECK(flagos_stream_synchronize(stream, forever) == FLAGOS_STATUS_OK);
+  CHECK(fake().trail() == std::vector<std::uint32_t>{1});
+
+  // What was not reached ends with the status.
+  CHECK(flagos_stream_wait_timeline(stream, failed, 7) == FLAGOS_STATUS_OK);
+  CHECK(flagos_stream_synchronize(stream, forever) == FLAGOS_STATUS_INTERNAL);
+}
+
 TEST_CASE("a stream that its plugin poisoned fails its timelines and tells its host functions") {
   for (const bool host_functions : {false, true}) {
     CAPTURE(host_functions);

@@ -161,14 +161,10 @@ Outcome Head::operator()(const WaitTimelineCommand& command) {
     hand_over(command);
     return Outcome::done;
   }
-  std::uint64_t value = 0;
-  const flagos_status_t status = command.timeline->query(value);
-  if (status != FLAGOS_STATUS_OK) {
-    stream.poison(status);
-    return Outcome::done;
-  }
-  if (value >= command.value) return Outcome::done;
-  return blocked(command.timeline->native() != nullptr);
+  const flagos_status_t status = command.timeline->wait_status(command.value, Timeline::By::stream);
+  if (status == FLAGOS_STATUS_TIMEOUT) return blocked(command.timeline->native() != nullptr);
+  if (status != FLAGOS_STATUS_OK) stream.poison(status);
+  return Outcome::done;
 }
 
 Outcome Head::operator()(const WaitEventCommand& command) {

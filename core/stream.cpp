@@ -114,7 +114,34 @@ void Stream::forbid_capture(const char* name) {
   throw_error(FLAGOS_STATUS_NOT_PERMITTED, "{} is not allowed on a capturing stream; the capture is invalidated", name);
 }
 
+// A look that begins while nothing new was submitted sees what the one before it saw: it has the same number.
+std::uint64_t Stream::begin_look() {
+  std::uint64_t known = quiet_since_.load(std::memory_order_acquire);
+  if (known != 0) return known;
+  const std::uint64_t fresh = looks_.fetch_add(1, std::memory_order_relaxed) + 1;
+  return quiet_since_.compare_exchange_strong(known, fresh, std::memory_order_acq_rel) ? fresh : known;
+}
+
+void Stream::end_look(std::uint64_t look) {
+  std::uint64_t known = passed_.load(std::memory_order_relaxed);
+  while (known < look && !passed_.compare_exchange_weak(known, look, std::memory_order_acq_rel)) {
+  }
+}
+
+// A stream that was seen to be done stays so until the program submits something: events that core records in it to learn
+// when memory may go are no work of the program.
 flagos_status_t Stream::synchronize(std::uint64_t timeout_ns, std::string* said) {
+  const std::uint64_t look = begin_look();
+  flagos_status_t status = await(timeout_ns, said);
+  if (status == FLAGOS_STATUS_TIMEOUT) {
+    const std::uint64_t quiet_since = quiet_since_.load(std::memory_order_acquire);
+    if (quiet_since != 0 && passed_.load(std::memory_order_acquire) == quiet_since) status = poison_status();
+  }
+  if (status == FLAGOS_STATUS_OK) end_look(look);
+  return status;
+}
+
+flagos_status_t Stream::await(std::uint64_t timeout_ns, std::string* said) {
   const Deadline deadline(timeout_ns);
   // A stream whose handle is gone already is waited for by core itself, for its device.
   const bool watch_handle = (mode() & dead) == 0;

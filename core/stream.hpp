@@ -48,15 +48,21 @@ class Stream : public Child {
   // Lives while something is submitted, and says so at its end. Said before, another thread that marks the stream could take it
   // back in between, having seen it idle, and what the new work uses would be released under it. Whoever destroys that
   // is behind the end: destruction waits for calls that are under way.
+  // What core puts there for itself, or hands on of what it held back, is no new work of the program.
   class Submission {
    public:
-    explicit Submission(Stream& stream) : stream_(stream) {}
-    ~Submission() { stream_.touched_.store(true, std::memory_order_relaxed); }
+    enum class By { program, core };
+    explicit Submission(Stream& stream, By by = By::program) : stream_(stream), by_(by) {}
+    ~Submission() {
+      stream_.touched_.store(true, std::memory_order_relaxed);
+      if (by_ == By::program) stream_.quiet_since_.store(0, std::memory_order_release);
+    }
     Submission(const Submission&) = delete;
     Submission& operator=(const Submission&) = delete;
 
    private:
     Stream& stream_;
+    const By by_;
   };
 
   // Queues one operation. `direct` calls the plugin; `make` builds the Command for the rare modes.
@@ -92,6 +98,9 @@ class Stream : public Child {
 
  private:
   static flagos_status_t checked_submit(flagos_status_t status, const char* slot);
+  flagos_status_t await(std::uint64_t timeout_ns, std::string* said);
+  std::uint64_t begin_look();
+  void end_look(std::uint64_t look);
   void start(flagos_plugin_stream_t* native, const char* slot);
   std::shared_ptr<flagos_plugin_stream_t> own(flagos_plugin_stream_t* native, const char* slot);
   void replace_native();
@@ -103,6 +112,9 @@ class Stream : public Child {
   std::mutex owner_mutex_;
   std::shared_ptr<flagos_plugin_stream_t> owner_;  // of native_; guarded by owner_mutex_
   std::atomic<bool> touched_{false};               // something was submitted since it was last seen idle or marked
+  // Looks at the stream are numbered. The first one since the program last submitted something, 0 while there is none; and the last
+  // one, or one that counts as it, that saw all work of the program done.
+  std::atomic<std::uint64_t> quiet_since_{0}, looks_{0}, passed_{0};
   std::atomic<flagos_status_t> poison_{FLAGOS_STATUS_OK};
   std::mutex marker_mutex_;
   std::shared_ptr<Marker> marker_;  // the last one made, if nothing was submitted since

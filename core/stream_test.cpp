@@ -45,6 +45,40 @@ TEST_CASE("a reset without the plugin's own keeps the failed stream for who is j
   CHECK(fake().trail() == std::vector<std::uint32_t>{1});
 }
 
+TEST_CASE("a stream that was waited for stays complete beside what core records in it for itself") {
+  Fake f;
+  flagos_stream_t *stream = f.stream(), *other = f.stream();
+  flagos_memory_pool_t* pool = nullptr;
+  flagos_address_t first = 0, second = 0;
+  flagos_memory_pool_desc_t desc{};
+  desc.struct_size = sizeof(desc);
+  desc.kind = FLAGOS_MEMORY_KIND_DEVICE;
+  REQUIRE(flagos_memory_pool_create(f.device(), &desc, &pool) == FLAGOS_STATUS_OK);
+  REQUIRE(flagos_memory_pool_alloc(pool, stream, 2u << 20, &first) == FLAGOS_STATUS_OK);
+  REQUIRE(f.append(stream, 1) == FLAGOS_STATUS_OK);
+  REQUIRE(flagos_memory_pool_free(pool, stream, first) == FLAGOS_STATUS_OK);
+  REQUIRE(flagos_stream_synchronize(stream, forever) == FLAGOS_STATUS_OK);
+
+  // The other stream asks for the block: core marks the first one to learn when it is free.
+  const std::uint64_t records = fake().records;
+  fake().hold = true;
+  REQUIRE(flagos_memory_pool_alloc(pool, other, 2u << 20, &second) == FLAGOS_STATUS_OK);
+  REQUIRE(fake().records == records + 1);
+  std::uint32_t complete = 0;
+  CHECK(flagos_stream_query(stream, &complete) == FLAGOS_STATUS_OK);
+  CHECK(complete == 1);
+  CHECK(flagos_stream_synchronize(stream, 0) == FLAGOS_STATUS_OK);
+  // Work of the program counts.
+  CHECK(f.append(stream, 2) == FLAGOS_STATUS_OK);
+  CHECK(flagos_stream_query(stream, &complete) == FLAGOS_STATUS_OK);
+  CHECK(complete == 0);
+  CHECK(flagos_stream_synchronize(stream, 0) == FLAGOS_STATUS_TIMEOUT);
+  fake().hold = false;
+  CHECK(flagos_stream_synchronize(stream, forever) == FLAGOS_STATUS_OK);
+  CHECK(flagos_memory_pool_free(pool, other, second) == FLAGOS_STATUS_OK);
+  CHECK(flagos_memory_pool_destroy(pool) == FLAGOS_STATUS_OK);
+}
+
 TEST_CASE("two threads reset one stream, and what was submitted after the first reset is kept") {
   Fake f;
   flagos_stream_t* stream = f.stream();

@@ -25,7 +25,20 @@ void Timeline::release() {
   delete this;
 }
 
-void Timeline::on_destroy() { end(FLAGOS_STATUS_CANCELLED); }
+void Timeline::on_destroy() {
+  keep_value();
+  destroyed_.store(true, std::memory_order_release);
+  end(FLAGOS_STATUS_CANCELLED);
+}
+
+// A plugin does not tell the value of a failed timeline.
+void Timeline::keep_value() {
+  std::uint64_t value = 0;
+  if (native_ == nullptr || device().lost() != FLAGOS_STATUS_OK || query(value) != FLAGOS_STATUS_OK) return;
+  std::uint64_t known = value_.load(std::memory_order_relaxed);
+  while (known < value && !value_.compare_exchange_weak(known, value, std::memory_order_release)) {
+  }
+}
 
 flagos_status_t Timeline::query(std::uint64_t& value) const {
   const flagos_status_t failure = failure_.load(std::memory_order_acquire);
@@ -33,6 +46,14 @@ flagos_status_t Timeline::query(std::uint64_t& value) const {
   if (native_ != nullptr) return checked(tables().timeline.query(native_, &value), "timeline.query");
   value = value_.load(std::memory_order_acquire);
   return FLAGOS_STATUS_OK;
+}
+
+flagos_status_t Timeline::wait_status(std::uint64_t value, By by) const {
+  std::uint64_t current = 0;
+  const flagos_status_t status = query(current);
+  if (status == FLAGOS_STATUS_OK) return current >= value ? FLAGOS_STATUS_OK : FLAGOS_STATUS_TIMEOUT;
+  const bool passes = by == By::stream || destroyed_.load(std::memory_order_acquire);
+  return passes && value_.load(std::memory_order_acquire) >= value ? FLAGOS_STATUS_OK : status;
 }
 
 void Timeline::signal(std::uint64_t value) {
@@ -61,6 +82,7 @@ void Timeline::signal_or_fail(std::uint64_t value) noexcept {
 
 void Timeline::fail(flagos_status_t status) noexcept {
   if (native_ == nullptr) return end(status);
+  keep_value();
   tables().timeline.fail(native_, status);
   soft_wake();
 }

@@ -29,6 +29,10 @@ class Timeline : public Child {
 
   // OK, or why it failed. Throws nothing.
   flagos_status_t query(std::uint64_t& value) const;
+  // What a wait comes to: OK when `value` was reached, TIMEOUT while it is not, or why it failed. The wait of a stream passes
+  // if its value was reached before the failure: what it waited for is done. So does every wait that a destruction finds.
+  enum class By { host, stream };
+  flagos_status_t wait_status(std::uint64_t value, By by) const;
   // Throws INVALID_ARGUMENT when `value` is not above the current one, and the status of a failed timeline.
   void signal(std::uint64_t value);
   // Behind the work of a stream: a value that is not above the current one fails the timeline instead.
@@ -44,8 +48,11 @@ class Timeline : public Child {
  private:
   void wake_waiters();  // under mutex_
 
+  void keep_value();
+
   flagos_plugin_timeline_t* native_ = nullptr;
-  std::atomic<std::uint64_t> value_;
+  std::atomic<std::uint64_t> value_;  // of a native one as far as it was known when it failed
+  std::atomic<bool> destroyed_{false};
   // Of a native one only what `end` was told.
   std::atomic<flagos_status_t> failure_{FLAGOS_STATUS_OK};
   std::mutex mutex_;

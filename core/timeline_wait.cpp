@@ -24,13 +24,12 @@ flagos_status_t TimelineWait::evaluate(std::uint32_t& index) const {
   flagos_status_t failure = FLAGOS_STATUS_OK;
   bool pending = false;
   for (std::size_t i = 0; i < timelines_.size(); ++i) {
-    std::uint64_t value = 0;
-    const flagos_status_t status = timelines_[i]->query(value);
-    if (status != FLAGOS_STATUS_OK) {
+    const flagos_status_t status = timelines_[i]->wait_status(values_[i], Timeline::By::host);
+    if (status == FLAGOS_STATUS_TIMEOUT) {
+      pending = true;
+    } else if (status != FLAGOS_STATUS_OK) {
       if (mode_ == FLAGOS_WAIT_MODE_ALL) return status;
       if (failure == FLAGOS_STATUS_OK) failure = status;
-    } else if (value < values_[i]) {
-      pending = true;
     } else if (mode_ == FLAGOS_WAIT_MODE_ANY) {
       index = static_cast<std::uint32_t>(i);
       return FLAGOS_STATUS_OK;

@@ -1,4 +1,4 @@
-// Timelines: values, waits on host and streams, failure.
+// Timelines: values, and waits on host and streams.
 #include <flagos.h>
 
 #include <algorithm>
@@ -6,52 +6,11 @@
 #include <memory>
 #include <utility>
 
-#include "conformance/cases/work.hpp"
+#include "conformance/cases/tl_timeline.hpp"
 
 namespace flagos::conformance {
-namespace {
 
-class Timeline {
- public:
-  explicit Timeline(Context& t, std::uint64_t initial = 0) : t_(t) {
-    t.require(FLAGOS_FEATURE_TIMELINE);
-    t.ok(flagos_timeline_create(t.device(), initial, &timeline_), "a timeline");
-  }
-  ~Timeline() { flagos_timeline_destroy(timeline_); }
-  Timeline(const Timeline&) = delete;
-  Timeline& operator=(const Timeline&) = delete;
-  operator flagos_timeline_t*() const { return timeline_; }
-  flagos_timeline_t* release() { return std::exchange(timeline_, nullptr); }
-  std::uint64_t value() {
-    std::uint64_t value = 0;
-    t_.ok(flagos_timeline_query(timeline_, &value), "a query of a timeline");
-    return value;
-  }
-  void signal(std::uint64_t value) {
-    t_.ok(flagos_timeline_signal(timeline_, value), "a signal from the host");
-  }
-  flagos_status_t wait(std::uint64_t value, std::uint64_t timeout = patience_ns) const {
-    flagos_timeline_t* const one = timeline_;
-    return flagos_timeline_wait(1, &one, &value, FLAGOS_WAIT_MODE_ALL, timeout, nullptr);
-  }
-
- private:
-  Context& t_;
-  flagos_timeline_t* timeline_ = nullptr;
-};
-
-void stream_wait(Context& t, flagos_stream_t* stream, flagos_timeline_t* timeline,
-                 std::uint64_t value) {
-  t.ok(flagos_stream_wait_timeline(stream, timeline, value), "a stream's wait for a timeline");
-}
-
-void stream_signal(Context& t, flagos_stream_t* stream, flagos_timeline_t* timeline,
-                   std::uint64_t value) {
-  t.ok(flagos_stream_signal_timeline(stream, timeline, value), "a stream's signal of a timeline");
-}
-
-}  // namespace
-
+using namespace tl;
 FLAGOS_CASE("tl.sem.initial_value",
             {.clause = "flagos_timeline_create", .level = Level::optional, .feature = "timeline"}) {
   for (const std::uint64_t initial : {std::uint64_t{0}, std::uint64_t{1} << 40}) {
@@ -257,120 +216,6 @@ FLAGOS_CASE("tl.sem.fanout_values", {.clause = "flagos_stream_wait_timeline",
   for (std::uint32_t i = 0; i < count; ++i) expected[i] = (i + 1) * (i + 1);
   equal_words(t, seen.read(), expected, "every stream saw the step it waited for");
   t.equal(timeline.value(), count, "the last value");
-}
-
-FLAGOS_CASE("tl.sem.fail_propagates",
-            {.clause = "flagos_timeline_fail", .level = Level::optional, .feature = "timeline"}) {
-  Timeline timeline(t), reached(t, 1);
-  Stream stream(t);
-  Words words(t, 4, 1);
-  FirstFailure host, any;
-  Team team;
-  stream_wait(t, stream, timeline, 5);
-  affine(t, stream, words, 2, 0);
-  team.start([&] { host.note(timeline.wait(5, FLAGOS_TIMEOUT_INFINITE)); });
-  nap(0.02);
-  t.subcase("class 0 is no failure");
-  t.status(flagos_timeline_fail(timeline, FLAGOS_STATUS_OK), FLAGOS_STATUS_INVALID_ARGUMENT, "OK");
-  t.status(flagos_timeline_fail(timeline, FLAGOS_STATUS_TIMEOUT), FLAGOS_STATUS_INVALID_ARGUMENT,
-           "TIMEOUT");
-  t.ok(flagos_timeline_fail(timeline, FLAGOS_STATUS_OUT_OF_RESOURCES), "the timeline fails");
-  t.subcase("a host waiter");
-  team.join();
-  t.status(host.status(), FLAGOS_STATUS_OUT_OF_RESOURCES, "it wakes with the status");
-  t.status(timeline.wait(1, 0), FLAGOS_STATUS_OUT_OF_RESOURCES, "later waits too");
-  std::uint64_t value = 5;
-  t.status(flagos_timeline_query(timeline, &value), FLAGOS_STATUS_OUT_OF_RESOURCES, "queries too");
-  t.status(flagos_timeline_signal(timeline, 9), FLAGOS_STATUS_OUT_OF_RESOURCES, "signals too");
-  t.subcase("any of a failed and a reached one");
-  const std::array<flagos_timeline_t*, 2> both{timeline, reached};
-  const std::array<std::uint64_t, 2> values{5, 1};
-  std::uint32_t index = 9;
-  t.ok(flagos_timeline_wait(2, both.data(), values.data(), FLAGOS_WAIT_MODE_ANY, 0, &index),
-       "one is reached");
-  t.equal(index, 1, "which one");
-  t.status(flagos_timeline_wait(2, both.data(), values.data(), FLAGOS_WAIT_MODE_ALL, 0, nullptr),
-           FLAGOS_STATUS_OUT_OF_RESOURCES, "all of them");
-  t.subcase("a second failure keeps the first");
-  t.ok(flagos_timeline_fail(timeline, FLAGOS_STATUS_DEVICE_LOST), "a second failure");
-  t.status(timeline.wait(5, 0), FLAGOS_STATUS_OUT_OF_RESOURCES, "the first status stays");
-  t.subcase("a stream that waits");
-  t.status(flagos_stream_synchronize(stream, patience_ns), FLAGOS_STATUS_OUT_OF_RESOURCES,
-           "it is poisoned");
-  t.ok(flagos_stream_reset(stream), "a reset");
-  affine(t, stream, words, 5, 0);
-  stream.synchronize();
-  t.equal(words.first(), 5, "the work behind the wait was skipped, the work after the reset ran");
-  t.subcase("many");
-  for (int i = 0; i < 12; ++i) {
-    Timeline one(t);
-    t.ok(flagos_timeline_fail(one, FLAGOS_STATUS_CANCELLED), "one more fails");
-    t.status(one.wait(1, 0), FLAGOS_STATUS_CANCELLED, "its status");
-  }
-}
-
-FLAGOS_CASE("tl.sem.stream_failure", {.clause = "a failed stream fails its timelines",
-                                      .level = Level::optional,
-                                      .feature = "timeline"}) {
-  Timeline timeline(t);
-  Stream stream(t), other(t);
-  Words words(t, 4, 1);
-  stream_wait(t, other, timeline, 1);
-  affine(t, other, words, 2, 0);
-  queue_failure(t, stream);
-  const flagos_status_t queued = flagos_stream_signal_timeline(stream, timeline, 1);
-  if (queued != FLAGOS_STATUS_OK) {
-    // The failure may be known already: then the signal is refused as any later call, and nobody
-    // would signal.
-    t.status(queued, FLAGOS_STATUS_EXECUTION_FAILED, "a signal on a stream that has failed");
-    t.ok(flagos_timeline_fail(timeline, queued), "the host passes it on");
-  }
-  t.status(timeline.wait(1), FLAGOS_STATUS_EXECUTION_FAILED,
-           "a host wait ends with the status of the stream");
-  t.status(flagos_stream_synchronize(other, patience_ns), FLAGOS_STATUS_EXECUTION_FAILED,
-           "so does another stream's");
-  t.ok(flagos_stream_reset(other), "a reset");
-  t.ok(flagos_stream_reset(stream), "a reset");
-  affine(t, other, words, 7, 0);
-  other.synchronize();
-  t.equal(words.first(), 7, "the work behind the wait was skipped");
-}
-
-FLAGOS_CASE("tl.sem.destroy_pending", {.clause = "waits that are pending end with CANCELLED",
-                                       .level = Level::optional,
-                                       .feature = "timeline"}) {
-  Timeline timeline(t);
-  Stream stream(t);
-  Words words(t, 4, 1);
-  stream_wait(t, stream, timeline, 1);
-  affine(t, stream, words, 2, 0);
-  FirstFailure host;
-  std::atomic<bool> started{false};
-  Team team;
-  flagos_timeline_t* handle = timeline.release();
-  team.start([&] {
-    const std::uint64_t one = 1;
-    started = true;
-    host.note(flagos_timeline_wait(1, &handle, &one, FLAGOS_WAIT_MODE_ALL, FLAGOS_TIMEOUT_INFINITE,
-                                   nullptr));
-  });
-  eventually([&] { return started.load(); });
-  nap(0.1);
-  flagos_timeline_t* const copy = handle;
-  t.ok(flagos_timeline_destroy(copy), "a timeline that is waited for is destroyed");
-  team.join();
-  // A waiter that came too late to see the timeline alive is told so instead.
-  const bool late = host.status() == FLAGOS_STATUS_INVALID_HANDLE;
-  t.status(host.status(), late ? FLAGOS_STATUS_INVALID_HANDLE : FLAGOS_STATUS_CANCELLED,
-           "the host's wait ends");
-  t.status(flagos_stream_synchronize(stream, patience_ns), FLAGOS_STATUS_CANCELLED,
-           "the stream's wait ends");
-  std::uint64_t value = 1;
-  t.status(flagos_timeline_query(copy, &value), FLAGOS_STATUS_INVALID_HANDLE, "the handle is gone");
-  t.ok(flagos_stream_reset(stream), "a reset");
-  affine(t, stream, words, 9, 0);
-  stream.synchronize();
-  t.equal(words.first(), 9, "the stream works again");
 }
 
 FLAGOS_CASE("tl.sem.max_value",

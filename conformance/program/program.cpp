@@ -1,6 +1,5 @@
 #include "conformance/program/program.hpp"
 
-#include <chrono>
 #include <iterator>
 
 #include "conformance/program/expect.hpp"
@@ -178,13 +177,6 @@ void RandomProgram::drop_stream() {
 // Whoever uses what the stream works on waits for a fence, or the stream is waited for now.
 void RandomProgram::destroy(const StreamPointer& stream) {
   if (!stream->timelines.empty() || choices_.once_in(2)) synchronize(stream);
-  for (Timeline& timeline : timelines_) {
-    if (std::find(timeline.waiting.begin(), timeline.waiting.end(), stream) ==
-        timeline.waiting.end())
-      continue;
-    if (stream->finished != stream->submitted) synchronize(stream);
-    std::erase(timeline.waiting, stream);
-  }
   for (const BufferPointer& buffer : buffers_) {
     if (buffer->home != stream) continue;
     buffer->home = nullptr;
@@ -206,13 +198,9 @@ void RandomProgram::synchronize(const StreamPointer& stream) {
     FLAGOS_EXPECT_OK(flagos_timeline_destroy, timeline);
   }
   stream->timelines.clear();
-  // Core may be marking the stream for what another thread frees, so that this can take a moment.
   std::uint32_t complete = 0;
-  for (const auto end = std::chrono::steady_clock::now() + std::chrono::nanoseconds(patience_ns);
-       complete == 0;) {
-    FLAGOS_EXPECT_OK(flagos_stream_query, stream->handle, &complete);
-    demand(std::chrono::steady_clock::now() < end, "a stream that was waited for is complete");
-  }
+  FLAGOS_EXPECT_OK(flagos_stream_query, stream->handle, &complete);
+  demand(complete == 1, "a stream that was waited for is complete");
 }
 
 // ---- buffers and pools ---------------------------------------------------------------------------------------------
@@ -349,12 +337,11 @@ void RandomProgram::make_timeline() {
   timelines_.push_back({handle, place, value});
 }
 
-// A wait that a stream has not come to when its timeline goes is cancelled, whatever the timeline had reached.
+// Streams may not have come to their waits yet: what was reached passes.
 void RandomProgram::drop_timeline() {
   if (timelines_.empty()) return;
   const Timeline timeline =
       take_out(timelines_, choices_.below(static_cast<std::uint32_t>(timelines_.size())));
-  for (const StreamPointer& stream : timeline.waiting) synchronize(stream);
   retire(timeline.handle);
   FLAGOS_EXPECT_OK(flagos_timeline_destroy, timeline.handle);
 }
@@ -411,7 +398,6 @@ void RandomProgram::use_timeline() {
     case 1:  // the wait comes before the signal
       FLAGOS_EXPECT_OK(flagos_stream_wait_timeline, stream->handle, timeline.handle, next);
       ++stream->submitted;
-      timeline.waiting.push_back(stream);
       FLAGOS_EXPECT_OK(flagos_timeline_signal, timeline.handle, next);
       break;
     default:

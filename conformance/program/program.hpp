@@ -90,7 +90,6 @@ class RandomProgram {
     flagos_timeline_t* handle;
     std::size_t place;
     std::uint64_t value;
-    std::vector<StreamPointer> waiting{};  // streams with a wait for it that may not be over
   };
   struct Pool {
     flagos_memory_pool_t* handle;

@@ -187,7 +187,7 @@ bool Stream::wait_timeline(Timeline& timeline, std::uint64_t value) noexcept {
   if (timeline.state(value) == Timeline::State::pending &&
       !park([&] { return timeline.park(*this, value); }))
     return false;
-  if (timeline.state(value) == Timeline::State::failed) poison(timeline.failure());
+  if (!timeline.has_reached(value)) poison(timeline.failure());
   return true;
 }
 

@@ -52,7 +52,7 @@ flagos_status_t wait_on_host(const std::vector<TimelineRef>& timelines,
 
 Timeline::State Timeline::state(std::uint64_t value) const noexcept {
   if (has_failed_.load()) return State::failed;
-  return value_.load() >= value ? State::reached : State::pending;
+  return has_reached(value) ? State::reached : State::pending;
 }
 
 Failure Timeline::failure() const {

@@ -30,6 +30,8 @@ class Timeline : public std::enable_shared_from_this<Timeline> {
   // The first failure stays.
   void fail(Failure failure);
   State state(std::uint64_t value) const noexcept;
+  // Also of a failed one: what a stream waits for is over once it was reached, whatever came later.
+  bool has_reached(std::uint64_t value) const noexcept { return value_.load() >= value; }
   Failure failure() const;
   // Parks the stream unless the wait is over; with the lot's mutex held.
   bool park(Stream& stream, std::uint64_t value) noexcept;

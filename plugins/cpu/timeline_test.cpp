@@ -177,6 +177,25 @@ TEST_CASE("timeline: a stream that signals backwards fails the timeline") {
   CHECK(device.api.stream->synchronize(stream, forever) == FLAGOS_STATUS_OK);
 }
 
+TEST_CASE(
+    "timeline: what a stream waits for and was reached passes, whatever the timeline becomes") {
+  TestDevice device;
+  TestTimeline gate(device), gone(device), failed(device);
+  flagos_plugin_stream_t* stream = device.stream();
+  const flagos_timeline_table_t& table = *device.api.timeline;
+  REQUIRE(table.stream_wait(stream, gate.get(), 1) == FLAGOS_STATUS_OK);
+  REQUIRE(table.stream_wait(stream, gone.get(), 5) == FLAGOS_STATUS_OK);
+  REQUIRE(table.stream_wait(stream, failed.get(), 5) == FLAGOS_STATUS_OK);
+  CHECK(table.signal(gone.get(), 5) == FLAGOS_STATUS_OK);
+  gone.destroy();
+  CHECK(table.signal(failed.get(), 6) == FLAGOS_STATUS_OK);
+  CHECK(table.fail(failed.get(), FLAGOS_STATUS_INTERNAL) == FLAGOS_STATUS_OK);
+  CHECK(table.signal(gate.get(), 1) == FLAGOS_STATUS_OK);
+  CHECK(device.api.stream->synchronize(stream, forever) == FLAGOS_STATUS_OK);
+  REQUIRE(table.stream_wait(stream, failed.get(), 7) == FLAGOS_STATUS_OK);
+  CHECK(device.api.stream->synchronize(stream, forever) == FLAGOS_STATUS_INTERNAL);
+}
+
 TEST_CASE("timeline: destroying one cancels who waits for it") {
   TestDevice device;
   TestTimeline timeline(device);

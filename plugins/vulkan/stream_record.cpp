@@ -258,16 +258,10 @@ void Stream::run_signal(Command& command) {
 bool Stream::run_wait(Command& command) {
   if (command.type == Command::Type::wait_timeline) {
     Timeline& timeline = *command.timeline;
-    switch (timeline.state(command.value)) {
-      case Timeline::State::reached:
-        return true;
-      case Timeline::State::failed:
-        throw Error(*timeline.failure());
-      case Timeline::State::pending:
-        timeline.park(*this, command.value);
-        parked_timeline_ = command.timeline;
-        break;
-    }
+    if (timeline.has_reached(command.value)) return true;
+    if (timeline.failure()) throw Error(*timeline.failure());
+    timeline.park(*this, command.value);
+    parked_timeline_ = command.timeline;
   } else {
     if (!command.record || command.record->is_done()) return true;
     Record& record = *command.record;

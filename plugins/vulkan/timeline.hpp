@@ -32,8 +32,10 @@ class Timeline : public std::enable_shared_from_this<Timeline> {
   const Failure& failure() const noexcept { return failure_; }
   State state(std::uint64_t value) const noexcept {
     if (failure_) return State::failed;
-    return value_ >= value ? State::reached : State::pending;
+    return has_reached(value) ? State::reached : State::pending;
   }
+  // Also of a failed one: what a stream waits for is over once it was reached, whatever came later.
+  bool has_reached(std::uint64_t value) const noexcept { return value_ >= value; }
   // Throws INVALID_ARGUMENT when `value` is not above the current one.
   void signal(std::uint64_t value);
   // The first failure stays.
