@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 
+#include "base/never_destroyed.hpp"
 #include "core/collective.hpp"
 #include "core/entry.hpp"
 #include "core/event.hpp"
@@ -71,6 +73,38 @@ std::uint32_t shortest_pattern(const std::uint8_t* pattern, std::uint32_t size_b
   while (size_bytes > 1 && std::memcmp(pattern, pattern + size_bytes / 2, size_bytes / 2) == 0) size_bytes /= 2;
   return size_bytes;
 }
+
+// Host functions that a plugin has still to call. What is given back is used again, so that they cost no memory in the long run.
+struct PendingCall {
+  HostCall call;
+  PendingCall* next;
+};
+class PendingCalls {
+ public:
+  static PendingCalls& get() {
+    static NeverDestroyed<PendingCalls> made;
+    return *made;
+  }
+  PendingCall& take(const HostCall& call) {
+    {
+      std::lock_guard lock(mutex_);
+      if (free_ != nullptr) {
+        PendingCall& taken = *std::exchange(free_, free_->next);
+        taken.call = call;
+        return taken;
+      }
+    }
+    return *new PendingCall{call, nullptr};
+  }
+  void give_back(PendingCall& call) {
+    std::lock_guard lock(mutex_);
+    call.next = std::exchange(free_, &call);
+  }
+
+ private:
+  std::mutex mutex_;
+  PendingCall* free_ = nullptr;
+};
 
 // A few repeats are written, then doubled by copies of what is there already.
 flagos_status_t fill_by_copies(Stream& stream, const FillCommand& command) {
@@ -181,16 +215,17 @@ struct Issuer {
   }
 
   flagos_status_t operator()(const HostCommand& command) const {
-    auto* call = new HostCall{command.function, command.user_data};
+    PendingCall& call = PendingCalls::get().take({command.function, command.user_data});
     const flagos_status_t status = tables.stream.launch_host(
         stream.native(),
         [](void* data, flagos_status_t stream_status) {
-          const HostCall copy = *static_cast<HostCall*>(data);
-          delete static_cast<HostCall*>(data);
+          PendingCall& passed = *static_cast<PendingCall*>(data);
+          const HostCall copy = passed.call;
+          PendingCalls::get().give_back(passed);
           call_host_function(copy.function, copy.user_data, stream_status);
         },
-        call);
-    if (status != FLAGOS_STATUS_OK) delete call;
+        &call);
+    if (status != FLAGOS_STATUS_OK) PendingCalls::get().give_back(call);
     return status;
   }
 
