@@ -61,10 +61,11 @@ std::vector<std::unique_ptr<Operation>>& orphans() {
 }
 
 std::uint64_t bytes_of(const Request& request) {
+  const std::uint64_t width = dtype_bytes(request.dtype);
   std::uint64_t count = request.count;
   for (const std::uint64_t block : request.source_counts) count += block;
   for (const std::uint64_t block : request.target_counts) count += block;
-  std::uint64_t bytes = count * dtype_bytes(request.dtype);
+  std::uint64_t bytes = count * width;
   for (const Message& message : request.messages)
     bytes += message.count * dtype_bytes(message.dtype);
   return bytes;
@@ -256,12 +257,7 @@ void Communicator::complete_and_check(Request& request) {
     check_request(request, rank_, size_);
     check_reduction(request);
   }
-  flagos_device_t* device = nullptr;
-  expect(flagos_stream_get_device(request.stream, &device));
-  if (device != device_)
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
-                "{}: the stream is of another open device than rank {}", name_of(request.kind),
-                rank_);
+  check_stream(request);
   const char* const what = name_of(request.kind);
   for (Message& message : request.messages)
     message.memory =
@@ -272,13 +268,32 @@ void Communicator::complete_and_check(Request& request) {
   if (request.kind == Kind::get) target = {request.target, request.count};
   if (request.kind < Kind::barrier) used_ranges(request, rank_, source, target);
   request.source_memory = staging_.check_range(source.start, source.bytes, what);
-  request.target_memory = staging_.check_range(target.start, target.bytes, what);
+  request.target_memory = target.start == source.start && target.bytes == source.bytes
+                              ? request.source_memory
+                              : staging_.check_range(target.start, target.bytes, what);
 }
 
-Operation& Communicator::make_operation(const Request& request) {
+// A handle is never given twice, so what was seen once stays true; whether it is alive others ask.
+void Communicator::check_stream(const Request& request) {
+  if (request.stream == known_stream_.load(std::memory_order_relaxed) && request.stream != nullptr)
+    return;
+  flagos_device_t* device = nullptr;
+  expect(flagos_stream_get_device(request.stream, &device));
+  if (device != device_)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "{}: the stream is of another open device than rank {}", name_of(request.kind),
+                rank_);
+  known_stream_.store(request.stream, std::memory_order_relaxed);
+}
+
+Operation& Communicator::free_operation() {
   std::lock_guard lock(queue_mutex_);
   if (free_ == nullptr) add_operation();
-  Operation& operation = *std::exchange(free_, free_->next);
+  return *std::exchange(free_, free_->next);
+}
+
+Operation& Communicator::make_operation(const Request& request, Operation* spare) {
+  Operation& operation = spare != nullptr ? *spare : free_operation();
   operation.request = request;
   operation.owner = this;
   operation.reduction = reduction_of(request, operation.scale);
@@ -357,13 +372,16 @@ void Communicator::queue(const Request& request) {
   if (was_native_.exchange(false)) native()->hold(request.stream);
   std::uint32_t is_idle = 0;
   expect(flagos_stream_query(request.stream, &is_idle));
-  Operation& operation = make_operation(request);
+  Operation& operation = make_operation(request, std::exchange(spare_, nullptr));
   const std::uint64_t value = operation.value = ++next_value_;
   operation.awaited = is_idle == 0;
   operation.ready.store(is_idle != 0, std::memory_order_release);
   outstanding_.fetch_add(1, std::memory_order_relaxed);
   const Here here = is_idle != 0 ? try_here(operation) : Here::no;
-  if (here == Here::done) return;
+  if (here == Here::done) {
+    spare_ = &operation;
+    return;
+  }
   if (here == Here::no) {
     std::lock_guard lock(queue_mutex_);
     pending_.push(operation);
@@ -658,7 +676,7 @@ void Communicator::complete(Operation& operation) {
     operation.runs.fetch_add(1, std::memory_order_release);
   }
   if (!is_here_) signal_ = std::max(signal_, operation.value);
-  {
+  if (!is_here_ || operation.value == 0) {
     std::lock_guard lock(queue_mutex_);
     operation.next = std::exchange(free_, &operation);
   }

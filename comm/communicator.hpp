@@ -115,9 +115,11 @@ class Communicator {
 
   void check_usable();
   void check_not_failed();
+  void check_stream(const Request& request);
   void check_reduction(const Request& request);
   void add_operation();
-  Operation& make_operation(const Request& request);
+  Operation& free_operation();
+  Operation& make_operation(const Request& request, Operation* spare = nullptr);
   void queue(const Request& request);
   void record(const Request& request);
   void queue_native(const Request& request);
@@ -165,10 +167,12 @@ class Communicator {
   Blame blame_;
   flagos_timeline_t* timeline_ = nullptr;
   std::atomic<bool> is_open_{false};
+  std::atomic<flagos_stream_t*> known_stream_{nullptr};  // the last one; it is of our device
 
   std::mutex submit_mutex_;  // orders the calls
   std::uint64_t next_value_ = 0;
   std::atomic<bool> was_native_{false};  // the last call went to the plugin
+  Operation* spare_ = nullptr;           // of the last call that finished its operation itself
   std::uint32_t misses_ = 0;  // calls in a row that did not finish their operation themselves
 
   std::mutex queue_mutex_;  // guards the lists and operations_

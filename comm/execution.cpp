@@ -38,6 +38,7 @@ Execution::Execution(std::uint32_t rank, std::vector<Peer>& peers, Staging& stag
 
 void Execution::set_topology(Topology topology) {
   topology_ = std::move(topology);
+  planned_ = {};
   if (scratch_ == nullptr && topology_.size > 1)
     scratch_ = std::make_unique<std::byte[]>(scratch_bytes);
 }
@@ -49,14 +50,28 @@ void Execution::check_memory() const {
   for (const Message& message : request.messages) staging_.check_still_there(message.memory);
 }
 
+// Programs make the same call over and over: the plan of the last one may serve again.
+bool Execution::is_planned(const Operation& operation) {
+  const Request& request = operation.request;
+  Planned wanted;
+  if (request.kind < Kind::exchange && !request.has_counts)
+    wanted = {request.kind,   operation.reduction.kind, request.dtype, request.root,
+              request.source, request.target,           request.count};
+  const bool is_same = wanted.kind != Kind::none && wanted == planned_;
+  planned_ = wanted;
+  return is_same;
+}
+
 void Execution::start(Operation& operation, bool was_queued) {
   operation_ = &operation;
   if (was_queued) check_memory();
   if (is_one_sided(operation.request.kind)) {
     plan_.clear();
+    planned_ = {};
     return one_sided_.start(operation);
   }
-  make_plan(operation, topology_, reinterpret_cast<std::uintptr_t>(scratch_.get()), plan_);
+  if (!is_planned(operation))
+    make_plan(operation, topology_, reinterpret_cast<std::uintptr_t>(scratch_.get()), plan_);
   numbers_.assign(plan_.targets.size(), 0);
   message_numbers_.clear();
   for (const Message& message : operation.request.messages) {

@@ -73,6 +73,7 @@ class Execution {
   };
 
   void check_memory() const;
+  bool is_planned(const Operation& operation);
   void begin_phase();
   void begin_sends(const Phase& phase);
   void begin_receives(const Phase& phase);
@@ -107,6 +108,16 @@ class Execution {
   std::unique_ptr<std::byte[]> scratch_;
   Operation* operation_ = nullptr;
   Plan plan_;
+  // What the plan is for, if the next operation may have the same.
+  struct Planned {
+    Kind kind = Kind::none;
+    std::uint8_t reduction = 0;
+    flagos_dtype_t dtype = 0;
+    std::uint32_t root = 0;
+    flagos_address_t source = 0, target = 0;
+    std::uint64_t count = 0;
+    bool operator==(const Planned&) const = default;
+  } planned_;
   std::uint32_t phase_ = 0;
   std::uint32_t first_send_ = 0, first_receive_ = 0, first_copy_ = 0;
   std::vector<SendState> sends_;        // of the phase

@@ -309,6 +309,7 @@ flagos_status_t flagos_stream_get_capture_status(flagos_stream_t* stream, flagos
   return entry(__func__, [&] {
     Stream& object = resolve<Stream>(stream, "stream");
     require(out_status, "out_status");
+    if ((object.mode() & Stream::capturing) == 0) return;  // libraries ask at every call
     const std::shared_ptr<Capture> capture = capture_of(object);
     if (capture == nullptr) return;
     *out_status = capture->status();

@@ -1,6 +1,7 @@
 #include "base/reduce/reduce.hpp"
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <memory>
 
@@ -31,10 +32,20 @@ constexpr std::array<Type, 16> types = {{
     {FLAGOS_DTYPE_COMPLEX64, "complex64", Type::complex},
 }};
 
+// Where a dtype would be in an index of them all: asked for several times in each operation.
+constexpr std::size_t place_of(flagos_dtype_t dtype) {
+  return (FLAGOS_DTYPE_CODE(dtype) * 8 + static_cast<std::size_t>(std::countr_zero(FLAGOS_DTYPE_BITS(dtype) | 128U))) %
+         128;
+}
+constexpr std::array<std::uint8_t, 128> type_at = [] {
+  std::array<std::uint8_t, 128> index{};
+  for (std::size_t i = 0; i < types.size(); ++i) index[place_of(types[i].dtype)] = static_cast<std::uint8_t>(i);
+  return index;
+}();
+
 const Type* find(flagos_dtype_t dtype) {
-  for (const Type& type : types)
-    if (type.dtype == dtype) return &type;
-  return nullptr;
+  const Type& type = types[type_at[place_of(dtype)]];
+  return type.dtype == dtype ? &type : nullptr;
 }
 
 ReduceFunction* choose() {
