@@ -24,6 +24,8 @@ class Estimate {
         k_(topology.largest_cluster()),
         h_(static_cast<double>(topology.clusters.size())),
         kind_(operation.request.kind),
+        is_widened_(needs_wide_partials(operation)),
+        widening_factor_(4.0 / std::max(1U, dtype_bytes(operation.request.dtype))),
         bytes_(static_cast<double>(operation.request.count * dtype_bytes(operation.request.dtype))),
         steps_(std::bit_width(topology.size - 1)) {}
 
@@ -38,7 +40,7 @@ class Estimate {
       case Algorithm::ring:
         return ring();
       case Algorithm::clusters:
-        return clusters();
+        return is_widened_ ? widened_clusters() : clusters(bytes_);
       default:
         return direct();
     }
@@ -85,42 +87,68 @@ class Estimate {
                                  : topology_.local.byte_s;
     return steps * (slowest().latency_s + bytes * byte_s);
   }
-  double clusters() const {
+  double clusters(double bytes) const {
     const double k = topology_.smallest_cluster();
     switch (kind_) {
       case Kind::all_gather:
-        return among(h_, bytes_, topology_.remote) + among(k_, h_ * bytes_, topology_.local);
+        return among(h_, bytes, topology_.remote) + among(k_, h_ * bytes, topology_.local);
       case Kind::broadcast:
-        return among(h_, bytes_, topology_.remote) / k_ + topology_.local.latency_s + copy(bytes_);
+        return among(h_, bytes, topology_.remote) / k_ + topology_.local.latency_s + copy(bytes);
       case Kind::reduce_scatter:
-        return h_ * (among(k_, bytes_, topology_.local) + copy(bytes_)) +
-               (h_ - 1) * (topology_.remote.latency_s + bytes_ * topology_.remote.byte_s);
+        return passes() * (among(k_, bytes, topology_.local) + copy(bytes)) +
+               (passes() - 1) * (topology_.remote.latency_s + bytes * topology_.remote.byte_s);
       case Kind::reduce:
-        return among(k_, bytes_, topology_.local) + among(h_, bytes_, topology_.remote) / k_;
+        return among(k_, bytes, topology_.local) + among(h_, bytes, topology_.remote) / k_;
       default:
-        return 2 * among(k_, bytes_ / k, topology_.local) +
-               2 * among(h_, bytes_ / (k * h_), topology_.remote);
+        return 2 * among(k_, bytes / k, topology_.local) +
+               2 * among(h_, bytes / (k * h_), topology_.remote);
     }
+  }
+
+  // All are float32 then, and are copied and converted before and afterwards.
+  double widened_clusters() const {
+    const double blocks = kind_ == Kind::reduce_scatter ? n_ : 1;
+    return clusters(bytes_ * widening_factor_) + 2 * (blocks + 1) * copy(bytes_ * widening_factor_);
+  }
+  double passes() const {
+    double sum = 0;
+    for (std::uint32_t step = 0; step < topology_.clusters.size(); ++step)
+      sum += topology_.passes_of(step);
+    return sum;
   }
 
   const Topology& topology_;
   const double n_, k_, h_;
   const Kind kind_;
+  const bool is_widened_;
+  const double widening_factor_;
   const double bytes_, steps_;
 };
 
-// Whether partial results may be rounded to the dtype, and the order of the ranks may show.
+bool adds(Kind kind) {
+  return kind == Kind::all_reduce || kind == Kind::reduce || kind == Kind::reduce_scatter;
+}
+
+// Whether neither the order of the ranks nor the partial results show.
+bool is_order_free(const Reduction& reduction) {
+  return reduction.kind != FLAGOS_COMM_REDUCTION_SUM &&
+         reduction.kind != FLAGOS_COMM_REDUCTION_PRODUCT &&
+         reduction.kind != FLAGOS_COMM_REDUCTION_AVERAGE && reduction.kind != premultiplied_sum;
+}
+
+// Whether there may be partial results, and the order of the ranks may show.
 bool can_split(const Reduction& reduction) {
-  const bool is_order_free = reduction.kind != FLAGOS_COMM_REDUCTION_SUM &&
-                             reduction.kind != FLAGOS_COMM_REDUCTION_PRODUCT &&
-                             reduction.kind != FLAGOS_COMM_REDUCTION_AVERAGE &&
-                             reduction.kind != premultiplied_sum;
-  if (is_order_free) return true;
+  if (is_order_free(reduction)) return true;
   if (is_exact(reduction.dtype)) return reduction.kind != FLAGOS_COMM_REDUCTION_AVERAGE;
-  return !reduction.deterministic && !is_narrow(reduction.dtype);
+  return !reduction.deterministic;
 }
 
 }  // namespace
+
+bool needs_wide_partials(const Operation& operation) {
+  return adds(operation.request.kind) && is_narrow(operation.reduction.dtype) &&
+         !is_order_free(operation.reduction);
+}
 
 const char* name_of(Algorithm algorithm) {
   return algorithm_names[static_cast<std::size_t>(algorithm)];
@@ -137,13 +165,12 @@ Algorithm algorithm_of(std::string_view name) {
 
 bool can_use(Algorithm algorithm, const Operation& operation, const Topology& topology) {
   const Request& request = operation.request;
-  const bool is_reduction = request.kind == Kind::all_reduce || request.kind == Kind::reduce ||
-                            request.kind == Kind::reduce_scatter;
   if (algorithm == Algorithm::automatic || topology.size == 1 || request.has_counts)
     return algorithm == Algorithm::direct;
   const bool splits = algorithm == Algorithm::tree || algorithm == Algorithm::ring ||
                       algorithm == Algorithm::clusters;
-  if (is_reduction && splits && !can_split(operation.reduction)) return false;
+  if (adds(request.kind) && splits && !can_split(operation.reduction)) return false;
+  if (splits && algorithm != Algorithm::clusters && needs_wide_partials(operation)) return false;
   if (algorithm == Algorithm::clusters && topology.clusters.size() == 1) return false;
   if (algorithm == Algorithm::ring && topology.size > 64) return false;
   switch (request.kind) {
@@ -156,9 +183,6 @@ bool can_use(Algorithm algorithm, const Operation& operation, const Topology& to
     case Kind::broadcast:
       return algorithm != Algorithm::one_step && algorithm != Algorithm::ring;
     case Kind::reduce_scatter:
-      return algorithm == Algorithm::direct || algorithm == Algorithm::ring ||
-             (algorithm == Algorithm::clusters &&
-              topology.smallest_cluster() == topology.largest_cluster());
     case Kind::all_gather:
       return algorithm == Algorithm::direct || algorithm == Algorithm::ring ||
              algorithm == Algorithm::clusters;

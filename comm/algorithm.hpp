@@ -24,6 +24,8 @@ const char* name_of(Algorithm algorithm);
 // Throws when there is none of that name.
 Algorithm algorithm_of(std::string_view name);
 
+// Whether partial results must be wider than the dtype: sums of 8- and 16-bit floating point, which are rounded once.
+bool needs_wide_partials(const Operation& operation);
 // Whether the operation can be done so.
 bool can_use(Algorithm algorithm, const Operation& operation, const Topology& topology);
 // How long it takes, in seconds, by what the links have been measured to do.

@@ -123,7 +123,7 @@ TEST_CASE("collectives: every algorithm gives the same bits on every shape of ho
   for (const std::string algorithm : {"direct", "one_step", "slices", "tree", "ring", "clusters"}) {
     const Variable variable("FLAGOS_COMM_ALGORITHM", algorithm);
     for (const auto& [size, host_ranks] : std::vector<std::pair<std::uint32_t, std::uint32_t>>{
-             {2, 1}, {3, 2}, {4, 2}, {5, 3}, {8, 3}}) {
+             {2, 1}, {3, 2}, {4, 2}, {5, 3}, {5, 4}, {8, 3}}) {
       const Variable shape("FLAGOS_COMM_HOST_RANKS", std::to_string(host_ranks));
       World world({"cpu"}, size);
       for (const Op op : ops) {
@@ -155,7 +155,9 @@ TEST_CASE("collectives: every algorithm gives the same bits on every shape of ho
   CHECK(used > 800);
 }
 
-TEST_CASE("collectives: the deterministic mode and 16-bit sums never add partial results") {
+TEST_CASE(
+    "collectives: the deterministic mode never adds partial results, 16-bit sums never rounded "
+    "ones") {
   const Variable ordinary("FLAGOS_COMM_NATIVE", "0");
   const Variable shape("FLAGOS_COMM_HOST_RANKS", "2");
   for (const std::string algorithm : {"tree", "ring", "clusters"}) {
@@ -168,11 +170,54 @@ TEST_CASE("collectives: the deterministic mode and 16-bit sums never add partial
     CHECK(usual.algorithm() == algorithm);
     test.dtype = FLAGOS_DTYPE_BFLOAT16;
     CHECK(usual.run(test) == "");
-    CHECK(usual.algorithm() != algorithm);
+    CHECK((usual.algorithm() == algorithm) == (algorithm == "clusters"));
+    CHECK(ordered.run(test) == "");
+    CHECK(ordered.algorithm() != algorithm);
     test.reduction = FLAGOS_COMM_REDUCTION_MAX;  // exact at every step
     CHECK(usual.run(test) == "");
     CHECK(usual.algorithm() == algorithm);
   }
+}
+
+TEST_CASE(
+    "collectives: 16-bit sums over hosts are rounded once, on hosts of any sizes and devices") {
+  const Variable ordinary("FLAGOS_COMM_NATIVE", "0");
+  const Variable shape("FLAGOS_COMM_HOST_RANKS", "2");
+  const Variable variable("FLAGOS_COMM_ALGORITHM", "clusters");
+  World world(mixed_kinds(), 5);
+  // 256 + 1 + 1 + 1 + 1 in bfloat16, where 257 and 259 do not exist.
+  constexpr std::uint64_t count = 3000;
+  const std::uint16_t inputs[5] = {0x4380, 0x3f80, 0x3f80, 0x3f80, 0x3f80};
+  std::vector<flagos_address_t> buffers;
+  for (std::uint32_t i = 0; i < 5; ++i) {
+    std::vector<std::byte> bytes(2 * count);
+    for (std::uint64_t k = 0; k < count; ++k) std::memcpy(&bytes[2 * k], &inputs[i], 2);
+    buffers.push_back(world.devices[i]->alloc(2 * count));
+    world.devices[i]->upload(buffers[i], bytes);
+  }
+  for (std::uint32_t i = 0; i < 5; ++i)
+    check(flagos_comm_all_reduce(world.comms[i], world.devices[i]->stream(), buffers[i], buffers[i],
+                                 count, FLAGOS_DTYPE_BFLOAT16, FLAGOS_COMM_REDUCTION_SUM));
+  for (auto& device : world.devices) check(device->synchronize());
+  CHECK(world.algorithm() == "clusters");
+  for (std::uint32_t i = 0; i < 5; ++i) {
+    const std::vector<std::byte> found = world.devices[i]->download(buffers[i], 2 * count);
+    std::uint64_t wrong = 0;
+    for (std::uint64_t k = 0; k < count; ++k) {
+      std::uint16_t bits = 0;
+      std::memcpy(&bits, &found[2 * k], 2);
+      wrong += bits != 0x4382;  // 260
+    }
+    CHECK(wrong == 0);
+    world.devices[i]->free(buffers[i]);
+  }
+  // Several rounds of what is kept as float32.
+  Case large{Op::all_reduce, FLAGOS_DTYPE_BFLOAT16, FLAGOS_COMM_REDUCTION_SUM, 1'100'000};
+  CHECK(world.run(large) == "");
+  large.op = Op::reduce_scatter;
+  large.count = 300'000;
+  CHECK(world.run(large) == "");
+  CHECK(world.algorithm() == "clusters");
 }
 
 TEST_CASE("collectives: random operations on mixed devices") {

@@ -39,8 +39,10 @@ Execution::Execution(std::uint32_t rank, std::vector<Peer>& peers, Staging& stag
 void Execution::set_topology(Topology topology) {
   topology_ = std::move(topology);
   planned_ = {};
+  // Not written before it is used: what no operation needs costs no memory.
   if (scratch_ == nullptr && topology_.size > 1)
-    scratch_ = std::make_unique<std::byte[]>(scratch_bytes);
+    scratch_.reset(
+        new std::byte[scratch_bytes + (topology_.clusters.size() > 1 ? widened_bytes : 0)]);
 }
 
 void Execution::check_memory() const {
@@ -132,15 +134,26 @@ void Execution::begin_reduction(const PlannedReduction& reduction) {
       reduction.bytes == 0 || reduction_.own_index == no_own || staging_.reaches(reduction.own);
   reduction_.target_reached = reduction.bytes == 0 || staging_.reaches(reduction.target);
   reduction_.reduction = operation_->reduction;
+  reduction_.reduction.dtype = reduction.dtype;
   // An average is a sum until the end.
   if (!reduction.is_final && reduction_.reduction.kind == FLAGOS_COMM_REDUCTION_AVERAGE)
     reduction_.reduction.kind = FLAGOS_COMM_REDUCTION_SUM;
 }
 
+void Execution::convert(const LocalCopy& copy) const {
+  const flagos_dtype_t dtype = operation_->request.dtype;
+  const void* const source = host(copy.from);
+  const std::uint32_t width = copy.conversion == widening ? dtype_bytes(dtype) : sizeof(float);
+  reduce({dtype, copy.conversion, false}, 1, &source, nullptr, 1, host(copy.to),
+         copy.bytes / width);
+}
+
 void Execution::run_copies(const Phase& phase) {
   for (std::uint32_t i = 0; i < phase.copies; ++i) {
     const LocalCopy& copy = plan_.copies[first_copy_ + i];
-    if (staging_.reaches(copy.from) && staging_.reaches(copy.to)) {
+    if (copy.conversion != 0) {
+      convert(copy);
+    } else if (staging_.reaches(copy.from) && staging_.reaches(copy.to)) {
       std::memcpy(host(copy.to), host(copy.from), copy.bytes);
     } else {
       staging_.copy(copy.from, copy.to, copy.bytes);
@@ -445,8 +458,7 @@ bool Execution::gather_sources(const PlannedReduction& reduction, std::uint64_t&
       cursor.has_begun = true;
       scales_[i] = entry->header.scale;
       const std::uint64_t size = entry->bytes;
-      if (size > reduction.bytes - reduction_.done ||
-          size % dtype_bytes(operation_->request.dtype) != 0)
+      if (size > reduction.bytes - reduction_.done || size % dtype_bytes(reduction.dtype) != 0)
         throw_error(FLAGOS_STATUS_RANK_FAILED, "{}: rank {} sent {} bytes where {} were left",
                     describe(*operation_), peer.rank, size, reduction.bytes - reduction_.done);
       if (size != 0) cursor.data = data_of(*entry, peer, size);
@@ -497,7 +509,7 @@ bool Execution::write_result(const PlannedReduction& reduction, std::uint64_t by
       result = staging_.data(slot);
     }
   }
-  const std::uint32_t width = dtype_bytes(operation_->request.dtype);
+  const std::uint32_t width = dtype_bytes(reduction.dtype);
   reduce(reduction_.reduction, reduction.source_count, sources_.data(), scales_.data(),
          reduction.divisor, result, bytes / width);
   if (slot != Staging::none) staging_.store(slot, target, bytes);

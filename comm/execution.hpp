@@ -92,6 +92,7 @@ class Execution {
   void release_sources(const PlannedReduction& reduction, std::uint64_t bytes);
   bool write_result(const PlannedReduction& reduction, std::uint64_t bytes);
   void run_copies(const Phase& phase);
+  void convert(const LocalCopy& copy) const;
   std::uint32_t source_rank(const PlannedReduction& reduction, std::uint32_t index) const {
     return plan_.sources[reduction.first_source + index];
   }

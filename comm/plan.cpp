@@ -52,9 +52,10 @@ void PlanMaker::receive(flagos_address_t address, std::uint64_t bytes, std::uint
   ++phase().receives;
 }
 
-void PlanMaker::copy_own(flagos_address_t from, flagos_address_t to, std::uint64_t bytes) {
+void PlanMaker::copy_own(flagos_address_t from, flagos_address_t to, std::uint64_t bytes,
+                         std::uint8_t conversion) {
   if (bytes == 0 || from == to) return;
-  plan_.copies.push_back({from, to, bytes});
+  plan_.copies.push_back({from, to, bytes, conversion});
   ++phase().copies;
 }
 
@@ -65,6 +66,7 @@ PlannedReduction& PlanMaker::begin_reduction(flagos_address_t own, flagos_addres
   reduction.own = own;
   reduction.target = target;
   reduction.bytes = bytes;
+  reduction.dtype = dtype_;
   reduction.divisor = size_;
   return reduction;
 }
@@ -106,7 +108,7 @@ void PlanMaker::all_reduce_one_step() {
 
 void PlanMaker::all_reduce_slices() {
   begin_phase();
-  const Slices slices{request_.count, size_, width_};
+  const Slices slices{count_, size_, width_};
   for (std::uint32_t i = 1; i < size_; ++i) {
     const std::uint32_t peer = (rank_ + i) % size_;
     send_to(source(slices.start(peer) * width_), slices.size(peer) * width_, peer);
@@ -286,8 +288,12 @@ void PlanMaker::make() {
       {Kind::all_gather, Algorithm::clusters, &PlanMaker::all_gather_clusters},
       {Kind::barrier, Algorithm::tree, &PlanMaker::barrier_tree},
   };
-  for (const Way& way : ways)
-    if (way.kind == request_.kind && way.algorithm == plan_.algorithm) return (this->*way.make)();
+  for (const Way& way : ways) {
+    if (way.kind != request_.kind || way.algorithm != plan_.algorithm) continue;
+    if (way.algorithm == Algorithm::clusters && is_widened_)
+      return widened(request_.kind == Kind::reduce_scatter ? size_ : 1, way.make);
+    return (this->*way.make)();
+  }
   make_direct();
 }
 

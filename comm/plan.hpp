@@ -15,6 +15,9 @@ namespace flagos::comm {
 
 // Memory of the host for partial results of a rank; larger buffers go through it in rounds.
 inline constexpr std::uint64_t scratch_bytes = 1 << 20;
+// Behind it, where there are several hosts: numbers of 8 and 16 bits, and as float32 before and after they are added.
+inline constexpr std::uint64_t widened_elements = 1 << 20;
+inline constexpr std::uint64_t widened_bytes = widened_elements * (2 + 4 + 4);
 
 // The same bytes to one rank or to several.
 struct Send {
@@ -38,7 +41,9 @@ struct Receive {
 struct LocalCopy {
   flagos_address_t from = 0;
   flagos_address_t to = 0;
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0;  // that are read
+  std::uint8_t conversion =
+      0;  // of the operation's dtype in scratch: `widening` or `narrowing`; 0: bytes as they are
 };
 
 // The reduction, in their order, over what some ranks send, and what this one has at `own` if it is among them.
@@ -49,6 +54,7 @@ struct PlannedReduction {
   flagos_address_t target = 0;
   std::uint64_t bytes = 0;
   std::int32_t gate = -1;
+  flagos_dtype_t dtype = 0;  // of what is added
   bool own_is_partial = false;
   bool is_final = true;       // an average is divided then
   std::uint32_t divisor = 1;  // by how much
@@ -72,7 +78,7 @@ struct Plan {
   void clear();
 };
 
-// `scratch` is scratch_bytes of this rank's memory.
+// `scratch` is scratch_bytes of this rank's memory, with several hosts and widened_bytes behind them.
 void make_plan(const Operation& operation, const Topology& topology, flagos_address_t scratch,
                Plan& plan);
 

@@ -155,7 +155,7 @@ void PlanMaker::barrier_tree() {
 
 // Each slice goes round once and is reduced on the way, then it goes round again.
 void PlanMaker::all_reduce_ring() {
-  const Slices slices{request_.count, size_, width_};
+  const Slices slices{count_, size_, width_};
   const std::uint32_t next = (rank_ + 1) % size_, previous = before(rank_, 1, size_);
   const auto offset = [&](std::uint32_t i) { return slices.start(i) * width_; };
   const auto length = [&](std::uint32_t i) { return slices.size(i) * width_; };
@@ -180,7 +180,7 @@ void PlanMaker::reduce_scatter_ring() {
   in_rounds(elements_in(scratch_bytes / 2), [&](const Round& round) {
     const std::uint64_t length = round.count * width_;
     const auto own = [&](std::uint32_t block) {
-      return source((block * request_.count + round.start) * width_);
+      return source((block * count_ + round.start) * width_);
     };
     for (std::uint32_t step = 0; step + 1 < size_; ++step) {
       begin_phase();
@@ -266,7 +266,7 @@ void PlanMaker::all_reduce_clusters() {
   const std::uint32_t own_cluster = topology_.cluster_of[rank_], place = topology_.place_of[rank_];
   const std::uint32_t holders = topology_.smallest_cluster();
   const bool holds = place < holders;
-  const Slices slices{request_.count, holders, width_};
+  const Slices slices{count_, holders, width_};
   const auto offset = [&](std::uint32_t i) { return slices.start(i) * width_; };
   const auto length = [&](std::uint32_t i) { return slices.size(i) * width_; };
   begin_phase();
@@ -297,9 +297,9 @@ void PlanMaker::all_reduce_clusters() {
     if (cluster[i] != rank_) receive(target(offset(i)), length(i), cluster[i]);
 }
 
-// Each block goes to one rank of each other host, where all hand on what they have got.
-// Hosts have as many ranks each. In step j the ranks of a host reduce, within it, the blocks of those with their places on the
-// host j further on, which get the results and add them to what they have.
+// In step j the ranks of a host reduce, within it, the blocks of the host j further on, one each in a pass, and send the results
+// to the ranks whose blocks they are, which add them to what they have. All hosts make as many passes as the one that has the
+// most blocks for each of its ranks.
 void PlanMaker::reduce_scatter_clusters() {
   const auto& cluster = topology_.own_cluster();
   const std::uint32_t own_cluster = topology_.cluster_of[rank_], place = topology_.place_of[rank_];
@@ -308,27 +308,34 @@ void PlanMaker::reduce_scatter_clusters() {
     const std::uint64_t length = round.count * width_;
     const flagos_address_t result = target(round.start * width_);
     const auto block = [&](std::uint32_t rank) {
-      return source((rank * request_.count + round.start) * width_);
+      return source((rank * count_ + round.start) * width_);
     };
     for (std::uint32_t step = 0; step < hosts; ++step) {
       const auto& served = topology_.clusters[(own_cluster + step) % hosts];
-      begin_phase();
-      for (std::uint32_t i = 0; i < cluster.size(); ++i)
-        send_to(block(served[i]), length, cluster[i]);
-      reduce_over(cluster, block(served[place]), step == 0 ? result : scratch_, length).is_final =
-          false;
-      if (step == 0) continue;
-      begin_phase();
-      send_to(scratch_, length, served[place], true);
-      PlannedReduction& sum =
-          reduce_over({rank_, topology_.clusters[before(own_cluster, step, hosts)][place]}, result,
-                      result, length);
-      sum.own_is_partial = true;
-      sum.is_final = step + 1 == hosts;
+      const auto& serving = topology_.clusters[before(own_cluster, step, hosts)];
+      for (std::uint32_t pass = 0; pass < topology_.passes_of(step); ++pass) {
+        const std::size_t first = pass * cluster.size();
+        const bool reduces = first + place < served.size();
+        begin_phase();
+        for (std::size_t i = 0; i < cluster.size() && first + i < served.size(); ++i)
+          send_to(block(served[first + i]), length, cluster[i]);
+        if (reduces)
+          reduce_over(cluster, block(served[first + place]), step == 0 ? result : scratch_, length)
+              .is_final = false;
+        if (step == 0) continue;
+        begin_phase();
+        if (reduces) send_to(scratch_, length, served[first + place], true);
+        if (place / serving.size() != pass) continue;
+        PlannedReduction& sum =
+            reduce_over({rank_, serving[place % serving.size()]}, result, result, length);
+        sum.own_is_partial = true;
+        sum.is_final = step + 1 == hosts;
+      }
     }
   });
 }
 
+// Each block goes to one rank of each other host, where all hand on what they have got.
 void PlanMaker::all_gather_clusters() {
   const auto& cluster = topology_.own_cluster();
   const std::uint32_t own_cluster = topology_.cluster_of[rank_], place = topology_.place_of[rank_];
@@ -359,6 +366,40 @@ void PlanMaker::all_gather_clusters() {
     for (const std::uint32_t rank : arriving_at(topology_.place_of[peer]))
       receive(block(rank), bytes(), peer);
   }
+}
+
+// ---- wide partial results ----------------------------------------------------------------------------------------
+
+// What is added are the same numbers as float32, in memory of the host, so that results are rounded once.
+void PlanMaker::widened(std::uint64_t blocks, Add add) {
+  const flagos_address_t narrow = scratch_ + scratch_bytes;
+  const flagos_address_t wide = narrow + 2 * widened_elements, sums = wide + 4 * widened_elements;
+  const flagos_address_t source = source_, target = target_;
+  const std::uint64_t count = count_, width = width_;
+  const bool has_result = request_.kind != Kind::reduce || rank_ == request_.root;
+  in_rounds(widened_elements / blocks, [&](const Round& round) {
+    begin_phase();
+    for (std::uint64_t i = 0; i < blocks; ++i)
+      copy_own(source + (i * count + round.start) * width, narrow + i * round.count * width,
+               round.count * width);
+    begin_phase();
+    copy_own(narrow, wide, blocks * round.count * width, widening);
+    source_ = wide;
+    target_ = sums;
+    count_ = round.count;
+    dtype_ = FLAGOS_DTYPE_FLOAT32;
+    width_ = sizeof(float);
+    (this->*add)();
+    source_ = source;
+    target_ = target;
+    count_ = count;
+    dtype_ = request_.dtype;
+    width_ = width;
+    begin_phase();
+    if (has_result) copy_own(sums, narrow, round.count * sizeof(float), narrowing);
+    begin_phase();
+    if (has_result) copy_own(narrow, target + round.start * width, round.count * width);
+  });
 }
 
 }  // namespace flagos::comm

@@ -31,7 +31,12 @@ class PlanMaker {
         topology_(topology),
         rank_(topology.rank),
         size_(topology.size),
-        width_(dtype_bytes(request_.dtype)),
+        source_(request_.source),
+        target_(request_.target),
+        count_(request_.count),
+        dtype_(request_.dtype),
+        width_(dtype_bytes(dtype_)),
+        is_widened_(needs_wide_partials(operation)),
         scratch_(scratch),
         plan_(plan) {}
 
@@ -55,7 +60,8 @@ class PlanMaker {
   void add_send(Send& send);
   void receive(flagos_address_t address, std::uint64_t bytes, std::uint32_t peer,
                std::int32_t gate = -1);
-  void copy_own(flagos_address_t from, flagos_address_t to, std::uint64_t bytes);
+  void copy_own(flagos_address_t from, flagos_address_t to, std::uint64_t bytes,
+                std::uint8_t conversion = 0);
   // Over ranks [first, last), or the ranks of a list in its order, or two of them.
   PlannedReduction& reduce_range(std::uint32_t last, flagos_address_t own, flagos_address_t target,
                                  std::uint64_t bytes);
@@ -65,20 +71,20 @@ class PlanMaker {
                                 flagos_address_t target, std::uint64_t bytes);
   PlannedReduction& begin_reduction(flagos_address_t own, flagos_address_t target,
                                     std::uint64_t bytes);
-  flagos_address_t source(std::uint64_t offset = 0) const { return request_.source + offset; }
-  flagos_address_t target(std::uint64_t offset = 0) const { return request_.target + offset; }
-  std::uint64_t bytes() const { return request_.count * width_; }
+  flagos_address_t source(std::uint64_t offset = 0) const { return source_ + offset; }
+  flagos_address_t target(std::uint64_t offset = 0) const { return target_ + offset; }
+  std::uint64_t bytes() const { return count_ * width_; }
   std::uint64_t elements_in(std::uint64_t bytes) const { return bytes / width_; }
   // Calls `each` for rounds of so many elements; once also where there are none.
   template <typename Each>
   void in_rounds(std::uint64_t elements, Each&& each) const {
     std::uint64_t start = 0;
     do {
-      const std::uint64_t left = request_.count - start;
+      const std::uint64_t left = count_ - start;
       const Round round{start, left < elements ? left : elements};
       each(round);
       start += round.count;
-    } while (start < request_.count);
+    } while (start < count_);
   }
 
   // ---- direct
@@ -112,11 +118,18 @@ class PlanMaker {
   void all_gather_ring();
   void all_gather_clusters();
   void barrier_tree();
+  // `add` in float32 on scratch memory, in the place of numbers of 8 or 16 bits in the caller's.
+  using Add = void (PlanMaker::*)();
+  void widened(std::uint64_t blocks, Add add);
 
   const Request& request_;
   const Topology& topology_;
   const std::uint32_t rank_, size_;
-  const std::uint64_t width_;
+  flagos_address_t source_, target_;
+  std::uint64_t count_;
+  flagos_dtype_t dtype_;
+  std::uint64_t width_;
+  const bool is_widened_;
   const flagos_address_t scratch_;
   Plan& plan_;
 };

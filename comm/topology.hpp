@@ -44,6 +44,16 @@ struct Topology {
   }
 
   const std::vector<std::uint32_t>& own_cluster() const { return clusters[cluster_of[rank]]; }
+  // Into how many parts the ranks of a host must be cut for those of the host `step` before it, at most.
+  std::uint32_t passes_of(std::uint32_t step) const {
+    std::size_t most = 1;
+    for (std::size_t i = 0; i < clusters.size(); ++i) {
+      const std::size_t ranks = clusters[i].size();
+      const std::size_t parts = (clusters[(i + step) % clusters.size()].size() + ranks - 1) / ranks;
+      most = parts > most ? parts : most;
+    }
+    return static_cast<std::uint32_t>(most);
+  }
   std::uint32_t largest_cluster() const {
     std::size_t most = 0;
     for (const auto& cluster : clusters) most = cluster.size() > most ? cluster.size() : most;

@@ -363,6 +363,18 @@ void sorted_complex_products(const Job& job) {
   }
 }
 
+template <typename Type>
+void convert(const Job& job, bool widens) {
+  using Stored = typename Type::Stored;
+  if (widens) {
+    float* const target = static_cast<float*>(job.target);
+    for (std::uint64_t i = 0; i < job.count; ++i) target[i] = Type::load(job.source<Stored>(0)[i]);
+  } else {
+    Stored* const target = static_cast<Stored*>(job.target);
+    for (std::uint64_t i = 0; i < job.count; ++i) target[i] = Type::store(job.source<float>(0)[i]);
+  }
+}
+
 // ---- choice ------------------------------------------------------------------------------------------------------
 
 template <typename T>
@@ -404,6 +416,9 @@ void booleans(const Job& job, std::uint8_t kind) {
 
 template <typename Type>
 void reals(const Job& job, std::uint8_t kind) {
+  if constexpr (sizeof(typename Type::Stored) < sizeof(float)) {
+    if (kind == widening || kind == narrowing) return convert<Type>(job, kind == widening);
+  }
   switch (kind) {
     case FLAGOS_COMM_REDUCTION_MIN:
       return in_rank_order<Type, Min>(job);

@@ -15,6 +15,9 @@ inline constexpr std::uint64_t workspace_bytes = most_sorted_sources * sorted_bl
 
 // Reductions in the order of FLAGOS_COMM_REDUCTION_*, then the premultiplied sum.
 inline constexpr std::uint8_t premultiplied_sum = 8;
+// Behind them, of one source of a narrow dtype: to float32, and back with one rounding.
+inline constexpr std::uint8_t widening = 9;
+inline constexpr std::uint8_t narrowing = 10;
 const char* reduction_name(std::uint8_t reduction);
 
 struct Reduction {
