@@ -99,6 +99,26 @@ std::vector<std::uint32_t> hosts_of(const std::vector<RankCard>& cards, bool is_
   return hosts;
 }
 
+// All have proved already that they belong: one that lets nobody in any more has failed.
+void reach(Communicator& communicator, std::uint32_t peer, std::uint32_t lane,
+           const Address& address, const Secret& secret, const Deadline& deadline) {
+  std::string text;
+  const flagos_status_t status = guard(
+      [&] {
+        Socket socket = Socket::connect(address, deadline);
+        Greeting greeting;
+        greeting.rank = communicator.rank();
+        greeting.size = communicator.size();
+        greeting.lane = lane;
+        greet(socket, secret, greeting, deadline);
+        communicator.connect(peer, std::move(socket), lane);
+      },
+      [&](flagos_status_t, const char* found) { text = found; });
+  if (status == FLAGOS_STATUS_COMM_REFUSED)
+    throw_error(FLAGOS_STATUS_RANK_FAILED, "rank {} has gone while the ranks met: {}", peer, text);
+  if (status != FLAGOS_STATUS_OK) throw Error(status, text);
+}
+
 // Connects to the remote ranks below this one, and lets those above in.
 void join_remote(Communicator& communicator, const std::vector<RankCard>& cards,
                  const std::vector<std::uint32_t>& remote, Socket& listener, const Secret& secret,
@@ -110,15 +130,8 @@ void join_remote(Communicator& communicator, const std::vector<RankCard>& cards,
       missing += Segment::lanes;
       continue;
     }
-    for (std::uint32_t lane = 0; lane < Segment::lanes; ++lane) {
-      Socket socket = Socket::connect(cards[peer].listener, deadline);
-      Greeting greeting;
-      greeting.rank = rank;
-      greeting.size = communicator.size();
-      greeting.lane = lane;
-      greet(socket, secret, greeting, deadline);
-      communicator.connect(peer, std::move(socket), lane);
-    }
+    for (std::uint32_t lane = 0; lane < Segment::lanes; ++lane)
+      reach(communicator, peer, lane, cards[peer].listener, secret, deadline);
   }
   std::vector<std::uint32_t> has_come(communicator.size(), 0);  // a bit for each lane
   Door door(listener, secret);

@@ -8,11 +8,11 @@
 //   stop VICTIM AFTER COUNT         VICTIM stops itself
 //   leave VICTIM AFTER COUNT        VICTIM destroys its communicator and ends
 //   mismatch VICTIM AFTER COUNT     VICTIM asks for one element more
-// Prints one line: "ok", or "status=NAME ms=N text=TEXT".
+//   fault ACTION PHASE VICTIM       see faults.hpp; phase joining: before or while the ranks meet
+// Prints one line: "ok", or "status=NAME ms=N late=N text=TEXT"; late as lateness.hpp says.
 #include <signal.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -20,12 +20,11 @@
 #include <memory>
 
 #include "comm/testing/cases.hpp"
+#include "comm/testing/faults.hpp"
 
 using namespace flagos::comm::testing;
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 flagos_comm_unique_id_t id_from_environment() {
   flagos_comm_unique_id_t id{};
@@ -38,11 +37,10 @@ flagos_comm_unique_id_t id_from_environment() {
   return id;
 }
 
-int report(flagos_status_t status, Clock::time_point since, const std::string& text) {
-  const auto ms =
-      std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - since).count();
-  std::printf("status=%s ms=%lld text=%s\n", flagos_status_get_name(status),
-              static_cast<long long>(ms), text.c_str());
+int report(flagos_status_t status, const Span& span, const std::string& text) {
+  std::printf("status=%s ms=%llu late=%llu text=%s\n", flagos_status_get_name(status),
+              static_cast<unsigned long long>(span.ms()),
+              static_cast<unsigned long long>(span.late_ms()), text.c_str());
   return 3;
 }
 
@@ -51,6 +49,7 @@ struct Scenario {
   RankDevice& device;
   flagos_comm_t* comm;
   char** arguments;
+  const Lateness& lateness;
 
   std::uint64_t number(int index) const { return std::strtoull(arguments[index], nullptr, 10); }
 
@@ -115,12 +114,12 @@ struct Scenario {
     const bool is_victim = rank == victim;
     constexpr std::uint64_t count = 50000;
     const flagos_address_t buffer = device.alloc((count + 1) * 4);
-    Clock::time_point last = Clock::now();
+    Span waited(lateness);
     flagos_status_t status = FLAGOS_STATUS_OK;
     for (std::uint64_t i = 0; i < most && status == FLAGOS_STATUS_OK; ++i) {
       std::uint64_t elements = count;
       if (is_victim && i == after) act(elements);
-      last = Clock::now();
+      waited.restart();
       status = flagos_comm_all_reduce(comm, device.stream(), buffer, buffer, elements,
                                       FLAGOS_DTYPE_FLOAT32, FLAGOS_COMM_REDUCTION_SUM);
       if (status == FLAGOS_STATUS_OK) status = device.synchronize();
@@ -132,7 +131,7 @@ struct Scenario {
     }
     flagos_status_t found = FLAGOS_STATUS_OK;
     flagos_comm_query_status(comm, &found);
-    return report(found, last, found == FLAGOS_STATUS_OK ? "" : flagos_last_error());
+    return report(found, waited, found == FLAGOS_STATUS_OK ? "" : flagos_last_error());
   }
 };
 
@@ -146,22 +145,31 @@ int run(int argc, char** argv) {
   RankDevice device(argv[3]);
   const std::string name = argv[4];
   const flagos_comm_unique_id_t id = id_from_environment();
-  const Clock::time_point start = Clock::now();
+  const Lateness lateness;
+  const Span joining(lateness);
+  const bool has_fault = name == "fault" && argc == 8;
+  const Fault fault =
+      has_fault
+          ? Fault{argv[5], argv[6], static_cast<std::uint32_t>(std::strtoul(argv[7], nullptr, 10))}
+          : Fault{};
+  if (fault.phase == "joining" && fault.victim == rank) fault.happen_soon();
   flagos_comm_t* comm = nullptr;
   const bool by_launcher = std::getenv("FLAGOS_COMM_ID") == nullptr;
   const flagos_status_t status =
       by_launcher ? flagos_comm_create_from_environment(device.device(), nullptr, &comm)
                   : flagos_comm_create(device.device(), &id, rank, size, nullptr, &comm);
-  if (status != FLAGOS_STATUS_OK) return report(status, start, flagos_last_error());
+  if (status != FLAGOS_STATUS_OK) return report(status, joining, flagos_last_error());
   flagos_comm_info_t info{};
   info.struct_size = sizeof(info);
   check(flagos_comm_get_info(comm, &info));  // a launcher knows better than our arguments
-  const Scenario scenario{info.rank, info.size, device, comm, argv + 5};
+  const Scenario scenario{info.rank, info.size, device, comm, argv + 5, lateness};
   int result = 2;
   if (name == "random" && argc == 8) {
     result = scenario.random();
   } else if (name == "windows" && argc == 8) {
     result = scenario.windows();
+  } else if (has_fault) {
+    result = run_with_fault(fault, device, comm, lateness);
   } else if (argc == 8) {
     result = scenario.until_failure([&](std::uint64_t& elements) {
       if (name == "kill") raise(SIGKILL);
