@@ -321,10 +321,10 @@ thread_local std::vector<CollectiveCall> collected;
 flagos_status_t collective_query(flagos_plugin_device_t*, flagos_collective_operation_t operation,
                                  flagos_dtype_t dtype, flagos_collective_reduction_t reduction,
                                  flagos_collective_support_t* out_support) noexcept {
+  // PREFERRED is for what was measured, and nothing has run on a card yet.
   if (is_taken(operation, dtype, reduction))
-    out_support->flags = FLAGOS_COLLECTIVE_SUPPORT_FLAG_RUNS |
-                         FLAGOS_COLLECTIVE_SUPPORT_FLAG_DEFERRABLE |
-                         FLAGOS_COLLECTIVE_SUPPORT_FLAG_PREFERRED;
+    out_support->flags =
+        FLAGOS_COLLECTIVE_SUPPORT_FLAG_RUNS | FLAGOS_COLLECTIVE_SUPPORT_FLAG_DEFERRABLE;
   return FLAGOS_STATUS_OK;
 }
 
