@@ -176,6 +176,43 @@ std::uint64_t pack_in_order(const flagos_launch_desc_t& desc, std::byte* block, 
   return end;
 }
 
+// Blocks on one compute unit. What is portable has threads and shared memory of its own.
+std::uint32_t occupancy_of(const Kernel& kernel, std::uint32_t block_threads, std::uint32_t shared_bytes) {
+  std::uint32_t blocks = 1;  // what any kernel reaches that can be launched at all
+  if (kernel.record() != nullptr) {
+    block_threads = kernel.record()->threads;
+    shared_bytes = kernel.record()->shared_bytes;
+  }
+  if (kernel.tables().has.occupancy)
+    expect(kernel.tables().kernel.get_occupancy(kernel.native(), block_threads, shared_bytes, &blocks),
+           "kernel.get_occupancy");
+  return blocks;
+}
+
+std::uint64_t volume(const std::uint32_t (&dims)[3]) {
+  std::uint64_t product = 1;
+  for (const std::uint32_t dim : dims) product = std::min<std::uint64_t>(product * dim, UINT32_MAX);
+  return product;
+}
+
+// Blocks that may wait for each other must all have a place at once.
+void check_room(const Kernel& kernel, const flagos_launch_desc_t& desc) {
+  const flagos_device_info_t& info = kernel.device().info();
+  const std::uint64_t asked = volume(desc.grid), threads = volume(desc.block);
+  // Nothing to launch, or what is refused anyway.
+  if (asked == 0 || threads == 0 || threads > kernel.info().max_block_threads ||
+      desc.shared_bytes > info.max_shared_bytes)
+    return;
+  const std::uint64_t most =
+      std::uint64_t{occupancy_of(kernel, static_cast<std::uint32_t>(threads), desc.shared_bytes)} * info.compute_units;
+  if (asked > most)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
+                "a cooperative launch of {}x{}x{} blocks of kernel '{}' with {} threads and {} shared bytes; {} are on "
+                "device {} at once",
+                desc.grid[0], desc.grid[1], desc.grid[2], kernel.info().name, threads, desc.shared_bytes, most,
+                info.id);
+}
+
 // How the blocks of a grid stand to each other.
 [[gnu::noinline]] void check_launch_flags(const Kernel& kernel, const flagos_launch_desc_t& desc) {
   constexpr std::uint32_t cluster_bits = ~std::uint32_t{0xff};
@@ -187,6 +224,7 @@ std::uint64_t pack_in_order(const flagos_launch_desc_t& desc, std::byte* block, 
                 "a cooperative launch of kernel '{}': device {} has no FLAGOS_DEVICE_CAPABILITY_COOPERATIVE_LAUNCH; "
                 "split the kernel where its blocks wait for each other",
                 kernel.info().name, info.id);
+  if ((desc.flags & FLAGOS_LAUNCH_FLAG_COOPERATIVE) != 0) check_room(kernel, desc);
   if ((desc.flags & cluster_bits) == 0) return;
   if ((info.capabilities & FLAGOS_DEVICE_CAPABILITY_CLUSTER_LAUNCH) == 0)
     throw_error(FLAGOS_STATUS_UNSUPPORTED,
@@ -377,13 +415,7 @@ flagos_status_t flagos_kernel_get_occupancy(flagos_kernel_t* kernel, uint32_t bl
     Kernel& object = resolve<Kernel>(kernel, "kernel");
     require(out_blocks, "out_blocks");
     check_block_threads(object, block_threads, shared_bytes);
-    std::uint32_t blocks = 1;  // what any kernel reaches that can be launched at all
-    if (object.tables().has.occupancy)
-      expect(object.tables().kernel.get_occupancy(
-                 object.native(), object.record() != nullptr ? object.record()->threads : block_threads,
-                 object.record() != nullptr ? object.record()->shared_bytes : shared_bytes, &blocks),
-             "kernel.get_occupancy");
-    *out_blocks = blocks;
+    *out_blocks = occupancy_of(object, block_threads, shared_bytes);
   });
 }
 

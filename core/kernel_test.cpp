@@ -43,13 +43,36 @@ TEST_CASE("kernel: clusters divide the grid; other flags are not known") {
     const flagos_launch_desc_t desc = desc_of(grid, flags);
     return flagos_kernel_launch(stream, kernel, &desc);
   };
-  CHECK(launch(4, FLAGOS_LAUNCH_FLAG_COOPERATIVE | FLAGOS_LAUNCH_CLUSTER(4, 1, 1)) == FLAGOS_STATUS_OK);
+  CHECK(launch(1, FLAGOS_LAUNCH_FLAG_COOPERATIVE | FLAGOS_LAUNCH_CLUSTER(1, 1, 1)) == FLAGOS_STATUS_OK);
   CHECK(launch(0, FLAGOS_LAUNCH_CLUSTER(2, 1, 1)) == FLAGOS_STATUS_OK);
   CHECK(fake().launches == 1);
   CHECK(launch(4, FLAGOS_LAUNCH_CLUSTER(3, 1, 1)) == FLAGOS_STATUS_INVALID_ARGUMENT);
   CHECK(says("clusters of 3x1x1 blocks do not divide a grid of 4x1x1"));
   CHECK(launch(4, FLAGOS_LAUNCH_CLUSTER(2, 0, 1)) == FLAGOS_STATUS_INVALID_ARGUMENT);
   CHECK(launch(4, 2) == FLAGOS_STATUS_UNSUPPORTED);
+  CHECK(fake().launches == 1);
+}
+
+TEST_CASE("kernel: a cooperative grid has no more blocks than there is room for") {
+  FakeOptions options;
+  options.capabilities = FLAGOS_DEVICE_CAPABILITY_COOPERATIVE_LAUNCH;
+  Fake f(options);
+  flagos_stream_t* stream = f.stream();
+  flagos_kernel_t* kernel = f.kernel("noop");
+  // A block on each unit, of which the device has one.
+  flagos_launch_desc_t desc = desc_of(2, FLAGOS_LAUNCH_FLAG_COOPERATIVE);
+  CHECK(flagos_kernel_launch(stream, kernel, &desc) == FLAGOS_STATUS_INVALID_ARGUMENT);
+  CHECK(says(
+      "a cooperative launch of 2x1x1 blocks of kernel 'noop' with 1 threads and 0 shared bytes; 1 are on device "));
+  flagos_prepared_t* prepared = nullptr;
+  CHECK(flagos_kernel_prepare(kernel, &desc, &prepared) == FLAGOS_STATUS_INVALID_ARGUMENT);
+  for (std::uint32_t& dim : desc.grid) dim = UINT32_MAX;
+  CHECK(flagos_kernel_launch(stream, kernel, &desc) == FLAGOS_STATUS_INVALID_ARGUMENT);
+  CHECK(fake().launches == 0);
+  desc = desc_of(0, FLAGOS_LAUNCH_FLAG_COOPERATIVE);
+  CHECK(flagos_kernel_launch(stream, kernel, &desc) == FLAGOS_STATUS_OK);
+  desc = desc_of(1, FLAGOS_LAUNCH_FLAG_COOPERATIVE);
+  CHECK(flagos_kernel_launch(stream, kernel, &desc) == FLAGOS_STATUS_OK);
   CHECK(fake().launches == 1);
 }
 

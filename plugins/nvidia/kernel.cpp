@@ -133,9 +133,15 @@ void Kernel::check(const flagos_launch_desc_t& desc) {
                 "{} bytes of shared memory and {} of '{}' itself are above {}", desc.shared_bytes,
                 static_shared_bytes_, name_, most);
   if (desc.flags != 0) [[unlikely]]
-    check_together(desc);
-  if (desc.shared_bytes <= allowed_shared_bytes_.load(std::memory_order_relaxed)) [[likely]]
+    check_cluster(desc.flags);
+  allow_shared(desc.shared_bytes);
+}
+
+// The driver wants to be told before it lets a kernel have so much.
+void Kernel::allow_shared(std::uint32_t shared_bytes) {
+  if (shared_bytes <= allowed_shared_bytes_.load(std::memory_order_relaxed)) [[likely]]
     return;
+  const std::uint32_t most = module_.device().description().info.max_shared_bytes;
   module_.device().check(
       driver_.cuFuncSetAttribute(function_, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
                                  static_cast<int>(most - static_shared_bytes_)),
@@ -144,28 +150,12 @@ void Kernel::check(const flagos_launch_desc_t& desc) {
 }
 
 // What all chips have room for.
-void Kernel::check_together(const flagos_launch_desc_t& desc) const {
-  constexpr std::uint32_t most_of_cluster = 8;
-  const std::uint32_t cluster =
-      (desc.flags >> 8 & 0xff) * (desc.flags >> 16 & 0xff) * (desc.flags >> 24);
-  if (cluster > most_of_cluster)
+void Kernel::check_cluster(std::uint32_t flags) const {
+  constexpr std::uint32_t most = 8;
+  const std::uint32_t blocks = (flags >> 8 & 0xff) * (flags >> 16 & 0xff) * (flags >> 24);
+  if (blocks > most)
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "clusters of {} blocks of '{}'; they may have {}",
-                cluster, name_, most_of_cluster);
-  if ((desc.flags & FLAGOS_LAUNCH_FLAG_COOPERATIVE) == 0) return;
-  Device& device = module_.device();
-  const std::uint32_t threads = desc.block[0] * desc.block[1] * desc.block[2];
-  int blocks = 0;
-  device.check(driver_.cuOccupancyMaxActiveBlocksPerMultiprocessor(
-                   &blocks, function_, static_cast<int>(threads), desc.shared_bytes),
-               "cuOccupancyMaxActiveBlocksPerMultiprocessor");
-  const std::uint64_t most =
-      static_cast<std::uint64_t>(blocks) * device.description().info.compute_units;
-  const std::uint64_t asked = std::uint64_t{desc.grid[0]} * desc.grid[1] * desc.grid[2];
-  if (asked > most)
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
-                "a cooperative launch of {} blocks of '{}' with {} threads and {} shared bytes; {} "
-                "are on the device at once",
-                asked, name_, threads, desc.shared_bytes, most);
+                blocks, name_, most);
 }
 
 std::size_t Kernel::block_bytes(const flagos_launch_desc_t& desc) const noexcept {
@@ -286,14 +276,17 @@ flagos_status_t kernel_launch(flagos_plugin_stream_t* stream, flagos_plugin_kern
 flagos_status_t kernel_get_occupancy(flagos_plugin_kernel_t* kernel, std::uint32_t block_threads,
                                      std::uint32_t shared_bytes,
                                      std::uint32_t* out_blocks) noexcept {
-  const Kernel& self = from_c(kernel);
+  Kernel& self = from_c(kernel);
   Device& device = self.module().device();
   return device_entry(device, [&] {
     const std::uint32_t most = device.description().info.max_shared_bytes;
-    if (block_threads > self.block_thread_limit() || shared_bytes > most)
+    if (block_threads > self.block_thread_limit() ||
+        shared_bytes > most - self.static_shared_bytes())
       throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
                   "a block of {} threads and {} bytes; the limits of '{}' are {} and {}",
-                  block_threads, shared_bytes, self.name(), self.block_thread_limit(), most);
+                  block_threads, shared_bytes, self.name(), self.block_thread_limit(),
+                  most - self.static_shared_bytes());
+    self.allow_shared(shared_bytes);
     int blocks = 0;
     device.check(device.driver().cuOccupancyMaxActiveBlocksPerMultiprocessor(
                      &blocks, self.handle(), static_cast<int>(block_threads), shared_bytes),
@@ -304,10 +297,11 @@ flagos_status_t kernel_get_occupancy(flagos_plugin_kernel_t* kernel, std::uint32
 
 flagos_status_t kernel_suggest_block(flagos_plugin_kernel_t* kernel, std::uint32_t shared_bytes,
                                      std::uint32_t* out_block_threads) noexcept {
-  const Kernel& self = from_c(kernel);
+  Kernel& self = from_c(kernel);
   Device& device = self.module().device();
   return device_entry(device, [&] {
     int grid = 0, threads = 0;
+    self.allow_shared(shared_bytes);
     device.check(device.driver().cuOccupancyMaxPotentialBlockSize(&grid, &threads, self.handle(),
                                                                   nullptr, shared_bytes, 0),
                  "cuOccupancyMaxPotentialBlockSize");

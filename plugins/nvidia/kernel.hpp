@@ -31,6 +31,7 @@ class Kernel {
   const std::vector<flagos_parameter_t>& parameters() const noexcept { return parameters_; }
   bool fails() const noexcept { return fails_; }
   std::uint32_t block_thread_limit() const noexcept { return block_thread_limit_; }
+  std::uint32_t static_shared_bytes() const noexcept { return static_shared_bytes_; }
   Operation operation() const noexcept {
     return {FLAGOS_RECORD_KIND_KERNEL, shown_name_->c_str(), 0, false, shown_name_};
   }
@@ -38,6 +39,7 @@ class Kernel {
 
   // Throws INVALID_ARGUMENT, and sees to it that the driver lets a launch have so much shared memory.
   void check(const flagos_launch_desc_t& desc);
+  void allow_shared(std::uint32_t shared_bytes);
   void launch(Stream& stream, const flagos_launch_desc_t& desc);
   // `block` has the arguments, and behind them room for the failure's address where fails().
   CUresult launch_now(CUstream stream, const flagos_launch_desc_t& desc, std::byte* block,
@@ -52,7 +54,7 @@ class Kernel {
  private:
   void read_layout();
   void take_own(const Signature& own);
-  void check_together(const flagos_launch_desc_t& desc) const;
+  void check_cluster(std::uint32_t flags) const;
   CUresult launch_together(CUstream stream, const flagos_launch_desc_t& desc, void** extra) const;
   void check_layout() const;
 

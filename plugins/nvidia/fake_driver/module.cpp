@@ -67,13 +67,23 @@ CUresult make_launch(CUfunction function, const unsigned (&grid)[3], const unsig
   return CUDA_SUCCESS;
 }
 
+namespace {
+
+// Blocks that a multiprocessor has room for; none with more shared memory than the kernel is allowed.
+unsigned blocks_of_unit(const CUfunc_st& function, unsigned threads, unsigned shared_bytes) {
+  if (shared_bytes > static_cast<unsigned>(function.max_dynamic_shared)) return 0;
+  const unsigned by_threads = std::min(32u, 2048 / ((threads + 31) / 32 * 32));
+  return shared_bytes == 0 ? by_threads : std::min(by_threads, most_shared_bytes / shared_bytes);
+}
+
+}  // namespace
+
 // What an attribute of a launch asks for.
-CUresult apply(const CUlaunchAttribute& attribute, Launch& launch) {
+CUresult apply(const CUlaunchAttribute& attribute, CUfunction function, Launch& launch) {
   if (attribute.id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE) {
     const std::uint64_t blocks = std::uint64_t{launch.grid[0]} * launch.grid[1] * launch.grid[2];
-    const std::uint64_t threads =
-        (std::uint64_t{launch.block[0]} * launch.block[1] * launch.block[2] + 31) / 32 * 32;
-    if (blocks > multiprocessors * std::min<std::uint64_t>(32, 2048 / threads))
+    const unsigned threads = launch.block[0] * launch.block[1] * launch.block[2];
+    if (blocks > multiprocessors * blocks_of_unit(*function, threads, launch.shared_bytes))
       return CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
     if (attribute.value.cooperative != 0) std::copy_n(launch.grid, 3, launch.together);
     return CUDA_SUCCESS;
@@ -251,7 +261,8 @@ FAKE_EXPORT CUresult cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction f
       wrong != CUDA_SUCCESS)
     return wrong;
   for (unsigned i = 0; i < config->numAttrs; ++i)
-    if (const CUresult wrong = fake::apply(config->attrs[i], *launch); wrong != CUDA_SUCCESS)
+    if (const CUresult wrong = fake::apply(config->attrs[i], function, *launch);
+        wrong != CUDA_SUCCESS)
       return wrong;
   fake::enqueue(config->hStream, {[context, grid_of = fake::make_grid(std::move(launch))] {
                   return fake::run(context, grid_of);
@@ -261,11 +272,13 @@ FAKE_EXPORT CUresult cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction f
 FAKE_CATCH
 
 FAKE_EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, CUfunction function,
-                                                                 int threads, std::size_t) try {
+                                                                 int threads,
+                                                                 std::size_t shared_bytes) try {
   FAKE_CALL(cuOccupancyMaxActiveBlocksPerMultiprocessor);
   if (threads <= 0 || threads > static_cast<int>(function->kernel->max_threads))
     return CUDA_ERROR_INVALID_VALUE;
-  *blocks = std::min(32, 2048 / ((threads + 31) / 32 * 32));
+  *blocks = static_cast<int>(fake::blocks_of_unit(*function, static_cast<unsigned>(threads),
+                                                  static_cast<unsigned>(shared_bytes)));
   return CUDA_SUCCESS;
 }
 FAKE_CATCH
