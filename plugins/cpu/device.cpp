@@ -106,7 +106,8 @@ void Instance::describe(std::uint32_t index, flagos_device_info_t& info) const {
   info.schedule_class = FLAGOS_SCHEDULE_CLASS_SERIAL;
   info.capabilities =
       FLAGOS_DEVICE_CAPABILITY_ASYNC_SUBMIT | FLAGOS_DEVICE_CAPABILITY_CONCURRENT_STREAMS |
-      FLAGOS_DEVICE_CAPABILITY_HOST_ADDRESSES | FLAGOS_DEVICE_CAPABILITY_PAGEABLE_KERNEL_ACCESS;
+      FLAGOS_DEVICE_CAPABILITY_HOST_ADDRESSES | FLAGOS_DEVICE_CAPABILITY_PAGEABLE_KERNEL_ACCESS |
+      FLAGOS_DEVICE_CAPABILITY_COOPERATIVE_LAUNCH;
   info.memory_bytes = accounts_[index].total_bytes;
   info.max_allocation_bytes = info.memory_bytes;
   info.allocation_alignment = 256;

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <latch>
+#include <thread>
 
+#include "base/thread.hpp"
 #include "plugins/cpu/device.hpp"
 #include "plugins/cpu/handles.hpp"
 #include "plugins/cpu/interpreter.hpp"
@@ -230,6 +233,7 @@ LaunchShape LaunchShape::of(const flagos_launch_desc_t& desc) noexcept {
   std::copy_n(desc.grid, 3, shape.grid);
   std::copy_n(desc.block, 3, shape.block);
   shape.shared_bytes = desc.shared_bytes;
+  shape.is_together = (desc.flags & FLAGOS_LAUNCH_FLAG_COOPERATIVE) != 0;
   return shape;
 }
 
@@ -318,6 +322,11 @@ void Kernel::check(const flagos_launch_desc_t& desc) const {
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
                 "{} bytes of shared memory and {} of '{}' itself are above {}", desc.shared_bytes,
                 static_shared_bytes_, name_, max_shared_bytes);
+  if ((desc.flags & FLAGOS_LAUNCH_FLAG_COOPERATIVE) != 0 && interpreter_ != nullptr)
+    throw_error(
+        FLAGOS_STATUS_UNSUPPORTED,
+        "a cooperative launch of '{}': blocks of interpreted kernels run one after the other",
+        name_);
   const auto is_one = [](std::uint32_t n) { return n == 1; };
   if (plain_ && !(std::all_of(desc.grid, desc.grid + 3, is_one) &&
                   std::all_of(desc.block, desc.block + 3, is_one)))
@@ -331,7 +340,9 @@ void Kernel::check(const flagos_launch_desc_t& desc) const {
 Failure Kernel::run(const LaunchShape& shape, const void* arguments,
                     Worker& worker) const noexcept {
   if (interpreter_ != nullptr) return interpreter_->run(interpreted_, shape, arguments);
-  return plain_ ? run_plain(arguments) : run_native(shape, arguments, worker);
+  if (plain_) return run_plain(arguments);
+  return shape.is_together ? run_together(shape, arguments, worker)
+                           : run_native(shape, arguments, worker);
 }
 
 Failure Kernel::run_native(const LaunchShape& shape, const void* arguments,
@@ -356,6 +367,30 @@ Failure Kernel::run_native(const LaunchShape& shape, const void* arguments,
     block_ps_.store((now_ns() - started_ns) * 1000 * threads / blocks + 1,
                     std::memory_order_relaxed);
   }
+  return launch.failure.take(name_);
+}
+
+// Each block on a thread of its own, since it may wait for the others: they are as many as there are processors.
+Failure Kernel::run_together(const LaunchShape& shape, const void* arguments,
+                             Worker& worker) const noexcept {
+  NativeLaunch launch(native_, arguments, shape, shape.shared_bytes + static_shared_bytes_,
+                      &module_.host());
+  std::latch all_there(1);
+  std::vector<std::thread> threads;
+  guard(
+      [&] {
+        threads.reserve(launch.blocks);
+        for (std::uint64_t i = 1; i < launch.blocks; ++i)
+          threads.push_back(start_thread("cpu-block", {}, [&launch, &all_there, &worker, i] {
+            Worker own(worker.pool());
+            all_there.wait();
+            launch.run(i, i + 1, own);
+          }));
+      },
+      [&](flagos_status_t status, const char* text) { launch.failure.set(status, text); });
+  all_there.count_down();
+  launch.run(0, 1, worker);
+  for (std::thread& thread : threads) thread.join();
   return launch.failure.take(name_);
 }
 

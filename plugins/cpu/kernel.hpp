@@ -31,6 +31,7 @@ struct LaunchShape {
   std::uint32_t grid[3];
   std::uint32_t block[3];
   std::uint32_t shared_bytes;
+  bool is_together;  // all blocks at once
 
   bool is_empty() const noexcept;
   static LaunchShape of(const flagos_launch_desc_t& desc) noexcept;
@@ -67,6 +68,8 @@ class Kernel {
  private:
   Failure run_native(const LaunchShape& shape, const void* arguments,
                      Worker& worker) const noexcept;
+  Failure run_together(const LaunchShape& shape, const void* arguments,
+                       Worker& worker) const noexcept;
   Failure run_plain(const void* arguments) const noexcept;
 
   Module& module_;

@@ -85,6 +85,26 @@ TEST_CASE("kernel: a prepared launch keeps its arguments") {
   CHECK(values[100] == 42);
 }
 
+TEST_CASE("kernel: blocks of a cooperative launch run at once") {
+  TestDevice device;
+  flagos_plugin_stream_t* stream = device.stream();
+  const std::uint64_t words = device.alloc(8);
+  auto* const arrived = reinterpret_cast<std::uint32_t*>(words);
+  arrived[0] = arrived[1] = 0;
+  struct {
+    std::uint64_t arrived, errors;
+    std::uint32_t rounds;
+  } const arguments{words, words + 4, 10};
+  constexpr std::uint32_t blocks = 8;
+  flagos_launch_desc_t desc = launch_desc(&arguments, sizeof(arguments), blocks);
+  desc.flags = FLAGOS_LAUNCH_FLAG_COOPERATIVE;
+  desc.shared_bytes = 64;
+  REQUIRE(device.api.kernel->launch(stream, device.kernel("test_meet"), &desc) == FLAGOS_STATUS_OK);
+  REQUIRE(device.api.stream->synchronize(stream, forever) == FLAGOS_STATUS_OK);
+  CHECK(arrived[0] == blocks * 10);
+  CHECK(arrived[1] == 0);
+}
+
 TEST_CASE("kernel: occupancy and block size") {
   TestDevice device;
   flagos_plugin_kernel_t* kernel = device.kernel("test_empty");

@@ -26,6 +26,27 @@ FLAGOS_CPU_KERNEL(test_grid, test_grid_arguments, test_grid_parameters) {
     ((uint64_t*)flagos_cpu_pointer(arguments->places))[linear] += linear + 1;
 }
 
+/* Every block waits for all of them, `rounds` times; shared memory is the block's own meanwhile. */
+typedef struct {
+  flagos_address_t arrived, errors;
+  uint32_t rounds;
+} test_meet_arguments;
+static const flagos_parameter_t test_meet_parameters[] = {
+    FLAGOS_CPU_PARAMETER(test_meet_arguments, arrived, FLAGOS_DTYPE_ADDRESS),
+    FLAGOS_CPU_PARAMETER(test_meet_arguments, errors, FLAGOS_DTYPE_ADDRESS),
+    FLAGOS_CPU_PARAMETER(test_meet_arguments, rounds, FLAGOS_DTYPE_UINT32)};
+FLAGOS_CPU_KERNEL(test_meet, test_meet_arguments, test_meet_parameters) {
+  _Atomic uint32_t* arrived = flagos_cpu_pointer(arguments->arrived);
+  _Atomic uint32_t* errors = flagos_cpu_pointer(arguments->errors);
+  uint32_t* own = block->shared;
+  *own = block->block_index[0];
+  for (uint32_t round = 1; round <= arguments->rounds; ++round) {
+    atomic_fetch_add(arrived, 1);
+    while (atomic_load(arrived) < round * block->grid[0]) sched_yield();
+    if (*own != block->block_index[0]) atomic_fetch_add(errors, 1);
+  }
+}
+
 /* Appends `value` to a log without any lock: only right when the stream keeps its order. */
 typedef struct {
   flagos_address_t log;
