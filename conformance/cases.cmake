@@ -53,6 +53,7 @@ set(FLAGOS_CASE_SOURCES
   cases/host_register.cpp
   cases/krn_arguments.cpp
   cases/krn_grid.cpp
+  cases/krn_together.cpp
   cases/krn_work.cpp
   cases/growth.cpp
   cases/interop.cpp

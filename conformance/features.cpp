@@ -14,9 +14,10 @@ constexpr std::array<std::string_view, FLAGOS_FEATURE_COUNT> feature_names = {
 };
 static_assert(!feature_names.back().empty(), "every feature has a name");
 
-constexpr std::array<std::string_view, 6> capability_bits = {
-    "async_submit",   "pageable_copy_sync",     "concurrent_streams",
-    "host_addresses", "pageable_kernel_access", "fake",
+constexpr std::array<std::string_view, 8> capability_bits = {
+    "async_submit",       "pageable_copy_sync",     "concurrent_streams",
+    "host_addresses",     "pageable_kernel_access", "fake",
+    "cooperative_launch", "cluster_launch",
 };
 
 }  // namespace

@@ -27,7 +27,8 @@ std::string uuid_text(const std::uint8_t (&uuid)[16]) {
 json capability_names(std::uint64_t capabilities) {
   static constexpr const char* names[] = {"async_submit",           "pageable_copy_sync",
                                           "concurrent_streams",     "host_addresses",
-                                          "pageable_kernel_access", "fake"};
+                                          "pageable_kernel_access", "fake",
+                                          "cooperative_launch",     "cluster_launch"};
   json result = json::array();
   for (std::size_t bit = 0; bit < std::size(names); ++bit) {
     if ((capabilities >> bit & 1) != 0) result.push_back(names[bit]);

@@ -2,7 +2,9 @@
  * divergence. */
 #include <flagos_cpu_kernel.h>
 
+#include <sched.h>
 #include <string.h>
+#include <time.h>
 
 /* The index of thread 0 of this block among all threads of the launch, x fastest. */
 static uint64_t threads_of(const flagos_cpu_block_t* block) {
@@ -276,6 +278,45 @@ FLAGOS_CPU_KERNEL(krn_barrier, krn_barrier_arguments, krn_barrier_parameters) {
     next = swap;
   }
   for (uint32_t t = 0; t < n; ++t) out[t] = now[t];
+}
+
+/* ---- blocks that meet ---- */
+
+/* Blocks stand together in sets of `together` neighbours. In every round a block takes over its neighbour's number and adds
+ * one; between rounds all of a set meet. `values` has two words a block, `arrived` one a set. */
+typedef struct {
+  flagos_address_t values, arrived;
+  uint32_t together, rounds;
+} krn_meet_arguments;
+static const flagos_parameter_t krn_meet_parameters[] = {
+    FLAGOS_CPU_PARAMETER(krn_meet_arguments, values, FLAGOS_DTYPE_ADDRESS),
+    FLAGOS_CPU_PARAMETER(krn_meet_arguments, arrived, FLAGOS_DTYPE_ADDRESS),
+    FLAGOS_CPU_PARAMETER(krn_meet_arguments, together, FLAGOS_DTYPE_UINT32),
+    FLAGOS_CPU_PARAMETER(krn_meet_arguments, rounds, FLAGOS_DTYPE_UINT32)};
+/* Comes back when all of the set have come as often as this one, or after 20 s. */
+static void meet(uint32_t* arrived, uint32_t together) {
+  const uint32_t target =
+      (__atomic_fetch_add(arrived, 1, __ATOMIC_ACQ_REL) / together + 1) * together;
+  const time_t start = time(NULL);
+  while (__atomic_load_n(arrived, __ATOMIC_ACQUIRE) < target && time(NULL) - start <= 20)
+    sched_yield();
+}
+FLAGOS_CPU_KERNEL(krn_meet, krn_meet_arguments, krn_meet_parameters) {
+  uint32_t* now = (uint32_t*)flagos_cpu_pointer(arguments->values);
+  uint32_t* then = now + (uint64_t)block->grid[0] * block->grid[1] * block->grid[2];
+  const uint32_t together = arguments->together;
+  const uint32_t own = (uint32_t)block_number(block), first = own / together * together;
+  const uint32_t next = first + (own - first + 1) % together;
+  uint32_t* arrived = (uint32_t*)flagos_cpu_pointer(arguments->arrived) + own / together;
+  now[own] = own * own;
+  meet(arrived, together);
+  for (uint32_t round = 0; round < arguments->rounds; ++round) {
+    then[own] = now[next] + 1;
+    meet(arrived, together);
+    uint32_t* const swap = now;
+    now = then;
+    then = swap;
+  }
 }
 
 /* ---- atomics ---- */

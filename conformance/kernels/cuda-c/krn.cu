@@ -140,6 +140,34 @@ KERNEL krn_barrier(uint* out, uint rounds) {
   out[block_number() * n + t] = now[t];
 }
 
+// ---- blocks that meet ----
+
+// Comes back when all `together` blocks of the set have come as often as this one, or after some 20 s.
+FN void meet(uint* arrived, uint together) {
+  __threadfence();
+  const uint target = (atomicAdd(arrived, 1u) / together + 1) * together;
+  const ulong start = TICKS();
+  while (load_word(arrived) < target && TICKS() - start < TICKS_OF_20_SECONDS) {
+  }
+  __threadfence();
+}
+KERNEL krn_meet(volatile uint* values, uint* arrived, uint together, uint rounds) {
+  if (thread_in_block() != 0) return;
+  const uint own = (uint)block_number(), first = own / together * together;
+  const uint next = first + (own - first + 1) % together;
+  volatile uint* now = values;
+  volatile uint* then = values + block_count();
+  now[own] = own * own;
+  meet(arrived + own / together, together);
+  for (uint round = 0; round < rounds; ++round) {
+    then[own] = now[next] + 1;
+    meet(arrived + own / together, together);
+    volatile uint* const swap = now;
+    now = then;
+    then = swap;
+  }
+}
+
 // ---- atomics ----
 
 template <typename T>
