@@ -94,6 +94,8 @@ ChildLibrary::ChildLibrary(const Lowered& lowered, const std::vector<std::string
   const std::string source = folder / "kernels.cpp", library = folder / "kernels.so", log = folder / "log";
   std::ofstream(source) << lowered.source;
   std::string command = compiler();
+  // As the cpu plugin does: at -O1 gcc makes no multiply-adds without it.
+  if (command.find("clang") == std::string::npos) command += " -fexpensive-optimizations";
   for (const auto* options : {&lowered.options, &extra})
     for (const std::string& option : *options) command += " " + option;
   command += fmt::format(" {} -o {} > {} 2>&1", source, library, log);

@@ -119,11 +119,18 @@ class GnuCxx final : public SerialDialect {
                           const std::vector<std::string>& operands) const override {
     return gnu_cxx::elementwise(op, from, to, operands);
   }
-  std::string rank(std::string_view how, std::string_view nan, DType, int, const std::string& x) const override {
-    return fmt::format("rank_of<{}, {}>({})", nan == "ignore", how == "min", x);
+  std::string begin_extreme(const Extreme& of, const std::string& name) const override {
+    return fmt::format("Extreme<{}, {}, V<{}, {}>> {};", of.ignores_nan, of.least, memory_type(of.dtype), of.lanes,
+                       name);
   }
-  std::string unrank(DType dtype, const std::string& x) const override {
-    return fmt::format("unranked<{}>({})", memory_type(dtype), x);
+  std::string take_extreme(const Extreme&, const std::string& name, const std::string& x) const override {
+    return fmt::format("{}.take({});", name, x);
+  }
+  std::string join_extreme(const Extreme&, const std::string& name, const std::string& other) const override {
+    return fmt::format("{}.join({});", name, other);
+  }
+  std::string end_extreme(Writer&, const Extreme&, const std::string& name) const override {
+    return name + ".result()";
   }
   std::string fold(Writer&, std::string_view how, std::string_view nan, DType dtype, int,
                    const std::string& x) const override {

@@ -226,11 +226,21 @@ class OpenclLanes final : public SerialDialect {
   }
   std::string elementwise(const Op& op, DType from, DType to, int lanes,
                           const std::vector<std::string>& operands) const override;
-  std::string rank(std::string_view how, std::string_view nan, DType dtype, int lanes,
-                   const std::string& x) const override {
-    return call((how == "min") != (nan == "ignore") ? "rank_low" : "rank_high", dtype, lanes, {x});
+  // As integers in the order of floats.
+  std::string begin_extreme(const Extreme& of, const std::string& name) const override {
+    return fmt::format("{} {} = {}({});", vector_type(ranks_of(of), of.lanes), name,
+                       function("all", Area::scratch, ranks_of(of), of.lanes), identity(name_of(of), "", ranks_of(of)));
   }
-  std::string unrank(DType dtype, const std::string& x) const override { return call("unrank", dtype, 1, {x}); }
+  std::string take_extreme(const Extreme& of, const std::string& name, const std::string& x) const override {
+    const std::string rank = call(of.least != of.ignores_nan ? "rank_low" : "rank_high", of.dtype, of.lanes, {x});
+    return fmt::format("{} = {};", name, combine(name_of(of), "", ranks_of(of), of.lanes, name, rank));
+  }
+  std::string join_extreme(const Extreme& of, const std::string& name, const std::string& other) const override {
+    return fmt::format("{} = {};", name, combine(name_of(of), "", ranks_of(of), of.lanes, name, other));
+  }
+  std::string end_extreme(Writer& out, const Extreme& of, const std::string& name) const override {
+    return call("unrank", of.dtype, 1, {fold(out, name_of(of), "", ranks_of(of), of.lanes, name)});
+  }
   std::string fold(Writer& out, std::string_view how, std::string_view nan, DType dtype, int lanes,
                    const std::string& x) const override;
   std::string reference(const std::string& name) const override { return "&" + name; }
@@ -256,6 +266,8 @@ class OpenclLanes final : public SerialDialect {
 
  private:
   std::string print_kernel(const SerialKernel& made) const;
+  static DType ranks_of(const Extreme& of) { return of.dtype == DType::f64 ? DType::i64 : DType::i32; }
+  static std::string_view name_of(const Extreme& of) { return of.least ? "min" : "max"; }
   void check(const std::vector<SerialKernel>& kernels, std::string_view feature, bool used) const;
 
   const Target& target_;

@@ -47,6 +47,13 @@ struct Product {
   bool amx = false;
 };
 
+// Which of many floats is looked for.
+struct Extreme {
+  bool least = false, ignores_nan = false;
+  DType dtype = DType::f32;
+  int lanes = 0;
+};
+
 class SerialDialect {
  public:
   virtual ~SerialDialect() = default;
@@ -66,10 +73,11 @@ class SerialDialect {
   // An elementwise operation, cast, bitcast or select of lanes that have names. `from` is the type of operand 0.
   virtual std::string elementwise(const Op& op, DType from, DType to, int lanes,
                                   const std::vector<std::string>& operands) const = 0;
-  // Integers in the order of floats, for folding the least or the greatest, and back.
-  virtual std::string rank(std::string_view how, std::string_view nan, DType dtype, int lanes,
-                           const std::string& x) const = 0;
-  virtual std::string unrank(DType dtype, const std::string& x) const = 0;
+  // The least or the greatest of many floats: a variable `name` that holds it, takes lanes in, joins another one.
+  virtual std::string begin_extreme(const Extreme& of, const std::string& name) const = 0;
+  virtual std::string take_extreme(const Extreme& of, const std::string& name, const std::string& x) const = 0;
+  virtual std::string join_extreme(const Extreme& of, const std::string& name, const std::string& other) const = 0;
+  virtual std::string end_extreme(Writer& out, const Extreme& of, const std::string& name) const = 0;
   // One value of all lanes; may write statements.
   virtual std::string fold(Writer& out, std::string_view how, std::string_view nan, DType dtype, int lanes,
                            const std::string& x) const = 0;

@@ -12,19 +12,20 @@ std::string key_of(ValueId value, const IndexMap& map) {
 // The nest: rows, the inside of a row, its rest.
 void Loop::run(const std::function<void()>& body) {
   Writer& out = emitter_.out();
-  std::string several;
-  for (copy_ = copies_ - 1; copy_ > 0; --copy_) {
-    body();
-    several = body_.take() + several;
-    lane_names_.clear();
-  }
-  body();
-  const std::string inside = body_.take();
-  lane_names_.clear();
-  edge_ = true;
-  body();
-  const std::string rest = body_.take();
   const std::int64_t whole = extent() / lanes_ * lanes_;
+  const auto make = [&] {
+    body();
+    lane_names_.clear();
+    return body_.take();
+  };
+  std::string several;
+  sure_ = whole != 0;
+  for (copy_ = copies_ - 1; copy_ > 0; --copy_) several = make() + several;
+  const std::string first = make();
+  sure_ = false;
+  const std::string inside = bounds_.empty() ? first : make();
+  edge_ = true;
+  const std::string rest = make();
   out.append(before_rows_.text());
   out.open("{");
   for (int i = 0; i < last(); ++i)
@@ -40,19 +41,19 @@ void Loop::run(const std::function<void()>& body) {
     for (const auto& [key, found] : accesses_)
       if (found.stored) out.line("end = end < {0}.high ? {0}.high : end;", found.range);
   }
+  if (!bounds_.empty()) out.line("i64 sure = limit;");
+  for (const std::string& bound : bounds_) out.put(bound);
   const std::string i = variable(last());
   out.line("i64 {} = 0;", i);
-  if (!several.empty()) {
-    out.open(fmt::format("for (; {0} + {1} <= limit; {0} += {1}) {{", i, copies_ * lanes_));
-    out.append(inside + several);
+  const auto loop = [&](std::string_view until, const std::string& text, int copies) {
+    out.open(copies == 1 ? fmt::format("for (; {0} < {2}; {0} += {1}) {{", i, lanes_, until)
+                         : fmt::format("for (; {0} + {1} <= {2}; {0} += {1}) {{", i, copies * lanes_, until));
+    out.append(text);
     out.close();
-    out.append(joined_.text());
-  }
-  if (whole != 0) {
-    out.open(fmt::format("for (; {0} < limit; {0} += {1}) {{", i, lanes_));
-    out.append(inside);
-    out.close();
-  }
+  };
+  if (copies_ > 1 || !bounds_.empty()) loop(bounds_.empty() ? "limit" : "sure", first + several, copies_);
+  out.append(joined_.text());
+  if (whole != 0) loop("limit", inside, 1);
   if (has_edge_ || whole != extent()) {
     out.open(fmt::format("for (; {0} < {1}; {0} += {2}) {{", i, end, lanes_));
     out.line("const i64 k = {0} - {1} < {2} ? {0} - {1} : {2};", end, i, lanes_);
@@ -66,6 +67,7 @@ void Loop::run(const std::function<void()>& body) {
 }
 
 void Loop::emit() {
+  if (is_single()) return emit_single();
   for (Writer* writer : {&before_, &before_rows_, &body_, &joined_, &after_, &after_rows_})
     writer->set_depth(emitter_.out().depth() + 2);
   before_rows_.set_depth(emitter_.out().depth());
@@ -76,6 +78,34 @@ void Loop::emit() {
   run([&] {
     for (const Op* op : ops_) emit_op(*op);
   });
+}
+
+// A tile of one element, and nothing but numbers made of numbers.
+bool Loop::is_single() const {
+  return space_.size() == 1 && extent() == 1 && std::all_of(ops_.begin(), ops_.end(), [](const Op* op) {
+           return info(op->code).is_elementwise() || op->code == OpCode::select || op->code == OpCode::cast ||
+                  op->code == OpCode::bitcast || op->code == OpCode::store;
+         });
+}
+
+void Loop::emit_single() {
+  before_.set_depth(emitter_.out().depth());
+  for (const Op* op : ops_) {
+    before_.at(emitter_.module(), *op);
+    if (op->code == OpCode::store) {
+      const ValueId value = op->operands.back();
+      const std::string x = evaluate_one(value, identity_map(type(value)));
+      const Access& to = access(*op, identity_map(type(value)), true);
+      before_.line("if ({}) {};", to.step, emitter_.put(Area::memory, type(value).dtype, to.pointer, x));
+      continue;
+    }
+    const ValueId result = op->results[0];
+    const IndexMap map = identity_map(type(result));
+    const std::string x = remember(key_of(result, map), true, type(result).dtype, compute(result, map, true));
+    if (plan().needs_buffer(result))
+      before_.line("{};", emitter_.put(Area::scratch, type(result).dtype, emitter_.declare_buffer(result), x));
+  }
+  emitter_.out().append(before_.text());
 }
 
 // A row that is folded waits for one sum after the other: several sums go side by side, where the rest is short.
@@ -138,6 +168,7 @@ std::string Loop::spread(DType dtype, const std::string& one) {
 std::string Loop::evaluate(ValueId value, const IndexMap& map) {
   if (!type(value).is_tile()) return spread(type(value).dtype, emitter_.name(value));
   if (!varies(map)) return spread(type(value).dtype, evaluate_one(value, map));
+  if (is_sure(value, map)) return spread(DType::i1, "true");
   const std::string key = key_of(value, map);
   if (const auto found = lane_names_.find(key); found != lane_names_.end()) return found->second;
   if (!plan().is_virtual(value))
@@ -183,12 +214,87 @@ std::string Loop::compute(ValueId value, const IndexMap& map, bool one) {
     case OpCode::flip:
     case OpCode::reduce:
       return operand(0);
+    case OpCode::select:
+      if (!one && is_sure(op.operands[0], plan().map_operand(op, 0, map))) return operand(1);
+      break;
     default:
       break;
   }
   std::vector<std::string> operands;
   for (std::size_t k = 0; k < op.operands.size(); ++k) operands.push_back(operand(k));
   return dialect().elementwise(op, type(op.operands[0]).dtype, type(value).dtype, one ? 1 : lanes_, operands);
+}
+
+// Whether a mask holds for all lanes below a bound that can be told before the row.
+bool Loop::is_sure(ValueId value, const IndexMap& map) {
+  if (!sure_ || !type(value).is_tile() || type(value).dtype != DType::i1 || !plan().is_virtual(value)) return false;
+  const Op& op = *plan().definition(value);
+  const auto mapped = [&](std::size_t k) { return plan().map_operand(op, k, map); };
+  const bool below = op.code == OpCode::lt || op.code == OpCode::le;
+  switch (op.code) {
+    case OpCode::expand:
+    case OpCode::broadcast:
+      return is_sure(op.operands[0], mapped(0));
+    case OpCode::lt:
+    case OpCode::le:
+    case OpCode::gt:
+    case OpCode::ge:
+      break;
+    default:
+      return false;
+  }
+  const std::size_t index = below ? 0 : 1, other = 1 - index;
+  const std::string first = first_of(op.operands[index], mapped(index));
+  const std::string bound = first.empty() ? "" : same_of(op.operands[other], mapped(other));
+  if (bound.empty()) return false;
+  const std::string high =
+      fmt::format("(i64){}{}", bound, op.code == OpCode::le || op.code == OpCode::ge ? " + 1" : "");
+  // The index must not wrap; its type is i32.
+  bounds_.insert(
+      fmt::format("{{ const i64 low = {}, n = {} - low; if (n < sure) sure = n < 0 || low < {} ? 0 : n / {} * {}; }}",
+                  first, high, INT32_MIN, lanes_, lanes_));
+  return true;
+}
+
+// What an index of type i32 is at lane 0 of the row, where it grows by 1 from lane to lane; "" where it does not.
+std::string Loop::first_of(ValueId value, const IndexMap& map) {
+  if (!type(value).is_tile() || type(value).dtype != DType::i32 || !plan().is_virtual(value)) return "";
+  const Op& op = *plan().definition(value);
+  const auto mapped = [&](std::size_t k) { return plan().map_operand(op, k, map); };
+  switch (op.code) {
+    case OpCode::range:
+      if (map[0].variable != last() || map[0].coefficient != 1) return "";
+      return fmt::format("(i64)({})", integer(op.integer("start") + map[0].offset));
+    case OpCode::expand:
+    case OpCode::broadcast:
+      return first_of(op.operands[0], mapped(0));
+    case OpCode::add:
+      for (const std::size_t k : {0, 1}) {
+        const std::string first = first_of(op.operands[k], mapped(k));
+        const std::string more = first.empty() ? "" : same_of(op.operands[1 - k], mapped(1 - k));
+        if (!more.empty()) return fmt::format("{} + {}", first, more);
+      }
+      return "";
+    default:
+      return "";
+  }
+}
+
+// What is the same in all lanes of a row, as a number; "" where it may not be.
+std::string Loop::same_of(ValueId value, const IndexMap& map) {
+  if (!type(value).is_tile() || !varies(map)) return evaluate_one(value, map);
+  if (!plan().is_virtual(value)) return "";
+  const Op& op = *plan().definition(value);
+  switch (op.code) {
+    case OpCode::const_:
+      return compute(value, map, true);
+    case OpCode::full:
+    case OpCode::expand:
+    case OpCode::broadcast:
+      return same_of(op.operands[0], plan().map_operand(op, 0, map));
+    default:
+      return "";
+  }
 }
 
 std::string Loop::compute_range(const Op& op, const IndexMap& map, bool one) {

@@ -1,5 +1,6 @@
 // One loop nest over a tile: everything elementwise that has this space and level, in vectors along the last axis. The
-// inside of each row has no checks; what is left, or lies at an edge of a view, follows lane by lane.
+// inside of each row has no checks; what is left, or lies at an edge of a view, follows lane by lane. Where lanes below a
+// bound are chosen (`range < columns`), the part of the row in which that is all of them goes first, without the choice.
 #pragma once
 
 #include <algorithm>
@@ -32,6 +33,14 @@ class Loop {
     bool stored = false;
   };
 
+  // A reduction: what it is of, what is added up, and where the result of a row goes.
+  struct Fold {
+    std::string_view how, nan;
+    DType dtype = DType::f32, held = DType::f32;  // sums and products of small floats are held in f32, and rounded once
+    IndexMap map;
+    bool rounds() const { return held != dtype; }
+  };
+
   int last() const { return static_cast<int>(space_.size()) - 1; }
   std::int64_t extent() const { return space_.back(); }
   // Whether lanes differ. A tile of one element is one lane.
@@ -53,6 +62,8 @@ class Loop {
 
   int copies_of() const;
   bool only_stores();
+  bool is_single() const;
+  void emit_single();
   void run(const std::function<void()>& body);
   std::string evaluate(ValueId value, const IndexMap& map);      // as a vector
   std::string evaluate_one(ValueId value, const IndexMap& map);  // as a scalar: it is one for the whole row
@@ -64,10 +75,16 @@ class Loop {
   std::string offset_in_rows(const IndexMap& map, const Type& shape, std::int64_t& step);
   const Access& access(const Op& op, const IndexMap& map, bool one);
   std::string spread(DType dtype, const std::string& one);
+  bool is_sure(ValueId value, const IndexMap& map);
+  std::string first_of(ValueId value, const IndexMap& map);
+  std::string same_of(ValueId value, const IndexMap& map);
 
   void emit_op(const Op& op);
   void emit_store(const Op& op);
   void emit_reduce(const Op& op);
+  void fold_row(const Op& op, const Fold& fold, std::string lanes);
+  void fold_rows(const Op& op, const Fold& fold, const std::string& lanes);
+  std::string rounded(const Fold& fold, const std::string& x) const;
   void emit_indexed(const Op& op);
   void emit_philox(const Op& op);
   std::string in_memory(DType dtype, const std::string& lanes);
@@ -80,7 +97,9 @@ class Loop {
   std::vector<const Op*> ops_;
   int lanes_ = 0;
   bool edge_ = false;
-  int copy_ = 0;  // of the body, in a loop that takes several vectors at once
+  bool sure_ = false;             // in the part in which all lanes are below the bounds
+  std::set<std::string> bounds_;  // statements that make `sure` smaller
+  int copy_ = 0;                  // of the body, in a loop that takes several vectors at once
   int copies_ = 1;
   bool has_edge_ = false;  // a view is touched: where its rows end is known only then
   Writer before_, before_rows_, body_, joined_, after_, after_rows_;

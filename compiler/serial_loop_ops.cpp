@@ -141,91 +141,104 @@ void Loop::emit_op(const Op& op) {
 }
 
 void Loop::emit_reduce(const Op& op) {
-  const Type& from = type(op.operands[0]);
-  const ValueId result = op.results[0];
+  Fold fold;
+  fold.how = op.word("op");
+  fold.nan = op.word("nan");
+  fold.dtype = type(op.operands[0]).dtype;
+  fold.held = lane_dtype(fold.dtype);
+  fold.map = identity_map(type(op.operands[0]));
+  const std::string lanes = evaluate(op.operands[0], fold.map);
   const auto axis = static_cast<std::size_t>(op.integer("axis"));
-  const std::string_view how = op.word("op");
-  const std::string_view nan = op.word("nan");
-  const DType dtype = from.dtype;
-  // Sums and products of small floats are held in f32, and rounded once.
-  const DType held = lane_dtype(dtype);
-  const std::string item = lane_type(held), neutral = dialect().identity(how, nan, held);
-  const bool rounds = held != dtype;
-  const auto rounded = [&](const std::string& x) {
-    Op cast;
-    cast.code = OpCode::cast;
-    return rounds ? dialect().elementwise(cast, DType::f32, dtype, 1, {x}) : x;
-  };
-  IndexMap map = identity_map(from);
-  std::string lanes = evaluate(op.operands[0], map);
-  const int variable_of_axis = map[axis].variable;
-  map.erase(map.begin() + static_cast<long>(axis));
-  const bool scalar = !type(result).is_tile();
-  const std::string sum = fmt::format("sum{}", result);
+  const int variable_of_axis = fold.map[axis].variable;
+  fold.map.erase(fold.map.begin() + static_cast<long>(axis));
+  const bool scalar = !type(op.results[0]).is_tile();
   if (variable_of_axis == last() || (variable_of_axis < 0 && scalar)) {
-    // The least and the greatest are folded as integers, which have no NaN and no two zeros.
-    const bool ranks = is_float(held) && (how == "min" || how == "max");
-    const DType folded = !ranks ? held : held == DType::f64 ? DType::i64 : DType::i32;
-    const std::string first = ranks ? dialect().identity(how, nan, folded) : neutral;
-    if (ranks) {
-      const std::string kept = fresh("x");
-      body_.line("const {} {} = {};", dialect().vector_type(folded, lanes_), kept,
-                 dialect().rank(how, nan, held, lanes_, lanes));
-      lanes = kept;
-    }
-    if (edge_) {
-      const std::string kept = fresh("x");
-      body_.line("const {} {} = {}({}(k), {}, {}({}));", dialect().vector_type(folded, lanes_), kept,
-                 vectors(held == DType::i1 ? "choose" : "select", Area::scratch, folded),
-                 vectors("first", Area::scratch, DType::i32), lanes, vectors("all", Area::scratch, folded), first);
-      lanes = kept;
-    }
-    const std::string mine = copy_ == 0 ? sum : fmt::format("{}_{}", sum, copy_);
-    body_.line("{} = {};", mine, dialect().combine(how, nan, folded, lanes_, mine, lanes));
-    if (!begun_.insert(&op).second) return;
-    for (int copy = 1; copy < copies_; ++copy) {
-      before_.line("{} {}_{} = {}({});", dialect().vector_type(folded, lanes_), sum, copy,
-                   vectors("all", Area::scratch, folded), first);
-      joined_.line("{} = {};", sum, dialect().combine(how, nan, folded, lanes_, sum, fmt::format("{}_{}", sum, copy)));
-    }
-    before_.line("{} {} = {}({});", dialect().vector_type(folded, lanes_), sum, vectors("all", Area::scratch, folded),
-                 first);
-    std::string whole = dialect().fold(after_, how, nan, folded, lanes_, sum);
-    if (held == DType::i1) whole += " != 0";
-    if (ranks) whole = dialect().unrank(held, whole);
-    whole = rounded(whole);
-    if (scalar) {
-      emitter_.set_name(result, fmt::format("s{}", result));
-      before_rows_.line("{} s{};", lane_type(dtype), result);
-      after_.line("s{} = {};", result, whole);
-    } else {
-      std::int64_t step = 0;
-      const std::string& place = emitter_.declare_buffer(result);
-      const std::string at = fmt::format("{} + {}", place, offset_in_rows(map, type(result), step));
-      after_.line("{};", emitter_.put(Area::scratch, dtype, at, whole));
-    }
-    return;
+    fold_row(op, fold, lanes);
+  } else {
+    fold_rows(op, fold, lanes);
   }
-  // Along a loop around: the sums of a row lie side by side, in a place of their own.
+}
+
+// What is held in f32 as the type of the result.
+std::string Loop::rounded(const Fold& fold, const std::string& x) const {
+  Op cast;
+  cast.code = OpCode::cast;
+  return fold.rounds() ? dialect().elementwise(cast, DType::f32, fold.dtype, 1, {x}) : x;
+}
+
+// Along the row: one value, or one for each row.
+void Loop::fold_row(const Op& op, const Fold& fold, std::string lanes) {
+  const bool extreme = is_float(fold.held) && (fold.how == "min" || fold.how == "max");
+  const Extreme of{fold.how == "min", fold.nan == "ignore", fold.held, lanes_};
+  const ValueId result = op.results[0];
+  const std::string sum = fmt::format("sum{}", result);
+  const std::string neutral = fmt::format("{}({})", vectors("all", Area::scratch, fold.held),
+                                          dialect().identity(fold.how, fold.nan, fold.held));
+  const auto combined = [&](const std::string& a, const std::string& b) {
+    return fmt::format("{} = {};", a, dialect().combine(fold.how, fold.nan, fold.held, lanes_, a, b));
+  };
+  if (edge_) {
+    const std::string kept = fresh("x");
+    body_.line("const {} {} = {}({}(k), {}, {});", dialect().vector_type(fold.held, lanes_), kept,
+               vectors(fold.held == DType::i1 ? "choose" : "select", Area::scratch, fold.held),
+               vectors("first", Area::scratch, DType::i32), lanes, neutral);
+    lanes = kept;
+  }
+  const std::string mine = copy_ == 0 ? sum : fmt::format("{}_{}", sum, copy_);
+  body_.put(extreme ? dialect().take_extreme(of, mine, lanes) : combined(mine, lanes));
+  if (!begun_.insert(&op).second) return;
+  const auto begin = [&](const std::string& name) {
+    before_.put(extreme ? dialect().begin_extreme(of, name)
+                        : fmt::format("{} {} = {};", dialect().vector_type(fold.held, lanes_), name, neutral));
+  };
+  for (int copy = 1; copy < copies_; ++copy) {
+    const std::string other = fmt::format("{}_{}", sum, copy);
+    begin(other);
+    joined_.put(extreme ? dialect().join_extreme(of, sum, other) : combined(sum, other));
+  }
+  begin(sum);
+  std::string whole = extreme ? dialect().end_extreme(after_, of, sum)
+                              : dialect().fold(after_, fold.how, fold.nan, fold.held, lanes_, sum);
+  if (fold.held == DType::i1) whole += " != 0";
+  whole = rounded(fold, whole);
+  if (!type(result).is_tile()) {
+    emitter_.set_name(result, fmt::format("s{}", result));
+    before_rows_.line("{} s{};", lane_type(fold.dtype), result);
+    after_.line("s{} = {};", result, whole);
+  } else {
+    std::int64_t step = 0;
+    const std::string& place = emitter_.declare_buffer(result);
+    const std::string at = fmt::format("{} + {}", place, offset_in_rows(fold.map, type(result), step));
+    after_.line("{};", emitter_.put(Area::scratch, fold.dtype, at, whole));
+  }
+}
+
+// Along a loop around: the sums of a row lie side by side, in a place of their own.
+void Loop::fold_rows(const Op& op, const Fold& fold, const std::string& lanes) {
+  const ValueId result = op.results[0];
+  const std::string sum = fmt::format("sum{}", result);
   std::int64_t step = 0;
-  const std::string at = fmt::format("{} + {} + {}", sum, offset_in_rows(map, type(result), step), variable(last()));
+  const std::string at =
+      fmt::format("{} + {} + {}", sum, offset_in_rows(fold.map, type(result), step), variable(last()));
   const std::string next =
-      dialect().combine(how, nan, held, lanes_, fmt::format("{}({})", vectors("load", Area::scratch, held), at), lanes);
-  body_.line("{}({}, {}{});", vectors(edge_ ? "store_part" : "store", Area::scratch, held), at, next,
+      dialect().combine(fold.how, fold.nan, fold.held, lanes_,
+                        fmt::format("{}({})", vectors("load", Area::scratch, fold.held), at), lanes);
+  body_.line("{}({}, {}{});", vectors(edge_ ? "store_part" : "store", Area::scratch, fold.held), at, next,
              edge_ ? ", 0, k" : "");
   if (!begun_.insert(&op).second) return;
-  const std::string place_type = held == DType::i1 ? "i1" : item;
+  const std::string place_type = fold.held == DType::i1 ? "i1" : lane_type(fold.held);
   const std::string& target = emitter_.declare_buffer(result);
   const std::int64_t count = type(result).elements();
-  if (rounds) {
+  if (fold.rounds()) {
     emitter_.declare(sum, place_type, count, 4);
   } else {
     emitter_.out().line("{}* const {} = {};", place_type, sum, target);
   }
-  before_rows_.line("{}({}, {}, {});", dialect().function("fill", held), sum, count, neutral);
-  if (rounds)
+  before_rows_.line("{}({}, {}, {});", dialect().function("fill", fold.held), sum, count,
+                    dialect().identity(fold.how, fold.nan, fold.held));
+  if (fold.rounds())
     after_rows_.line("for (i64 j = 0; j < {}; ++j) {};", count,
-                     emitter_.put(Area::scratch, dtype, target + " + j", sum + "[j]"));
+                     emitter_.put(Area::scratch, fold.dtype, target + " + j", sum + "[j]"));
 }
 
 // Element after element: what each lane's indices say.
