@@ -1,5 +1,5 @@
 // Kernels of samples/kernels as printed C++, beside what does the same by hand: OpenBLAS where it is found (with
-// OPENBLAS_CORETYPE set, or it may take slower code), and AVX-512 loops.
+// OPENBLAS_CORETYPE set, or it may take slower code), oneDNN for rows, and AVX-512 loops.
 #include <benchmark/benchmark.h>
 #include <dlfcn.h>
 #include <flagos_cpu_kernel.h>
@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "bench/by_hand.hpp"
+#include "bench/onednn_rows.hpp"
 #include "compiler/child_compiler.hpp"
 #include "compiler/parser.hpp"
 #include "compiler/verifier.hpp"
@@ -259,6 +260,44 @@ void layernorm_by_hand(benchmark::State& state) {
   count_elements(state, x.size());
 }
 
+// What `make` gives, after it has been compared with a row by hand.
+void run_onednn(benchmark::State& state, const Array<float>& y, const std::vector<float>& expected,
+                const std::function<OnednnRows()>& make) {
+  try {
+    const OnednnRows rows = make();
+    state.SetLabel("oneDNN " + OnednnRows::version());
+    rows.run();
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      if (!(std::fabs(y.get()[i] - expected[i]) < 1e-4F)) {
+        state.SkipWithError("oneDNN computes something else");
+        return;
+      }
+    for (auto _ : state) rows.run();
+    count_elements(state, y.size());
+  } catch (const std::exception& error) {
+    state.SkipWithError(error.what());
+  }
+}
+template <int COLUMNS>
+void softmax_onednn(benchmark::State& state) {
+  const Array<float> x(std::size_t{kRowCount} * COLUMNS),
+      y(std::size_t{kRowCount} * COLUMNS, false);
+  std::vector<float> expected(COLUMNS);
+  softmax_row(x.get(), expected.data(), COLUMNS);
+  run_onednn(state, y, expected,
+             [&] { return OnednnRows::softmax(kRowCount, COLUMNS, x.get(), y.get()); });
+}
+template <int COLUMNS>
+void layernorm_onednn(benchmark::State& state) {
+  const Array<float> x(std::size_t{kRowCount} * COLUMNS),
+      y(std::size_t{kRowCount} * COLUMNS, false), w(COLUMNS), b(COLUMNS);
+  std::vector<float> expected(COLUMNS);
+  layernorm_row(x.get(), w.get(), b.get(), expected.data(), COLUMNS, 1e-5F);
+  run_onednn(state, y, expected, [&] {
+    return OnednnRows::layernorm(kRowCount, COLUMNS, x.get(), w.get(), b.get(), y.get(), 1e-5F);
+  });
+}
+
 // ---- attention ---------------------------------------------------------------------------------
 
 constexpr int kHeads = 8, kHead = 64;
@@ -374,12 +413,16 @@ BENCHMARK(matmul_f32_blas)->Apply(both_threads);
 BENCHMARK(matmul_bf16)->Apply(both_threads);
 BENCHMARK(softmax_rows<1024>)->Unit(benchmark::kMicrosecond);
 BENCHMARK(softmax_by_hand<1024>)->Unit(benchmark::kMicrosecond);
+BENCHMARK(softmax_onednn<1024>)->Unit(benchmark::kMicrosecond);
 BENCHMARK(softmax_rows<4096>)->Unit(benchmark::kMicrosecond);
 BENCHMARK(softmax_by_hand<4096>)->Unit(benchmark::kMicrosecond);
+BENCHMARK(softmax_onednn<4096>)->Unit(benchmark::kMicrosecond);
 BENCHMARK(layernorm_rows<1024>)->Unit(benchmark::kMicrosecond);
 BENCHMARK(layernorm_by_hand<1024>)->Unit(benchmark::kMicrosecond);
+BENCHMARK(layernorm_onednn<1024>)->Unit(benchmark::kMicrosecond);
 BENCHMARK(layernorm_rows<4096>)->Unit(benchmark::kMicrosecond);
 BENCHMARK(layernorm_by_hand<4096>)->Unit(benchmark::kMicrosecond);
+BENCHMARK(layernorm_onednn<4096>)->Unit(benchmark::kMicrosecond);
 BENCHMARK(flash_attention)->Arg(1024)->Arg(2048)->Unit(benchmark::kMillisecond);
 BENCHMARK(attention_blas)->Arg(1024)->Arg(2048)->Unit(benchmark::kMillisecond);
 BENCHMARK(elementwise_chain)->Arg(1)->Arg(2)->Unit(benchmark::kMillisecond)->UseRealTime();
