@@ -6,8 +6,11 @@
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <set>
+#include <string_view>
 
 #include "compiler/child_compiler.hpp"
+#include "compiler/simt_helpers.hpp"
 #include "compiler/test_support.hpp"
 
 using namespace flagos;
@@ -162,36 +165,104 @@ store %vz, %at, %r
   return load(text);
 }
 
-template <typename T>
-double worst(const Function& function, const ChildLibrary& library, const Module& module, std::uint64_t seed,
-             std::string& where) {
+template <typename T, typename Run>
+double worst_of(const Function& function, std::uint64_t seed, std::string& where, const Run& run) {
   std::mt19937_64 random(seed);
   std::vector<T> x, y;
   make_arguments(function, random, x, y);
   std::vector<T> z(x.size());
-  const auto address = [](std::vector<T>& v) {
-    return ArgumentValue{reinterpret_cast<std::uintptr_t>(v.data()), v.size() * sizeof(T)};
-  };
-  const std::string name = fmt::format("{}_{}", function.name, sizeof(T) == 4 ? "f32" : "f64");
-  REQUIRE(library.run(name, {static_cast<std::uint32_t>(x.size() / kBlock), 1, 1}, module,
-                      {address(x), address(y), address(z), {x.size(), 0}}) == "");
+  run(x, y, z);
   double most = 0;
   for (std::size_t i = 0; i < x.size(); ++i) {
     const double error = ulps(z[i], function.exact(x[i], y[i]));
     if (!(error > most)) continue;
     most = error;
-    where = fmt::format("{}({}, {}) = {}", name, x[i], y[i], z[i]);
+    where = fmt::format("{}({}, {}) = {}", function.name, x[i], y[i], z[i]);
   }
   return most;
 }
 
-}  // namespace
+template <typename T>
+double worst(const Function& function, const ChildLibrary& library, const Module& module, std::uint64_t seed,
+             std::string& where) {
+  const auto address = [](std::vector<T>& v) {
+    return ArgumentValue{reinterpret_cast<std::uintptr_t>(v.data()), v.size() * sizeof(T)};
+  };
+  const std::string name = fmt::format("{}_{}", function.name, sizeof(T) == 4 ? "f32" : "f64");
+  return worst_of<T>(function, seed, where, [&](std::vector<T>& x, std::vector<T>& y, std::vector<T>& z) {
+    REQUIRE(library.run(name, {static_cast<std::uint32_t>(x.size() / kBlock), 1, 1}, module,
+                        {address(x), address(y), address(z), {x.size(), 0}}) == "");
+  });
+}
 
-TEST_CASE("functions in C++ are within their bounds") {
-  if (!has_child_compiler()) return;
+std::uint64_t pick_seed() {
   const char* given = std::getenv("FLAGOS_TEST_SEED");
   const std::uint64_t seed = given ? std::strtoull(given, nullptr, 10) : std::random_device()();
   MESSAGE("seed ", seed);
+  return seed;
+}
+
+// What a printer for groups of threads defines, as far as functions of f64 ask for it.
+constexpr std::string_view kGroupLanguage = R"(
+typedef int i32;
+typedef unsigned u32;
+typedef long i64;
+typedef unsigned long u64;
+typedef double f64;
+#define FN static
+#define PRECISE
+#define to_i32(x) ((i32)(x))
+#define to_u32(x) ((u32)(x))
+#define to_i64(x) ((i64)(x))
+#define to_u64(x) ((u64)(x))
+#define to_f64(x) ((f64)(x))
+#define bits_f64(x) __builtin_bit_cast(u64, (f64)(x))
+#define f64_bits(x) __builtin_bit_cast(f64, (u64)(x))
+#define U64(high, low) ((u64)(high) << 32 | (u64)(low))
+#define SQRT(x) __builtin_sqrt(x)
+#define FLOOR(x) __builtin_floor(x)
+)";
+
+}  // namespace
+
+TEST_CASE("functions of f64 for languages that have none are within the same bounds") {
+  if (!has_child_compiler()) return;
+  const std::uint64_t seed = pick_seed();
+  std::set<std::string> names;
+  std::string loops;
+  for (const Function& function : functions()) {
+    const std::string name = fmt::format("fl_{}_f64", function.name);
+    if (!has_simt_helper(name)) continue;
+    names.insert(name);
+    loops += fmt::format(
+        "extern \"C\" void all_{0}(const f64* x, const f64* y, f64* z, i64 n) {{ for (i64 i = 0; i < n; ++i) "
+        "z[i] = {0}(x[i]{1}); }}\n",
+        name, function.two ? ", y[i]" : "");
+  }
+  CHECK(names.size() == functions().size() - 1);  // all but the square root
+  Lowered text;
+  text.source = std::string(kGroupLanguage) + print_simt_helpers(names) + loops;
+  text.options = {"-std=gnu++17", "-O1", "-ffp-contract=off", "-fPIC", "-shared"};
+  const ChildLibrary library(text);
+  for (const Function& function : functions()) {
+    const std::string name = fmt::format("fl_{}_f64", function.name);
+    if (names.count(name) == 0) continue;
+    const auto loop =
+        reinterpret_cast<void (*)(const double*, const double*, double*, std::int64_t)>(library.find("all_" + name));
+    std::string where;
+    const double error = worst_of<double>(function, seed, where,
+                                          [&](std::vector<double>& x, std::vector<double>& y, std::vector<double>& z) {
+                                            loop(x.data(), y.data(), z.data(), static_cast<std::int64_t>(x.size()));
+                                          });
+    CAPTURE(where);
+    CHECK(error <= function.bound64);
+    if (std::getenv("FLAGOS_TEST_PRINT") != nullptr) MESSAGE(name, " ", error, " ", where);
+  }
+}
+
+TEST_CASE("functions in C++ are within their bounds") {
+  if (!has_child_compiler()) return;
+  const std::uint64_t seed = pick_seed();
   const Module module = make_module();
   std::vector<std::string> targets = {host_target()};
   if (host_target() != "gnu-c++") targets.push_back("gnu-c++");

@@ -1,5 +1,10 @@
 #include "compiler/simt_helpers.hpp"
 
+#include <fmt/format.h>
+
+#include <bit>
+#include <cstdint>
+#include <cstdlib>
 #include <map>
 #include <string_view>
 #include <vector>
@@ -293,7 +298,19 @@ FN f32 fl_scale_f32(u32 x) {
 }
 )"},
 #include "compiler/simt_math.inc"
+#include "compiler/simt_math_f64.inc"
 };
+
+// Numbers of f64, which languages spell in different ways, as their bits.
+void spell_numbers(std::string& text) {
+  for (std::size_t at = 0; (at = text.find('@', at)) != std::string::npos;) {
+    char* end = nullptr;
+    const double number = std::strtod(text.c_str() + at + 1, &end);
+    const auto bits = std::bit_cast<std::uint64_t>(number);
+    text.replace(at, static_cast<std::size_t>(end - (text.c_str() + at)),
+                 fmt::format("f64_bits(U64({:#x}u, {:#x}u))", bits >> 32, bits & 0xffffffff));
+  }
+}
 
 const std::map<std::string, std::string>& helpers() {
   static const auto all = [] {
@@ -307,6 +324,7 @@ const std::map<std::string, std::string>& helpers() {
         const std::string unsigned_type = type.ends_with("64") ? "u64" : "u32";
         for (const auto& [mark, word] : {std::pair{"$T", std::string(type)}, std::pair{"$U", unsigned_type}})
           for (std::size_t at = 0; (at = text.find(mark, at)) != std::string::npos;) text.replace(at, 2, word);
+        spell_numbers(text);
         made.emplace(std::string(from.name) + "_" + std::string(type), text);
       }
     }
