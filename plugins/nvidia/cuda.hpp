@@ -160,16 +160,17 @@ enum : CUjit_option {
 
 // How the blocks of a launch stand to each other.
 enum : int { CU_LAUNCH_ATTRIBUTE_COOPERATIVE = 2, CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION = 4 };
+union CUlaunchAttributeValue {
+  char pad[64];
+  int cooperative;
+  struct {
+    unsigned x, y, z;
+  } clusterDim;
+  std::uint64_t alignment;
+};
 struct CUlaunchAttribute {
   int id;
-  union {
-    char pad[64];
-    int cooperative;
-    struct {
-      unsigned x, y, z;
-    } clusterDim;
-    std::uint64_t alignment;
-  } value;
+  CUlaunchAttributeValue value;
 };
 struct CUlaunchConfig {
   unsigned gridDimX, gridDimY, gridDimZ;

@@ -59,7 +59,8 @@ GraphNodes Graph::copy_nodes(const flagos_plugin_graph_node_t* nodes, std::uint3
     if (nodes[i].type == FLAGOS_GRAPH_NODE_TYPE_KERNEL) {
       node.kernel = &from_c(nodes[i].kernel);
       if (node.kernel->fails()) refuse("kernels that report failures");
-      if (nodes[i].launch->flags != 0) refuse("place for how blocks of a kernel stand together");
+      if (nodes[i].launch->flags != 0 && driver_.cuGraphKernelNodeSetAttribute == nullptr)
+        refuse("place for how blocks of a kernel stand together");
       node.launch = *nodes[i].launch;
       node.kernel->check(node.launch);
       node.block = node.kernel->copy_block(node.launch);
@@ -116,6 +117,7 @@ CUgraphNode Graph::add(CUgraph graph, const GraphNode& node,
     device_.check(
         driver_.cuGraphAddKernelNode_v2(&made, graph, before.data(), before.size(), &kernel),
         "cuGraphAddKernelNode");
+    set_together(made, node.launch.flags);
     return made;
   }
   if (is_copy(node.desc.type)) {
@@ -153,6 +155,18 @@ CUgraphNode Graph::add(CUgraph graph, const GraphNode& node,
     chain.assign(1, made);
   }
   return made;
+}
+
+// Where the driver does not want it core runs the graph.
+void Graph::set_together(CUgraphNode node, std::uint32_t flags) const {
+  const Together together(flags);
+  for (unsigned i = 0; i < together.count; ++i) {
+    const CUlaunchAttribute& attribute = together.attributes[i];
+    const CUresult code =
+        driver_.cuGraphKernelNodeSetAttribute(node, attribute.id, &attribute.value);
+    if (is_sticky(code)) device_.fail(code, "cuGraphKernelNodeSetAttribute");
+    if (code != CUDA_SUCCESS) refuse("kernels whose blocks stand together as asked");
+  }
 }
 
 CUgraphExec Graph::instantiate(CUgraph graph) const {

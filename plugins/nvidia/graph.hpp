@@ -41,6 +41,7 @@ class Graph {
   CUgraph make(const std::vector<GraphNode>& nodes) const;
   CUgraphNode add(CUgraph graph, const GraphNode& node,
                   const std::vector<CUgraphNode>& before) const;
+  void set_together(CUgraphNode node, std::uint32_t flags) const;
   CUgraphExec instantiate(CUgraph graph) const;
   void replay(Stream& stream, const GraphNodes& nodes);
   CUresult issue_node(Stream& stream, CUstream handle, const GraphNode& node) const;

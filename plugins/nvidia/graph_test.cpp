@@ -105,6 +105,51 @@ TEST_CASE(
   graphs.destroy(graph);
 }
 
+// Blocks that come together five times.
+class Meeting {
+ public:
+  Meeting(TestDevice& device, std::uint64_t counters, std::uint32_t blocks, std::uint32_t flags)
+      : arguments_{counters, blocks, 5},
+        launch_(launch_desc(&arguments_, sizeof(arguments_), blocks, 32)) {
+    launch_.flags = flags;
+    node_.type = FLAGOS_GRAPH_NODE_TYPE_KERNEL;
+    node_.kernel = device.kernel("test_meet");
+    node_.launch = &launch_;
+  }
+  Meeting(const Meeting&) = delete;
+  Meeting& operator=(const Meeting&) = delete;
+  const flagos_plugin_graph_node_t* get() const { return &node_; }
+
+ private:
+  const struct {
+    std::uint64_t counters;
+    std::uint32_t together, rounds;
+  } arguments_;
+  flagos_launch_desc_t launch_;
+  flagos_plugin_graph_node_t node_{};
+};
+
+TEST_CASE("graph: a cooperative kernel is the driver's node, and one that becomes it") {
+  TestDevice device;
+  const flagos_graph_table_t& graphs = *device.api.graph;
+  flagos_plugin_stream_t* stream = device.stream();
+  const std::uint64_t counters[] = {device.alloc(4), device.alloc(4)};
+  const Meeting alone(device, counters[0], 1, 0);
+  const Meeting many(device, counters[1], 12, FLAGOS_LAUNCH_FLAG_COOPERATIVE);
+  flagos_plugin_graph_t* graph = nullptr;
+  REQUIRE(graphs.instantiate(device.get(), many.get(), 1, &graph) == FLAGOS_STATUS_OK);
+  for (int i = 0; i < 2; ++i) CHECK(graphs.launch(graph, stream) == FLAGOS_STATUS_OK);
+  CHECK(device.read(stream, counters[1], 1)[0] == 2 * 12 * 5);
+  CHECK(graphs.update(graph, alone.get(), 1) == FLAGOS_STATUS_OK);
+  CHECK(graphs.launch(graph, stream) == FLAGOS_STATUS_OK);
+  CHECK(device.read(stream, counters[0], 1)[0] == 5);
+  // This fake has no clusters: core is to run them.
+  const Meeting clusters(device, counters[0], 8, FLAGOS_LAUNCH_CLUSTER(8, 1, 1));
+  CHECK(graphs.update(graph, clusters.get(), 1) == FLAGOS_STATUS_UNSUPPORTED);
+  graphs.destroy(graph);
+  CHECK(graphs.instantiate(device.get(), clusters.get(), 1, &graph) == FLAGOS_STATUS_UNSUPPORTED);
+}
+
 TEST_CASE("graph: what the driver's graphs do not have is left to core") {
   TestDevice device;
   const std::uint64_t data = device.alloc(64);

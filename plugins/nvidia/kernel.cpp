@@ -158,6 +158,17 @@ void Kernel::check_cluster(std::uint32_t flags) const {
                 blocks, name_, most);
 }
 
+Together::Together(std::uint32_t flags) {
+  if ((flags & FLAGOS_LAUNCH_FLAG_COOPERATIVE) != 0) {
+    attributes[count].id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE;
+    attributes[count++].value.cooperative = 1;
+  }
+  if (flags >> 8 != 0) {
+    attributes[count].id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION;
+    attributes[count++].value.clusterDim = {flags >> 8 & 0xff, flags >> 16 & 0xff, flags >> 24};
+  }
+}
+
 std::size_t Kernel::block_bytes(const flagos_launch_desc_t& desc) const noexcept {
   return fails_ ? round_up(argument_end(desc), word_bytes) + word_bytes : argument_end(desc);
 }
@@ -182,20 +193,10 @@ CUresult Kernel::launch_now(CUstream stream, const flagos_launch_desc_t& desc, s
 
 CUresult Kernel::launch_together(CUstream stream, const flagos_launch_desc_t& desc,
                                  void** extra) const {
-  CUlaunchAttribute attributes[2] = {};
-  unsigned count = 0;
-  if ((desc.flags & FLAGOS_LAUNCH_FLAG_COOPERATIVE) != 0) {
-    attributes[count].id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE;
-    attributes[count++].value.cooperative = 1;
-  }
-  if (desc.flags >> 8 != 0) {
-    attributes[count].id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION;
-    attributes[count++].value.clusterDim = {desc.flags >> 8 & 0xff, desc.flags >> 16 & 0xff,
-                                            desc.flags >> 24};
-  }
-  const CUlaunchConfig config = {desc.grid[0],  desc.grid[1],  desc.grid[2],      desc.block[0],
-                                 desc.block[1], desc.block[2], desc.shared_bytes, stream,
-                                 attributes,    count};
+  Together together(desc.flags);
+  const CUlaunchConfig config = {
+      desc.grid[0],  desc.grid[1],      desc.grid[2], desc.block[0],       desc.block[1],
+      desc.block[2], desc.shared_bytes, stream,       together.attributes, together.count};
   return driver_.cuLaunchKernelEx(&config, function_, nullptr, extra);
 }
 

@@ -18,6 +18,13 @@
 
 namespace flagos::nvidia {
 
+// How the blocks of a launch stand to each other, as the driver is told.
+struct Together {
+  explicit Together(std::uint32_t flags);
+  CUlaunchAttribute attributes[2] = {};
+  unsigned count = 0;
+};
+
 class Kernel {
  public:
   // The signature is the caller's where one is given, checked against the kernel's own, or against what the driver knows.

@@ -119,6 +119,9 @@ void use_runner(std::shared_ptr<void> runner) noexcept;
 CUresult make_launch(CUfunction function, const unsigned (&grid)[3], const unsigned (&block)[3],
                      unsigned shared_bytes, void** params, void** extra,
                      std::shared_ptr<Launch>* out_launch);
+// What an attribute of a launch asks for.
+CUresult apply(int attribute, const CUlaunchAttributeValue& value, CUfunction function,
+               Launch& launch);
 
 // Threads that help with the blocks of launches, one set for a context.
 class Helpers {

@@ -11,6 +11,8 @@ struct CUgraphNode_st {
   std::vector<std::size_t> dependencies;
   std::function<CUresult(CUcontext)> run;
   std::size_t index = 0;
+  CUfunction function = nullptr;         // of a kernel
+  std::shared_ptr<fake::Launch> launch;  // of a kernel
 };
 struct CUgraph_st {
   std::vector<std::unique_ptr<CUgraphNode_st>> nodes;
@@ -44,6 +46,12 @@ std::shared_ptr<const std::vector<CUgraphNode_st>> copy_of(CUgraph graph) {
   auto nodes = std::make_shared<std::vector<CUgraphNode_st>>();
   for (const auto& node : graph->nodes) nodes->push_back(*node);
   return nodes;
+}
+
+// An update changes no attribute.
+bool stands_alike(const CUgraphNode_st& a, const CUgraphNode_st& b) {
+  return a.launch == nullptr || b.launch == nullptr ||
+         std::equal(a.launch->together, a.launch->together + 3, b.launch->together);
 }
 
 void copy_rows(const CUDA_MEMCPY3D& desc) {
@@ -93,8 +101,20 @@ FAKE_EXPORT CUresult cuGraphAddKernelNode_v2(CUgraphNode* node, CUgraph graph,
                             desc->sharedMemBytes, desc->kernelParams, desc->extra, &launch);
       wrong != CUDA_SUCCESS)
     return wrong;
-  return fake::add(node, graph, dependencies, count, fake::kernel_node,
-                   [launch](CUcontext where) { return fake::run(where, fake::make_grid(launch)); });
+  const CUresult result =
+      fake::add(node, graph, dependencies, count, fake::kernel_node,
+                [launch](CUcontext where) { return fake::run(where, fake::make_grid(launch)); });
+  (*node)->function = desc->func;
+  (*node)->launch = launch;
+  return result;
+}
+FAKE_CATCH
+
+FAKE_EXPORT CUresult cuGraphKernelNodeSetAttribute(CUgraphNode node, int attribute,
+                                                   const CUlaunchAttributeValue* value) try {
+  FAKE_CALL(cuGraphKernelNodeSetAttribute);
+  if (node->launch == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  return fake::apply(attribute, *value, node->function, *node->launch);
 }
 FAKE_CATCH
 
@@ -160,11 +180,12 @@ FAKE_EXPORT CUresult cuGraphExecUpdate_v2(CUgraphExec exec, CUgraph graph,
   FAKE_CONTEXT_CALL(cuGraphExecUpdate_v2);
   auto nodes = fake::copy_of(graph);
   const std::lock_guard lock(exec->mutex);
-  const bool same = nodes->size() == exec->nodes->size() &&
-                    std::equal(nodes->begin(), nodes->end(), exec->nodes->begin(),
-                               [](const auto& a, const auto& b) {
-                                 return a.type == b.type && a.dependencies == b.dependencies;
-                               });
+  const bool same =
+      nodes->size() == exec->nodes->size() &&
+      std::equal(
+          nodes->begin(), nodes->end(), exec->nodes->begin(), [](const auto& a, const auto& b) {
+            return a.type == b.type && a.dependencies == b.dependencies && fake::stands_alike(a, b);
+          });
   info->result = same ? 0 : 2;
   if (!same) return CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE;
   exec->nodes = std::move(nodes);

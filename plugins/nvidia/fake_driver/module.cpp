@@ -78,19 +78,19 @@ unsigned blocks_of_unit(const CUfunc_st& function, unsigned threads, unsigned sh
 
 }  // namespace
 
-// What an attribute of a launch asks for.
-CUresult apply(const CUlaunchAttribute& attribute, CUfunction function, Launch& launch) {
-  if (attribute.id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE) {
+CUresult apply(int attribute, const CUlaunchAttributeValue& value, CUfunction function,
+               Launch& launch) {
+  if (attribute == CU_LAUNCH_ATTRIBUTE_COOPERATIVE) {
     const std::uint64_t blocks = std::uint64_t{launch.grid[0]} * launch.grid[1] * launch.grid[2];
     const unsigned threads = launch.block[0] * launch.block[1] * launch.block[2];
     if (blocks > multiprocessors * blocks_of_unit(*function, threads, launch.shared_bytes))
       return CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
-    if (attribute.value.cooperative != 0) std::copy_n(launch.grid, 3, launch.together);
+    if (value.cooperative != 0) std::copy_n(launch.grid, 3, launch.together);
     return CUDA_SUCCESS;
   }
-  if (attribute.id != CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION) return CUDA_ERROR_INVALID_VALUE;
+  if (attribute != CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION) return CUDA_ERROR_INVALID_VALUE;
   if (capability() < 90) return CUDA_ERROR_NOT_SUPPORTED;
-  const auto& cluster = attribute.value.clusterDim;
+  const auto& cluster = value.clusterDim;
   const unsigned sizes[] = {cluster.x, cluster.y, cluster.z};
   for (int i = 0; i < 3; ++i) {
     if (sizes[i] == 0 || launch.grid[i] % sizes[i] != 0) return CUDA_ERROR_INVALID_VALUE;
@@ -261,7 +261,8 @@ FAKE_EXPORT CUresult cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction f
       wrong != CUDA_SUCCESS)
     return wrong;
   for (unsigned i = 0; i < config->numAttrs; ++i)
-    if (const CUresult wrong = fake::apply(config->attrs[i], function, *launch);
+    if (const CUresult wrong =
+            fake::apply(config->attrs[i].id, config->attrs[i].value, function, *launch);
         wrong != CUDA_SUCCESS)
       return wrong;
   fake::enqueue(config->hStream, {[context, grid_of = fake::make_grid(std::move(launch))] {
