@@ -38,6 +38,10 @@ void destroy(CUcontext context) {
   for (CUstream stream : streams) {
     {
       const std::lock_guard lock(stream->mutex);
+      if (!stream->is_ending) leave(stream, "the end of the context");
+    }
+    {
+      const std::lock_guard lock(stream->mutex);
       stream->is_ending = true;
     }
     stream->changed.notify_all();
@@ -331,6 +335,9 @@ FAKE_CATCH
 
 FAKE_EXPORT CUresult cuCtxEnablePeerAccess(CUcontext peer, unsigned) try {
   FAKE_CONTEXT_CALL(cuCtxEnablePeerAccess);
-  return peer == context ? CUDA_ERROR_INVALID_CONTEXT : CUDA_SUCCESS;
+  if (peer == nullptr || peer == context) return CUDA_ERROR_INVALID_CONTEXT;
+  const std::lock_guard lock(context->mutex);
+  return context->peers.insert(peer->device).second ? CUDA_SUCCESS
+                                                    : CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED;
 }
 FAKE_CATCH

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -38,6 +39,11 @@
   CUcontext context = fake::current(); \
   if (const CUresult fault = fake::begin(#name, context); fault != CUDA_SUCCESS) return fault
 
+// For entries that free or destroy, which never fail for the sake of a test.
+#define FAKE_NEEDS_CONTEXT() \
+  if (fake::current() == nullptr) return CUDA_ERROR_INVALID_CONTEXT
+#define FAKE_LIVE(handle) fake::check_live(handle, __func__)
+
 namespace flagos::nvidia {
 
 namespace fake {
@@ -52,6 +58,10 @@ int capability();  // 80 is compute capability 8.0
 CUresult begin(const char* function);
 CUresult begin(const char* function, CUcontext context);
 void count_object(int change);
+// Objects by their handles. What is used when it is gone ends the process: with a driver it would end anyhow.
+void enter(const void* handle);
+void leave(const void* handle, const char* call);
+void check_live(const void* handle, const char* call);  // NULL may be given
 std::uint64_t setting(const char* name, std::uint64_t fallback);
 
 // ---- what streams do ----
@@ -152,6 +162,7 @@ struct CUctx_st {
   std::atomic<bool> is_ending{false};
   std::mutex mutex;
   std::vector<CUstream> streams;  // alive, or ending
+  std::set<int> peers;            // devices whose memory it may reach
   std::unique_ptr<fake::Helpers> helpers;
 };
 
@@ -185,6 +196,7 @@ struct CUmod_st {
   void* library = nullptr;
   int fd = -1;
   const flagos_fake_module* image = nullptr;
+  std::map<std::string, std::uint64_t> variables;  // sizes
   std::deque<CUfunc_st> functions;
 };
 

@@ -1,5 +1,7 @@
 // The fault mode: the n-th call from now on fails. And the counts by which a test sees what was lost.
+#include <cstdio>
 #include <cstdlib>
+#include <set>
 
 #include "plugins/nvidia/fake_driver/fake.hpp"
 
@@ -12,6 +14,21 @@ std::atomic<int> failing_code{
     static_cast<int>(setting("FLAGOS_FAKE_CUDA_FAIL_CODE", CUDA_ERROR_OUT_OF_MEMORY))};
 std::atomic<const char*> failed_function{""};
 std::atomic<std::int64_t> live_objects{0};
+
+struct Handles {
+  std::mutex mutex;
+  std::set<const void*> live;
+};
+Handles& handles() {
+  static auto* const all = new Handles;
+  return *all;
+}
+
+[[noreturn]] void refuse(const void* handle, const char* call) {
+  std::fprintf(stderr, "fake libcuda: %s of %p, which is no object, or none any more\n", call,
+               handle);
+  std::abort();
+}
 
 }  // namespace
 
@@ -30,6 +47,22 @@ CUresult begin(const char* function, CUcontext context) {
   if (context == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
   if (const CUresult error = context->error.load(); error != CUDA_SUCCESS) return error;
   return begin(function);
+}
+
+void enter(const void* handle) {
+  const std::lock_guard lock(handles().mutex);
+  handles().live.insert(handle);
+}
+
+void leave(const void* handle, const char* call) {
+  const std::lock_guard lock(handles().mutex);
+  if (handles().live.erase(handle) == 0) refuse(handle, call);
+}
+
+void check_live(const void* handle, const char* call) {
+  if (handle == nullptr) return;
+  const std::lock_guard lock(handles().mutex);
+  if (handles().live.count(handle) == 0) refuse(handle, call);
 }
 
 void count_object(int change) { live_objects += change; }

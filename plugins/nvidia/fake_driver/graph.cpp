@@ -78,12 +78,14 @@ using namespace flagos::nvidia;
 FAKE_EXPORT CUresult cuGraphCreate(CUgraph* graph, unsigned) try {
   FAKE_CALL(cuGraphCreate);
   *graph = new CUgraph_st;
+  fake::enter(*graph);
   fake::count_object(1);
   return CUDA_SUCCESS;
 }
 FAKE_CATCH
 
 FAKE_EXPORT CUresult cuGraphDestroy(CUgraph graph) try {
+  fake::leave(graph, __func__);
   fake::count_object(-1);
   delete graph;
   return CUDA_SUCCESS;
@@ -93,6 +95,7 @@ FAKE_CATCH
 FAKE_EXPORT CUresult cuGraphAddKernelNode_v2(CUgraphNode* node, CUgraph graph,
                                              const CUgraphNode* dependencies, std::size_t count,
                                              const CUDA_KERNEL_NODE_PARAMS* desc) try {
+  FAKE_LIVE(graph);
   FAKE_CONTEXT_CALL(cuGraphAddKernelNode_v2);
   std::shared_ptr<fake::Launch> launch;
   if (const CUresult wrong =
@@ -121,6 +124,7 @@ FAKE_CATCH
 FAKE_EXPORT CUresult cuGraphAddMemcpyNode(CUgraphNode* node, CUgraph graph,
                                           const CUgraphNode* dependencies, std::size_t count,
                                           const CUDA_MEMCPY3D* desc, CUcontext) try {
+  FAKE_LIVE(graph);
   FAKE_CONTEXT_CALL(cuGraphAddMemcpyNode);
   if (desc->Depth != 1 || desc->Height == 0 || desc->WidthInBytes == 0 ||
       desc->srcMemoryType != CU_MEMORYTYPE_UNIFIED || desc->dstMemoryType != CU_MEMORYTYPE_UNIFIED)
@@ -135,6 +139,7 @@ FAKE_CATCH
 FAKE_EXPORT CUresult cuGraphAddMemsetNode(CUgraphNode* node, CUgraph graph,
                                           const CUgraphNode* dependencies, std::size_t count,
                                           const CUDA_MEMSET_NODE_PARAMS* desc, CUcontext) try {
+  FAKE_LIVE(graph);
   FAKE_CONTEXT_CALL(cuGraphAddMemsetNode);
   const unsigned element = desc->elementSize;
   if ((element != 1 && element != 2 && element != 4) || desc->dst % element != 0)
@@ -149,6 +154,7 @@ FAKE_CATCH
 FAKE_EXPORT CUresult cuGraphAddHostNode(CUgraphNode* node, CUgraph graph,
                                         const CUgraphNode* dependencies, std::size_t count,
                                         const CUDA_HOST_NODE_PARAMS* desc) try {
+  FAKE_LIVE(graph);
   FAKE_CALL(cuGraphAddHostNode);
   return fake::add(node, graph, dependencies, count, fake::host_node, [made = *desc](CUcontext) {
     made.fn(made.userData);
@@ -159,16 +165,19 @@ FAKE_CATCH
 
 FAKE_EXPORT CUresult cuGraphInstantiateWithFlags(CUgraphExec* exec, CUgraph graph,
                                                  unsigned long long) try {
+  FAKE_LIVE(graph);
   FAKE_CONTEXT_CALL(cuGraphInstantiateWithFlags);
   auto made = std::make_unique<CUgraphExec_st>();
   made->nodes = fake::copy_of(graph);
   fake::count_object(1);
   *exec = made.release();
+  fake::enter(*exec);
   return CUDA_SUCCESS;
 }
 FAKE_CATCH
 
 FAKE_EXPORT CUresult cuGraphExecDestroy(CUgraphExec exec) try {
+  fake::leave(exec, __func__);
   fake::count_object(-1);
   delete exec;
   return CUDA_SUCCESS;
@@ -177,6 +186,8 @@ FAKE_CATCH
 
 FAKE_EXPORT CUresult cuGraphExecUpdate_v2(CUgraphExec exec, CUgraph graph,
                                           CUgraphExecUpdateResultInfo* info) try {
+  FAKE_LIVE(exec);
+  FAKE_LIVE(graph);
   FAKE_CONTEXT_CALL(cuGraphExecUpdate_v2);
   auto nodes = fake::copy_of(graph);
   const std::lock_guard lock(exec->mutex);
@@ -194,6 +205,8 @@ FAKE_EXPORT CUresult cuGraphExecUpdate_v2(CUgraphExec exec, CUgraph graph,
 FAKE_CATCH
 
 FAKE_EXPORT CUresult cuGraphLaunch(CUgraphExec exec, CUstream stream) try {
+  FAKE_LIVE(exec);
+  FAKE_LIVE(stream);
   FAKE_CONTEXT_CALL(cuGraphLaunch);
   if (stream == nullptr || stream->context != context) return CUDA_ERROR_INVALID_HANDLE;
   const std::lock_guard exec_lock(exec->mutex);

@@ -1,4 +1,5 @@
 // Memory: device, pinned, managed, registered; and which memory there is.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -124,6 +125,7 @@ FAKE_EXPORT CUresult cuMemAlloc_v2(CUdeviceptr* address, std::size_t size) try {
 FAKE_CATCH
 
 FAKE_EXPORT CUresult cuMemFree_v2(CUdeviceptr address) try {
+  FAKE_NEEDS_CONTEXT();
   fake::Block block;
   if (!fake::take_block(address, {Kind::device, Kind::managed}, &block))
     return CUDA_ERROR_INVALID_VALUE;
@@ -154,6 +156,7 @@ FAKE_EXPORT CUresult cuMemHostAlloc(void** pointer, std::size_t size, unsigned) 
 FAKE_CATCH
 
 FAKE_EXPORT CUresult cuMemFreeHost(void* pointer) try {
+  FAKE_NEEDS_CONTEXT();
   fake::Block block;
   if (!fake::take_block(reinterpret_cast<std::uint64_t>(pointer), {Kind::host}, &block))
     return CUDA_ERROR_INVALID_VALUE;
@@ -177,6 +180,7 @@ FAKE_EXPORT CUresult cuMemHostRegister_v2(void* pointer, std::size_t size, unsig
 FAKE_CATCH
 
 FAKE_EXPORT CUresult cuMemHostUnregister(void* pointer) try {
+  FAKE_NEEDS_CONTEXT();
   fake::Block block;
   if (!fake::take_block(reinterpret_cast<std::uint64_t>(pointer), {Kind::registered}, &block))
     return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
@@ -234,14 +238,20 @@ struct CUmemPoolHandle_st {
 
 FAKE_EXPORT CUresult cuMemPoolCreate(CUmemoryPool* pool, const CUmemPoolProps* properties) try {
   FAKE_CALL(cuMemPoolCreate);
-  if (properties->allocType != CU_MEM_ALLOCATION_TYPE_PINNED) return CUDA_ERROR_INVALID_VALUE;
+  if (properties->allocType != CU_MEM_ALLOCATION_TYPE_PINNED ||
+      properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE ||
+      std::any_of(std::begin(properties->reserved), std::end(properties->reserved),
+                  [](unsigned char byte) { return byte != 0; }))
+    return CUDA_ERROR_INVALID_VALUE;
   *pool = new CUmemPoolHandle_st{properties->location.id};
+  fake::enter(*pool);
   fake::count_object(1);
   return CUDA_SUCCESS;
 }
 FAKE_CATCH
 
 FAKE_EXPORT CUresult cuMemPoolDestroy(CUmemoryPool pool) try {
+  fake::leave(pool, __func__);
   fake::count_object(-1);
   delete pool;
   return CUDA_SUCCESS;
@@ -250,6 +260,7 @@ FAKE_CATCH
 
 FAKE_EXPORT CUresult cuMemPoolGetAttribute(CUmemoryPool pool, CUmemPool_attribute attribute,
                                            void* value) try {
+  FAKE_LIVE(pool);
   FAKE_CALL(cuMemPoolGetAttribute);
   if (attribute != CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT &&
       attribute != CU_MEMPOOL_ATTR_USED_MEM_CURRENT)
@@ -259,14 +270,18 @@ FAKE_EXPORT CUresult cuMemPoolGetAttribute(CUmemoryPool pool, CUmemPool_attribut
 }
 FAKE_CATCH
 
-FAKE_EXPORT CUresult cuMemPoolSetAccess(CUmemoryPool, const CUmemAccessDesc*, std::size_t) try {
+FAKE_EXPORT CUresult cuMemPoolSetAccess(CUmemoryPool pool, const CUmemAccessDesc*,
+                                        std::size_t) try {
+  FAKE_LIVE(pool);
   FAKE_CALL(cuMemPoolSetAccess);
   return CUDA_SUCCESS;
 }
 FAKE_CATCH
 
 FAKE_EXPORT CUresult cuMemAllocFromPoolAsync(CUdeviceptr* address, std::size_t size,
-                                             CUmemoryPool pool, CUstream) try {
+                                             CUmemoryPool pool, CUstream stream) try {
+  FAKE_LIVE(pool);
+  FAKE_LIVE(stream);
   FAKE_CONTEXT_CALL(cuMemAllocFromPoolAsync);
   std::uint64_t made = 0;
   const CUresult result = fake::allocate(context, size, Kind::device, &made, pool);
@@ -277,6 +292,8 @@ FAKE_EXPORT CUresult cuMemAllocFromPoolAsync(CUdeviceptr* address, std::size_t s
 FAKE_CATCH
 
 FAKE_EXPORT CUresult cuMemFreeAsync(CUdeviceptr address, CUstream stream) try {
+  FAKE_NEEDS_CONTEXT();
+  FAKE_LIVE(stream);
   fake::Block block;
   if (!fake::take_block(address, {Kind::device}, &block)) return CUDA_ERROR_INVALID_VALUE;
   fake::count_object(-1);

@@ -1,13 +1,13 @@
 // Modules: an object of the host's that is opened from memory; functions, and launches of them.
 #include <dlfcn.h>
-#include <elf.h>
-#include <link.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 
+#include "base/elf.hpp"
 #include "plugins/nvidia/fake_driver/fake.hpp"
 #include "plugins/nvidia/fake_driver/image.hpp"
 
@@ -44,8 +44,10 @@ CUresult make_launch(CUfunction function, const unsigned (&grid)[3], const unsig
                      unsigned shared_bytes, void** params, void** extra,
                      std::shared_ptr<Launch>* out_launch) {
   const flagos_fake_kernel& kernel = *function->kernel;
+  constexpr unsigned most_grid[] = {INT32_MAX, 65535, 65535}, most_block[] = {1024, 1024, 64};
   for (int i = 0; i < 3; ++i)
-    if (grid[i] == 0 || block[i] == 0) return CUDA_ERROR_INVALID_VALUE;
+    if (grid[i] == 0 || block[i] == 0 || grid[i] > most_grid[i] || block[i] > most_block[i])
+      return CUDA_ERROR_INVALID_VALUE;
   if (std::uint64_t{block[0]} * block[1] * block[2] > kernel.max_threads ||
       shared_bytes > static_cast<unsigned>(function->max_dynamic_shared))
     return CUDA_ERROR_INVALID_VALUE;
@@ -119,6 +121,11 @@ FAKE_EXPORT CUresult cuModuleLoadDataEx(CUmodule* module, const void* image, uns
   }
   for (unsigned i = 0; i < made->image->kernel_count; ++i)
     made->functions.push_back({made, &made->image->kernels[i], 48 << 10});
+  for (const flagos::ElfSymbol& symbol :
+       flagos::read_elf_library(std::as_bytes(std::span(object))).exported)
+    if (!symbol.function && symbol.size != 0 && symbol.name != "flagos_fake_image")
+      made->variables[symbol.name] = symbol.size;
+  fake::enter(made);
   fake::count_object(1);
   *module = made;
   return CUDA_SUCCESS;
@@ -126,6 +133,8 @@ FAKE_EXPORT CUresult cuModuleLoadDataEx(CUmodule* module, const void* image, uns
 FAKE_CATCH
 
 FAKE_EXPORT CUresult cuModuleUnload(CUmodule module) try {
+  FAKE_NEEDS_CONTEXT();
+  fake::leave(module, __func__);
   fake::count_object(-1);
   fake::destroy(module);
   return CUDA_SUCCESS;
@@ -134,6 +143,7 @@ FAKE_CATCH
 
 FAKE_EXPORT CUresult cuModuleGetFunction(CUfunction* function, CUmodule module,
                                          const char* name) try {
+  FAKE_LIVE(module);
   FAKE_CONTEXT_CALL(cuModuleGetFunction);
   for (CUfunc_st& known : module->functions) {
     if (std::strcmp(known.kernel->name, name) != 0) continue;
@@ -145,6 +155,7 @@ FAKE_EXPORT CUresult cuModuleGetFunction(CUfunction* function, CUmodule module,
 FAKE_CATCH
 
 FAKE_EXPORT CUresult cuModuleGetFunctionCount(unsigned* count, CUmodule module) try {
+  FAKE_LIVE(module);
   FAKE_CALL(cuModuleGetFunctionCount);
   *count = static_cast<unsigned>(module->functions.size());
   return CUDA_SUCCESS;
@@ -153,6 +164,7 @@ FAKE_CATCH
 
 FAKE_EXPORT CUresult cuModuleEnumerateFunctions(CUfunction* functions, unsigned count,
                                                 CUmodule module) try {
+  FAKE_LIVE(module);
   FAKE_CALL(cuModuleEnumerateFunctions);
   for (unsigned i = 0; i < std::min<std::size_t>(count, module->functions.size()); ++i)
     functions[i] = &module->functions[i];
@@ -162,17 +174,12 @@ FAKE_CATCH
 
 FAKE_EXPORT CUresult cuModuleGetGlobal_v2(CUdeviceptr* address, std::size_t* size, CUmodule module,
                                           const char* name) try {
+  FAKE_LIVE(module);
   FAKE_CONTEXT_CALL(cuModuleGetGlobal_v2);
-  void* found = dlsym(module->library, name);
-  Dl_info info{};
-  const Elf64_Sym* symbol = nullptr;
-  if (found == nullptr ||
-      dladdr1(found, &info, const_cast<void**>(reinterpret_cast<const void**>(&symbol)),
-              RTLD_DL_SYMENT) == 0 ||
-      symbol == nullptr || ELF64_ST_TYPE(symbol->st_info) != STT_OBJECT || info.dli_saddr != found)
-    return CUDA_ERROR_NOT_FOUND;
-  if (address != nullptr) *address = reinterpret_cast<CUdeviceptr>(found);
-  if (size != nullptr) *size = symbol->st_size;
+  const auto found = module->variables.find(name);
+  if (found == module->variables.end()) return CUDA_ERROR_NOT_FOUND;
+  if (address != nullptr) *address = reinterpret_cast<CUdeviceptr>(dlsym(module->library, name));
+  if (size != nullptr) *size = found->second;
   return CUDA_SUCCESS;
 }
 FAKE_CATCH
@@ -231,6 +238,8 @@ FAKE_EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsign
                                     unsigned grid_z, unsigned block_x, unsigned block_y,
                                     unsigned block_z, unsigned shared_bytes, CUstream stream,
                                     void** params, void** extra) try {
+  FAKE_LIVE(stream);
+  FAKE_LIVE(function->module);
   FAKE_CONTEXT_CALL(cuLaunchKernel);
   if (stream == nullptr || stream->context != context || function->module->context != context)
     return CUDA_ERROR_INVALID_HANDLE;
@@ -249,6 +258,8 @@ FAKE_CATCH
 
 FAKE_EXPORT CUresult cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction function,
                                       void** params, void** extra) try {
+  FAKE_LIVE(config->hStream);
+  FAKE_LIVE(function->module);
   FAKE_CONTEXT_CALL(cuLaunchKernelEx);
   if (config->hStream == nullptr || config->hStream->context != context ||
       function->module->context != context)

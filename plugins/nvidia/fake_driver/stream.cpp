@@ -149,6 +149,7 @@ FAKE_EXPORT CUresult cuStreamCreateWithPriority(CUstream* stream, unsigned, int 
     return CUDA_ERROR_OUT_OF_MEMORY;
   }
   *stream = made.release();
+  fake::enter(*stream);
   fake::count_object(1);
   const std::lock_guard lock(context->mutex);
   context->streams.push_back(*stream);
@@ -157,6 +158,7 @@ FAKE_EXPORT CUresult cuStreamCreateWithPriority(CUstream* stream, unsigned, int 
 FAKE_CATCH
 
 FAKE_EXPORT CUresult cuStreamDestroy_v2(CUstream stream) try {
+  fake::leave(stream, __func__);
   CUcontext context = stream->context;
   fake::count_object(-1);
   {
@@ -170,6 +172,7 @@ FAKE_EXPORT CUresult cuStreamDestroy_v2(CUstream stream) try {
 FAKE_CATCH
 
 FAKE_EXPORT CUresult cuStreamGetCtx(CUstream stream, CUcontext* context) try {
+  FAKE_LIVE(stream);
   FAKE_CALL(cuStreamGetCtx);
   *context = stream->context;
   return CUDA_SUCCESS;
@@ -177,6 +180,7 @@ FAKE_EXPORT CUresult cuStreamGetCtx(CUstream stream, CUcontext* context) try {
 FAKE_CATCH
 
 FAKE_EXPORT CUresult cuStreamQuery(CUstream stream) try {
+  FAKE_LIVE(stream);
   FAKE_CALL(cuStreamQuery);
   if (stream->context->error != CUDA_SUCCESS) return stream->context->error;
   const std::lock_guard lock(stream->mutex);
@@ -185,6 +189,7 @@ FAKE_EXPORT CUresult cuStreamQuery(CUstream stream) try {
 FAKE_CATCH
 
 FAKE_EXPORT CUresult cuStreamSynchronize(CUstream stream) try {
+  FAKE_LIVE(stream);
   FAKE_CALL(cuStreamSynchronize);
   fake::drain(stream);
   return stream->context->error;
@@ -192,6 +197,8 @@ FAKE_EXPORT CUresult cuStreamSynchronize(CUstream stream) try {
 FAKE_CATCH
 
 FAKE_EXPORT CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned) try {
+  FAKE_LIVE(stream);
+  FAKE_LIVE(event);
   FAKE_CALL(cuStreamWaitEvent);
   if (stream->context->error != CUDA_SUCCESS) return stream->context->error;
   std::shared_ptr<fake::Point> point;
@@ -210,6 +217,7 @@ FAKE_EXPORT CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned)
 FAKE_CATCH
 
 FAKE_EXPORT CUresult cuLaunchHostFunc(CUstream stream, CUhostFn function, void* data) try {
+  FAKE_LIVE(stream);
   FAKE_CALL(cuLaunchHostFunc);
   if (stream->context->error != CUDA_SUCCESS) return stream->context->error;
   fake::enqueue(stream, {[=] {
@@ -222,6 +230,7 @@ FAKE_CATCH
 
 FAKE_EXPORT CUresult cuStreamWriteValue32_v2(CUstream stream, CUdeviceptr address,
                                              std::uint32_t value, unsigned) try {
+  FAKE_LIVE(stream);
   FAKE_CONTEXT_CALL(cuStreamWriteValue32_v2);
   if (const CUresult wrong = fake::check_word(address, 4); wrong != CUDA_SUCCESS) return wrong;
   return fake::write_value(stream, address, value);
@@ -229,6 +238,7 @@ FAKE_EXPORT CUresult cuStreamWriteValue32_v2(CUstream stream, CUdeviceptr addres
 FAKE_CATCH
 FAKE_EXPORT CUresult cuStreamWriteValue64_v2(CUstream stream, CUdeviceptr address,
                                              std::uint64_t value, unsigned) try {
+  FAKE_LIVE(stream);
   FAKE_CONTEXT_CALL(cuStreamWriteValue64_v2);
   if (const CUresult wrong = fake::check_word(address, 8); wrong != CUDA_SUCCESS) return wrong;
   return fake::write_value(stream, address, value);
@@ -236,6 +246,7 @@ FAKE_EXPORT CUresult cuStreamWriteValue64_v2(CUstream stream, CUdeviceptr addres
 FAKE_CATCH
 FAKE_EXPORT CUresult cuStreamWaitValue32_v2(CUstream stream, CUdeviceptr address,
                                             std::uint32_t value, unsigned flags) try {
+  FAKE_LIVE(stream);
   FAKE_CONTEXT_CALL(cuStreamWaitValue32_v2);
   if (const CUresult wrong = fake::check_word(address, 4); wrong != CUDA_SUCCESS) return wrong;
   return fake::wait_value(stream, address, value, flags);
@@ -243,6 +254,7 @@ FAKE_EXPORT CUresult cuStreamWaitValue32_v2(CUstream stream, CUdeviceptr address
 FAKE_CATCH
 FAKE_EXPORT CUresult cuStreamWaitValue64_v2(CUstream stream, CUdeviceptr address,
                                             std::uint64_t value, unsigned flags) try {
+  FAKE_LIVE(stream);
   FAKE_CONTEXT_CALL(cuStreamWaitValue64_v2);
   if (const CUresult wrong = fake::check_word(address, 8); wrong != CUDA_SUCCESS) return wrong;
   return fake::wait_value(stream, address, value, flags);
@@ -256,12 +268,14 @@ FAKE_EXPORT CUresult cuEventCreate(CUevent* event, unsigned flags) try {
   *event = new CUevent_st;
   (*event)->context = context;
   (*event)->flags = flags;
+  fake::enter(*event);
   fake::count_object(1);
   return CUDA_SUCCESS;
 }
 FAKE_CATCH
 
 FAKE_EXPORT CUresult cuEventDestroy_v2(CUevent event) try {
+  fake::leave(event, __func__);
   fake::count_object(-1);
   delete event;
   return CUDA_SUCCESS;
@@ -269,6 +283,8 @@ FAKE_EXPORT CUresult cuEventDestroy_v2(CUevent event) try {
 FAKE_CATCH
 
 FAKE_EXPORT CUresult cuEventRecord(CUevent event, CUstream stream) try {
+  FAKE_LIVE(stream);
+  FAKE_LIVE(event);
   FAKE_CONTEXT_CALL(cuEventRecord);
   if (event->context != stream->context) return CUDA_ERROR_INVALID_HANDLE;
   auto point = std::make_shared<fake::Point>();
@@ -286,6 +302,7 @@ FAKE_EXPORT CUresult cuEventRecord(CUevent event, CUstream stream) try {
 FAKE_CATCH
 
 FAKE_EXPORT CUresult cuEventQuery(CUevent event) try {
+  FAKE_LIVE(event);
   FAKE_CALL(cuEventQuery);
   if (event->context->error != CUDA_SUCCESS) return event->context->error;
   const std::lock_guard lock(event->mutex);
@@ -294,6 +311,7 @@ FAKE_EXPORT CUresult cuEventQuery(CUevent event) try {
 FAKE_CATCH
 
 FAKE_EXPORT CUresult cuEventSynchronize(CUevent event) try {
+  FAKE_LIVE(event);
   FAKE_CALL(cuEventSynchronize);
   std::shared_ptr<fake::Point> point;
   {
@@ -306,6 +324,8 @@ FAKE_EXPORT CUresult cuEventSynchronize(CUevent event) try {
 FAKE_CATCH
 
 FAKE_EXPORT CUresult cuEventElapsedTime(float* milliseconds, CUevent start, CUevent end) try {
+  FAKE_LIVE(start);
+  FAKE_LIVE(end);
   FAKE_CALL(cuEventElapsedTime);
   std::shared_ptr<fake::Point> points[2];
   for (int i = 0; i < 2; ++i) {

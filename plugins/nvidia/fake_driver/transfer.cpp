@@ -18,6 +18,7 @@ bool look(CUdeviceptr address, std::uint64_t size, Range* out_range) {
 }
 
 CUresult check_stream(CUcontext context, CUstream stream) {
+  check_live(stream, "a copy or fill");
   return stream == nullptr || stream->context != context ? CUDA_ERROR_INVALID_HANDLE : CUDA_SUCCESS;
 }
 
