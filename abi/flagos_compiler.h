@@ -342,7 +342,7 @@ typedef struct flagos_tile_launch_info_t {
   uint64_t shared_bytes;  /* dynamic ones of the launch, beside what the text declares itself */
   uint64_t scratch_bytes; /* of each program, declared by the text itself */
   uint64_t flags;         /* FLAGOS_TILE_LAUNCH_FLAG_* */
-  const char* name;       /* of the kernel, in the module as in the text; lasts as long as the source */
+  const char* name;       /* of the kernel in the text, by which it is found; lasts as long as the source */
 } flagos_tile_launch_info_t;
 
 /**

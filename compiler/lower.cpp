@@ -21,6 +21,8 @@ Lowered lower_by_schedule(const Module& module, const Target& target) {
 
 }  // namespace
 
+std::string entry_of(const Kernel& kernel) { return "tile_" + kernel.name; }
+
 Lowered lower(const Module& module, const Target& target) {
   Lowered lowered = lower_by_schedule(module, target);
   if (target.dialect == Dialect::gnu_cxx) return lowered;  // whose kernels give the whole sentence

@@ -44,7 +44,7 @@ std::string print_target(const Target& target);
 
 // How a kernel of the printed text is launched. The grid is in programs, as the caller gave it.
 struct LaunchRecord {
-  std::string kernel;                      // the name, as in the module and in the text
+  std::string kernel;                      // the name in the text: as in the module, or as `entry_of` makes it
   std::uint32_t threads = 1;               // block is {threads, 1, 1}
   std::uint64_t shared_bytes = 0;          // dynamic, beside what the text declares itself
   std::uint64_t scratch_bytes = 0;         // of each program, declared by the text itself
@@ -57,6 +57,9 @@ struct Lowered {
   std::vector<LaunchRecord> kernels;  // in the order of the module
   std::vector<std::string> options;   // what the dialect's compiler is given beside the text, such as -O2
 };
+
+// A kernel's name in a language whose own functions and words it could be one of (`max`, `main`, `double`).
+std::string entry_of(const Kernel& kernel);
 
 // Throws UNSUPPORTED where the target lacks what an operation needs, naming operation, place and reason. The arguments
 // of a printed kernel are those of the module, each at its natural alignment behind the one before.

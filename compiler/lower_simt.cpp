@@ -204,7 +204,7 @@ Lowered lower_simt(const Module& given, const Target& target) {
     const SimtKernel made = print_kernel(module, kernel, target, *dialect, helpers, needs);
     kernels += "\n" + dialect->kernel(made);
     LaunchRecord record;
-    record.kernel = kernel.name;
+    record.kernel = dialect->symbol(kernel);
     record.threads = made.threads;
     record.fails = made.fails;
     lowered.kernels.push_back(std::move(record));

@@ -84,7 +84,8 @@ TEST_CASE("simt: the launch record") {
   };
   const Lowered plain = lower(load(text("")), parse_target("opencl-c;threads=64"));
   REQUIRE(plain.kernels.size() == 2);
-  CHECK(plain.kernels[0].kernel == "one");
+  CHECK(plain.kernels[0].kernel == "tile_one");  // no word and no function of OpenCL C
+  CHECK(plain.source.find(" void tile_one(") != std::string::npos);
   CHECK(plain.kernels[0].threads == 64);
   CHECK(plain.kernels[0].fails);
   CHECK(plain.kernels[0].shared_bytes == 0);

@@ -9,80 +9,10 @@
 
 #include "compiler/attributes.hpp"
 #include "compiler/diagnostic.hpp"
-#include "compiler/lexer.hpp"
+#include "compiler/parser_state.hpp"
 
 namespace flagos::compiler {
-namespace {
-
-using Kind = Token::Kind;
-
-template <typename T>
-std::optional<T> whole_number(std::string_view text) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
-struct Location {
-  std::int32_t file = -1;
-  std::uint32_t line = 0;
-};
-using Locations = std::unordered_map<std::string_view, std::vector<Location>>;
-
-class Parser {
- public:
-  Parser(std::string_view text, std::uint32_t first_line) : lexer_(text, first_line) { advance(); }
-
-  Module parse_module(Module module, const Locations& locations);
-  void parse_locations(Module& module, Locations& locations);
-
- private:
-  // tokens
-  void advance() { token_ = lexer_.next(); }
-  bool at(Kind kind) const { return token_.kind == kind; }
-  bool at(std::string_view punctuation) const { return at(Kind::punctuation) && token_.text == punctuation; }
-  bool at_word(std::string_view word) const { return at(Kind::name) && token_.text == word; }
-  bool take(std::string_view punctuation);
-  void expect(std::string_view punctuation, std::string_view why);
-  std::string_view expect(Kind kind, std::string_view what);
-  [[noreturn]] void refuse(const Token& where, std::string reason) const;
-  [[noreturn]] void refuse_unknown(const Token& where, std::string what) const;
-
-  // parts
-  void parse_version();
-  Kernel parse_kernel();
-  void parse_argument(Kernel& kernel);
-  Type parse_type();
-  void parse_shape(Type& type);
-  std::vector<Attribute> parse_attributes(std::string_view close);
-  Attribute parse_attribute();
-  void parse_value(Attribute& attribute);
-  void parse_list(Attribute& attribute);
-  void parse_block(Block& block, int depth);
-  Op parse_op(int depth);
-  std::vector<Token> parse_results();
-  void parse_operands(Op& op);
-  void parse_result_types(Op& op, const std::vector<Token>& names);
-  void parse_regions(Op& op, int depth);
-  void parse_block_arguments(Block& block);
-  void settle_numbers(std::vector<Attribute>& attributes, const Token& where) const;
-  void resolve(Op& op, const Token& name);
-  ValueId define(const Token& name, const Type& type);
-  void locate(Op& op);
-  void check_count(std::size_t count, std::size_t limit, std::string_view what) const;
-
-  Lexer lexer_;
-  Token token_;
-  int minor_ = 0;  // that the module asks for
-  std::size_t op_count_ = 0;
-  Kernel* kernel_ = nullptr;
-  std::unordered_map<std::string_view, ValueId> names_;
-  const std::vector<Location>* locations_ = nullptr;  // of the kernel that is read
-  std::size_t location_ = 0;
-  bool in_op_ = false;  // an operation is read, and has not got its location
-  const std::vector<std::string>* files_ = nullptr;
-};
+namespace reading {
 
 bool Parser::take(std::string_view punctuation) {
   if (!at(punctuation)) return false;
@@ -170,7 +100,11 @@ Kernel Parser::parse_kernel() {
   kernel.line = token_.line;
   kernel_ = &kernel;
   names_.clear();
+  const Token name = token_;
   kernel.name = expect(Kind::symbol, "the kernel's name, such as @softmax,");
+  // It becomes part of a name in the language that a kernel is printed in.
+  if (kernel.name.find('.') != std::string::npos)
+    refuse(name, fmt::format("kernel '{}': its name may have letters, digits and _, not '.'", kernel.name));
   expect("(", "of the arguments");
   while (!at(")")) {
     parse_argument(kernel);
@@ -217,121 +151,6 @@ void Parser::parse_argument(Kernel& kernel) {
   if (problem.unknown) refuse_unknown(where, fmt::format("argument %{}: {}", name.text, problem.text));
   if (!problem.text.empty()) refuse(where, fmt::format("argument %{}: {}", name.text, problem.text));
   kernel.arguments.push_back(std::move(argument));
-}
-
-Type Parser::parse_type() {
-  const Token start = token_;
-  const std::string_view name = expect(Kind::name, "a type");
-  Type type;
-  if (const auto dtype = find_dtype(name)) return Type::scalar(*dtype);
-  if (name != "tile" && name != "ptr" && name != "view")
-    refuse(start, fmt::format("'{}' is no type", name.substr(0, 40)));
-  expect("<", "of the type");
-  if (name == "tile") {
-    parse_shape(type);
-  } else {
-    const Token element = token_;
-    const auto dtype = find_dtype(expect(Kind::name, "an element type"));
-    if (!dtype) refuse(element, fmt::format("'{}' is no element type", element.text.substr(0, 40)));
-    type.kind = name == "ptr" ? Type::Kind::pointer : Type::Kind::view;
-    type.dtype = *dtype;
-    if (type.kind == Type::Kind::view) {
-      expect(",", "before the view's rank");
-      const Token rank = token_;
-      const auto value = whole_number<int>(expect(Kind::number, "a rank"));
-      if (!value || *value < 1 || *value > Limits::rank)
-        refuse(rank, fmt::format("the rank of a view is 1 to {}, not {}", Limits::rank, rank.text.substr(0, 40)));
-      type.rank = static_cast<std::uint8_t>(*value);
-    }
-  }
-  expect(">", "of the type");
-  return type;
-}
-
-// "256x64xf32", which is one token.
-void Parser::parse_shape(Type& type) {
-  const Token start = token_;
-  std::string_view text = expect(Kind::number, "a shape, such as 256x64xf32,");
-  type.kind = Type::Kind::tile;
-  std::int64_t elements = 1;
-  while (!text.empty() && text[0] >= '0' && text[0] <= '9') {
-    const std::size_t cross = std::min(text.find('x'), text.size());
-    const auto extent = whole_number<std::int64_t>(text.substr(0, cross));
-    if (!extent || *extent < 1 || *extent > Limits::tile_elements)
-      refuse(start, fmt::format("extent '{}' is not 1 to {}", text.substr(0, std::min<std::size_t>(cross, 40)),
-                                Limits::tile_elements));
-    if (type.rank == Limits::rank) refuse(start, fmt::format("the tile has more than {} axes", Limits::rank));
-    type.dims[type.rank++] = static_cast<std::int32_t>(*extent);
-    elements *= *extent;
-    if (elements > Limits::tile_elements)
-      refuse(start, fmt::format("the tile has more than {} elements", Limits::tile_elements));
-    text.remove_prefix(std::min(cross + 1, text.size()));
-  }
-  const auto dtype = find_dtype(text);
-  if (!dtype) refuse(start, fmt::format("'{}' is no element type", text.substr(0, 40)));
-  type.dtype = *dtype;
-}
-
-std::vector<Attribute> Parser::parse_attributes(std::string_view close) {
-  std::vector<Attribute> attributes;
-  std::unordered_set<std::string> names;
-  while (!at(close)) {
-    const Token start = token_;
-    attributes.push_back(parse_attribute());
-    if (!names.insert(attributes.back().name).second)
-      refuse(start, fmt::format("attribute '{}' is given twice", attributes.back().name));
-    check_count(attributes.size(), Limits::list, "attributes");
-    if (!take(",")) break;
-  }
-  expect(close, "of the attributes");
-  return attributes;
-}
-
-Attribute Parser::parse_attribute() {
-  Attribute attribute;
-  attribute.name = expect(Kind::name, "an attribute");
-  if (take("=")) parse_value(attribute);
-  return attribute;
-}
-
-void Parser::parse_value(Attribute& attribute) {
-  const Token value = token_;
-  switch (value.kind) {
-    case Kind::number:
-      attribute.form = Attribute::Form::number;
-      attribute.text = value.text;
-      break;
-    case Kind::name:
-      attribute.form = Attribute::Form::word;
-      attribute.text = value.text;
-      break;
-    case Kind::string:
-      attribute.form = Attribute::Form::string;
-      attribute.text = unescape(value.text);
-      break;
-    default:
-      if (at("[")) return parse_list(attribute);
-      refuse(value, fmt::format("attribute '{}': a value is expected, not {}", attribute.name, describe(value)));
-  }
-  advance();
-}
-
-void Parser::parse_list(Attribute& attribute) {
-  attribute.form = Attribute::Form::list;
-  expect("[", "of the list");
-  while (!at("]")) {
-    const Token item = token_;
-    if (take("?")) {
-      attribute.list.push_back(kDynamic);
-    } else {
-      const auto value = whole_number<std::int64_t>(expect(Kind::number, "an integer"));
-      if (!value || *value == kDynamic) refuse(item, fmt::format("{} is no 64-bit integer", describe(item)));
-      attribute.list.push_back(*value);
-    }
-    check_count(attribute.list.size(), Limits::list, "values in a list");
-    if (!take(",")) break;
-  }
-  expect("]", "of the list");
 }
 
 void Parser::parse_block(Block& block, int depth) {
@@ -492,7 +311,7 @@ void Parser::parse_locations(Module& module, Locations& locations) {
   if (!at(Kind::end)) refuse(token_, fmt::format("{} does not belong into the locations", describe(token_)));
 }
 
-}  // namespace
+}  // namespace reading
 
 Module parse(std::string_view text) {
   if (text.size() > Limits::text_bytes)
@@ -502,15 +321,15 @@ Module parse(std::string_view text) {
   check_characters(text);
   // Locations come last and are read first, so that every error can name the author's line.
   Module module;
-  Locations locations;
+  reading::Locations locations;
   static constexpr std::string_view kMark = "\nlocations\n";
   const std::size_t mark = text.find(kMark);
   if (mark != std::string_view::npos) {
     const auto line =
         static_cast<std::uint32_t>(std::count(text.begin(), text.begin() + static_cast<long>(mark), '\n'));
-    Parser(text.substr(mark + 1), line + 2).parse_locations(module, locations);
+    reading::Parser(text.substr(mark + 1), line + 2).parse_locations(module, locations);
   }
-  return Parser(text.substr(0, mark == std::string_view::npos ? mark : mark + 1), 1)
+  return reading::Parser(text.substr(0, mark == std::string_view::npos ? mark : mark + 1), 1)
       .parse_module(std::move(module), locations);
 }
 

@@ -201,9 +201,11 @@ class CudaC final : public SimtDialect {
     if (made.fails) arguments += std::string(arguments.empty() ? "" : ", ") + "int* flagos_failure";
     return fmt::format(
         "extern \"C\" __global__ void __launch_bounds__({}) {}({}) {{\n{}const u32 t = threadIdx.x;\n{}}}\n",
-        made.threads, made.kernel->name, arguments,
+        made.threads, symbol(*made.kernel), arguments,
         made.local_words > 0 ? fmt::format("__shared__ __align__(16) u32 L[{}];\n", made.local_words) : "", made.body);
   }
+
+  std::string symbol(const Kernel& kernel) const override { return entry_of(kernel); }
 
   std::string function(OpCode code, DType dtype) const override {
     const std::string name = code == OpCode::rem ? "fmod" : std::string(info(code).name);

@@ -167,9 +167,11 @@ class OpenclC final : public SimtDialect {
     return fmt::format(
         "__kernel __attribute__((reqd_work_group_size({}, 1, 1))) void {}({}) {{\n{}const u32 t = "
         "(u32)get_local_id(0);\n{}}}\n",
-        made.threads, made.kernel->name, arguments,
+        made.threads, symbol(*made.kernel), arguments,
         made.local_words > 0 ? fmt::format("__local u32 L[{}];\n", made.local_words) : "", made.body);
   }
+
+  std::string symbol(const Kernel& kernel) const override { return entry_of(kernel); }
 
   std::string function(OpCode code, DType) const override {
     return code == OpCode::rem ? "fmod" : std::string(info(code).name);

@@ -261,13 +261,14 @@ class OpenclLanes final : public SerialDialect {
 
   std::string text(const Module& module, const std::vector<SerialKernel>& kernels,
                    const SerialNeeds& needs) const override;
+  std::string symbol(const Kernel& kernel) const override { return entry_of(kernel); }
   std::uint64_t launch_scratch(std::size_t bytes) const override { return bytes; }
   std::vector<std::string> options(const SerialNeeds&) const override { return {}; }
 
  private:
-  std::string print_kernel(const SerialKernel& made) const;
   static DType ranks_of(const Extreme& of) { return of.dtype == DType::f64 ? DType::i64 : DType::i32; }
   static std::string_view name_of(const Extreme& of) { return of.least ? "min" : "max"; }
+  std::string print_kernel(const SerialKernel& made) const;
   void check(const std::vector<SerialKernel>& kernels, std::string_view feature, bool used) const;
 
   const Target& target_;
@@ -386,7 +387,7 @@ std::string OpenclLanes::print_kernel(const SerialKernel& made) const {
   }
   if (made.fails) arguments += std::string(arguments.empty() ? "" : ", ") + "__global int* flagos_failure";
   std::string text =
-      fmt::format("\n__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void {}({}) {{\n", kernel.name, arguments);
+      fmt::format("\n__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void {}({}) {{\n", symbol(kernel), arguments);
   text += fmt::format("  char scratch[{}] __attribute__((aligned(64)));\n", made.scratch_bytes);
   text += made.body + "}\n";
   if (made.has_location) text += fmt::format("#line 1 \"kernel {}\"\n", kernel.name);

@@ -102,6 +102,7 @@ class SerialDialect {
   virtual std::string text(const Module& module, const std::vector<SerialKernel>& kernels,
                            const SerialNeeds& needs) const = 0;
   virtual std::uint64_t launch_scratch(std::size_t bytes) const = 0;  // of a program, for the launch record
+  virtual std::string symbol(const Kernel& kernel) const { return kernel.name; }  // what the text calls a kernel
   virtual std::vector<std::string> options(const SerialNeeds& needs) const = 0;
 
   // `a` combined with `b` as reduce, scan and atomics name it: "add", "min", ...

@@ -38,6 +38,8 @@ class SimtDialect {
   virtual std::string prelude(const Module& module, const SimtNeeds& needs) const = 0;
   // The kernel as a whole, around its body, which uses t (this thread), group_id(axis) and group_count(axis).
   virtual std::string kernel(const SimtKernel& kernel) const = 0;
+  // What the text calls a kernel.
+  virtual std::string symbol(const Kernel& kernel) const { return kernel.name; }
   // The language's own function of f32 or f64 for an operation, "" where it has none that is exact enough.
   virtual std::string function(OpCode code, DType dtype) const = 0;
   // What stands before the letter of a conversion of 64 bits in the language's printf; nothing where it has no printf.

@@ -203,6 +203,7 @@ std::vector<std::string> Module::kernel_names() const {
 flagos_plugin_kernel_t* Module::find_native(const flagos_kernel_desc_t& desc) {
   flagos_kernel_desc_t used = desc;
   const TileRecord* record = program_ ? program_->binary().find(desc.name) : nullptr;
+  if (record != nullptr && !record->symbol.empty()) used.name = record->symbol.c_str();
   if (record != nullptr && !record->parameters.empty()) {
     used.parameters = record->parameters.data();
     used.parameter_count = static_cast<std::uint32_t>(record->parameters.size());

@@ -13,8 +13,8 @@ namespace {
 
 // In front: magic, version of the form, size of the whole. Behind: SHA-256 of all before.
 constexpr char magic[8] = {'F', 'L', 'T', 'I', 'L', 'E', 'B', '\n'};
-// Since form 2 with the messages of assertions.
-constexpr std::uint32_t form_version = 2;
+// Since form 2 with the messages of assertions, since form 3 with names in the image.
+constexpr std::uint32_t form_version = 3;
 constexpr std::size_t header_bytes = sizeof(magic) + sizeof(std::uint32_t) + sizeof(std::uint64_t);
 constexpr std::uint32_t most_items = 1u << 20;
 static_assert(std::endian::native == std::endian::little, "numbers are written as they lie in memory");
@@ -86,6 +86,7 @@ void write_record(Writer& writer, const TileRecord& record) {
     writer.number(assertion.number);
     writer.text(assertion.message);
   }
+  writer.text(record.symbol);
 }
 
 TileRecord read_record(Reader& reader, std::uint32_t form) {
@@ -103,6 +104,7 @@ TileRecord read_record(Reader& reader, std::uint32_t form) {
     const auto number = reader.number<std::uint32_t>();
     record.assertions.push_back({number, reader.text()});
   }
+  if (form >= 3) record.symbol = reader.text();
   return record;
 }
 

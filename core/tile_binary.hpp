@@ -24,6 +24,7 @@ struct TileRecord {
   std::uint32_t argument_bytes = 0;
   std::vector<flagos_parameter_t> parameters;
   std::vector<TileAssertion> assertions = {};
+  std::string symbol = {};  // the name in the image, where it is another one
 };
 
 struct TileBinary {

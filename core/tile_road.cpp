@@ -53,6 +53,7 @@ std::vector<TileRecord> records_of(const TileModule& module, const TileSource& s
     const flagos_tile_launch_info_t launch = source.launch(i);
     TileRecord record;
     record.name = module.kernels()[i].name;
+    if (record.name != launch.name) record.symbol = launch.name;
     record.threads = launch.threads;
     record.shared_bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(launch.shared_bytes, UINT32_MAX));
     record.scratch_bytes = launch.scratch_bytes;

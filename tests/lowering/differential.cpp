@@ -4,6 +4,7 @@
 // usage: flagos_lowering_test PLUGIN FORMAT TARGET [--count N] [--seed S]  <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -133,6 +134,40 @@ bool check_assertions(const Options& options) {
   return good;
 }
 
+// Kernels that are called like functions and words of the languages that they are printed in.
+bool check_names(const Options& options) {
+  constexpr const char* names[] = {
+      "max",    "dot",           "main",           "kernel", "double", "printf",   "barrier",
+      "float4", "get_global_id", "threadIdx",      "t",      "L",      "load_f32", "fl_exp_f32",
+      "FAIL",   "a__b",          "gl_WorkGroupID", "7up"};
+  std::string text = "flagos.tile 1.0\n";
+  int number = 0;
+  for (const char* const name : names)
+    text += fmt::format(
+        "kernel @{}(%x: ptr<i32>) {{\n%v = view %x {{shape=[4], strides=[1]}} : view<i32, 1>\n%z = "
+        "const {{value=0}} "
+        ": i32\n%t = const {{value={}}} : tile<4xi32>\nstore %v, %z, %t\n}}\n",
+        name, ++number);
+  const Module module = parse(text);
+  verify(module);
+  const Lowered lowered = lower(module, parse_target(options.target));
+  const std::unique_ptr<Runner> device = open_runner(options);
+  const Runner::Loaded loaded = device->load(options.format, lowered.source);
+  bool good = true;
+  for (std::size_t i = 0; i < std::size(names); ++i) {
+    Case made;
+    made.name = names[i];
+    made.arguments.push_back({DType::i32, std::vector<std::byte>(16), true});
+    std::array<std::int32_t, 4> got{};
+    std::memcpy(got.data(), device->run(loaded, lowered.kernels[i], made)[0].data(), sizeof got);
+    const auto wanted = static_cast<std::int32_t>(i + 1);
+    if (got == std::array{wanted, wanted, wanted, wanted}) continue;
+    fmt::print("WRONG kernel {}: it wrote {}, not {}\n", names[i], got[0], wanted);
+    good = false;
+  }
+  return good;
+}
+
 int run(const Options& options) {
   fmt::print("seed {}\n", options.seed);
   std::vector<Case> cases;
@@ -174,7 +209,7 @@ int run(const Options& options) {
     fmt::print("too little was compared\n");
     return 1;
   }
-  return totals.failed == 0 && check_assertions(options) ? 0 : 1;
+  return totals.failed == 0 && check_assertions(options) && check_names(options) ? 0 : 1;
 }
 
 }  // namespace

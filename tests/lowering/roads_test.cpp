@@ -63,10 +63,11 @@ struct Device {
   }
 };
 
-// x + 5 of `count` numbers in one program, one at a time around a loop: both turns of it are in scratch.
+// x + 5 of `count` numbers in one program, one at a time around a loop: both turns of it are in scratch. It is called like a
+// function of OpenCL C.
 std::string counting(int count) {
   std::string text =
-      "flagos.tile 1.0\nkernel @counting(%x: ptr<f32>) {\n%z = const {value=0} : i32\n%o = const "
+      "flagos.tile 1.0\nkernel @max(%x: ptr<f32>) {\n%z = const {value=0} : i32\n%o = const "
       "{value=1} : i32\n"
       "%n = const {value=5} : i32\n%v = view %x {shape=[COUNT], strides=[1]} : view<f32, 1>\n"
       "%a = load %v, %z : tile<COUNTxf32>\n%f = const {value=1.0} : tile<COUNTxf32>\n"
@@ -83,7 +84,7 @@ void run_counting(const Device& d, flagos_module_t* module, int count) {
   for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(i % 1000);
   flagos_kernel_desc_t desc{};
   desc.struct_size = sizeof desc;
-  desc.name = "counting";
+  desc.name = "max";
   flagos_kernel_t* kernel = nullptr;
   check(flagos_module_get_kernel(module, &desc, &kernel));
   flagos_memory_desc_t memory{};
