@@ -32,6 +32,8 @@ Kernel::Kernel(Module& module, flagos_plugin_kernel_t* native, const TileRecord*
 
 // What the caller sees is the portable kernel: its parameters, and blocks of one program.
 void Kernel::take_record() {
+  // The image may call it by another name.
+  info_.name[record_->name.copy(info_.name, sizeof(info_.name) - 1)] = '\0';
   const auto same = [](const flagos_parameter_t& a, const flagos_parameter_t& b) {
     return a.size_bytes == b.size_bytes && a.offset_bytes == b.offset_bytes;
   };

@@ -87,6 +87,10 @@ void run_counting(const Device& d, flagos_module_t* module, int count) {
   desc.name = "max";
   flagos_kernel_t* kernel = nullptr;
   check(flagos_module_get_kernel(module, &desc, &kernel));
+  flagos_kernel_info_t info{};
+  info.struct_size = sizeof info;
+  check(flagos_kernel_get_info(kernel, &info));
+  CHECK(std::string(info.name) == "max");
   flagos_memory_desc_t memory{};
   memory.struct_size = sizeof memory;
   memory.kind = FLAGOS_MEMORY_KIND_DEVICE;
