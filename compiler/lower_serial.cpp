@@ -1,5 +1,7 @@
 // The serial schedule: one thread runs a program, with vectors. serial_*.cpp write the kernels, a SerialDialect the
 // language.
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "compiler/lower_schedule.hpp"
 #include "compiler/serial_emit.hpp"
@@ -40,7 +42,7 @@ Lowered lower_serial(const Module& given, const Target& target) {
     lowered.kernels.push_back({dialect->symbol(kernel), 1, 0, dialect->launch_scratch(scratch), emitter.fails()});
     needs.fails |= emitter.fails();
     needs.dot |= emitter.has_dot();
-    needs.amx |= emitter.has_amx();
+    needs.bf16 = std::max(needs.bf16, emitter.bf16());
   }
   lowered.source = dialect->text(module, kernels, needs);
   lowered.options = dialect->options(needs);

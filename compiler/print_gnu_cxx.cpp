@@ -143,7 +143,13 @@ std::string_view products() {
       ;
 }
 
-std::string_view products_by_amx() {
+std::string_view products_in_pairs() {
+  return
+#include "compiler/gnu_cxx/bf16.inc"
+      ;
+}
+
+std::string_view products_in_tiles() {
   return
 #include "compiler/gnu_cxx/amx.inc"
       ;

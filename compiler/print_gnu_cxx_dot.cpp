@@ -37,4 +37,35 @@ std::string micro_kernel(std::uint32_t vector_bits) {
   return text;
 }
 
+// Two numbers of k in each lane of 32 bits: a pair of a goes to all lanes, and meets those of 16 columns.
+std::string micro_kernel_of_pairs(std::uint32_t vector_bits) {
+  const int rows = rows_at_once(vector_bits);
+  std::string text = R"(
+FN V<f32, 16> step_of_pairs(V<u32, 16> a, V<u32, 16> b, V<f32, 16> c) {
+  asm("vdpbf16ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
+  return c;
+}
+template <i64 K, i64 lda>
+static __attribute__((noinline, target("avx512bf16"))) void micro_pairs(const u32* a, const u32* b, f32* c, i64 ldc) {
+)";
+  const auto line = [&]<typename... Args>(fmt::format_string<Args...> format, Args&&... args) {
+    fmt::format_to(std::back_inserter(text), format, std::forward<Args>(args)...);
+    text += '\n';
+  };
+  for (int i = 0; i < rows; ++i)
+    line("  V<f32, 16> c{0} = load<16>(c + {0} * ldc), d{0} = load<16>(c + {0} * ldc + 16);", i);
+  line("  for (i64 k = 0; k < K; ++k, b += 32) {{");
+  line("    const V<u32, 16> p = load<16>(b), q = load<16>(b + 16);");
+  line("    V<u32, 16> x;");
+  for (int i = 0; i < rows; ++i)
+    line(
+        "    x = a[k + {0} * lda] - V<u32, 16>{{}}, c{0} = step_of_pairs(x, p, c{0}), d{0} = step_of_pairs(x, q, "
+        "d{0});",
+        i);
+  line("  }}");
+  for (int i = 0; i < rows; ++i) line("  store(c + {0} * ldc, c{0}), store(c + {0} * ldc + 16, d{0});", i);
+  line("}}");
+  return text;
+}
+
 }  // namespace flagos::compiler::gnu_cxx

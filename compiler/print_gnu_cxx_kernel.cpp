@@ -218,8 +218,9 @@ void GnuCxx::product(Writer& out, const Product& product) const {
     return fmt::format("inside_of<{}>({}, {}, {}, {}, {}, {})", memory_type(factor.dtype), factor.data, factor.row,
                        factor.column, factor.rows, factor.columns, factor.inside);
   };
-  out.line("{}<{}>({}, {}, {}, {}, {}, space);", product.amx ? "dot_bf16" : "dot", product.k, matrix(product.a),
-           matrix(product.b), product.c, product.m, product.n);
+  const char* const how = product.bf16 == Bf16::tiles ? "dot_tiles" : product.bf16 == Bf16::pairs ? "dot_pairs" : "dot";
+  out.line("{}<{}>({}, {}, {}, {}, {}, space);", how, product.k, matrix(product.a), matrix(product.b), product.c,
+           product.m, product.n);
 }
 
 std::string GnuCxx::text(const Module&, const std::vector<SerialKernel>& kernels, const SerialNeeds& needs) const {
@@ -242,7 +243,9 @@ std::string GnuCxx::text(const Module&, const std::vector<SerialKernel>& kernels
                       target_.vector_bits / 8);
   text += gnu_cxx::prelude();
   if (needs.dot) text += gnu_cxx::micro_kernel(target_.vector_bits) + std::string(gnu_cxx::products());
-  if (needs.amx) text += gnu_cxx::products_by_amx();
+  if (needs.bf16 != Bf16::plain)
+    text += gnu_cxx::micro_kernel_of_pairs(target_.vector_bits) + std::string(gnu_cxx::products_in_pairs());
+  if (needs.bf16 == Bf16::tiles) text += gnu_cxx::products_in_tiles();
   if (needs.fails)
     text += fmt::format("constexpr i32 EXECUTION_FAILED = {};\n", static_cast<int>(FLAGOS_STATUS_EXECUTION_FAILED)) +
             std::string(gnu_cxx::fail());

@@ -26,11 +26,14 @@ struct SerialKernel {
   std::string body;
 };
 
+// How products of bf16 are multiplied: as f32, two at a time (AVX-512 BF16), or in tiles (AMX).
+enum class Bf16 : std::uint8_t { plain, pairs, tiles };
+
 // What the kernels of a text use beside.
 struct SerialNeeds {
   bool fails = false;
   bool dot = false;
-  bool amx = false;
+  Bf16 bf16 = Bf16::plain;
 };
 
 // A factor of a product: where its elements lie, and which of them are there (expressions of a Range).
@@ -44,7 +47,7 @@ struct Product {
   DType dtype = DType::f32;  // of the sum
   std::string c;
   std::int64_t m = 0, n = 0, k = 0;
-  bool amx = false;
+  Bf16 bf16 = Bf16::plain;
 };
 
 // Which of many floats is looked for.
@@ -99,10 +102,10 @@ class SerialDialect {
   virtual int rows_at_once() const = 0;
 
   // ---- the text ----
+  virtual std::string symbol(const Kernel& kernel) const { return kernel.name; }  // what the text calls a kernel
   virtual std::string text(const Module& module, const std::vector<SerialKernel>& kernels,
                            const SerialNeeds& needs) const = 0;
   virtual std::uint64_t launch_scratch(std::size_t bytes) const = 0;  // of a program, for the launch record
-  virtual std::string symbol(const Kernel& kernel) const { return kernel.name; }  // what the text calls a kernel
   virtual std::vector<std::string> options(const SerialNeeds& needs) const = 0;
 
   // `a` combined with `b` as reduce, scan and atomics name it: "add", "min", ...

@@ -78,7 +78,7 @@ class Emitter {
   std::size_t scratch_bytes() const { return arena_.peak(); }
   bool fails() const { return fails_; }
   bool has_dot() const { return has_dot_; }
-  bool has_amx() const { return has_amx_; }
+  Bf16 bf16() const { return bf16_; }
 
   // ---- shared by the parts ----
   const Type& type(ValueId value) const { return kernel_.values[value]; }
@@ -155,7 +155,7 @@ class Emitter {
   unsigned next_ = 0;
   bool fails_ = false;
   bool has_dot_ = false;
-  bool has_amx_ = false;
+  Bf16 bf16_ = Bf16::plain;
 };
 
 }  // namespace flagos::compiler::serial

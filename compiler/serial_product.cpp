@@ -8,10 +8,12 @@ namespace flagos::compiler::serial {
 
 namespace {
 
-// Products of bf16 that are worth setting up the registers of AMX, on targets that have them.
-bool takes_amx(const Target& target, const Op& op, DType dtype, std::int64_t depth) {
-  return target.isa.ends_with("+amx") && op.code == OpCode::dot && dtype == DType::bf16 && !op.has("strict") &&
-         depth >= 16 && target.vector_bits == 512;
+// Instructions for bf16 take small numbers as 0, and are worth their packing where a product is deep enough.
+Bf16 bf16_of(const Target& target, const Op& op, DType dtype, std::int64_t depth) {
+  if (op.code != OpCode::dot || dtype != DType::bf16 || op.has("strict") || depth < 16 || target.vector_bits != 512)
+    return Bf16::plain;
+  if (target.isa.ends_with("+amx")) return Bf16::tiles;
+  return target.isa.ends_with("+bf16") ? Bf16::pairs : Bf16::plain;
 }
 
 }  // namespace
@@ -115,15 +117,15 @@ void Emitter::emit_product(const Op& op) {
   // As the prelude lays them out: rows and panels are whole.
   const std::int64_t rows = dialect_.rows_at_once();
   const std::int64_t lanes = target_.vector_bits / 8 / static_cast<std::uint32_t>(bytes) * 2;
-  const std::int64_t space =
-      (m + rows - 1) / rows * rows * ((k + 15) / 16 * 16 + 16) + (n + lanes - 1) / lanes * lanes * k;
-  const bool amx = takes_amx(target_, op, a.dtype, k);
-  has_amx_ |= amx;
-  const auto up_to_32 = [](std::int64_t count) { return (count + 31) / 32 * 32; };
-  const std::int64_t amx_space = (up_to_32(m) * (up_to_32(k) + 32) + up_to_32(n) * up_to_32(k)) / 2;
+  std::int64_t space = (m + rows - 1) / rows * rows * ((k + 15) / 16 * 16 + 16) + (n + lanes - 1) / lanes * lanes * k;
+  const Bf16 bf16 = bf16_of(target_, op, a.dtype, k);
+  bf16_ = std::max(bf16_, bf16);
+  const auto up_to = [](std::int64_t count, std::int64_t step) { return (count + step - 1) / step * step; };
+  const std::int64_t deep = up_to(k, 32), high = std::max(up_to(m, 32), up_to(m, rows));
+  if (bf16 != Bf16::plain) space = std::max(space, (high * (deep + 32) + up_to(n, 32) * deep) / 2);
   const std::size_t mark = arena_.mark();
   out_.open("{");
-  declare("space", item, amx ? std::max(space, amx_space) : space, bytes);
+  declare("space", item, space, bytes);
   Product product;
   if (op.code == OpCode::dot_scaled) {
     declare("left", "f32", m * k, 4);
@@ -152,7 +154,7 @@ void Emitter::emit_product(const Op& op) {
   product.m = m;
   product.n = n;
   product.k = k;
-  product.amx = amx;
+  product.bf16 = bf16;
   if (batch != 1) out_.open(fmt::format("for (i64 l = 0; l < {}; ++l) {{", batch));
   dialect_.product(out_, product);
   if (batch != 1) out_.close();

@@ -28,6 +28,7 @@ TEST_CASE("a target's parts, and their defaults") {
   CHECK(cpu.vector_bits == 128);
   CHECK(parse_target("gnu-c++;isa=x86-64-v3").vector_bits == 256);
   CHECK(parse_target("gnu-c++;isa=x86-64-v4+amx").vector_bits == 512);
+  CHECK(parse_target("gnu-c++;isa=x86-64-v4+bf16").vector_bits == 512);
   CHECK(parse_target("gnu-c++;vector=256;isa=x86-64-v4").vector_bits == 256);
 
   const Target gpu = parse_target("opencl-c;threads=64;local=65536;no=f64,f16,f64;unroll=8");

@@ -29,7 +29,10 @@ std::string probe_isa() {
 #if defined(__x86_64__) && defined(__clang__) && __clang_major__ < 18
   return "";  // it does not know the levels by name
 #elif defined(__x86_64__)
-  if (__builtin_cpu_supports("x86-64-v4")) return has_amx() ? "x86-64-v4+amx" : "x86-64-v4";
+  if (__builtin_cpu_supports("x86-64-v4")) {
+    if (has_amx()) return "x86-64-v4+amx";
+    return __builtin_cpu_supports("avx512bf16") ? "x86-64-v4+bf16" : "x86-64-v4";
+  }
   if (__builtin_cpu_supports("x86-64-v3")) return "x86-64-v3";
   if (__builtin_cpu_supports("x86-64-v2")) return "x86-64-v2";
   return "x86-64";

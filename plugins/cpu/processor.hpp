@@ -6,7 +6,7 @@
 
 namespace flagos::cpu {
 
-// "x86-64-v4+amx", "x86-64-v4", "-v3", "-v2", "x86-64" or "aarch64": what a target's isa is called. Behind + stands
+// "x86-64-v4+amx", "x86-64-v4+bf16", "x86-64-v4", "-v3", "-v2", "x86-64" or "aarch64": what a target's isa is called. Behind + stands
 // what the machine has beside the level. "" on a machine that we know no name for.
 std::string probe_isa();
 
