@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "bench/bench_device.hpp"
+#include "bench/comm/peer.hpp"
 
 namespace flagos::bench {
 namespace {
@@ -235,7 +236,7 @@ std::vector<Row> measure(const Settings& settings, const Rank& rank,
   const Operation operation(settings, info.rank, info.size);
   std::vector<Row> rows;
   for (std::uint64_t bytes = settings.smallest; bytes <= settings.largest;
-       bytes *= settings.factor) {
+       bytes = next_size(bytes, settings.factor, settings.largest)) {
     rows.push_back(measure_size(settings, rank, operation, bytes));
     report(rows.back());
   }
@@ -325,8 +326,10 @@ int run(int argc, char** argv) {
               cxxopts::value<std::string>()->default_value("float32"), "NAME")(
       "min", "the smallest message", cxxopts::value<std::uint64_t>()->default_value("8"), "BYTES")(
       "max", "the largest message", cxxopts::value<std::uint64_t>()->default_value("67108864"),
-      "BYTES")("iterations", "for each size", cxxopts::value<std::uint32_t>()->default_value("0"),
-               "N")("deterministic", "results that do not depend on which rank holds what")(
+      "BYTES")("factor", "from one size to the next; the largest is there in any case",
+               cxxopts::value<std::uint64_t>()->default_value("8"), "N")(
+      "iterations", "for each size", cxxopts::value<std::uint32_t>()->default_value("0"), "N")(
+      "deterministic", "results that do not depend on which rank holds what")(
       "json", "also writes the rows here", cxxopts::value<std::string>()->default_value(""),
       "FILE")("h,help", "this");
   const auto parsed = options.parse(argc, argv);
@@ -357,6 +360,13 @@ int run(int argc, char** argv) {
     fmt::print(stderr,
                "flagos bench comm: --max {} is below --min {}: there is nothing to measure\n",
                settings.largest, settings.smallest);
+    return 2;
+  }
+  settings.factor = parsed["factor"].as<std::uint64_t>();
+  if (settings.factor < 2) {
+    fmt::print(stderr,
+               "flagos bench comm: --factor {} does not lead from --min to --max: at least 2\n",
+               settings.factor);
     return 2;
   }
   settings.iterations = parsed["iterations"].as<std::uint32_t>();
