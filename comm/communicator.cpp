@@ -760,12 +760,14 @@ void Communicator::finish_failure(std::unique_lock<std::mutex>& engine) {
 }
 
 bool Communicator::is_read_by_others() {
-  return std::any_of(peers_.begin(), peers_.end(), [](Peer& peer) {
+  const auto is_read = [](Peer& peer) {
     if (!peer.takes_pointers || peer.out == nullptr) return false;
     const SegmentHead& head = peer.segment->head();
     return head.stopped.load(std::memory_order_acquire) == 0 &&
            head.closed.load(std::memory_order_acquire) == 0 && !peer.is_consumed(peer.written);
-  });
+  };
+  return std::any_of(peers_.begin(), peers_.end(), is_read) ||
+         std::any_of(one_sided_peers_.begin(), one_sided_peers_.end(), is_read);
 }
 
 std::string Communicator::what_runs() const {

@@ -218,39 +218,59 @@ void OneSided::send_empty(Peer& peer, Kind kind, std::uint8_t phase) {
   peer.push();
 }
 
+// Brings the next pieces to slots while earlier ones are on their way.
+void OneSided::fetch_ahead(Outgoing& outgoing) {
+  while (outgoing.filling_count < Outgoing::most_filling && outgoing.fetched < outgoing.bytes) {
+    const int slot = staging_.take_outgoing();
+    if (slot == Staging::none) return;
+    const std::uint64_t bytes = std::min(outgoing.bytes - outgoing.fetched, Staging::slot_bytes);
+    staging_.fetch(slot, outgoing.address + outgoing.fetched, bytes);
+    outgoing.fetched += bytes;
+    outgoing.filling[outgoing.filling_count++] = slot;
+  }
+}
+
+// The next piece, where the entry says; false when it is not there yet.
+bool OneSided::place_piece(Outgoing& outgoing, std::uint64_t bytes, Peer& peer, Entry& entry) {
+  const flagos_address_t from = outgoing.address + outgoing.sent;
+  if (outgoing.is_direct || (outgoing.reached && bytes <= inside_bytes)) {
+    entry.place = outgoing.is_direct ? Place::pointer : Place::inside;
+    entry.where = from;
+    if (!outgoing.is_direct) std::memcpy(entry.data.data(), host(from), bytes);
+    peer.push();
+    return true;
+  }
+  int slot = Staging::none;
+  if (outgoing.reached) {
+    slot = staging_.take_outgoing();
+    if (slot == Staging::none) return false;
+    std::memcpy(staging_.data(slot), host(from), bytes);
+  } else {
+    if (outgoing.filling_count == 0 || !staging_.has_arrived(outgoing.filling[0])) return false;
+    slot = outgoing.filling[0];
+    std::copy(outgoing.filling + 1, outgoing.filling + outgoing.filling_count, outgoing.filling);
+    --outgoing.filling_count;
+  }
+  entry.place = Place::slot;
+  entry.where = staging_.offset(slot);
+  staging_.lend(slot, peer, peer.push());
+  return true;
+}
+
 // `header` is of the first byte; each part says where it begins.
 bool OneSided::send_some(Peer& peer, Outgoing& outgoing, Header header) {
   bool moved = false;
   const std::uint64_t base = header.sequence;
   while (outgoing.sent < outgoing.bytes && peer.has_room()) {
+    if (!outgoing.reached) fetch_ahead(outgoing);
     const std::uint64_t bytes = std::min(outgoing.bytes - outgoing.sent, Staging::slot_bytes);
-    const flagos_address_t from = outgoing.address + outgoing.sent;
     Entry& entry = peer.next_out();
     entry.bytes = bytes;
     entry.header = header;
     entry.header.bytes = bytes;
     entry.header.sequence = base + outgoing.sent;
     entry.header.reduction = outgoing.sent + bytes == outgoing.bytes;
-    if (outgoing.reached && bytes <= inside_bytes) {
-      entry.place = Place::inside;
-      std::memcpy(entry.data.data(), host(from), bytes);
-      peer.push();
-    } else {
-      if (outgoing.slot == Staging::none) {
-        outgoing.slot = staging_.take_outgoing();
-        if (outgoing.slot == Staging::none) break;
-        if (outgoing.reached) {
-          std::memcpy(staging_.data(outgoing.slot), host(from), bytes);
-        } else {
-          staging_.fetch(outgoing.slot, from, bytes);
-        }
-      }
-      if (!outgoing.reached && !staging_.has_arrived(outgoing.slot)) break;
-      entry.place = Place::slot;
-      entry.where = staging_.offset(outgoing.slot);
-      staging_.lend(outgoing.slot, peer, peer.push());
-      outgoing.slot = Staging::none;
-    }
+    if (!place_piece(outgoing, bytes, peer, entry)) break;
     outgoing.sent += bytes;
     moved = true;
   }
@@ -269,6 +289,10 @@ void OneSided::start(Operation& operation) {
   outgoing_.address = request.source;
   outgoing_.bytes = request.count;
   outgoing_.reached = staging_.reaches(request.source);
+  // What is got is not read so: its rank may free it, since it does not know that it is read.
+  const Peer& peer = peers_[request.root];
+  outgoing_.is_direct = outgoing_.reached && peer.takes_pointers && peer.gives_pointers &&
+                        request.count > inside_bytes;
 }
 
 // With this rank itself: a copy, or a signal that is there at once.

@@ -50,10 +50,15 @@ class OneSided {
   };
   // One message of several entries on its way out.
   struct Outgoing {
+    static constexpr std::uint32_t most_filling = 3;
     flagos_address_t address = 0;
     std::uint64_t bytes = 0, sent = 0;
     bool reached = true;
-    int slot = Staging::none;  // being filled
+    bool is_direct = false;  // the other rank reads the memory itself
+    std::uint64_t fetched =
+        0;  // of memory that the host does not reach: in slots, or on its way there
+    std::uint32_t filling_count = 0;
+    int filling[most_filling];
   };
 
   bool serve(Peer& peer);
@@ -61,6 +66,8 @@ class OneSided {
   bool write(const Entry& entry, const Peer& peer, flagos_address_t target);
   flagos_address_t address_in(const Header& header, const Peer& peer);
   bool send_some(Peer& peer, Outgoing& outgoing, Header header);
+  void fetch_ahead(Outgoing& outgoing);
+  bool place_piece(Outgoing& outgoing, std::uint64_t bytes, Peer& peer, Entry& entry);
   void send_empty(Peer& peer, Kind kind, std::uint8_t phase);
   bool with_self();
 
