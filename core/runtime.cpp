@@ -29,9 +29,9 @@ std::atomic<int> live_runtimes{0};
     process_state.fetch_or(process_forked, std::memory_order_relaxed);
 });
 
-template <std::size_t N>
-void set_text(char (&target)[N], std::string_view text) {
-  const std::size_t size = std::min(text.size(), N - 1);
+template <std::size_t capacity>
+void set_text(char (&target)[capacity], std::string_view text) {
+  const std::size_t size = std::min(text.size(), capacity - 1);
   std::memcpy(target, text.data(), size);
   target[size] = '\0';
 }

@@ -222,7 +222,7 @@ bool soft_notify(Stream& stream, std::function<void(flagos_status_t)> function) 
   {
     std::lock_guard lock(stream.rare_mutex);
     if ((stream.mode() & Stream::soft) == 0) return false;
-    stream.soft_queue->commands.push_back(NotifyCommand{std::move(function)});
+    stream.soft_queue->commands.emplace_back(NotifyCommand{std::move(function)});
     ++stream.soft_queue->submitted;
   }
   sequencer().wake();
