@@ -1,4 +1,5 @@
-// flagos bench ops: operators on a device, beside what its memory and its arithmetic can do. JSON, and a page of charts.
+// flagos bench ops: operators on a device, beside what its memory and its arithmetic can do, and portable kernels beside the
+// device's own versions. JSON, and a page of charts.
 #include <flagos_ops.h>
 
 #include <fmt/format.h>
@@ -70,6 +71,13 @@ class World {
     return out;
   }
   flagos_stream_t* stream() const { return stream_; }
+  bool is_host() const { return info().type == FLAGOS_DEVICE_TYPE_CPU; }
+  // Whether the device has a version of its own.
+  bool has_native(std::uint32_t index) const {
+    std::uint32_t native = 0;
+    must(flagos_ops_get_native(device_, index, &native), "flagos_ops_get_native");
+    return native != 0;
+  }
   void wait() const {
     must(flagos_stream_synchronize(stream_, FLAGOS_TIMEOUT_INFINITE), "flagos_stream_synchronize");
   }
@@ -144,7 +152,10 @@ struct Case {
   std::function<Arguments(World&)> make;
 };
 
-std::vector<Case> all_cases(std::int64_t mebibytes) {
+// Products and attention are larger on a card, which small ones do not fill.
+std::vector<Case> all_cases(std::int64_t mebibytes, bool is_host) {
+  const std::vector<std::int64_t> products =
+      is_host ? std::vector<std::int64_t>{256, 512, 1024} : std::vector<std::int64_t>{1024, 4096};
   std::vector<Case> cases;
   for (const auto& [name, dtype] : dtypes) {
     const std::int64_t size = FLAGOS_DTYPE_BITS(dtype) / 8;
@@ -221,7 +232,23 @@ std::vector<Case> all_cases(std::int64_t mebibytes) {
                             number(1),
                             w.tensor({1, 64, 56, 56}, d)};
          }});
-    for (const std::int64_t m : {256, 512, 1024})
+    const std::int64_t heads = is_host ? 4 : 32, length = is_host ? 512 : 2048, width = 64;
+    const Shape sequence{1, heads, length, width};
+    cases.push_back({"scaled_dot_product_attention", shape_text(sequence), name,
+                     static_cast<double>(4 * heads * length * width * size),
+                     4.0 * static_cast<double>(heads * length * length * width),
+                     [=, d = dtype](World& w) {
+                       return Arguments{w.random_tensor(sequence, d),
+                                        w.random_tensor(sequence, d),
+                                        w.random_tensor(sequence, d),
+                                        absent,
+                                        number(0),
+                                        number(0),
+                                        absent,
+                                        number(0),
+                                        w.tensor(sequence, d)};
+                     }});
+    for (const std::int64_t m : products)
       cases.push_back(
           {"mm", fmt::format("{0}x{0}x{0}", m), name, static_cast<double>(3 * m * m * size),
            2.0 * static_cast<double>(m * m * m), [=, d = dtype](World& w) {
@@ -249,6 +276,25 @@ double measure(const std::function<void()>& call, const std::function<void()>& w
     if (took < seconds / 10) count *= 2;
   }
   return best;
+}
+
+// What a copy in the device's memory reaches: it reads and writes.
+double measure_copy(World& world, std::int64_t mebibytes, double seconds) {
+  const std::int64_t count = mebibytes << 18;
+  const auto address = [](const flagos_ops_argument_t& tensor) {
+    return reinterpret_cast<const flagos_tensor_t*>(static_cast<std::uintptr_t>(tensor.value))
+        ->address;
+  };
+  const flagos_address_t source = address(world.tensor({count}, FLAGOS_DTYPE_FLOAT32)),
+                         target = address(world.tensor({count}, FLAGOS_DTYPE_FLOAT32));
+  const auto bytes = static_cast<std::uint64_t>(count) * 4;
+  const double took = measure(
+      [&] {
+        must(flagos_memory_copy(world.stream(), target, source, bytes), "flagos_memory_copy");
+      },
+      [&] { world.wait(); }, seconds);
+  world.clear();
+  return 2 * static_cast<double>(bytes) / took;
 }
 
 bool call_works(World& world, std::uint32_t index, const Arguments& arguments,
@@ -314,8 +360,12 @@ int run(int argc, char** argv) {
     throw std::runtime_error("--seconds must be above 0, and --mib at least 1");
   World world(parsed["device"].as<std::string>());
   const double seconds = parsed["seconds"].as<double>();
-  const bool host = world.info().type == FLAGOS_DEVICE_TYPE_CPU;
-  const Ceiling ceiling = host ? measure_ceiling(world.info().compute_units) : Ceiling{};
+  const std::int64_t mebibytes = parsed["mib"].as<std::int64_t>();
+  Ceiling ceiling;
+  if (world.is_host())
+    ceiling = measure_ceiling(world.info().compute_units);
+  else
+    ceiling.bytes_per_second = measure_copy(world, mebibytes, seconds);
   nlohmann::json report{
       {"device", world.info().name},
       {"id", world.info().id},
@@ -327,7 +377,7 @@ int run(int argc, char** argv) {
       "with the wait\n",
       world.info().id, world.info().name, ceiling.bytes_per_second / 1e9, ceiling.flops / 1e9,
       report["small"]["call_ns"].get<double>(), report["small"]["call_and_wait_ns"].get<double>());
-  for (const Case& c : all_cases(parsed["mib"].as<std::int64_t>())) {
+  for (const Case& c : all_cases(mebibytes, world.is_host())) {
     if (std::string(c.op).find(parsed["only"].as<std::string>()) == std::string::npos) continue;
     std::uint32_t index = 0;
     if (flagos_ops_find(c.op, &index) != FLAGOS_STATUS_OK) continue;
@@ -338,8 +388,18 @@ int run(int argc, char** argv) {
       world.clear();
       continue;
     }
-    const double took = measure([&] { call_works(world, index, arguments, reason); },
-                                [&] { world.wait(); }, seconds);
+    const auto timed = [&] {
+      return measure([&] { call_works(world, index, arguments, reason); }, [&] { world.wait(); },
+                     seconds);
+    };
+    const double took = timed();
+    // The portable kernel beside the device's own version.
+    double portable = 0;
+    if (world.has_native(index)) {
+      must(flagos_ops_set_preference(c.op, FLAGOS_OPS_PREFERENCE_PORTABLE), "portable");
+      portable = timed();
+      must(flagos_ops_set_preference(c.op, FLAGOS_OPS_PREFERENCE_NATIVE), "native");
+    }
     world.clear();
     const bool by_flops = c.flops != 0;
     const double rate = (by_flops ? c.flops : c.bytes) / took;
@@ -350,9 +410,13 @@ int run(int argc, char** argv) {
                                {"seconds", took},
                                {by_flops ? "flops" : "bytes_per_second", rate},
                                {"fraction", most > 0 ? rate / most : 0.0}});
-    fmt::print("{:<14} {:<10} {:<28} {:>9.1f} us {:>8.1f} {:<8} {:>5.2f} of the ceiling\n", c.op,
-               c.dtype, c.label, took * 1e6, rate / 1e9, by_flops ? "GFLOP/s" : "GB/s",
-               most > 0 ? rate / most : 0.0);
+    if (portable != 0) report["cases"].back()["portable_seconds"] = portable;
+    fmt::print("{:<14} {:<10} {:<28} {:>9.1f} us {:>8.1f} {:<8}", c.op, c.dtype, c.label,
+               took * 1e6, rate / 1e9, by_flops ? "GFLOP/s" : "GB/s");
+    if (most > 0) fmt::print(" {:>5.2f} of the ceiling", rate / most);
+    if (portable != 0)
+      fmt::print("; portable {:>9.1f} us, {:.2f} of the speed", portable * 1e6, took / portable);
+    fmt::print("\n");
     std::fflush(stdout);
   }
   if (report["cases"].empty())
