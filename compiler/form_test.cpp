@@ -323,8 +323,9 @@ TEST_CASE("limits") {
   for (int i = 0; i < 200; ++i) wide += ", %n";
   CHECK(refusal(body(wide + " {message=\"x\"}\n")).find("more than 128 operands") != std::string::npos);
   CHECK(refusal(std::string(std::size_t{17} << 20, ' ')).find("at most 16777216 are read") != std::string::npos);
-  CHECK(refusal("flagos.tile 1.0\nkernel @a.b() {\n}\n").find("kernel 'a.b': its name may have letters, digits and _") !=
-        std::string::npos);
+  CHECK(
+      refusal("flagos.tile 1.0\nkernel @a.b() {\n}\n").find("kernel 'a.b': its name may have letters, digits and _") !=
+      std::string::npos);
   CHECK(refusal("flagos.tile 1.0\n").find("the module has no kernel") != std::string::npos);
   CHECK(refusal("flagos.tile 1.0\nkernel @a() {\n}\nkernel @a() {\n}\n").find("two kernels 'a'") != std::string::npos);
   CHECK(refusal("flagos.tile 1.0\nkernel @a() {\n").find("the text ends inside a region") != std::string::npos);
