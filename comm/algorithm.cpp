@@ -150,6 +150,10 @@ bool needs_wide_partials(const Operation& operation) {
          !is_order_free(operation.reduction);
 }
 
+bool may_add_partials(const Reduction& reduction) {
+  return can_split(reduction) && (!is_narrow(reduction.dtype) || is_order_free(reduction));
+}
+
 const char* name_of(Algorithm algorithm) {
   return algorithm_names[static_cast<std::size_t>(algorithm)];
 }

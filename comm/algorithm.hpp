@@ -4,6 +4,10 @@
 #include <cstdint>
 #include <string_view>
 
+namespace flagos {
+struct Reduction;
+}
+
 namespace flagos::comm {
 
 struct Operation;
@@ -26,6 +30,8 @@ Algorithm algorithm_of(std::string_view name);
 
 // Whether partial results must be wider than the dtype: sums of 8- and 16-bit floating point, which are rounded once.
 bool needs_wide_partials(const Operation& operation);
+// Whether partial results of its dtype may be added, in any order of the ranks.
+bool may_add_partials(const Reduction& reduction);
 // Whether the operation can be done so.
 bool can_use(Algorithm algorithm, const Operation& operation, const Topology& topology);
 // How long it takes, in seconds, by what the links have been measured to do.

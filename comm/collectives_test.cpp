@@ -315,6 +315,54 @@ TEST_CASE("native: is used where all ranks have it, and nowhere else") {
   CHECK(std::string(flagos_last_error()).find("FLAGOS_COMM_NATIVE is 'yes'") != std::string::npos);
 }
 
+TEST_CASE("native: clusters of one plugin inside a communicator of several") {
+  if (!RankDevice::exists("opencl")) {
+    MESSAGE("skipped: there is no opencl device on this machine");
+    return;
+  }
+  const NativeWish wish("1");
+  std::vector<std::string> kinds = {"cpu", "opencl", "cpu", "cpu"};
+  World world(kinds, 4);
+  std::uint64_t used = 0;
+  for (const Op op : {Op::all_reduce, Op::broadcast, Op::all_gather}) {
+    for (const flagos_dtype_t dtype : all_dtypes()) {
+      for (flagos_comm_reduction_t reduction = 0; reduction < 8; ++reduction) {
+        Case test{op, dtype, reduction};
+        if (!is_defined(test) || (!reduces(op) && reduction != 0)) continue;
+        for (const std::uint64_t count : {0, 1, 1023, 200'001}) {
+          if (count > 1023 && (dtype != FLAGOS_DTYPE_FLOAT32 || reduction > 4)) continue;
+          test.count = count;
+          test.in_place = (count + reduction) % 2 != 0;
+          test.root = static_cast<std::uint32_t>(count + reduction + dtype / 256) % 4;
+          test.seed = count + dtype;
+          const std::string wrong = world.run(test);
+          REQUIRE_MESSAGE(wrong.empty(), wrong);
+          used += world.algorithm() == "clusters";
+        }
+      }
+    }
+  }
+  CHECK(used > 150);
+  // An operation that fails within a cluster ends the communicator of all.
+  std::vector<flagos_address_t> buffers;
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    buffers.push_back(world.devices[i]->alloc(64));
+    const flagos_status_t called =
+        flagos_comm_all_reduce(world.comms[i], world.devices[i]->stream(), buffers[i], buffers[i],
+                               i == 3 ? 8 : 7, FLAGOS_DTYPE_INT32, FLAGOS_COMM_REDUCTION_SUM);
+    CHECK((called == FLAGOS_STATUS_OK || FLAGOS_STATUS_CLASS(called) == FLAGOS_STATUS_CLASS_COMM));
+  }
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    CHECK(world.devices[i]->synchronize() != FLAGOS_STATUS_OK);
+    flagos_status_t status = FLAGOS_STATUS_OK;
+    check(flagos_comm_query_status(world.comms[i], &status));
+    CHECK(status == FLAGOS_STATUS_RANK_MISMATCH);
+    CHECK_MESSAGE(std::string(flagos_last_error()).find("among ranks 0, 2, 3") != std::string::npos,
+                  flagos_last_error());
+    world.devices[i]->free(buffers[i]);
+  }
+}
+
 TEST_CASE(
     "native: operations that take different ways keep their order, on one stream and on two") {
   const NativeWish wish("1");

@@ -146,9 +146,14 @@ void Communicator::use(std::unique_ptr<UcxWorker> worker) {
 
 void Communicator::make_native() {
   std::string reason;
-  native_owner_ = Native::make(*this, reason);
+  native_owner_ = Native::make(*this, reason, clusters_owner_);
   native_.store(native_owner_.get(), std::memory_order_release);
-  if (!wants_plans() || rank_ != 0) return;
+  clusters_.store(clusters_owner_.get(), std::memory_order_release);
+  if (!wants_plans()) return;
+  if (clusters() != nullptr && clusters()->native != nullptr && clusters()->place == 0)
+    std::fprintf(stderr, "flagos comm: %s: native collectives of %s within a cluster\n",
+                 clusters()->own_ranks().c_str(), clusters()->native->plugin().c_str());
+  if (rank_ != 0) return;
   std::fprintf(stderr, "flagos comm: %u ranks: %s%s\n", size_,
                native() != nullptr ? "native collectives of " : "no native collectives: ",
                native() != nullptr ? native()->plugin().c_str() : reason.c_str());
@@ -324,6 +329,11 @@ void Communicator::check(const Request& request) {
 
 void Communicator::submit(const Request& request) {
   if (native() != nullptr && native()->takes(request)) return queue_native(request);
+  if (clusters() != nullptr && takes_clusters(request)) return queue_clusters(request);
+  queue_part(request);
+}
+
+void Communicator::queue_part(const Request& request) {
   flagos_capture_status_t capture = FLAGOS_CAPTURE_STATUS_NONE;
   expect(flagos_stream_get_capture_status(request.stream, &capture, nullptr));
   if (capture == FLAGOS_CAPTURE_STATUS_NONE) {
@@ -331,6 +341,47 @@ void Communicator::submit(const Request& request) {
   } else {
     record(request);
   }
+}
+
+bool Communicator::takes_clusters(const Request& request) {
+  double scale = 1;
+  return clusters()->takes(request, reduction_of(request, scale));
+}
+
+// Within this rank's cluster by the plugin, among the clusters, and within again; the stream keeps the order. What was begun
+// must be ended, since the others wait for it.
+void Communicator::queue_clusters(const Request& request) {
+  const NativeClusters& of = *clusters();
+  const bool is_reduction = request.kind == Kind::all_reduce;
+  const std::uint32_t root = is_reduction ? UINT32_MAX : request.root;
+  double scale = 1;
+  Reduction reduction = reduction_of(request, scale);
+  if (reduction.kind == FLAGOS_COMM_REDUCTION_AVERAGE) reduction.kind = FLAGOS_COMM_REDUCTION_SUM;
+  std::lock_guard order(clusters_mutex_);
+  const auto within = [&](Kind kind) {
+    if (of.native == nullptr) return;
+    part_ = request;
+    part_.kind = kind;
+    if (kind == Kind::broadcast) part_.source = request.target;
+    part_.root = of.place_of_representative(root);
+    of.native->queue(part_, reduction, scale, of.place);
+  };
+  std::string text;
+  const flagos_status_t status = guard(
+      [&] {
+        if (is_reduction) within(Kind::reduce);
+        part_ = request;
+        of.representatives(root, part_.taking_part);
+        part_.is_of_cluster = is_reduction && of.native != nullptr;
+        if (part_.is_of_cluster) part_.source = request.target;
+        queue_part(part_);
+        within(Kind::broadcast);
+      },
+      [&](flagos_status_t, const char* found) { text = found; });
+  if (status == FLAGOS_STATUS_OK) return;
+  fail(FLAGOS_STATUS_RANK_FAILED,
+       fmt::format("{}: rank {} failed: {}", name_of(request.kind), rank_, text));
+  throw Error(status, text);
 }
 
 // One operation after the other, also where they take different ways on different streams.
@@ -354,10 +405,12 @@ void Communicator::queue_native(const Request& request) {
 
 // What the plugin found out by itself.
 void Communicator::check_native() {
-  if (native() == nullptr || status_.load(std::memory_order_acquire) != FLAGOS_STATUS_OK) return;
+  if (any_native() == nullptr || status_.load(std::memory_order_acquire) != FLAGOS_STATUS_OK)
+    return;
   std::string text;
-  const flagos_status_t found = native()->status(text);
+  const flagos_status_t found = any_native()->status(text);
   if (found == FLAGOS_STATUS_OK) return;
+  if (native() == nullptr) text = fmt::format("among {}: {}", clusters()->own_ranks(), text);
   // A rank that gives up tells why, then aborts the plugin's; the reason may take a little longer.
   for (int i = 0; i < 20 && found == FLAGOS_STATUS_COMM_ABORTED; ++i) {
     if (look_at_peers(false)) return;
@@ -539,9 +592,9 @@ flagos_status_t Communicator::synchronize(std::uint64_t timeout_ns) {
     std::unique_lock lock(queue_mutex_);
     idle_.wait_for(lock, std::chrono::milliseconds(5));
   }
-  if (native() == nullptr) return FLAGOS_STATUS_OK;
+  if (any_native() == nullptr) return FLAGOS_STATUS_OK;
   const std::uint64_t waited = now_ns() - start;
-  const flagos_status_t done = native()->synchronize(
+  const flagos_status_t done = any_native()->synchronize(
       timeout_ns == FLAGOS_TIMEOUT_INFINITE ? timeout_ns
                                             : timeout_ns - std::min(timeout_ns, waited));
   if (FLAGOS_STATUS_CLASS(done) == FLAGOS_STATUS_CLASS_ANSWER) return done;
@@ -740,7 +793,7 @@ void Communicator::finish_failure(std::unique_lock<std::mutex>& engine) {
     }
     return;
   }
-  if (native() != nullptr) native()->abort();
+  if (any_native() != nullptr) any_native()->abort();
   Operation* const running = execution_.operation();
   execution_.drop();
   segment_->head().stopped.store(1, std::memory_order_release);

@@ -123,7 +123,15 @@ class Communicator {
   void queue(const Request& request);
   void record(const Request& request);
   void queue_native(const Request& request);
+  bool takes_clusters(const Request& request);
+  void queue_clusters(const Request& request);
+  void queue_part(const Request& request);
   Native* native() const { return native_.load(std::memory_order_acquire); }
+  NativeClusters* clusters() const { return clusters_.load(std::memory_order_acquire); }
+  // Of all ranks, or of this rank's cluster.
+  Native* any_native() const {
+    return native() == nullptr && clusters() != nullptr ? clusters()->native.get() : native();
+  }
   void check_native();
   Reduction reduction_of(const Request& request, double& out_scale);
   static void stream_arrived(void* user_data, flagos_status_t status);
@@ -161,6 +169,10 @@ class Communicator {
   Reunion reunion_;
   std::unique_ptr<Native> native_owner_;
   std::atomic<Native*> native_{nullptr};  // set once, while others may look already
+  std::unique_ptr<NativeClusters> clusters_owner_;
+  std::atomic<NativeClusters*> clusters_{nullptr};
+  std::mutex clusters_mutex_;  // orders operations of several parts
+  Request part_;
   Staging staging_, one_sided_staging_;
   OneSided one_sided_;
   Execution execution_;

@@ -220,8 +220,10 @@ void measure_process(const std::vector<std::shared_ptr<Communicator>>& made, Top
 
 // Ranks of one process wait for each other: each has a thread.
 void make_native(const std::vector<std::shared_ptr<Communicator>>& made) {
-  for (const auto& communicator : made)
-    if (!Native::is_wanted(communicator->device())) return;
+  if (std::none_of(made.begin(), made.end(), [](const auto& communicator) {
+        return Native::is_wanted(communicator->device());
+      }))
+    return;
   std::vector<std::thread> threads;
   for (const auto& communicator : made)
     threads.push_back(start_thread("flagos-native", {}, [self = communicator.get()] {

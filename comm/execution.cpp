@@ -56,7 +56,7 @@ void Execution::check_memory() const {
 bool Execution::is_planned(const Operation& operation) {
   const Request& request = operation.request;
   Planned wanted;
-  if (request.kind < Kind::exchange && !request.has_counts)
+  if (request.kind < Kind::exchange && !request.has_counts && request.taking_part.empty())
     wanted = {request.kind,   operation.reduction.kind, request.dtype, request.root,
               request.source, request.target,           request.count};
   const bool is_same = wanted.kind != Kind::none && wanted == planned_;

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/guard.hpp"
+#include "comm/algorithm.hpp"
 #include "comm/bootstrap/secret.hpp"
 #include "comm/communicator.hpp"
 #include "comm/gather.hpp"
@@ -96,11 +97,12 @@ std::string objection(const std::vector<Card>& cards, std::uint32_t rank) {
   return {};
 }
 
-flagos_communicator_t* join(const Communicator& communicator, const flagos_collective_id_t& id) {
+flagos_communicator_t* join(const Communicator& communicator, const flagos_collective_id_t& id,
+                            std::uint32_t rank, std::size_t size) {
   flagos_communicator_desc_t desc{};
   desc.struct_size = sizeof(desc);
-  desc.rank = communicator.rank();
-  desc.size = communicator.size();
+  desc.rank = rank;
+  desc.size = static_cast<std::uint32_t>(size);
   desc.id = &id;
   desc.timeout_ns = communicator.config().timeout_ns;
   flagos_communicator_t* made = nullptr;
@@ -134,9 +136,105 @@ const Row* row_of(Kind kind) {
   return nullptr;
 }
 
+// ---- clusters inside a communicator
+
+// Whether a rank may be in a cluster with another one.
+bool fit(const Card& a, const Card& b) {
+  const bool may_wait_for_each_other =
+      (a.support & b.support & FLAGOS_COLLECTIVE_SUPPORT_FLAG_QUEUES_ONLY) != 0;
+  return a.is_wanted != 0 && b.is_wanted != 0 && a.plugin == b.plugin && a.driver == b.driver &&
+         (a.process != b.process || may_wait_for_each_other);
+}
+
+std::vector<std::vector<std::uint32_t>> clusters_of(const std::vector<Card>& cards) {
+  std::vector<std::vector<std::uint32_t>> clusters;
+  for (std::uint32_t rank = 0; rank < cards.size(); ++rank) {
+    const auto takes = [&](const std::vector<std::uint32_t>& cluster) {
+      return std::all_of(cluster.begin(), cluster.end(),
+                         [&](std::uint32_t other) { return fit(cards[other], cards[rank]); });
+    };
+    const auto found = std::find_if(clusters.begin(), clusters.end(), takes);
+    if (found != clusters.end()) {
+      found->push_back(rank);
+    } else {
+      clusters.push_back({rank});
+    }
+  }
+  return clusters;
+}
+
+// How joining went, and what the plugin has.
+struct Joined {
+  flagos_status_t status = FLAGOS_STATUS_OK;
+  std::uint32_t broadcasts = 1;
+  std::array<std::uint16_t, dtype_count> reductions{};
+};
+
 // Core's reductions have the numbers of flagos_comm.h, and the premultiplied sum behind them.
 flagos_collective_reduction_t number_of(flagos_comm_reduction_t reduction) {
   return reduction > FLAGOS_COMM_REDUCTION_BIT_XOR ? premultiplied_sum : reduction;
+}
+
+bool is_had(std::uint32_t support) {
+  constexpr std::uint32_t needed =
+      FLAGOS_COLLECTIVE_SUPPORT_FLAG_RUNS | FLAGOS_COLLECTIVE_SUPPORT_FLAG_DEFERRABLE;
+  return (support & needed) == needed;
+}
+
+Joined what_is_had(flagos_device_t* device) {
+  Joined joined;
+  joined.broadcasts =
+      is_had(support_of(device, FLAGOS_COLLECTIVE_OPERATION_BROADCAST, FLAGOS_DTYPE_UINT8, 0));
+  for (std::uint32_t dtype = 0; dtype < dtype_count; ++dtype)
+    for (flagos_collective_reduction_t reduction = 0; reduction <= premultiplied_sum; ++reduction)
+      if (is_had(
+              support_of(device, FLAGOS_COLLECTIVE_OPERATION_REDUCE, dtype_at(dtype), reduction)))
+        joined.reductions[dtype] |= static_cast<std::uint16_t>(1U << reduction);
+  return joined;
+}
+
+// All ranks call; all or none get some.
+std::unique_ptr<NativeClusters> make_clusters(Communicator& communicator,
+                                              const std::vector<Card>& cards, std::string& reason) {
+  auto made = std::make_unique<NativeClusters>();
+  made->clusters = clusters_of(cards);
+  if (made->clusters.size() == cards.size()) return nullptr;
+  const std::uint32_t rank = communicator.rank();
+  for (std::uint32_t i = 0; i < made->clusters.size(); ++i) {
+    const auto& ranks = made->clusters[i];
+    const auto found = std::find(ranks.begin(), ranks.end(), rank);
+    if (found == ranks.end()) continue;
+    made->own = i;
+    made->place = static_cast<std::uint32_t>(found - ranks.begin());
+  }
+  const auto& own = made->clusters[made->own];
+  flagos_device_t* const device = communicator.device();
+  flagos_collective_id_t id{};
+  if (own.size() > 1 && made->place == 0 &&
+      flagos_collective_id_create(device, &id) != FLAGOS_STATUS_OK)
+    id.size_bytes = 0;
+  const auto ids = gather_from_all(communicator, id);
+  Joined joined;
+  joined.reductions.fill(0xffff);
+  if (own.size() > 1) {
+    joined = what_is_had(device);
+    joined.status = guard(
+        [&] {
+          made->native = std::make_unique<Native>(
+              device, join(communicator, ids[own.front()], made->place, own.size()),
+              cards[rank].plugin.data());
+        },
+        [&](flagos_status_t, const char* text) { reason += fmt::format("; {}", text); });
+  }
+  const auto all = gather_from_all(communicator, joined);
+  made->broadcasts = true;
+  made->reductions.fill(0xffff);
+  for (const Joined& other : all) {
+    if (other.status != FLAGOS_STATUS_OK) return nullptr;
+    made->broadcasts &= other.broadcasts != 0;
+    for (std::uint32_t i = 0; i < dtype_count; ++i) made->reductions[i] &= other.reductions[i];
+  }
+  return made;
 }
 
 }  // namespace
@@ -151,11 +249,15 @@ bool Native::is_wanted(flagos_device_t* device) {
                                           : FLAGOS_COLLECTIVE_SUPPORT_FLAG_PREFERRED)) != 0;
 }
 
-std::unique_ptr<Native> Native::make(Communicator& communicator, std::string& out_reason) {
+std::unique_ptr<Native> Native::make(Communicator& communicator, std::string& out_reason,
+                                     std::unique_ptr<NativeClusters>& out_clusters) {
   const std::vector<Card> cards = gather_from_all(communicator, card_of(communicator));
   // Each rank comes to an end of its own, but all or none find something.
   out_reason = objection(cards, communicator.rank());
-  if (!out_reason.empty()) return nullptr;
+  if (!out_reason.empty()) {
+    out_clusters = make_clusters(communicator, cards, out_reason);
+    return nullptr;
+  }
   flagos_collective_id_t id{};
   if (communicator.rank() == 0 &&
       flagos_collective_id_create(communicator.device(), &id) != FLAGOS_STATUS_OK)
@@ -163,7 +265,7 @@ std::unique_ptr<Native> Native::make(Communicator& communicator, std::string& ou
   id = gather_from_all(communicator, id).front();
   flagos_communicator_t* joined = nullptr;
   const flagos_status_t status =
-      guard([&] { joined = join(communicator, id); },
+      guard([&] { joined = join(communicator, id, communicator.rank(), communicator.size()); },
             [&](flagos_status_t, const char* text) { out_reason = text; });
   std::unique_ptr<Native> made;
   if (status == FLAGOS_STATUS_OK)
@@ -203,9 +305,7 @@ Native::~Native() {
 
 bool Native::has(flagos_collective_operation_t operation, flagos_dtype_t dtype,
                  flagos_comm_reduction_t reduction) const {
-  constexpr std::uint32_t needed =
-      FLAGOS_COLLECTIVE_SUPPORT_FLAG_RUNS | FLAGOS_COLLECTIVE_SUPPORT_FLAG_DEFERRABLE;
-  return (support_of(device_, operation, dtype, number_of(reduction)) & needed) == needed;
+  return is_had(support_of(device_, operation, dtype, number_of(reduction)));
 }
 
 // What is only moved goes as bytes.
@@ -358,6 +458,35 @@ void Native::abort() {
   if (is_aborted_.exchange(true)) return;
   flagos_communicator_abort(
       communicator_);  // UNSUPPORTED: what waits ends by the plugin's own timeout
+}
+
+// ---- clusters ----------------------------------------------------------------------------------------------------
+
+bool NativeClusters::takes(const Request& request, const Reduction& reduction) const {
+  if (request.kind == Kind::broadcast) return broadcasts;
+  if (request.kind != Kind::all_reduce || !broadcasts || !may_add_partials(reduction)) return false;
+  // An average is a sum until the end.
+  const std::uint32_t kind = reduction.kind == FLAGOS_COMM_REDUCTION_AVERAGE
+                                 ? std::uint32_t{FLAGOS_COMM_REDUCTION_SUM}
+                                 : reduction.kind;
+  return (reductions[dtype_number(reduction.dtype)] >> kind & 1) != 0;
+}
+
+void NativeClusters::representatives(std::uint32_t root, std::vector<std::uint32_t>& out) const {
+  out.clear();
+  for (const auto& cluster : clusters)
+    out.push_back(
+        std::find(cluster.begin(), cluster.end(), root) != cluster.end() ? root : cluster.front());
+}
+
+std::uint32_t NativeClusters::place_of_representative(std::uint32_t root) const {
+  const auto& ranks = clusters[own];
+  const auto found = std::find(ranks.begin(), ranks.end(), root);
+  return found != ranks.end() ? static_cast<std::uint32_t>(found - ranks.begin()) : 0;
+}
+
+std::string NativeClusters::own_ranks() const {
+  return fmt::format("ranks {}", fmt::join(clusters[own], ", "));
 }
 
 }  // namespace flagos::comm

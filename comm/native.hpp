@@ -4,6 +4,7 @@
 
 #include <flagos_comm.h>
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -15,13 +16,16 @@
 namespace flagos::comm {
 
 class Communicator;
+struct NativeClusters;
 
 class Native {
  public:
   // Whether this process would use them at all: FLAGOS_COMM_NATIVE and what the device says. Throws for a bad value.
   static bool is_wanted(flagos_device_t* device);
-  // All ranks call, each from a thread of its own. nullptr where not all can; `out_reason` says why.
-  static std::unique_ptr<Native> make(Communicator& communicator, std::string& out_reason);
+  // All ranks call, each from a thread of its own. nullptr where not all can; `out_reason` says why, and `out_clusters` is for
+  // the ranks that can with some others.
+  static std::unique_ptr<Native> make(Communicator& communicator, std::string& out_reason,
+                                      std::unique_ptr<NativeClusters>& out_clusters);
 
   Native(flagos_device_t* device, flagos_communicator_t* communicator, const std::string& plugin);
   ~Native();
@@ -68,6 +72,28 @@ class Native {
   std::vector<flagos_address_t> captured_;  // loans of graphs, which may be launched at any time
   std::atomic<std::uint64_t> operations_{0};
   std::atomic<bool> is_aborted_{false};
+};
+
+// Ranks of one plugin inside a communicator of several: each such cluster has the plugin's own collectives. An operation
+// is done within each cluster, then among one rank of each, the ordinary way, and within each again.
+struct NativeClusters {
+  std::vector<std::vector<std::uint32_t>>
+      clusters;                    // their ranks, ascending; some may be of one rank
+  std::uint32_t own = 0;           // the cluster of this rank
+  std::uint32_t place = 0;         // of this rank in it
+  std::unique_ptr<Native> native;  // of the cluster; nullptr where it is of one rank
+  // What all plugins of the clusters have: bits of reductions, for each dtype.
+  std::array<std::uint16_t, dtype_count> reductions{};
+  bool broadcasts = false;
+
+  // The same on all ranks.
+  bool takes(const Request& request, const Reduction& reduction) const;
+  // One rank of each cluster: the first, or `root` in its own.
+  void representatives(std::uint32_t root, std::vector<std::uint32_t>& out) const;
+  // The place of that rank in this rank's cluster.
+  std::uint32_t place_of_representative(std::uint32_t root) const;
+  // "ranks 0, 2 and 3"
+  std::string own_ranks() const;
 };
 
 }  // namespace flagos::comm

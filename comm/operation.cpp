@@ -222,6 +222,8 @@ void Request::clear() {
   window = 0;
   offset = 0;
   source_memory = target_memory = {};
+  taking_part.clear();
+  is_of_cluster = false;
 }
 
 void check_request(Request& request, std::uint32_t rank, std::uint32_t size) {

@@ -49,6 +49,10 @@ struct Request {
   flagos_comm_window_t window = 0;
   std::uint64_t offset = 0;
   Allocation source_memory, target_memory;
+  // Of an operation whose other parts the plugins' own collectives do: the ranks that do something, if not all, and whether
+  // what this one has is the result of its cluster.
+  std::vector<std::uint32_t> taking_part;
+  bool is_of_cluster = false;
 
   // Empty again; keeps the memory of the arrays.
   void clear();

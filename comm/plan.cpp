@@ -288,6 +288,7 @@ void PlanMaker::make() {
       {Kind::all_gather, Algorithm::clusters, &PlanMaker::all_gather_clusters},
       {Kind::barrier, Algorithm::tree, &PlanMaker::barrier_tree},
   };
+  if (!request_.taking_part.empty()) return among_clusters();
   for (const Way& way : ways) {
     if (way.kind != request_.kind || way.algorithm != plan_.algorithm) continue;
     if (way.algorithm == Algorithm::clusters && is_widened_)
@@ -310,7 +311,8 @@ void Plan::clear() {
 void make_plan(const Operation& operation, const Topology& topology, flagos_address_t scratch,
                Plan& plan) {
   plan.clear();
-  plan.algorithm = choose_algorithm(operation, topology);
+  plan.algorithm = operation.request.taking_part.empty() ? choose_algorithm(operation, topology)
+                                                         : Algorithm::clusters;
   PlanMaker(operation, topology, scratch, plan).make();
 }
 

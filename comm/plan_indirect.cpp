@@ -1,5 +1,6 @@
 // Algorithms in which bytes go over other ranks than the one that needs them: slices, trees, rings, and clusters of ranks
 // that are near to each other.
+#include <algorithm>
 #include <bit>
 
 #include "comm/plan_maker.hpp"
@@ -366,6 +367,36 @@ void PlanMaker::all_gather_clusters() {
     for (const std::uint32_t rank : arriving_at(topology_.place_of[peer]))
       receive(block(rank), bytes(), peer);
   }
+}
+
+// ---- between clusters of the plugins' own ------------------------------------------------------------------------
+
+void PlanMaker::among_clusters() {
+  const auto& ranks = request_.taking_part;
+  const auto found = std::find(ranks.begin(), ranks.end(), rank_);
+  const auto place = static_cast<std::size_t>(found - ranks.begin());
+  const bool takes_part = found != ranks.end();
+  begin_phase();
+  if (request_.kind == Kind::broadcast) {
+    if (rank_ == request_.root) {
+      send_to_each(target(), bytes(), ranks);
+    } else if (takes_part) {
+      receive(target(), bytes(), request_.root);
+    }
+    return;
+  }
+  const Slices slices{count_, ranks.size(), width_};
+  const auto offset = [&](std::size_t i) { return slices.start(i) * width_; };
+  const auto length = [&](std::size_t i) { return slices.size(i) * width_; };
+  for (std::size_t i = 0; takes_part && i < ranks.size(); ++i)
+    send_to(source(offset(i)), length(i), ranks[i], request_.is_of_cluster);
+  if (takes_part)
+    reduce_over(ranks, source(offset(place)), target(offset(place)), length(place)).own_is_partial =
+        request_.is_of_cluster;
+  begin_phase();
+  if (takes_part) send_to_each(target(offset(place)), length(place), ranks);
+  for (std::size_t i = 0; takes_part && i < ranks.size(); ++i)
+    if (ranks[i] != rank_) receive(target(offset(i)), length(i), ranks[i]);
 }
 
 // ---- wide partial results ----------------------------------------------------------------------------------------

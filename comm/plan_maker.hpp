@@ -118,6 +118,8 @@ class PlanMaker {
   void all_gather_ring();
   void all_gather_clusters();
   void barrier_tree();
+  // What is left to do where the plugins' own collectives work within clusters; see native.hpp.
+  void among_clusters();
   // `add` in float32 on scratch memory, in the place of numbers of 8 or 16 bits in the caller's.
   using Add = void (PlanMaker::*)();
   void widened(std::uint64_t blocks, Add add);

@@ -13,7 +13,7 @@ struct Type {
   const char* name;
   enum Class { boolean, integer, floating, complex } type_class;
 };
-constexpr std::array<Type, 16> types = {{
+constexpr std::array<Type, dtype_count> types = {{
     {FLAGOS_DTYPE_BOOL, "bool", Type::boolean},
     {FLAGOS_DTYPE_INT8, "int8", Type::integer},
     {FLAGOS_DTYPE_INT16, "int16", Type::integer},
@@ -65,6 +65,13 @@ const char* reduction_name(std::uint8_t reduction) {
   static constexpr std::array<const char*, 9> names = {
       "sum", "product", "min", "max", "average", "bit_and", "bit_or", "bit_xor", "premultiplied sum"};
   return reduction < names.size() ? names[reduction] : "unknown";
+}
+
+flagos_dtype_t dtype_at(std::uint32_t number) { return types[number].dtype; }
+
+std::uint32_t dtype_number(flagos_dtype_t dtype) {
+  const Type* const type = find(dtype);
+  return type != nullptr ? static_cast<std::uint32_t>(type - types.data()) : dtype_count;
 }
 
 std::uint32_t dtype_bytes(flagos_dtype_t dtype) {

@@ -26,6 +26,11 @@ struct Reduction {
   bool deterministic = false;
 };
 
+// All of them, by numbers from 0 on.
+inline constexpr std::uint32_t dtype_count = 16;
+flagos_dtype_t dtype_at(std::uint32_t number);
+// dtype_count when there is no such dtype.
+std::uint32_t dtype_number(flagos_dtype_t dtype);
 // 0 when there is no such dtype.
 std::uint32_t dtype_bytes(flagos_dtype_t dtype);
 const char* dtype_name(flagos_dtype_t dtype);
