@@ -1,52 +1,22 @@
 #include "comm/communicator.hpp"
 
-#include <poll.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <shared_mutex>
 
-#include "base/fence.hpp"
 #include "base/guard.hpp"
 #include "base/thread.hpp"
+#include "comm/clock.hpp"
 #include "comm/gather.hpp"
 
 namespace flagos::comm {
 namespace {
-
-// A caller finishes operations up to this size itself when the other ranks are there already.
-constexpr std::uint64_t here_bytes = 64 << 10;
-constexpr std::uint64_t here_ns = 100'000;  // more than waking a thread takes
-constexpr std::uint32_t most_misses = 4;
-constexpr std::uint64_t meeting_every = 16;
-constexpr std::uint64_t slow_yield_ns = 100'000;
-constexpr std::uint32_t most_slow_yields = 64;
-
-std::uint64_t now_ns() {
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
-                                        std::chrono::steady_clock::now().time_since_epoch())
-                                        .count());
-}
-
-void relax() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#endif
-}
-
-bool wants_plans() {
-  static const bool wants = [] {
-    const char* const value = secure_getenv("FLAGOS_COMM_DEBUG");
-    return value != nullptr && std::strcmp(value, "plan") == 0;
-  }();
-  return wants;
-}
 
 // Streams and graphs know operations by address, also when their communicator has gone. Callbacks hold this shared while
 // they look at the owner; a communicator that goes holds it alone.
@@ -60,18 +30,15 @@ std::vector<std::unique_ptr<Operation>>& orphans() {
   return *list;
 }
 
-std::uint64_t bytes_of(const Request& request) {
-  const std::uint64_t width = dtype_bytes(request.dtype);
-  std::uint64_t count = request.count;
-  for (const std::uint64_t block : request.source_counts) count += block;
-  for (const std::uint64_t block : request.target_counts) count += block;
-  std::uint64_t bytes = count * width;
-  for (const Message& message : request.messages)
-    bytes += message.count * dtype_bytes(message.dtype);
-  return bytes;
-}
-
 }  // namespace
+
+bool wants_plans() {
+  static const bool wants = [] {
+    const char* const value = secure_getenv("FLAGOS_COMM_DEBUG");
+    return value != nullptr && std::strcmp(value, "plan") == 0;
+  }();
+  return wants;
+}
 
 // ---- life --------------------------------------------------------------------------------------------------------
 
@@ -142,21 +109,6 @@ void Communicator::connect(std::uint32_t rank, Socket socket, std::uint32_t lane
 void Communicator::use(std::unique_ptr<UcxWorker> worker) {
   if (network_ == nullptr) network_ = std::make_unique<TcpTransport>(rank_, size_, segment_);
   network_->use(std::move(worker));
-}
-
-void Communicator::make_native() {
-  std::string reason;
-  native_owner_ = Native::make(*this, reason, clusters_owner_);
-  native_.store(native_owner_.get(), std::memory_order_release);
-  clusters_.store(clusters_owner_.get(), std::memory_order_release);
-  if (!wants_plans()) return;
-  if (clusters() != nullptr && clusters()->native != nullptr && clusters()->place == 0)
-    std::fprintf(stderr, "flagos comm: %s: native collectives of %s within a cluster\n",
-                 clusters()->own_ranks().c_str(), clusters()->native->plugin().c_str());
-  if (rank_ != 0) return;
-  std::fprintf(stderr, "flagos comm: %u ranks: %s%s\n", size_,
-               native() != nullptr ? "native collectives of " : "no native collectives: ",
-               native() != nullptr ? native()->plugin().c_str() : reason.c_str());
 }
 
 void Communicator::start() {
@@ -343,83 +295,6 @@ void Communicator::queue_part(const Request& request) {
   }
 }
 
-bool Communicator::takes_clusters(const Request& request) {
-  double scale = 1;
-  return clusters()->takes(request, reduction_of(request, scale));
-}
-
-// Within this rank's cluster by the plugin, among the clusters, and within again; the stream keeps the order. What was begun
-// must be ended, since the others wait for it.
-void Communicator::queue_clusters(const Request& request) {
-  const NativeClusters& of = *clusters();
-  const bool is_reduction = request.kind == Kind::all_reduce;
-  const std::uint32_t root = is_reduction ? UINT32_MAX : request.root;
-  double scale = 1;
-  Reduction reduction = reduction_of(request, scale);
-  if (reduction.kind == FLAGOS_COMM_REDUCTION_AVERAGE) reduction.kind = FLAGOS_COMM_REDUCTION_SUM;
-  std::lock_guard order(clusters_mutex_);
-  const auto within = [&](Kind kind) {
-    if (of.native == nullptr) return;
-    part_ = request;
-    part_.kind = kind;
-    if (kind == Kind::broadcast) part_.source = request.target;
-    part_.root = of.place_of_representative(root);
-    of.native->queue(part_, reduction, scale, of.place);
-  };
-  std::string text;
-  const flagos_status_t status = guard(
-      [&] {
-        if (is_reduction) within(Kind::reduce);
-        part_ = request;
-        of.representatives(root, part_.taking_part);
-        part_.is_of_cluster = is_reduction && of.native != nullptr;
-        if (part_.is_of_cluster) part_.source = request.target;
-        queue_part(part_);
-        within(Kind::broadcast);
-      },
-      [&](flagos_status_t, const char* found) { text = found; });
-  if (status == FLAGOS_STATUS_OK) return;
-  fail(FLAGOS_STATUS_RANK_FAILED,
-       fmt::format("{}: rank {} failed: {}", name_of(request.kind), rank_, text));
-  throw Error(status, text);
-}
-
-// One operation after the other, also where they take different ways on different streams.
-void Communicator::queue_native(const Request& request) {
-  flagos_capture_status_t capture = FLAGOS_CAPTURE_STATUS_NONE;
-  expect(flagos_stream_get_capture_status(request.stream, &capture, nullptr));
-  const bool is_captured = capture != FLAGOS_CAPTURE_STATUS_NONE;
-  std::lock_guard submit(submit_mutex_);
-  // What a call has finished itself is not told to the timeline.
-  if (!is_captured && !was_native_.exchange(true) &&
-      outstanding_.load(std::memory_order_acquire) != 0)
-    expect(flagos_stream_wait_timeline(request.stream, timeline_, next_value_));
-  if (wants_plans())
-    std::fprintf(stderr, "flagos comm: rank %u of %u: %s, %llu bytes: native (%s)\n", rank_, size_,
-                 name_of(request.kind), static_cast<unsigned long long>(bytes_of(request)),
-                 native()->plugin().c_str());
-  double scale = 1;
-  const Reduction reduction = reduction_of(request, scale);
-  native()->queue(request, reduction, scale, rank_);
-}
-
-// What the plugin found out by itself.
-void Communicator::check_native() {
-  if (any_native() == nullptr || status_.load(std::memory_order_acquire) != FLAGOS_STATUS_OK)
-    return;
-  std::string text;
-  const flagos_status_t found = any_native()->status(text);
-  if (found == FLAGOS_STATUS_OK) return;
-  if (native() == nullptr) text = fmt::format("among {}: {}", clusters()->own_ranks(), text);
-  // A rank that gives up tells why, then aborts the plugin's; the reason may take a little longer.
-  for (int i = 0; i < 20 && found == FLAGOS_STATUS_COMM_ABORTED; ++i) {
-    if (look_at_peers(false)) return;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  fail(FLAGOS_STATUS_CLASS(found) == FLAGOS_STATUS_CLASS_COMM ? found : FLAGOS_STATUS_RANK_FAILED,
-       text);
-}
-
 void Communicator::queue(const Request& request) {
   std::lock_guard submit(submit_mutex_);
   if (was_native_.exchange(false)) native()->hold(request.stream);
@@ -525,61 +400,6 @@ void Communicator::graph_arrived(void* user_data, flagos_status_t status) {
   self->visitors_.fetch_sub(1, std::memory_order_acq_rel);
 }
 
-// Tries to finish a small operation in the call itself, which saves waking a thread, if the other ranks are there.
-Communicator::Here Communicator::try_here(Operation& operation) {
-  if (bytes_of(operation.request) > here_bytes || staging_.is_remote()) return Here::no;
-  std::unique_lock engine(engine_mutex_, std::try_to_lock);
-  // Nothing else may be under way or wait for its turn.
-  if (!engine.owns_lock() || !execution_.is_done() ||
-      outstanding_.load(std::memory_order_acquire) != 1 ||
-      visitors_.load(std::memory_order_acquire) != 0 ||
-      status_.load(std::memory_order_acquire) != FLAGOS_STATUS_OK)
-    return Here::no;
-  const std::uint64_t before = completed_.load(std::memory_order_relaxed);
-  here_ = &operation;
-  is_here_ = true;
-  const std::uint64_t call = operation.value;
-  const bool has_waited = wait_here(before, patience_here(call));
-  is_here_ = false;
-  if (std::exchange(here_, nullptr) != nullptr)
-    return Here::no;  // another rank's request has failed
-  const bool is_done = completed_.load(std::memory_order_relaxed) != before;
-  if (!is_done) {
-    ++misses_;
-    last_move_ns_ = now_ns();
-    return Here::begun;
-  }
-  // Who comes last need not wait, and does not learn whether waiting pays.
-  if (has_waited || call % meeting_every == 0) misses_ = 0;
-  return Here::done;
-}
-
-// How long a call looks out for the others. Ranks that come at different times do not wait in vain each time, but meet again
-// at the calls that all of them count alike.
-std::uint64_t Communicator::patience_here(std::uint64_t call) const {
-  return misses_ < most_misses || call % meeting_every == 0 ? here_ns : 0;
-}
-
-// Whether the others were not there at once.
-bool Communicator::wait_here(std::uint64_t before, std::uint64_t patience_ns) {
-  static const std::uint32_t cores = std::thread::hardware_concurrency();
-  const bool is_crowded = local_size_ > cores;
-  std::uint64_t start = 0;
-  std::uint32_t round = 0;
-  for (; completed_.load(std::memory_order_relaxed) == before; ++round) {
-    if (status_.load(std::memory_order_relaxed) != FLAGOS_STATUS_OK) break;
-    if (step()) continue;
-    if (round >= 2 && patience_ns == 0) break;
-    relax();
-    if (round % 32 != 31) continue;
-    if (is_crowded) sched_yield();
-    const std::uint64_t now = now_ns();
-    if (start == 0) start = now;
-    if (now - start >= patience_ns) break;
-  }
-  return round > 2;
-}
-
 flagos_status_t Communicator::synchronize(std::uint64_t timeout_ns) {
   const std::uint64_t start = now_ns();
   while (outstanding_.load(std::memory_order_acquire) != 0) {
@@ -602,322 +422,6 @@ flagos_status_t Communicator::synchronize(std::uint64_t timeout_ns) {
   check_native();
   check_not_failed();
   throw Error(done, text);
-}
-
-// ---- progress ----------------------------------------------------------------------------------------------------
-
-void Communicator::work() {
-  std::unique_lock engine(engine_mutex_);
-  std::uint32_t idle_rounds = 0;
-  while (!stop_.load(std::memory_order_acquire)) {
-    answer_questions();
-    if (status_.load(std::memory_order_acquire) != FLAGOS_STATUS_OK) {
-      finish_failure(engine);
-      wait_for_work(idle_rounds = 1000, engine);
-    } else if (step()) {
-      tell_streams(engine);
-      idle_rounds = 0;
-      last_move_ns_ = now_ns();
-    } else {
-      wait_for_work(++idle_rounds, engine);
-    }
-  }
-}
-
-// Turns, then lets others run, then sleeps until somebody rings.
-void Communicator::wait_for_work(std::uint32_t idle_rounds, std::unique_lock<std::mutex>& engine) {
-  const bool is_busy = !execution_.is_done() || one_sided_.has_windows();
-  if (is_busy && idle_rounds < 32) return relax();
-  if (is_busy && idle_rounds < 200 && (slow_yields_ == 0 || --slow_yields_ == 0)) {
-    engine.unlock();
-    const std::uint64_t start = now_ns();
-    sched_yield();
-    // Others have run for long: who sleeps and is woken gets its turn sooner than who asks for it.
-    if (now_ns() - start > slow_yield_ns) slow_yields_ = most_slow_yields;
-    engine.lock();
-    return;
-  }
-  Bell& bell = segment_->head().bell;
-  const std::uint32_t seen = bell.count.load(std::memory_order_acquire);
-  // Who has nothing to do is woken by calls alone: other ranks need not pay for it.
-  if (is_busy) bell.sleeping.store(1, std::memory_order_seq_cst);
-  full_fence();
-  const bool failed = status_.load(std::memory_order_acquire) != FLAGOS_STATUS_OK;
-  if (failed || !step()) {
-    std::uint64_t sleep_ns = 50'000'000;
-    if (is_busy)
-      sleep_ns = execution_.is_done() || execution_.waits_for() != rank_ ? 5'000'000 : 20'000;
-    if (blame_.is_under_way()) sleep_ns = 1'000'000;
-    if (stop_.load(std::memory_order_acquire)) sleep_ns = 0;
-    engine.unlock();
-    bell.wait(seen, sleep_ns);
-    engine.lock();
-    if (!failed) look_around();
-  }
-  bell.sleeping.store(0, std::memory_order_relaxed);
-  tell_streams(engine);
-}
-
-// Whoever waits for the stream makes the next call at once, and then finds the engine free.
-void Communicator::tell_streams(std::unique_lock<std::mutex>& engine) {
-  const std::uint64_t value = std::exchange(signal_, 0);
-  if (value == 0) return;
-  engine.unlock();
-  const flagos_status_t signalled = flagos_timeline_signal(timeline_, value);
-  if (FLAGOS_STATUS_CLASS(signalled) != FLAGOS_STATUS_CLASS_ANSWER)
-    fail(FLAGOS_STATUS_RANK_FAILED,
-         fmt::format("rank {} cannot tell its streams: {}", rank_, flagos_last_error()));
-  engine.lock();
-}
-
-bool Communicator::begin_next() {
-  Operation* operation = std::exchange(here_, nullptr);
-  if (operation == nullptr) {
-    std::lock_guard lock(queue_mutex_);
-    List& list = pending_.first != nullptr && pending_.first->ready.load(std::memory_order_acquire)
-                     ? pending_
-                     : reached_;
-    operation = list.first;
-    if (operation == nullptr) return false;
-    list.pop();
-  }
-  // Operations of our own have numbers of their own: the caller counts its calls.
-  constexpr std::uint64_t own_numbers = std::uint64_t{1} << 63;
-  const bool is_internal = operation->value == 0 && !operation->recorded;
-  if (operation->request.kind < Kind::exchange)
-    operation->sequence = is_internal ? own_numbers + next_internal_++ : next_sequence_++;
-  if (!is_here_) last_move_ns_ = now_ns();
-  execution_.start(*operation, !is_here_);
-  last_algorithm_.store(execution_.plan().algorithm, std::memory_order_relaxed);
-  if (operation->stream_status != FLAGOS_STATUS_OK)
-    throw_error(FLAGOS_STATUS_RANK_FAILED, "{}: the stream of rank {} has failed before it: {}",
-                describe(*operation), rank_, flagos_status_get_name(operation->stream_status));
-  if (wants_plans()) print_plan(*operation);
-  return true;
-}
-
-bool Communicator::step() {
-  bool moved = false;
-  const flagos_status_t status = guard(
-      [&] {
-        moved = one_sided_.serve();
-        if (execution_.is_done()) {
-          if (!begin_next()) return;
-          moved = true;
-        }
-        Operation* const operation = execution_.operation();
-        moved |= execution_.step();
-        if (execution_.is_done()) complete(*operation);
-      },
-      [&](flagos_status_t failed, const char* text) {
-        const bool is_ours = FLAGOS_STATUS_CLASS(failed) != FLAGOS_STATUS_CLASS_COMM;
-        fail(is_ours ? FLAGOS_STATUS_RANK_FAILED : failed,
-             is_ours ? fmt::format("{}: rank {} failed: {}", what_runs(), rank_, text) : text);
-      });
-  return moved || status != FLAGOS_STATUS_OK;
-}
-
-void Communicator::complete(Operation& operation) {
-  completed_.fetch_add(1, std::memory_order_relaxed);
-  if (operation.recorded) {
-    operation.runs.fetch_add(1, std::memory_order_release);
-    operation.runs.notify_all();
-    return;
-  }
-  if (operation.value == 0) {
-    internal_.fetch_add(1, std::memory_order_relaxed);
-    operation.runs.fetch_add(1, std::memory_order_release);
-  }
-  if (!is_here_) signal_ = std::max(signal_, operation.value);
-  if (!is_here_ || operation.value == 0) {
-    std::lock_guard lock(queue_mutex_);
-    operation.next = std::exchange(free_, &operation);
-  }
-  if (outstanding_.fetch_sub(1, std::memory_order_acq_rel) == 1) idle_.notify_all();
-}
-
-void Communicator::print_plan(const Operation& operation) const {
-  std::fprintf(
-      stderr, "flagos comm: rank %u of %u: %s, %llu bytes: %s, %u phases\n", rank_, size_,
-      describe(operation).c_str(), static_cast<unsigned long long>(bytes_of(operation.request)),
-      name_of(execution_.plan().algorithm), static_cast<unsigned>(execution_.plan().phases.size()));
-}
-
-void Communicator::print_topology(const Topology& topology) {
-  const auto print = [](const char* name, const Link& link) {
-    std::fprintf(stderr, "flagos comm: %s: %.2f us, %.2f us each further message, %.2f GB/s\n",
-                 name, link.latency_s * 1e6, link.message_s * 1e6,
-                 link.byte_s > 0 ? 1e-9 / link.byte_s : 0);
-  };
-  std::fprintf(stderr, "flagos comm: %u ranks on %u hosts\n", topology.size,
-               static_cast<unsigned>(topology.clusters.size()));
-  if (topology.largest_cluster() > 1) print("within a host", topology.local);
-  if (topology.clusters.size() > 1) print("between hosts", topology.remote);
-}
-
-// ---- failure -----------------------------------------------------------------------------------------------------
-
-flagos_status_t Communicator::status(std::string& out_text) {
-  check_native();
-  std::lock_guard lock(failure_mutex_);
-  out_text = failure_text_;
-  const flagos_status_t found = status_.load(std::memory_order_acquire);
-  return found == FLAGOS_STATUS_OK && !is_open_.load(std::memory_order_acquire)
-             ? FLAGOS_STATUS_NOT_READY
-             : found;
-}
-
-// The first failure is kept, and told to the others through our segment.
-void Communicator::fail(flagos_status_t status, const std::string& text) {
-  {
-    std::lock_guard lock(failure_mutex_);
-    if (status_.load(std::memory_order_acquire) != FLAGOS_STATUS_OK) return;
-    failure_text_ = text;
-    Failure& failure = segment_->head().failure;
-    failure.status = status;
-    std::snprintf(failure.text.data(), failure.text.size(), "%s", text.c_str());
-    failure.state.store(Failure::set, std::memory_order_release);
-    status_.store(status, std::memory_order_release);
-  }
-  for (Peer& peer : peers_)
-    if (peer.segment != nullptr) peer.segment->head().bell.ring_always();
-}
-
-// On the communicator's thread: lets go of everything, waits until nobody reads our memory, then tells the streams.
-void Communicator::finish_failure(std::unique_lock<std::mutex>& engine) {
-  if (failure_finished_.load(std::memory_order_acquire)) {
-    std::lock_guard lock(queue_mutex_);
-    for (; reached_.first != nullptr; reached_.pop()) {
-      reached_.first->runs.fetch_add(1, std::memory_order_release);
-      reached_.first->runs.notify_all();
-    }
-    return;
-  }
-  if (any_native() != nullptr) any_native()->abort();
-  Operation* const running = execution_.operation();
-  execution_.drop();
-  segment_->head().stopped.store(1, std::memory_order_release);
-  for (Peer& peer : peers_)
-    if (peer.segment != nullptr) peer.segment->head().bell.ring_always();
-  engine.unlock();
-  for (int i = 0; i < 900 && is_read_by_others(); ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  engine.lock();
-  if (running != nullptr && running->recorded) {
-    running->runs.fetch_add(1, std::memory_order_release);
-    running->runs.notify_all();
-  }
-  flagos_timeline_fail(timeline_, status_.load(std::memory_order_acquire));
-  failure_finished_.store(true, std::memory_order_release);
-  idle_.notify_all();
-}
-
-bool Communicator::is_read_by_others() {
-  const auto is_read = [](Peer& peer) {
-    if (!peer.takes_pointers || peer.out == nullptr) return false;
-    const SegmentHead& head = peer.segment->head();
-    return head.stopped.load(std::memory_order_acquire) == 0 &&
-           head.closed.load(std::memory_order_acquire) == 0 && !peer.is_consumed(peer.written);
-  };
-  return std::any_of(peers_.begin(), peers_.end(), is_read) ||
-         std::any_of(one_sided_peers_.begin(), one_sided_peers_.end(), is_read);
-}
-
-std::string Communicator::what_runs() const {
-  return execution_.is_done() ? "between operations" : describe(*execution_.operation());
-}
-
-void Communicator::abort() {
-  fail(FLAGOS_STATUS_COMM_ABORTED, fmt::format("rank {} aborted the communicator", rank_));
-  for (int i = 0;
-       i < 1000 && thread_.joinable() && !failure_finished_.load(std::memory_order_acquire); ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-}
-
-// Whether another rank has told that it gave up, and why. What is sent last may be stuck behind messages of an operation
-// that waits, but not behind one-sided ones.
-bool Communicator::look_at_peers(bool holds_engine) {
-  for (std::uint32_t rank = 0; rank < size_; ++rank) {
-    if (rank == rank_) continue;
-    if (adopt_failure(peers_[rank].segment->head(), holds_engine) ||
-        adopt_failure(one_sided_peers_[rank].segment->head(), holds_engine))
-      return true;
-  }
-  return false;
-}
-
-bool Communicator::adopt_failure(SegmentHead& head, bool holds_engine) {
-  const Failure& failure = head.failure;
-  if (failure.state.load(std::memory_order_acquire) != Failure::set) return false;
-  std::string text(failure.text.data(), strnlen(failure.text.data(), failure.text.size()));
-  if (failure.lacks_operation && holds_engine) text = what_runs() + ": " + text;
-  const bool is_known = FLAGOS_STATUS_CLASS(failure.status) == FLAGOS_STATUS_CLASS_COMM;
-  fail(is_known ? failure.status : FLAGOS_STATUS_RANK_FAILED, text);
-  return true;
-}
-
-// When nothing moves: has another rank failed, left or died, or is it overdue?
-void Communicator::look_around() {
-  if (look_at_peers(true)) return;
-  check_native();
-  look_for_dead_processes();
-  if (execution_.is_done()) return;
-  const std::uint32_t culprit = execution_.waits_for();
-  const std::string what = describe(*execution_.operation());
-  if (culprit != rank_ &&
-      peers_[culprit].segment->head().closed.load(std::memory_order_acquire) != 0)
-    return fail(FLAGOS_STATUS_RANK_FAILED,
-                fmt::format("{}: rank {} has left the communicator", what, culprit));
-  const std::uint64_t now = now_ns(), waited = now - last_move_ns_;
-  if (waited < config_.timeout_ns) return blame_.drop();
-  if (culprit == rank_)
-    return fail(FLAGOS_STATUS_COMM_TIMEOUT,
-                fmt::format("{}: the device of rank {} did not answer for {} ms", what, rank_,
-                            waited / 1'000'000));
-  if (!blame_.is_under_way()) blame_.begin(culprit, now);
-  Blame::Verdict verdict;
-  if (blame_.look(*execution_.operation(), now, verdict))
-    fail(verdict.status, fmt::format("{}: rank {} waited {} ms for {}", what, rank_,
-                                     waited / 1'000'000, verdict.text));
-}
-
-// What another rank asks when it has waited for too long.
-void Communicator::answer_questions() {
-  Questions& questions = segment_->head().questions;
-  const std::uint32_t asked = questions.asked.load(std::memory_order_acquire);
-  if (asked == questions.answered.load(std::memory_order_relaxed) ||
-      status_.load(std::memory_order_acquire) != FLAGOS_STATUS_OK)
-    return;
-  questions.answer(asked, what_is_awaited());
-  if (network_ != nullptr) network_->ring();
-}
-
-Answer Communicator::what_is_awaited() {
-  Answer answer;
-  answer.sequence = next_sequence_;
-  if (!execution_.is_done()) {
-    const Operation& operation = *execution_.operation();
-    answer.awaited = execution_.waits_for();
-    answer.state = answer.awaited == rank_ ? Answer::State::device : Answer::State::peer;
-    answer.kind = operation.request.kind;
-    if (answer.kind < Kind::exchange) answer.sequence = operation.sequence;
-    return answer;
-  }
-  std::lock_guard lock(queue_mutex_);
-  if (pending_.first != nullptr) answer.state = Answer::State::stream;
-  return answer;
-}
-
-void Communicator::look_for_dead_processes() {
-  for (Peer& peer : peers_) {
-    if (peer.process < 0 || peer.segment->head().closed.load(std::memory_order_acquire) != 0)
-      continue;
-    pollfd descriptor{peer.process, POLLIN, 0};
-    if (poll(&descriptor, 1, 0) <= 0) continue;
-    return fail(FLAGOS_STATUS_RANK_FAILED,
-                fmt::format("{}: rank {} (process {}) has died", what_runs(), peer.rank,
-                            peer.segment->name().pid));
-  }
 }
 
 // ---- information and reductions -------------------------------------------------------------------------------------

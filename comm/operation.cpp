@@ -207,6 +207,17 @@ void check_messages_to_self(const Request& request, std::uint32_t rank) {
                   dtype_name(sends[i]->dtype), receives[i]->count, dtype_name(receives[i]->dtype));
 }
 
+std::uint64_t bytes_of(const Request& request) {
+  const std::uint64_t width = dtype_bytes(request.dtype);
+  std::uint64_t count = request.count;
+  for (const std::uint64_t block : request.source_counts) count += block;
+  for (const std::uint64_t block : request.target_counts) count += block;
+  std::uint64_t bytes = count * width;
+  for (const Message& message : request.messages)
+    bytes += message.count * dtype_bytes(message.dtype);
+  return bytes;
+}
+
 void Request::clear() {
   kind = Kind::none;
   stream = nullptr;

@@ -58,6 +58,9 @@ struct Request {
   void clear();
 };
 
+// How much it moves, all blocks and messages together.
+std::uint64_t bytes_of(const Request& request);
+
 struct Operation {
   Request request;
   Reduction reduction;
