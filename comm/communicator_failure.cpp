@@ -7,6 +7,7 @@
 #include <cstring>
 #include <thread>
 
+#include "base/error.hpp"
 #include "comm/clock.hpp"
 #include "comm/communicator.hpp"
 
