@@ -231,6 +231,8 @@ const Command* first_command(Stream& stream, SoftQueue& queue) {
 }
 
 void remove_first(Stream& stream, SoftQueue& queue) {
+  // Whoever waits for this to be over may give the communicator work on another stream next.
+  if (auto* collectives = std::get_if<CollectiveCommand>(&queue.commands.front())) collectives->tokens.clear();
   // Destroyed outside the lock: what a command holds may end with it, and that takes locks of its own.
   Command gone;
   std::lock_guard lock(stream.rare_mutex);
