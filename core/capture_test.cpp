@@ -231,3 +231,38 @@ TEST_CASE("captures of other devices and of each other do not mix") {
   CHECK(flagos_stream_end_capture(b, &graph) == FLAGOS_STATUS_INVALID_GRAPH);
   CHECK(flagos_stream_wait_event(far, event) == FLAGOS_STATUS_OK);
 }
+
+TEST_CASE("a poisoned stream begins no capture and is drawn into none") {
+  Fake f;
+  flagos_stream_t* const failed = f.stream();
+  flagos_stream_t* const capturing = f.stream();
+  flagos_event_t* const event = f.event();
+  // Work that core holds back, and that the plugin refuses when its turn comes.
+  flagos_timeline_t* const timeline = f.timeline();
+  REQUIRE(flagos_stream_wait_timeline(failed, timeline, 1) == FLAGOS_STATUS_OK);
+  REQUIRE(f.append(failed, 1) == FLAGOS_STATUS_OK);
+  fake().submit = FLAGOS_STATUS_EXECUTION_FAILED;
+  REQUIRE(flagos_timeline_signal(timeline, 1) == FLAGOS_STATUS_OK);
+  CHECK(flagos_stream_synchronize(failed, FLAGOS_TIMEOUT_INFINITE) == FLAGOS_STATUS_EXECUTION_FAILED);
+  CHECK(flagos_stream_begin_capture(failed) == FLAGOS_STATUS_EXECUTION_FAILED);
+  REQUIRE(flagos_stream_begin_capture(capturing) == FLAGOS_STATUS_OK);
+  REQUIRE(flagos_event_record(event, capturing) == FLAGOS_STATUS_OK);
+  CHECK(flagos_stream_wait_event(failed, event) == FLAGOS_STATUS_EXECUTION_FAILED);
+  CHECK(flagos_event_record(event, failed) == FLAGOS_STATUS_EXECUTION_FAILED);
+  flagos_graph_t* graph = nullptr;
+  REQUIRE(flagos_stream_end_capture(capturing, &graph) == FLAGOS_STATUS_OK);
+  CHECK(flagos_graph_destroy(graph) == FLAGOS_STATUS_OK);
+}
+
+TEST_CASE("a wait for an event of an invalidated capture is refused") {
+  Fake f;
+  flagos_stream_t* const stream = f.stream();
+  flagos_stream_t* const other = f.stream();
+  flagos_event_t* const event = f.event();
+  REQUIRE(flagos_stream_begin_capture(stream) == FLAGOS_STATUS_OK);
+  REQUIRE(flagos_event_record(event, stream) == FLAGOS_STATUS_OK);
+  CHECK(flagos_stream_synchronize(stream, 0) == FLAGOS_STATUS_NOT_PERMITTED);
+  CHECK(flagos_stream_wait_event(other, event) == FLAGOS_STATUS_INVALID_GRAPH);
+  flagos_graph_t* graph = nullptr;
+  CHECK(flagos_stream_end_capture(stream, &graph) == FLAGOS_STATUS_INVALID_GRAPH);
+}

@@ -489,3 +489,43 @@ TEST_CASE("collective: abort, asynchronous errors, registered buffers") {
   CHECK(side.registered == 0);
   CHECK(side.live == 0);
 }
+
+TEST_CASE("collective: what a plugin may not answer") {
+  flagos_collective_table_t broken = full_table();
+  flagos_communicator_t* out = nullptr;
+  flagos_collective_id_t id{};
+  SUBCASE("flags that are not known") {
+    broken.query = [](flagos_plugin_device_t*, flagos_collective_operation_t, flagos_dtype_t,
+                      flagos_collective_reduction_t, flagos_collective_support_t* out_support) {
+      out_support->flags = 1u << 31;
+      return flagos_status_t{FLAGOS_STATUS_OK};
+    };
+    Fake f(Ranks::options(broken));
+    flagos_collective_support_t support{};
+    support.struct_size = sizeof(support);
+    CHECK(flagos_collective_query(f.device(), FLAGOS_COLLECTIVE_OPERATION_ALL_REDUCE, FLAGOS_DTYPE_INT32,
+                                  FLAGOS_COLLECTIVE_REDUCTION_SUM, &support) == FLAGOS_STATUS_PLUGIN_PROTOCOL);
+    expect_text("unknown flags");
+  }
+  SUBCASE("an id of no bytes") {
+    broken.unique_id_create = [](flagos_plugin_device_t*, flagos_collective_id_t*) {
+      return flagos_status_t{FLAGOS_STATUS_OK};
+    };
+    Fake f(Ranks::options(broken));
+    CHECK(flagos_collective_id_create(f.device(), &id) == FLAGOS_STATUS_PLUGIN_PROTOCOL);
+    expect_text("an id of 0 bytes");
+  }
+  SUBCASE("no communicator") {
+    broken.communicator_create = [](flagos_plugin_device_t*, const flagos_communicator_desc_t*,
+                                    flagos_plugin_communicator_t**) { return flagos_status_t{FLAGOS_STATUS_OK}; };
+    Fake f(Ranks::options(broken));
+    REQUIRE(flagos_collective_id_create(f.device(), &id) == FLAGOS_STATUS_OK);
+    flagos_communicator_desc_t desc{};
+    desc.struct_size = sizeof(desc);
+    desc.size = 1;
+    desc.id = &id;
+    CHECK(flagos_communicator_create(f.device(), &desc, &out) == FLAGOS_STATUS_PLUGIN_PROTOCOL);
+    expect_text("no object from collective.communicator_create");
+  }
+  CHECK(out == nullptr);
+}

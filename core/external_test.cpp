@@ -22,6 +22,7 @@ using flagos::core::open_blob;
 using flagos::core::seal_blob;
 using flagos::core::test::Fake;
 using flagos::core::test::FakeOptions;
+using flagos::core::test::FakeTables;
 
 namespace {
 
@@ -249,4 +250,83 @@ TEST_CASE("external memory: devices that register nothing export nothing and imp
   CHECK(flagos_memory_import(plain.device(), &e.external, &address, nullptr) == FLAGOS_STATUS_UNSUPPORTED);
   CHECK(address == 0);
   CHECK(flagos_memory_free(e.f.device(), e.address) == FLAGOS_STATUS_OK);
+}
+
+namespace {
+
+// A plugin that exports by itself: the address goes with an empty file, and its imports are blocks of their own.
+bool exports_nothing = false;
+
+FakeOptions with_own_export() {
+  exports_nothing = false;
+  FakeOptions options;
+  options.native = true;
+  options.change = [](FakeTables& tables) {
+    static flagos_status_t (*own_alloc)(flagos_plugin_device_t*, const flagos_memory_desc_t*, flagos_address_t*);
+    own_alloc = tables.memory.alloc;
+    tables.interop.export_memory = [](flagos_plugin_device_t*, flagos_address_t address,
+                                      flagos_plugin_external_t* out) {
+      if (exports_nothing) return flagos_status_t{FLAGOS_STATUS_OK};
+      out->fd = ::memfd_create("own", MFD_CLOEXEC);
+      out->type = 5;
+      std::memcpy(out->data, &address, sizeof(address));
+      return flagos_status_t{FLAGOS_STATUS_OK};
+    };
+    tables.interop.import_memory = [](flagos_plugin_device_t* device, const flagos_plugin_external_t* external,
+                                      flagos_address_t* out) {
+      CHECK(external->type == 5);
+      flagos_memory_desc_t desc{};
+      desc.struct_size = sizeof(desc);
+      desc.size_bytes = external->size_bytes;
+      return own_alloc(device, &desc, out);
+    };
+  };
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("external memory: a plugin that exports by itself") {
+  Fake f(with_own_export());
+  flagos_device_t* const second = f.open(1);
+  const flagos_address_t address = f.alloc(5000, FLAGOS_MEMORY_KIND_DEVICE, nullptr, FLAGOS_MEMORY_FLAG_EXPORTABLE);
+  flagos_external_t external{};
+  external.struct_size = sizeof(external);
+  REQUIRE(flagos_memory_export(f.device(), address, &external) == FLAGOS_STATUS_OK);
+  CHECK(external.fd >= 0);
+  flagos_address_t imported = 0;
+  std::uint64_t size = 0;
+  REQUIRE(flagos_memory_import(second, &external, &imported, &size) == FLAGOS_STATUS_OK);
+  CHECK(size == 5000);
+  flagos_memory_info_t info{};
+  info.struct_size = sizeof(info);
+  REQUIRE(flagos_memory_get_info(second, imported, &info) == FLAGOS_STATUS_OK);
+  CHECK(info.size_bytes == 5000);
+  CHECK(flagos_memory_free(second, imported) == FLAGOS_STATUS_OK);
+
+  // Another plugin does not know what it is.
+  FakeOptions named = with_own_export();
+  named.name = "stranger";
+  Fake stranger(named);
+  CHECK(flagos_memory_import(stranger.device(), &external, &imported, nullptr) == FLAGOS_STATUS_UNSUPPORTED);
+  CHECK(imported == 0);
+  ::close(external.fd);
+  exports_nothing = true;
+  CHECK(flagos_memory_export(f.device(), address, &external) == FLAGOS_STATUS_PLUGIN_PROTOCOL);
+  CHECK(external.fd == -1);
+  CHECK(flagos_memory_free(f.device(), address) == FLAGOS_STATUS_OK);
+}
+
+TEST_CASE("external memory: a device behind a bus exports pinned memory only") {
+  FakeOptions options = Exporter::options();
+  options.foreign_memory = 1;
+  Fake f(options);
+  flagos_memory_desc_t desc{};
+  desc.struct_size = sizeof(desc);
+  desc.kind = FLAGOS_MEMORY_KIND_DEVICE;
+  desc.size_bytes = 4096;
+  desc.flags = FLAGOS_MEMORY_FLAG_EXPORTABLE;
+  flagos_address_t address = 0;
+  CHECK(flagos_memory_alloc(f.device(), &desc, &address) == FLAGOS_STATUS_UNSUPPORTED);
+  CHECK(std::string(flagos_last_error()).find("exports pinned memory only") != std::string::npos);
 }

@@ -11,6 +11,7 @@
 using flagos::core::test::Fake;
 using flagos::core::test::fake;
 using flagos::core::test::FakeOptions;
+using flagos::core::test::FakeTables;
 
 namespace {
 
@@ -143,4 +144,88 @@ TEST_CASE("host functions of a plugin are callbacks to core, too") {
   REQUIRE(flagos_stream_synchronize(stream, forever) == FLAGOS_STATUS_OK);
   CHECK(seen.status == FLAGOS_STATUS_OK);
   CHECK(seen.inside == FLAGOS_STATUS_NOT_PERMITTED);
+}
+
+namespace {
+
+// Slots that most plugins leave out, and how often they were called.
+struct Extras {
+  int prefetches = 0, writes = 0, prepared = 0, launches = 0;
+} extras;
+
+FakeOptions with_extras() {
+  extras = Extras{};
+  FakeOptions options;
+  options.change = [](FakeTables& tables) {
+    static flagos_status_t (*own_alloc)(flagos_plugin_device_t*, const flagos_memory_desc_t*, flagos_address_t*);
+    own_alloc = tables.memory.alloc;
+    tables.memory.alloc = [](flagos_plugin_device_t* device, const flagos_memory_desc_t* desc, flagos_address_t* out) {
+      flagos_memory_desc_t plain = *desc;
+      plain.kind = FLAGOS_MEMORY_KIND_DEVICE;
+      return own_alloc(device, &plain, out);
+    };
+    tables.memory.prefetch = [](flagos_plugin_stream_t*, flagos_address_t, std::uint64_t) {
+      ++extras.prefetches;
+      return flagos_status_t{FLAGOS_STATUS_OK};
+    };
+    tables.stream.write_value = [](flagos_plugin_stream_t*, flagos_address_t, std::uint64_t, std::uint32_t) {
+      ++extras.writes;
+      return flagos_status_t{FLAGOS_STATUS_OK};
+    };
+    tables.kernel.prepare = [](flagos_plugin_kernel_t*, const flagos_launch_desc_t*, flagos_plugin_prepared_t** out) {
+      ++extras.prepared;
+      *out = reinterpret_cast<flagos_plugin_prepared_t*>(&extras);
+      return flagos_status_t{FLAGOS_STATUS_OK};
+    };
+    tables.kernel.launch_prepared = [](flagos_plugin_stream_t*, flagos_plugin_prepared_t*) {
+      ++extras.launches;
+      return flagos_status_t{FLAGOS_STATUS_OK};
+    };
+    tables.kernel.destroy_prepared = [](flagos_plugin_prepared_t*) { --extras.prepared; };
+  };
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("what a plugin offers beyond the least is used at once, and when a held stream's turn comes") {
+  Fake f(with_extras());
+  flagos_stream_t* const stream = f.stream();
+  const flagos_address_t managed = f.alloc(4096, FLAGOS_MEMORY_KIND_MANAGED);
+  const flagos_address_t plain = f.alloc(4096);
+  flagos_launch_desc_t desc{};
+  desc.struct_size = sizeof(desc);
+  for (int i = 0; i < 3; ++i) desc.grid[i] = desc.block[i] = 1;
+  flagos_prepared_t* prepared = nullptr;
+  REQUIRE(flagos_kernel_prepare(f.kernel("noop"), &desc, &prepared) == FLAGOS_STATUS_OK);
+  const auto queue_all = [&] {
+    REQUIRE(flagos_memory_prefetch(stream, managed, 0) == FLAGOS_STATUS_OK);
+    REQUIRE(flagos_memory_prefetch(stream, managed, 4096) == FLAGOS_STATUS_OK);
+    REQUIRE(flagos_stream_write_value(stream, plain, 1, 4) == FLAGOS_STATUS_OK);
+    REQUIRE(flagos_kernel_launch_prepared(stream, prepared) == FLAGOS_STATUS_OK);
+  };
+  const auto expect_calls = [&](int count) {
+    CHECK(extras.prefetches == count);
+    CHECK(extras.writes == count);
+    CHECK(extras.launches == count);
+  };
+  queue_all();
+  expect_calls(1);
+  flagos_timeline_t* const timeline = f.timeline();
+  REQUIRE(flagos_stream_wait_timeline(stream, timeline, 1) == FLAGOS_STATUS_OK);
+  queue_all();
+  expect_calls(1);
+  REQUIRE(flagos_timeline_signal(timeline, 1) == FLAGOS_STATUS_OK);
+  REQUIRE(flagos_stream_synchronize(stream, forever) == FLAGOS_STATUS_OK);
+  expect_calls(2);
+
+  CHECK(flagos_memory_prefetch(stream, plain, 4096) == FLAGOS_STATUS_INVALID_ARGUMENT);
+  REQUIRE(flagos_stream_begin_capture(stream) == FLAGOS_STATUS_OK);
+  CHECK(flagos_memory_prefetch(stream, managed, 4096) == FLAGOS_STATUS_NOT_PERMITTED);
+  flagos_graph_t* graph = nullptr;
+  CHECK(flagos_stream_end_capture(stream, &graph) == FLAGOS_STATUS_INVALID_GRAPH);
+  CHECK(flagos_prepared_destroy(prepared) == FLAGOS_STATUS_OK);
+  for (const flagos_address_t address : {managed, plain})
+    CHECK(flagos_memory_free(f.device(), address) == FLAGOS_STATUS_OK);
+  REQUIRE(flagos_device_synchronize(f.device(), forever) == FLAGOS_STATUS_OK);
 }

@@ -1,6 +1,7 @@
 // Launches whose blocks stand together: cooperative ones, and clusters.
 #include <doctest/doctest.h>
 
+#include <initializer_list>
 #include <string>
 
 #include "core/test_plugin.hpp"
@@ -74,6 +75,79 @@ TEST_CASE("kernel: a cooperative grid has no more blocks than there is room for"
   desc = desc_of(1, FLAGOS_LAUNCH_FLAG_COOPERATIVE);
   CHECK(flagos_kernel_launch(stream, kernel, &desc) == FLAGOS_STATUS_OK);
   CHECK(fake().launches == 1);
+}
+
+// A kernel without a signature: arguments are packed one behind the other.
+FakeOptions without_signature() {
+  FakeOptions options;
+  options.change = [](FakeTables& tables) {
+    static flagos_status_t (*own_info)(flagos_plugin_kernel_t*, flagos_kernel_info_t*);
+    own_info = tables.kernel.get_info;
+    tables.kernel.get_info = [](flagos_plugin_kernel_t* kernel, flagos_kernel_info_t* out) {
+      const flagos_status_t status = own_info(kernel, out);
+      out->flags = 0;
+      out->parameter_count = out->argument_bytes = 0;
+      return status;
+    };
+  };
+  return options;
+}
+
+TEST_CASE("kernel: arguments that are none, and blocks that are too large") {
+  Fake f(without_signature());
+  flagos_stream_t* stream = f.stream();
+  flagos_kernel_t* kernel = f.kernel("noop");
+  static std::uint8_t bytes[5000];
+  const auto launch = [&](std::initializer_list<flagos_argument_t> arguments) {
+    flagos_launch_desc_t desc = desc_of(1, 0);
+    desc.arguments = arguments.begin();
+    desc.argument_count = static_cast<std::uint32_t>(arguments.size());
+    return flagos_kernel_launch(stream, kernel, &desc);
+  };
+  const auto address = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(bytes));
+  CHECK(launch({{FLAGOS_DTYPE_UINT32, 0, 7}, {FLAGOS_DTYPE_BYTES, 100, address}}) == FLAGOS_STATUS_OK);
+  CHECK(launch({{0, 0, 7}}) == FLAGOS_STATUS_INVALID_ARGUMENT);
+  CHECK(says("which is no scalar of up to 8 bytes"));
+  CHECK(launch({{FLAGOS_DTYPE_BYTES, 8, 0}}) == FLAGOS_STATUS_INVALID_ARGUMENT);
+  CHECK(says("its address is NULL"));
+  CHECK(launch({{FLAGOS_DTYPE_BYTES, 4000, address}, {FLAGOS_DTYPE_BYTES, 200, address}}) ==
+        FLAGOS_STATUS_INVALID_ARGUMENT);
+  CHECK(says("argument 1 ends at byte 4200"));
+  flagos_launch_desc_t desc = desc_of(1, 0);
+  desc.argument_block = bytes;
+  desc.argument_bytes = sizeof(bytes);
+  CHECK(flagos_kernel_launch(stream, kernel, &desc) == FLAGOS_STATUS_INVALID_ARGUMENT);
+  CHECK(says("an argument block of 5000 bytes"));
+  CHECK(fake().launches == 1);
+}
+
+TEST_CASE("kernel: a signature that is not the kernel's own") {
+  Fake f;
+  flagos_module_desc_t image{};
+  image.struct_size = sizeof(image);
+  image.format = "fake";
+  image.data = "fake";
+  image.size_bytes = 4;
+  flagos_module_t* module = nullptr;
+  REQUIRE(flagos_module_load(f.device(), &image, &module) == FLAGOS_STATUS_OK);
+  flagos_kernel_desc_t desc{};
+  desc.struct_size = sizeof(desc);
+  desc.name = "append";
+  desc.parameter_count = 1;
+  flagos_kernel_t* kernel = nullptr;
+  CHECK(flagos_module_get_kernel(module, &desc, &kernel) == FLAGOS_STATUS_INVALID_ARGUMENT);
+  CHECK(says("parameter_count is 1 and parameters is NULL"));
+  flagos_parameter_t parameter{FLAGOS_DTYPE_FLOAT32, 4, 4, 0};
+  desc.parameters = &parameter;
+  CHECK(flagos_module_get_kernel(module, &desc, &kernel) == FLAGOS_STATUS_INVALID_ARGUMENT);
+  CHECK(says("is not its own"));
+  parameter.dtype = FLAGOS_DTYPE_UINT32;
+  CHECK(flagos_module_get_kernel(module, &desc, &kernel) == FLAGOS_STATUS_OK);
+  image.path = "/nowhere";
+  image.data = nullptr;
+  image.size_bytes = 0;
+  CHECK(flagos_module_load(f.device(), &image, &module) == FLAGOS_STATUS_UNSUPPORTED);
+  CHECK(says("from memory only, not by path"));
 }
 
 }  // namespace

@@ -7,9 +7,11 @@
 
 #include "core/test_plugin.hpp"
 
+using flagos::core::test::begin_table;
 using flagos::core::test::Fake;
 using flagos::core::test::fake;
 using flagos::core::test::FakeOptions;
+using flagos::core::test::FakeTables;
 
 namespace {
 
@@ -45,7 +47,128 @@ class Pool {
   flagos_memory_pool_t* pool_ = nullptr;
 };
 
+// ---- a plugin with pools of its own: blocks of one range, never reused ---------------------------------------------
+
+struct OwnPool {
+  std::uint64_t allocs = 0, frees = 0, limit = 0, kept = 0;
+  std::int64_t live = 0;
+  bool gives_none = false, repeats = false;
+};
+OwnPool own;
+alignas(256) char own_range[1 << 16];
+
+FakeOptions with_pools() {
+  own = OwnPool{};
+  FakeOptions options;
+  options.change = [](FakeTables& tables) {
+    auto& pool = begin_table(tables.memory_pool);
+    pool.create = [](flagos_plugin_device_t*, const flagos_memory_pool_desc_t*, flagos_plugin_memory_pool_t** out) {
+      if (own.gives_none) return flagos_status_t{FLAGOS_STATUS_OK};
+      ++own.live;
+      *out = reinterpret_cast<flagos_plugin_memory_pool_t*>(own_range);
+      return flagos_status_t{FLAGOS_STATUS_OK};
+    };
+    pool.destroy = [](flagos_plugin_memory_pool_t*) { --own.live; };
+    pool.alloc = [](flagos_plugin_memory_pool_t*, flagos_plugin_stream_t*, std::uint64_t, flagos_address_t* out) {
+      if (!own.repeats) ++own.allocs;
+      *out = reinterpret_cast<std::uintptr_t>(own_range) + 256 * own.allocs;
+      return flagos_status_t{FLAGOS_STATUS_OK};
+    };
+    pool.free = [](flagos_plugin_memory_pool_t*, flagos_plugin_stream_t*, flagos_address_t) {
+      ++own.frees;
+      return flagos_status_t{FLAGOS_STATUS_OK};
+    };
+    pool.trim = [](flagos_plugin_memory_pool_t*, std::uint64_t keep_bytes) {
+      own.kept = keep_bytes;
+      return flagos_status_t{FLAGOS_STATUS_OK};
+    };
+    pool.set_limit = [](flagos_plugin_memory_pool_t*, std::uint64_t limit_bytes) {
+      own.limit = limit_bytes;
+      return flagos_status_t{FLAGOS_STATUS_OK};
+    };
+    pool.get_statistics = [](flagos_plugin_memory_pool_t*, flagos_memory_pool_statistics_t* out) {
+      out->used_bytes = 77;
+      return flagos_status_t{FLAGOS_STATUS_OK};
+    };
+  };
+  return options;
+}
+
 }  // namespace
+
+TEST_CASE("a plugin's own pool is asked for everything") {
+  Fake f(with_pools());
+  {
+    Pool pool(f);
+    flagos_stream_t* stream = f.stream();
+    const flagos_address_t address = pool.alloc(stream, 100);
+    CHECK(own.allocs == 1);
+    flagos_memory_info_t info{};
+    info.struct_size = sizeof(info);
+    REQUIRE(flagos_memory_get_info(f.device(), address + 99, &info) == FLAGOS_STATUS_OK);
+    CHECK(info.base == address);
+    CHECK(info.size_bytes == 100);
+    CHECK(flagos_memory_free(f.device(), address) == FLAGOS_STATUS_INVALID_HANDLE);
+    CHECK(flagos_memory_pool_set_limit(pool, 4096) == FLAGOS_STATUS_OK);
+    CHECK(own.limit == 4096);
+    CHECK(flagos_memory_pool_trim(pool, 12) == FLAGOS_STATUS_OK);
+    CHECK(own.kept == 12);
+    CHECK(pool.statistics().used_bytes == 77);
+    pool.free(stream, address);
+    CHECK(own.frees == 1);
+    CHECK(flagos_memory_pool_free(pool, stream, address) != FLAGOS_STATUS_OK);
+    CHECK(own.frees == 1);
+    // Behind work that core holds back the block is still in use.
+    flagos_timeline_t* timeline = f.timeline();
+    const flagos_address_t second = pool.alloc(stream, 100);
+    REQUIRE(flagos_stream_wait_timeline(stream, timeline, 1) == FLAGOS_STATUS_OK);
+    REQUIRE(flagos_memory_fill(stream, second, "x", 1, 100) == FLAGOS_STATUS_OK);
+    pool.free(stream, second);
+    CHECK(own.frees == 1);
+    REQUIRE(flagos_timeline_signal(timeline, 1) == FLAGOS_STATUS_OK);
+    REQUIRE(flagos_stream_synchronize(stream, forever) == FLAGOS_STATUS_OK);
+    CHECK(own.frees == 2);
+    // What it gives out twice is told, and a pool with blocks is not destroyed.
+    const flagos_address_t left = pool.alloc(stream, 100);
+    own.repeats = true;
+    flagos_address_t again = 0;
+    CHECK(flagos_memory_pool_alloc(pool, stream, 100, &again) == FLAGOS_STATUS_PLUGIN_PROTOCOL);
+    CHECK(again == 0);
+    CHECK(flagos_memory_pool_destroy(pool) == FLAGOS_STATUS_BUSY);
+    pool.free(stream, left);
+    REQUIRE(flagos_memory_pool_destroy(pool) == FLAGOS_STATUS_OK);
+    REQUIRE(flagos_device_synchronize(f.device(), forever) == FLAGOS_STATUS_OK);
+  }
+  CHECK(own.live == 0);
+  own.gives_none = true;
+  flagos_memory_pool_desc_t desc{};
+  desc.struct_size = sizeof(desc);
+  desc.kind = FLAGOS_MEMORY_KIND_DEVICE;
+  flagos_memory_pool_t* none = nullptr;
+  CHECK(flagos_memory_pool_create(f.device(), &desc, &none) == FLAGOS_STATUS_PLUGIN_PROTOCOL);
+  CHECK(none == nullptr);
+}
+
+TEST_CASE("a pool of a kind that the device has or has not") {
+  Fake f;
+  flagos_memory_pool_desc_t desc{};
+  desc.struct_size = sizeof(desc);
+  flagos_memory_pool_t* pool = nullptr;
+  desc.kind = FLAGOS_MEMORY_KIND_MANAGED;
+  CHECK(flagos_memory_pool_create(f.device(), &desc, &pool) == FLAGOS_STATUS_UNSUPPORTED);
+  desc.kind = 99;
+  CHECK(flagos_memory_pool_create(f.device(), &desc, &pool) != FLAGOS_STATUS_OK);
+  desc.kind = FLAGOS_MEMORY_KIND_PINNED;
+  REQUIRE(flagos_memory_pool_create(f.device(), &desc, &pool) == FLAGOS_STATUS_OK);
+  flagos_stream_t* stream = f.stream();
+  flagos_address_t address = 0;
+  REQUIRE(flagos_memory_pool_alloc(pool, stream, 100, &address) == FLAGOS_STATUS_OK);
+  flagos_memory_info_t info{};
+  info.struct_size = sizeof(info);
+  REQUIRE(flagos_memory_get_info(f.device(), address, &info) == FLAGOS_STATUS_OK);
+  CHECK(info.kind == FLAGOS_MEMORY_KIND_PINNED);
+  CHECK(flagos_memory_pool_free(pool, stream, address) == FLAGOS_STATUS_OK);
+}
 
 TEST_CASE("one stream reuses at once, without asking the plugin") {
   Fake f;

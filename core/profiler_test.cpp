@@ -121,3 +121,15 @@ TEST_CASE("a device without profiling says so") {
   std::uint64_t device_ns = 0, host_ns = 0;
   CHECK(flagos_profiler_get_clock(f.device(), &device_ns, &host_ns) == FLAGOS_STATUS_UNSUPPORTED);
 }
+
+TEST_CASE("a profiler of more records than memory could hold is refused") {
+  FakeOptions options;
+  options.profiling = true;
+  Fake f(options);
+  flagos_profiler_desc_t desc{};
+  desc.struct_size = sizeof(desc);
+  desc.capacity = UINT64_MAX;
+  flagos_profiler_t* profiler = nullptr;
+  CHECK(flagos_profiler_create(f.device(), &desc, &profiler) == FLAGOS_STATUS_INVALID_ARGUMENT);
+  CHECK(profiler == nullptr);
+}

@@ -91,14 +91,7 @@ struct Instance {
   std::mutex mutex;
   std::condition_variable work, progress;
   std::set<flagos_plugin_stream_t*> streams;
-  flagos_device_table_t device_table;
-  flagos_memory_table_t memory_table;
-  flagos_stream_table_t stream_table;
-  flagos_event_table_t event_table;
-  flagos_module_table_t module_table;
-  flagos_kernel_table_t kernel_table;
-  flagos_profiling_table_t profiling_table;
-  flagos_interop_table_t interop_table;
+  FakeTables tables;
   std::uint64_t next_stream = 1;
   bool stop = false;
   std::thread worker;
@@ -144,6 +137,8 @@ void Instance::run() {
       lock.unlock();
       const flagos_status_t result = operation.run(status);
       operation.run = nullptr;
+      if (const flagos_status_t lost = fake().lose.exchange(0))
+        host->report_device_error(host->context, stream->device, lost, "it was told to be");
       lock.lock();
       const flagos_status_t injected = operation.always ? FLAGOS_STATUS_OK : injected_failure();
       if (status == FLAGOS_STATUS_OK) status = injected != FLAGOS_STATUS_OK ? injected : result;
@@ -227,6 +222,7 @@ flagos_status_t get_info(flagos_plugin_instance_t* handle, std::uint32_t index, 
   info.subgroup_size = 1;
   info.max_shared_bytes = 65536;
   info.max_argument_bytes = 4096;
+  if (instance.options.change_info != nullptr) instance.options.change_info(info);
   *out_info = info;
   return FLAGOS_STATUS_OK;
 }
@@ -559,15 +555,8 @@ void fill_interop(flagos_interop_table_t& interop) {
 }
 
 // The instance is zeroed: what is not set is absent.
-template <typename Table>
-Table& begin(Table& table) {
-  table.struct_size = sizeof(Table);
-  table.group_version = 1;
-  return table;
-}
-
 void fill_tables(Instance& instance) {
-  auto& device = begin(instance.device_table);
+  auto& device = begin_table(instance.tables.device);
   device.get_count = [](flagos_plugin_instance_t* handle, std::uint32_t* out) {
     *out = instance_of(handle)->options.device_count;
     return flagos_status_t{FLAGOS_STATUS_OK};
@@ -588,7 +577,7 @@ void fill_tables(Instance& instance) {
     *out_free = *out_total - handle->used;
     return flagos_status_t{FLAGOS_STATUS_OK};
   };
-  auto& memory = begin(instance.memory_table);
+  auto& memory = begin_table(instance.tables.memory);
   memory.alloc = alloc;
   memory.free = free_block;
   memory.copy = copy;
@@ -605,13 +594,13 @@ void fill_tables(Instance& instance) {
       return flagos_status_t{FLAGOS_STATUS_OK};
     };
   }
-  auto& stream = begin(instance.stream_table);
+  auto& stream = begin_table(instance.tables.stream);
   stream.create = create_stream;
   stream.destroy = destroy_stream;
   stream.synchronize = synchronize_stream;
   stream.wait_event = wait_event;
   if (instance.options.host_functions) stream.launch_host = launch_host;
-  auto& event = begin(instance.event_table);
+  auto& event = begin_table(instance.tables.event);
   event.create = [](flagos_plugin_device_t* handle, const flagos_event_desc_t* desc, flagos_plugin_event_t** out) {
     *out = new flagos_plugin_event_t{handle, (desc->flags & FLAGOS_EVENT_FLAG_NO_TIMING) == 0, {}};
     ++fake().events;
@@ -625,7 +614,7 @@ void fill_tables(Instance& instance) {
   event.record = record;
   event.synchronize = synchronize_event;
   event.get_elapsed = get_elapsed;
-  auto& module = begin(instance.module_table);
+  auto& module = begin_table(instance.tables.module);
   module.get_format = get_format;
   module.load = load;
   module.unload = [](flagos_plugin_module_t* handle) {
@@ -641,15 +630,15 @@ void fill_tables(Instance& instance) {
       return flagos_status_t{FLAGOS_STATUS_OK};
     };
   }
-  auto& kernel = begin(instance.kernel_table);
+  auto& kernel = begin_table(instance.tables.kernel);
   kernel.get_info = get_kernel_info;
   kernel.get_parameter = [](flagos_plugin_kernel_t* handle, std::uint32_t index, flagos_parameter_t* out) {
     *out = handle->parameters[index];
     return flagos_status_t{FLAGOS_STATUS_OK};
   };
   kernel.launch = launch;
-  fill_interop(begin(instance.interop_table));
-  auto& profiling = begin(instance.profiling_table);
+  fill_interop(begin_table(instance.tables.interop));
+  auto& profiling = begin_table(instance.tables.profiling);
   profiling.enable = [](flagos_plugin_device_t* handle, std::uint32_t enabled) {
     const std::lock_guard lock(handle->instance->mutex);
     handle->profiling = enabled != 0;
@@ -708,7 +697,7 @@ void FakeControls::reset() {
   compiles = loads = 0;
   compile = load = 0;
   compiler = "fake compiler 1";
-  submit = execute = 0;
+  submit = execute = lose = 0;
   execute_after = 0;
   const std::lock_guard lock(trail_mutex);
   trail_values.clear();
@@ -727,6 +716,7 @@ flagos_status_t open_fake(const flagos_host_t* host, flagos_plugin_t* out_plugin
   instance->host = host;
   instance->options = next_options;
   fill_tables(*instance);
+  if (instance->options.change != nullptr) instance->options.change(instance->tables);
   start_worker(*instance);
   flagos_plugin_t plugin{};
   plugin.struct_size = sizeof(plugin);
@@ -736,14 +726,18 @@ flagos_status_t open_fake(const flagos_host_t* host, flagos_plugin_t* out_plugin
   plugin.vendor = "flagos";
   plugin.version = "1";
   plugin.close = close_instance;
-  plugin.device = &instance->device_table;
-  plugin.memory = &instance->memory_table;
-  plugin.stream = &instance->stream_table;
-  plugin.event = &instance->event_table;
-  plugin.module = &instance->module_table;
-  plugin.kernel = &instance->kernel_table;
-  if (instance->options.profiling) plugin.profiling = &instance->profiling_table;
-  if (instance->options.native) plugin.interop = &instance->interop_table;
+  plugin.device = &instance->tables.device;
+  plugin.memory = &instance->tables.memory;
+  plugin.stream = &instance->tables.stream;
+  plugin.event = &instance->tables.event;
+  plugin.module = &instance->tables.module;
+  plugin.kernel = &instance->tables.kernel;
+  if (instance->options.profiling) plugin.profiling = &instance->tables.profiling;
+  if (instance->options.native) plugin.interop = &instance->tables.interop;
+  if (instance->tables.memory_pool.struct_size != 0) plugin.memory_pool = &instance->tables.memory_pool;
+  if (instance->tables.timeline.struct_size != 0) plugin.timeline = &instance->tables.timeline;
+  if (instance->tables.graph.struct_size != 0) plugin.graph = &instance->tables.graph;
+  if (instance->tables.topology.struct_size != 0) plugin.topology = &instance->tables.topology;
   plugin.operators = instance->options.operators;
   plugin.virtual_memory = instance->options.virtual_memory;
   plugin.collective = instance->options.collective;

@@ -12,6 +12,22 @@
 
 namespace flagos::core::test {
 
+// The tables of an instance. The optional groups from memory_pool on are absent unless a test fills one.
+struct FakeTables {
+  flagos_device_table_t device;
+  flagos_memory_table_t memory;
+  flagos_stream_table_t stream;
+  flagos_event_table_t event;
+  flagos_module_table_t module;
+  flagos_kernel_table_t kernel;
+  flagos_profiling_table_t profiling;
+  flagos_interop_table_t interop;
+  flagos_memory_pool_table_t memory_pool;
+  flagos_timeline_table_t timeline;
+  flagos_graph_table_t graph;
+  flagos_topology_table_t topology;
+};
+
 // Read when an instance is opened.
 struct FakeOptions {
   std::uint32_t device_count = 2;
@@ -31,6 +47,9 @@ struct FakeOptions {
   const flagos_operators_table_t* operators = nullptr;
   const flagos_virtual_memory_table_t* virtual_memory = nullptr;
   const flagos_collective_table_t* collective = nullptr;
+  // Other slots, and other words about the devices, than the usual ones.
+  void (*change)(FakeTables& tables) = nullptr;
+  void (*change_info)(flagos_device_info_t& info) = nullptr;
 };
 
 // Of the whole process; reset by Fake.
@@ -44,6 +63,7 @@ struct FakeControls {
   std::atomic<flagos_status_t> submit{0};       // what the next submission returns, once
   std::atomic<flagos_status_t> execute{0};      // what the next operation fails with, once
   std::atomic<std::uint64_t> execute_after{0};  // that many operations later
+  std::atomic<flagos_status_t> lose{0};         // what the next operation reports the device lost with, once
   std::atomic<std::uint64_t> copies{0}, fills{0}, launches{0}, records{0}, waits{0}, allocs{0}, frees{0}, events{0},
       registered{0};
   // Compilations, and what the next ones return; modules; block and shared bytes of the last launch.
@@ -60,6 +80,14 @@ FakeControls& fake();
 
 // Queues work on a stream of the fake plugin, for tables that tests bring along.
 flagos_status_t submit_fake(flagos_plugin_stream_t* stream, std::function<flagos_status_t()> work);
+
+// Fills in what a table that a test makes begins with.
+template <typename Table>
+Table& begin_table(Table& table) {
+  table.struct_size = sizeof(Table);
+  table.group_version = 1;
+  return table;
+}
 
 void set_fake_options(const FakeOptions& options);
 flagos_status_t open_fake(const flagos_host_t* host, flagos_plugin_t* out_plugin);

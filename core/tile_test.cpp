@@ -148,6 +148,59 @@ TEST_CASE("tile: loads, reflects, launches") {
   CHECK(said("there are: append"));
 }
 
+TEST_CASE("tile: a target may be asked for, and one that the device does not have is told") {
+  Fake fake_runtime(options());
+  const auto load = [&](const char* wanted) {
+    const std::string bytes = text;
+    flagos_module_desc_t desc = desc_of(bytes);
+    desc.options = wanted;
+    flagos_module_t* module = nullptr;
+    const flagos_status_t status = flagos_module_load(fake_runtime.device(), &desc, &module);
+    CHECK(flagos_module_unload(module) == FLAGOS_STATUS_OK);
+    return status;
+  };
+  CHECK(load("target=gnu-c++;isa=x86-64-v3 -O1") == FLAGOS_STATUS_OK);
+  CHECK(load("-O1 target=gnu-c++;isa=x86-64-v3") == FLAGOS_STATUS_OK);
+  CHECK(fake().compiles == 2);
+  CHECK(load("target=gnu-c++;isa=none") == FLAGOS_STATUS_UNSUPPORTED);
+  CHECK(said("target 'gnu-c++;isa=none' is none of device"));
+  CHECK(said("gnu-c++;isa=x86-64-v3"));
+  CHECK(fake().compiles == 2);
+}
+
+TEST_CASE("tile: a target and a compiler that the plugin does not name are made of what the device says") {
+  FakeOptions used = options();
+  used.target = "opencl-c";
+  used.change = [](FakeTables& tables) {
+    static flagos_status_t (*own_format)(flagos_plugin_device_t*, std::uint32_t, flagos_format_info_t*);
+    own_format = tables.module.get_format;
+    tables.module.get_compiler = nullptr;
+    tables.module.get_format = [](flagos_plugin_device_t* device, std::uint32_t index, flagos_format_info_t* out) {
+      const flagos_status_t status = own_format(device, index, out);
+      if (status == FLAGOS_STATUS_OK && index == 1) {
+        out->target[0] = '\0';
+        out->schedule_class = FLAGOS_SCHEDULE_CLASS_SIMT;
+      }
+      return status;
+    };
+  };
+  Fake fake_runtime(used);
+  CHECK(Loaded(fake_runtime.device(), text).status == FLAGOS_STATUS_OK);
+  CHECK(fake().compiles == 1);
+}
+
+TEST_CASE("tile: a compiler that gives no image is told") {
+  FakeOptions used = options();
+  used.change = [](FakeTables& tables) {
+    tables.module.compile = [](flagos_plugin_device_t*, const flagos_module_desc_t*, flagos_compiled_t*) {
+      return flagos_status_t{FLAGOS_STATUS_OK};
+    };
+  };
+  Fake fake_runtime(used);
+  CHECK(Loaded(fake_runtime.device(), text).status == FLAGOS_STATUS_PLUGIN_PROTOCOL);
+  CHECK(said("no image from module.compile"));
+}
+
 TEST_CASE("tile: the same text is made once for a device, as long as the device is open") {
   Fake fake_runtime(options());
   for (int i = 0; i < 3; ++i) CHECK(Loaded(fake_runtime.device(), text).status == FLAGOS_STATUS_OK);

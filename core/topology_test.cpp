@@ -76,3 +76,45 @@ TEST_CASE("topology: a cpu is near all processors that are on") {
   CHECK(locality.numa_node == -1);
   CHECK(std::string(locality.processors).empty());
 }
+
+namespace {
+
+// Bus ids of no device of this machine, so that nothing is known of their nodes.
+void put_on_bus(flagos_device_info_t& info) {
+  std::strcpy(info.bus_id, info.uuid[15] == 1 ? "fff1:00:00.0" : "fff2:00:00.0");
+}
+
+}  // namespace
+
+TEST_CASE("topology: chips on buses of one node, and of another where the plugin says so") {
+  FakeOptions options;
+  options.foreign_memory = 3;
+  options.change_info = put_on_bus;
+  {
+    Fake f(options);
+    const flagos_link_info_t info = link(f, 0, 1, FLAGOS_STATUS_OK);
+    CHECK(info.type == FLAGOS_LINK_TYPE_PCI);
+    CHECK(info.distance == 10);
+  }
+  options.change = [](flagos::core::test::FakeTables& tables) {
+    flagos::core::test::begin_table(tables.topology).get_link = [](flagos_plugin_instance_t*, std::uint32_t from,
+                                                                   std::uint32_t to, flagos_link_info_t* out) {
+      out->padding = 17;
+      out->distance = 3 + from + to;
+      out->bandwidth_bytes_per_s = 1000;
+      return flagos_status_t{FLAGOS_STATUS_OK};
+    };
+  };
+  Fake f(options);
+  const flagos_link_info_t info = link(f, 1, 0, FLAGOS_STATUS_OK);
+  CHECK(info.type == FLAGOS_LINK_TYPE_PCI);
+  CHECK(info.distance == 4);
+  CHECK(info.bandwidth_bytes_per_s == 1000);
+}
+
+TEST_CASE("topology: one chip that two plugins drive is the same") {
+  FakeOptions options;
+  options.change_info = [](flagos_device_info_t& info) { std::memset(info.uuid, 7, sizeof(info.uuid)); };
+  Fake f(options, 2);
+  CHECK(link(f, 0, 2, FLAGOS_STATUS_OK).type == FLAGOS_LINK_TYPE_SAME);
+}
