@@ -4,8 +4,10 @@
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <fstream>
 #include <map>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -30,20 +32,81 @@ std::uint32_t count() {
   return out;
 }
 
-// What the tests of operators wrote (FLAGOS_OPS_STATUS_FILE): "pass" or "fail" for each operator they called.
+// What the tests of operators wrote (FLAGOS_OPS_STATUS_FILE): for each operator they called whether all test cases that
+// call it pass, and in which types they did. Several runs on a device are one status.
 struct Status {
+  struct Result {
+    bool failed = false;
+    std::set<std::string> types;
+  };
   std::string device;
-  std::map<std::string, std::string> results;
+  std::map<std::string, Result> results;
+  std::set<std::string> lacks;  // types that the device does not compute in
+  std::uint64_t runs = 0, cases = 0, failed_cases = 0, calls = 0;
 };
-Status read_status(const std::string& path) {
+
+void read_status(const std::string& path, std::vector<Status>& statuses) {
   std::ifstream in(path);
   if (!in) throw CommandError(fmt::format("cannot read the results '{}'", path));
   try {
     const auto json = nlohmann::json::parse(in);
-    return {json.at("device"), json.at("operators").get<std::map<std::string, std::string>>()};
+    const std::string device = json.at("device");
+    auto status = std::find_if(statuses.begin(), statuses.end(),
+                               [&](const Status& other) { return other.device == device; });
+    if (status == statuses.end()) {
+      status = statuses.emplace(statuses.end());
+      status->device = device;
+    }
+    status->runs += 1;
+    status->cases += json.at("cases").get<std::uint64_t>();
+    status->failed_cases += json.at("failed").get<std::uint64_t>();
+    for (const auto& type : json.at("lacks")) status->lacks.insert(type);
+    for (const auto& [op, result] : json.at("operators").items()) {
+      Status::Result& so_far = status->results[op];
+      so_far.failed = so_far.failed || result.at("result") != "pass";
+      for (const auto& type : result.at("types")) so_far.types.insert(type);
+      status->calls += result.at("calls").get<std::uint64_t>();
+    }
   } catch (const nlohmann::json::exception& error) {
     throw CommandError(fmt::format("'{}' holds no results of operators: {}", path, error.what()));
   }
+}
+
+// The types of "int8, int32 or float64" that the device has.
+std::vector<std::string> types_of(std::string text, const Status& status) {
+  if (const std::size_t at = text.find(" or "); at != std::string::npos) text.replace(at, 4, ", ");
+  std::vector<std::string> out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find(", ", at), text.size());
+    if (const std::string type = text.substr(at, end - at); status.lacks.count(type) == 0)
+      out.push_back(type);
+    at = end + 2;
+  }
+  return out;
+}
+
+// How an operator did on a device.
+struct Verdict {
+  std::string text = "-";  // "pass", "pass in 1 of 4 types", "fail"
+  bool passed = false, in_all_types = false, failed = false;
+  std::vector<std::string> missing;
+};
+Verdict verdict_of(const flagos_ops_info_t& info, const Status& status) {
+  Verdict out;
+  const auto found = status.results.find(info.name);
+  const std::vector<std::string> types = types_of(info.dtypes, status);
+  for (const std::string& type : types)
+    if (found == status.results.end() || found->second.types.count(type) == 0)
+      out.missing.push_back(type);
+  if (found == status.results.end()) return out;
+  out.failed = found->second.failed;
+  out.passed = !out.failed;
+  out.in_all_types = out.passed && out.missing.empty();
+  out.text = out.failed         ? "fail"
+             : out.in_all_types ? "pass"
+                                : fmt::format("pass in {} of {} types",
+                                              types.size() - out.missing.size(), types.size());
+  return out;
 }
 
 // The plugins whose devices offer their own version of an operator, by its index.
@@ -80,8 +143,9 @@ int list(const Arguments& arguments) {
   options.add_options()("json", "as JSON")("family", "of this family only",
                                            cxxopts::value<std::string>()->default_value(""))(
       "status",
-      "results of the operators' tests (their file, once for each device): pass, fail or - for not "
-      "tried",
+      "results of the operators' tests (FLAGOS_OPS_STATUS_FILE names their file; any number of "
+      "them): "
+      "pass, fail or - for not tried",
       cxxopts::value<std::vector<std::string>>());
   const auto parsed = parse(options, arguments);
   if (!parsed) return 0;
@@ -89,14 +153,14 @@ int list(const Arguments& arguments) {
   std::vector<Status> statuses;
   if (parsed->count("status") != 0)
     for (const std::string& path : (*parsed)["status"].as<std::vector<std::string>>())
-      statuses.push_back(read_status(path));
+      read_status(path, statuses);
 
   const std::vector<std::vector<std::string>> native = native_versions();
   nlohmann::json rows = nlohmann::json::array();
   std::vector<std::string> head = {"operator", "family", "computes in", "bound", "native on"};
   for (const Status& status : statuses) head.push_back(status.device);
   Table table(head);
-  std::vector<std::uint32_t> passed(statuses.size());
+  std::vector<std::uint32_t> passed(statuses.size()), in_all_types(statuses.size());
   std::uint32_t listed = 0;
   bool failed = false;
   for (std::uint32_t i = 0; i < count(); ++i) {
@@ -110,12 +174,13 @@ int list(const Arguments& arguments) {
                             {"family", info.family}, {"dtypes", info.dtypes},
                             {"bound", info.bound},   {"native", native[i]}};
     for (std::size_t k = 0; k < statuses.size(); ++k) {
-      const auto found = statuses[k].results.find(info.name);
-      const std::string result = found != statuses[k].results.end() ? found->second : "-";
-      passed[k] += static_cast<std::uint32_t>(result == "pass");
-      failed = failed || result == "fail";
-      row.push_back(result);
-      entry["status"][statuses[k].device] = result;
+      const Verdict verdict = verdict_of(info, statuses[k]);
+      passed[k] += static_cast<std::uint32_t>(verdict.passed);
+      in_all_types[k] += static_cast<std::uint32_t>(verdict.in_all_types);
+      failed = failed || verdict.failed;
+      row.push_back(verdict.text);
+      entry["status"][statuses[k].device] = {{"result", verdict.text},
+                                             {"not_tried", verdict.missing}};
     }
     table.add(row);
     rows.push_back(entry);
@@ -126,7 +191,14 @@ int list(const Arguments& arguments) {
   } else {
     fmt::print("{}\n{} operators\n", table.text(), listed);
     for (std::size_t k = 0; k < statuses.size(); ++k)
-      fmt::print("{}: {} of {} pass\n", statuses[k].device, passed[k], listed);
+      fmt::print(
+          "{}: {} of {} pass, {} of them in all their types{} ({} calls in {} test cases of {} "
+          "runs, {} failed)\n",
+          statuses[k].device, passed[k], listed, in_all_types[k],
+          statuses[k].lacks.empty()
+              ? ""
+              : fmt::format(" but {}, which it lacks", fmt::join(statuses[k].lacks, ", ")),
+          statuses[k].calls, statuses[k].cases, statuses[k].runs, statuses[k].failed_cases);
   }
   return failed ? 1 : 0;
 }

@@ -27,8 +27,7 @@ bool is_tried(const PointwiseReference& row, DType dtype) {
 void run(const PointwiseReference& row, DType dtype, const Shape& shape, Placement placement,
          bool whole, std::mt19937_64& random) {
   Example example = pointwise_example(row, dtype, shape, placement, whole, random);
-  note_called(example.op);
-  CHECK(example.run(Fixture::get().caller()) == "");
+  CHECK(run_noted(example) == "");
 }
 
 }  // namespace

@@ -57,8 +57,7 @@ void check_mm(std::mt19937_64& random, DType dtype, std::int64_t m, std::int64_t
               bool whole, Placement pa = Placement::dense, Placement pb = Placement::dense,
               Placement po = Placement::dense) {
   Example example = mm_example(dtype, m, n, k, whole, {pa, pb, po}, random);
-  note_called(example.op);
-  REQUIRE(example.run(fixture().caller()) == "");
+  REQUIRE(run_noted(example) == "");
 }
 
 }  // namespace

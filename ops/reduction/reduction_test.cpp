@@ -25,8 +25,7 @@ void check_row(const Row& row, DType dtype, const Shape& shape,
                const std::vector<std::int64_t>& dims, bool keepdim, Placement placement, bool whole,
                std::mt19937_64& random) {
   Example example = reduction_example(row, dtype, shape, dims, keepdim, placement, whole, random);
-  note_called(example.op);
-  CHECK(example.run(Fixture::get().caller()) == "");
+  CHECK(run_noted(example) == "");
 }
 
 }  // namespace
@@ -52,15 +51,21 @@ TEST_CASE("reduction: every operator over types, layouts and dimensions") {
 
 TEST_CASE("reduction: small whole numbers to the last bit; long, split and strange lines") {
   std::mt19937_64 random(seed() + 5);
-  const std::pair<Shape, std::vector<std::int64_t>> cases[] = {{{300001}, {}},
-                                                               {{3, 100000}, {1}},
-                                                               {{70000, 3}, {0}},
-                                                               {{40000, 2, 1}, {0}},
-                                                               {{}, {}},
-                                                               {{1}, {0}},
-                                                               {{2, 3, 2, 3, 2, 3, 2}, {1, 3, 6}},
-                                                               {{600, 5}, {1}},
-                                                               {{300, 300}, {0, 1}}};
+  const std::pair<Shape, std::vector<std::int64_t>> cases[] = {
+      {{300001}, {}},
+      {{3, 100000}, {1}},
+      {{70000, 3}, {0}},
+      {{40000, 2, 1}, {0}},
+      {{}, {}},
+      {{1}, {0}},
+      {{2, 3, 2, 3, 2, 3, 2}, {1, 3, 6}},
+      {{600, 5}, {1}},
+      // in rounds: shared by programs, and not
+      {{300, 3, 400}, {0, 2}},
+      {{7, 40, 30}, {0, 2}},
+      {{40, 3, 300, 5}, {0, 2}},
+      {{0, 3, 5}, {0, 2}},
+      {{300, 300}, {0, 1}}};
   for (const Row& row : rows()) {
     const bool sums = std::string(row.op) == "sum" || row.result == Row::index ||
                       row.result == Row::truth || std::string(row.op) == "amax" ||
@@ -72,6 +77,7 @@ TEST_CASE("reduction: small whole numbers to the last bit; long, split and stran
           // The layout is the engine's: one operator shows it.
           if (placement == Placement::sliced && std::string(row.op) != "sum") continue;
           if (std::find(row.types.begin(), row.types.end(), dtype) == row.types.end()) continue;
+          if (!shape.empty() && shape[0] == 0 && std::string(row.op) != "sum") continue;
           if (row.middle.size() == 1 && (shape.empty() || shape == Shape{1}))
             continue;  // the variance of one number
           INFO(row.op << " " << dtype_name(dtype) << " " << placement_name(placement) << " "

@@ -11,10 +11,7 @@ using namespace flagos::ops::testing;
 
 namespace {
 
-void run(Example example) {
-  note_called(example.op);
-  CHECK(example.run(Fixture::get().caller()) == "");
-}
+void run(Example example) { CHECK(run_noted(example) == ""); }
 
 }  // namespace
 

@@ -48,9 +48,10 @@ Fixture& Fixture::get() {
 }
 
 flagos_status_t Fixture::call(const std::string& op, const Arguments& arguments) {
-  const Operator* const known = Table::get().find(op);
-  note_called(known != nullptr ? known->name() : op);
-  return caller_->call(op, arguments);
+  const flagos_status_t status = caller_->call(op, arguments);
+  if (const Operator* const known = Table::get().find(op))
+    note_call(*known, arguments, status == FLAGOS_STATUS_OK);
+  return status;
 }
 
 bool Fixture::computes_in(DType dtype) const {

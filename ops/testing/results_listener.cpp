@@ -11,7 +11,9 @@ struct Results : doctest::IReporter {
   void report_query(const doctest::QueryData&) override {}
   void test_run_start() override {}
   void test_run_end(const doctest::TestRunStats&) override {
-    flagos::ops::testing::write_results(flagos::ops::testing::Fixture::get().device_id());
+    const auto& fixture = flagos::ops::testing::Fixture::get();
+    flagos::ops::testing::write_results(fixture.device_id(),
+                                        !fixture.computes_in(flagos::ops::DType::f64));
   }
   void test_case_start(const doctest::TestCaseData&) override {}
   void test_case_reenter(const doctest::TestCaseData&) override {}
