@@ -4,7 +4,7 @@
 #include <bit>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
+#include <list>
 #include <optional>
 
 #include "ops/table.hpp"
@@ -132,9 +132,9 @@ class Described {
   flagos_operator_desc_t desc_{};
   std::array<flagos_operator_argument_t, Call::max_arguments> arguments_;
   std::array<flagos_tensor_t, 8> few_;
-  std::deque<flagos_tensor_t> many_;  // where there are lists
+  std::list<flagos_tensor_t> many_;  // where there are lists
   std::size_t used_ = 0;
-  std::deque<std::vector<const flagos_tensor_t*>> lists_;
+  std::list<std::vector<const flagos_tensor_t*>> lists_;
   Fingerprint print_;
 };
 

@@ -54,7 +54,7 @@ class BatchWalk {
   void run(Launch& launch, std::int64_t blocks, std::initializer_list<std::size_t> pointers) const;
 
  private:
-  std::vector<Tensor> operands_;
+  InlineVector<Tensor, 4> operands_;
   Layout layout_;
   int outside_ = 0;
   std::int64_t batch_ = 1, walks_ = 1;

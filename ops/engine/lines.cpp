@@ -24,13 +24,13 @@ int power_above(std::int64_t count, int low, int high) {
 
 // The axes of `bits`, those of one element too.
 struct Chosen {
-  std::vector<std::int64_t> shape;
-  std::vector<Tensor> operands;
+  Layout::Axes shape;
+  InlineVector<Tensor, LineOperands::capacity()> operands;
 };
 Chosen choose_axes(std::span<const std::int64_t> shape, std::uint32_t bits,
-                   const std::vector<LineOperand>& operands) {
+                   const LineOperands& operands) {
   Chosen chosen;
-  std::vector<int> axes;
+  InlineVector<int, max_rank> axes;
   for (std::size_t i = 0; i < shape.size(); ++i) {
     if (((bits >> i) & 1U) == 0) continue;
     chosen.shape.push_back(shape[i]);
@@ -47,7 +47,7 @@ Chosen choose_axes(std::span<const std::int64_t> shape, std::uint32_t bits,
 }  // namespace
 
 Key LinePlan::key(Key key) const {
-  key.add(of_lines, 2).add(columns, 1).add(whole, 1).add(split, 1);
+  key.add(of_lines, 2).add(columns, 1).add(whole, 1).add(split, 1).add(rounds, 1);
   key.add(width, 13).add(height, 9);
   for (const Operand& operand : operands)
     key.add(static_cast<std::uint64_t>(operand.dtype), 4)
@@ -57,13 +57,13 @@ Key LinePlan::key(Key key) const {
 }
 
 Lines::Lines(Call& call, std::span<const std::int64_t> shape, std::uint32_t along,
-             std::vector<LineOperand> operands, bool ordered)
-    : call_(call), operands_(std::move(operands)) {
-  lay(shape, along, ordered);
+             const LineOperands& operands, Order order)
+    : call_(call), operands_(operands) {
+  lay(shape, along, order);
   choose();
 }
 
-void Lines::lay(std::span<const std::int64_t> shape, std::uint32_t along, bool ordered) {
+void Lines::lay(std::span<const std::int64_t> shape, std::uint32_t along, Order order) {
   const std::uint32_t all = (1U << shape.size()) - 1;
   along &= all;
   const auto simplified = [&](std::uint32_t bits, bool in_order) {
@@ -71,52 +71,63 @@ void Lines::lay(std::span<const std::int64_t> shape, std::uint32_t along, bool o
     return in_order ? simplify_in_order(chosen.shape, chosen.operands)
                     : simplify(chosen.shape, chosen.operands);
   };
-  Layout lines = simplified(all & ~along, false), inner = simplified(along, ordered);
-  if (lines.rank() > 3 || inner.rank() > 1) {
-    // Kept axes first, then the line, without gaps.
-    std::vector<int> order;
-    for (int pass = 0; pass < 2; ++pass)
-      for (std::size_t i = 0; i < shape.size(); ++i)
-        if (((along >> i) & 1U) == static_cast<std::uint32_t>(pass))
-          order.push_back(static_cast<int>(i));
-    for (LineOperand& operand : operands_) {
-      // Axes along which it repeats stay as they are.
-      Tensor compact = operand.tensor;
-      std::int64_t step = 1;
-      for (std::size_t i = order.size(); i-- > 0;) {
-        const int axis = order[i];
-        const bool on_line = ((along >> axis) & 1U) != 0;
-        const bool repeats = operand.part == Part::line    ? on_line
-                             : operand.part == Part::along ? !on_line
-                                                           : false;
-        compact.strides[axis] = repeats ? 0 : step;
-        if (!repeats) step *= compact.shape[axis];
-      }
-      workspaces_.emplace_back(call_.device(), call_.stream(),
-                               static_cast<std::uint64_t>(step) * size_of(compact.dtype));
-      compact.address = workspaces_.back().address();
-      Tensor from = operand.tensor, to = compact;
-      for (std::size_t i = 0; i < order.size(); ++i)
-        if (to.strides[i] == 0) from.shape[i] = to.shape[i] = 1;
-      if (operand.written) to_copy_back_.emplace_back(to, from);
-      if (!operand.written || operand.read) copy_elements(call_, from, to);
-      operand.tensor = compact;
-    }
+  Layout lines = simplified(all & ~along, false), inner = simplified(along, order == row_major);
+  plan_.rounds = order == in_rounds && inner.rank() == 2 && lines.rank() <= 3;
+  if (lines.rank() > 3 || (inner.rank() > 1 && !plan_.rounds)) {
+    make_compact(shape, along);
     lines = simplified(all & ~along, false);
     inner = simplified(along, true);
   }
-  if (lines.rank() > 3 || inner.rank() > 1)
+  if (lines.rank() > 3 || inner.rank() > (plan_.rounds ? 2 : 1))
     throw_error(FLAGOS_STATUS_INTERNAL, "lines of rank {} and {}", lines.rank(), inner.rank());
   extents_ = {1, 1, 1};
   for (int i = 0; i < lines.rank(); ++i) extents_[3 - lines.rank() + i] = lines.shape[i];
-  length_ = inner.shape[0];
+  length_ = inner.shape.back();
+  rounds_ = plan_.rounds ? inner.shape[0] : 1;
+  if (rounds_ == 0) {  // one of nothing, so that there is a first
+    rounds_ = 1;
+    length_ = 0;
+  }
   for (std::size_t k = 0; k < operands_.size(); ++k) {
+    const bool on_line = operands_[k].part != Part::line;
     std::array<std::int64_t, 4> strides{};
-    for (int i = 0; i < lines.rank(); ++i) strides[3 - lines.rank() + i] = lines.strides[k][i];
-    strides[3] = inner.strides[k][0];
-    if (operands_[k].part == Part::line) strides[3] = 0;
-    if (operands_[k].part == Part::along) strides[0] = strides[1] = strides[2] = 0;
+    if (operands_[k].part != Part::along)
+      for (int i = 0; i < lines.rank(); ++i) strides[3 - lines.rank() + i] = lines.strides[k][i];
+    strides[3] = on_line ? inner.strides[k].back() : 0;
     strides_.push_back(strides);
+    round_strides_.push_back(on_line && plan_.rounds ? inner.strides[k][0] : 0);
+  }
+}
+
+// Brings operands into workspace: kept axes first, then the line, without gaps.
+void Lines::make_compact(std::span<const std::int64_t> shape, std::uint32_t along) {
+  InlineVector<int, max_rank> order;
+  for (int pass = 0; pass < 2; ++pass)
+    for (std::size_t i = 0; i < shape.size(); ++i)
+      if (((along >> i) & 1U) == static_cast<std::uint32_t>(pass))
+        order.push_back(static_cast<int>(i));
+  for (LineOperand& operand : operands_) {
+    // Axes along which it repeats stay as they are.
+    Tensor compact = operand.tensor;
+    std::int64_t step = 1;
+    for (std::size_t i = order.size(); i-- > 0;) {
+      const int axis = order[i];
+      const bool on_line = ((along >> axis) & 1U) != 0;
+      const bool repeats = operand.part == Part::line    ? on_line
+                           : operand.part == Part::along ? !on_line
+                                                         : false;
+      compact.strides[axis] = repeats ? 0 : step;
+      if (!repeats) step *= compact.shape[axis];
+    }
+    workspaces_.emplace_back(call_.device(), call_.stream(),
+                             static_cast<std::uint64_t>(step) * size_of(compact.dtype));
+    compact.address = workspaces_.back().address();
+    Tensor from = operand.tensor, to = compact;
+    for (std::size_t i = 0; i < order.size(); ++i)
+      if (to.strides[i] == 0) from.shape[i] = to.shape[i] = 1;
+    if (operand.written) to_copy_back_.emplace_back(to, from);
+    if (!operand.written || operand.read) copy_elements(call_, from, to);
+    operand.tensor = compact;
   }
 }
 
@@ -162,7 +173,8 @@ std::int64_t Lines::splits() const {
   const std::int64_t tiles = extents_[0] * extents_[1] * divided(extents_[2], plan_.height);
   const std::int64_t free = call_.device().programs() / std::max<std::int64_t>(tiles, 1);
   // A part is worth a program of its own from about 16 chunks on.
-  return std::clamp<std::int64_t>(length_ / (16 * static_cast<std::int64_t>(plan_.width)), 1,
+  const std::int64_t worth = length() / (16 * static_cast<std::int64_t>(plan_.width));
+  return std::clamp<std::int64_t>(std::min(worth, cut_length()), 1,
                                   std::max<std::int64_t>(free, 1));
 }
 
@@ -171,7 +183,7 @@ std::int64_t Lines::run_split(const Key& key, tile::DType computed, std::int64_t
                               const Write& write) {
   LinePlan plan = plan_;
   plan.split = splits > 1;
-  if (plan.split) plan.whole = false;
+  if (plan.split && !plan.rounds) plan.whole = false;
   const std::size_t count = operands_.size();
   flagos_kernel_t* const kernel = call_.device().kernel(plan.key(key), [&] {
     tile::Module module;
@@ -199,6 +211,7 @@ std::int64_t Lines::run_split(const Key& key, tile::DType computed, std::int64_t
           for (int i = 0; i < 3; ++i) extents.push_back(k.scalar(fmt::format("d{}", i), i64));
           const Tile length = k.scalar("length", i64);
           const Tile part = k.scalar("part", i64);  // of a line that one program sees
+          const Tile rounds = plan.rounds ? k.scalar("rounds", i64) : part;
           LineKernel lines(k, plan, computed, length);
           lines.pointers_ = pointers;
           lines.numbers = given;
@@ -208,22 +221,27 @@ std::int64_t Lines::run_split(const Key& key, tile::DType computed, std::int64_t
             lines.strides_.emplace_back();
             for (int axis = 0; axis < 4; ++axis)
               lines.strides_.back().push_back(k.scalar(fmt::format("s{}_{}", i, axis), i64));
+            if (plan.rounds)
+              lines.round_strides_.push_back(k.scalar(fmt::format("s{}_round", i), i64));
           }
+          lines.rounds_ = rounds;
+          const Tile cut = plan.rounds ? rounds : length;
           const Tile down = (extents[2] + (plan.height - 1)) / plan.height;
           Tile blocks = extents[0] * extents[1] * down;
           const Tile tiles = blocks;
-          if (plan.split) blocks = blocks * ((length + (part - 1)) / part);
+          if (plan.split) blocks = blocks * ((cut + (part - 1)) / part);
           for_each_block(k, blocks, [&](const Tile& block) {
             Tile rest = block;
+            lines.low = lines.first_round_ = k.constant(i64, 0);
+            lines.high = length;
+            lines.end_of_rounds_ = rounds;
             if (plan.split) {
               lines.part_ = part;
               lines.split_ = block / tiles;
               rest = block % tiles;
-              lines.low = lines.split_ * part;
-              lines.high = min(lines.low + part, length);
-            } else {
-              lines.low = k.constant(i64, 0);
-              lines.high = length;
+              const Tile low = lines.split_ * part, high = min(low + part, cut);
+              (plan.rounds ? lines.first_round_ : lines.low) = low;
+              (plan.rounds ? lines.end_of_rounds_ : lines.high) = high;
             }
             const Tile outer = rest / down;
             lines.place_ = {outer / extents[1], outer % extents[1], (rest % down) * plan.height};
@@ -247,11 +265,14 @@ std::int64_t Lines::run_split(const Key& key, tile::DType computed, std::int64_t
   for (const std::int64_t number : integers_) launch.integer(number);
   for (const std::int64_t extent : extents_) launch.integer(extent);
   launch.integer(length_);
-  launch.integer(divided(length_, splits));
-  for (const auto& strides : strides_)
-    for (const std::int64_t stride : strides) launch.integer(stride);
-  const std::int64_t parts =
-      plan.split ? divided(length_, divided(length_, splits)) : 1;  // none is empty
+  const std::int64_t part = divided(cut_length(), splits);
+  launch.integer(part);
+  if (plan.rounds) launch.integer(rounds_);
+  for (std::size_t i = 0; i < count; ++i) {
+    for (const std::int64_t stride : strides_[i]) launch.integer(stride);
+    if (plan.rounds) launch.integer(round_strides_[i]);
+  }
+  const std::int64_t parts = plan.split ? divided(cut_length(), part) : 1;  // none is empty
   launch.run(extents_[0] * extents_[1] * divided(extents_[2], plan.height) * parts);
   return parts;
 }
@@ -291,35 +312,42 @@ void Lines::copy_back() {
 tile::View LineKernel::view(std::size_t operand) const {
   const LinePlan::Operand& of = plan.operands[operand];
   std::vector<tile::Extent> shape, strides;
+  if (plan.rounds) {
+    shape.push_back(of.part == Part::line ? tile::Extent(1) : tile::Extent(rounds_));
+    strides.push_back(round_strides_[operand]);
+  }
   for (int i = 0; i < 3; ++i) {
     shape.push_back(of.part == Part::along ? tile::Extent(1) : tile::Extent(extents_[i]));
     strides.push_back(strides_[operand][i]);
   }
   shape.push_back(of.part == Part::line ? tile::Extent(1) : tile::Extent(high));
   strides.push_back(strides_[operand][3]);
+  const std::size_t last = shape.size() - 1;
   if (plan.columns) {
-    std::swap(shape[2], shape[3]);
-    std::swap(strides[2], strides[3]);
+    std::swap(shape[last - 1], shape[last]);
+    std::swap(strides[last - 1], strides[last]);
   }
-  if (of.neighbours) strides[3] = 1;
+  if (of.neighbours) strides[last] = 1;
   return k.view(pointers_[operand], shape, strides);
 }
 
 std::vector<tile::Operand> LineKernel::corner(std::size_t operand, const Tile& at) const {
   const Part part = plan.operands[operand].part;
   std::vector<tile::Operand> from;
+  if (plan.rounds) from.push_back(part == Part::line ? tile::Operand(0) : tile::Operand(round_));
   for (int i = 0; i < 3; ++i)
     from.push_back(part == Part::along ? tile::Operand(0) : tile::Operand(place_[i]));
   from.push_back(part == Part::line ? tile::Operand(0) : tile::Operand(at));
-  if (plan.columns) std::swap(from[2], from[3]);
+  if (plan.columns) std::swap(from[from.size() - 2], from.back());
   return from;
 }
 
 std::vector<int> LineKernel::block_shape(std::size_t operand) const {
   const Part part = plan.operands[operand].part;
-  std::vector<int> shape{1, 1, part == Part::along ? 1 : plan.height,
-                         part == Part::line ? 1 : plan.width};
-  if (plan.columns) std::swap(shape[2], shape[3]);
+  std::vector<int> shape(plan.rounds ? 3 : 2, 1);
+  shape.push_back(part == Part::along ? 1 : plan.height);
+  shape.push_back(part == Part::line ? 1 : plan.width);
+  if (plan.columns) std::swap(shape[shape.size() - 2], shape.back());
   return shape;
 }
 
@@ -335,8 +363,8 @@ Tile LineKernel::load(std::size_t operand, const Tile& at, const tile::Operand& 
     if (const auto found = loaded_.find(name); found != loaded_.end())
       return cast(found->second, as);
   const std::vector<int> shape = block_shape(operand);
-  const Tile loaded =
-      reshape(k.load(view(operand), corner(operand, at), shape, pad), {shape[2], shape[3]});
+  const Tile loaded = reshape(k.load(view(operand), corner(operand, at), shape, pad),
+                              {shape[shape.size() - 2], shape.back()});
   if (plan.whole) loaded_.emplace(name, loaded);
   return cast(loaded, as);
 }
@@ -348,7 +376,8 @@ void LineKernel::store(std::size_t operand, const Tile& at, const Tile& value) {
 
 Tile LineKernel::load_line(std::size_t operand, tile::DType as) {
   const std::vector<int> shape = block_shape(operand);
-  return cast(reshape(k.load(view(operand), corner(operand, low), shape), {shape[2], shape[3]}),
+  return cast(reshape(k.load(view(operand), corner(operand, low), shape),
+                      {shape[shape.size() - 2], shape.back()}),
               as);
 }
 
@@ -356,8 +385,9 @@ void LineKernel::store_line(std::size_t operand, const Tile& value) { store(oper
 
 tile::View LineKernel::states(std::size_t state) const {
   const Tile rows = extents_[0] * extents_[1];
+  const Tile cut = plan.rounds ? rounds_ : length;
   return k.view(pointers_[plan.operands.size() + state],
-                {rows * ((length + (part_ - 1)) / part_), extents_[2]}, {extents_[2], 1});
+                {rows * ((cut + (part_ - 1)) / part_), extents_[2]}, {extents_[2], 1});
 }
 
 void LineKernel::store_state(std::size_t state, const Tile& value) {

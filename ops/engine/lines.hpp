@@ -2,14 +2,15 @@
 // LineKernel; the engine lays rows (the axis is innermost) and columns (it is not) into tiles, and long lines into chunks.
 #pragma once
 
-#include <deque>
 #include <functional>
+#include <list>
 #include <map>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/inline_vector.hpp"
 #include "ops/engine/launch.hpp"
 
 namespace flagos::ops {
@@ -23,6 +24,7 @@ struct LineOperand {
   bool written = false;
   bool read = false;  // although it is written
 };
+using LineOperands = InlineVector<LineOperand, 8>;
 
 // How the lines of one call are cut: everything that the text of a kernel depends on.
 struct LinePlan {
@@ -32,10 +34,11 @@ struct LinePlan {
     bool written;
     bool neighbours;  // along the last axis of its tiles
   };
-  std::vector<Operand> operands;
+  InlineVector<Operand, 8> operands;
   bool columns = false;  // tiles are [width, height]: the lines lie side by side
   bool whole = false;    // a line fits into one tile
   bool split = false;    // a line is cut over programs
+  bool rounds = false;   // a line is several runs of elements, one a round
   bool serial = false;   // the device's programs are
   int width = 0;         // of a tile, along the line
   int height = 0;        // lines of a tile
@@ -67,6 +70,14 @@ class LineKernel {
   void store_line(std::size_t operand, const tile::Tile& value);
   // Of a part of a line: what Lines::of_states reads.
   void store_state(std::size_t state, const tile::Tile& value);
+  // What is loaded from here on is of this round.
+  void enter_round(const tile::Tile& round) {
+    round_ = round;
+    loaded_.clear();
+  }
+  // The rounds of the line that this program sees.
+  const tile::Tile& first_round() const { return first_round_; }
+  const tile::Tile& end_of_rounds() const { return end_of_rounds_; }
   // What another program kept of a part, as `as`; and which part this one sees.
   tile::Tile load_state(std::size_t state, const tile::Tile& part, tile::DType as) const;
   const tile::Tile& part() const { return split_; }
@@ -112,6 +123,10 @@ class LineKernel {
         length(extent),
         low(extent),
         high(extent),
+        round_(extent),
+        rounds_(extent),
+        first_round_(extent),
+        end_of_rounds_(extent),
         split_(extent),
         part_(extent),
         outer_(extent) {}
@@ -125,6 +140,8 @@ class LineKernel {
   std::vector<std::vector<tile::Tile>> strides_;  // [operand][axis], the line last
   std::vector<tile::Tile> place_;                 // on the kept axes
   std::map<std::pair<std::size_t, std::string>, tile::Tile> loaded_;
+  tile::Tile round_, rounds_, first_round_, end_of_rounds_;  // where plan.rounds
+  std::vector<tile::Tile> round_strides_;                    // [operand]
   tile::Tile split_, part_,
       outer_;  // which part of the line, how long; the place on the first two kept axes
 };
@@ -133,15 +150,20 @@ class Lines {
  public:
   using Write = std::function<void(LineKernel&)>;
 
-  // Lines along the axes of `along` (bits). `ordered`: elements of a line stay in row-major order.
-  // Operands whose axes cannot be joined are copied into workspace, and back after run().
+  enum Order : std::uint8_t {
+    any,        // of the elements of a line
+    row_major,  // as they are in the shape
+    in_rounds  // any; where the axes of a line cannot be joined into one, its kernel goes over one of them in rounds
+  };
+  // Lines along the axes of `along` (bits). Operands whose axes cannot be joined are copied into workspace, and back after
+  // run().
   Lines(Call& call, std::span<const std::int64_t> shape, std::uint32_t along,
-        std::vector<LineOperand> operands, bool ordered = false);
+        const LineOperands& operands, Order order = any);
 
-  std::int64_t length() const { return length_; }
+  std::int64_t length() const { return length_ * rounds_; }
   std::int64_t lines() const { return extents_[0] * extents_[1] * extents_[2]; }
   const LinePlan& plan() const { return plan_; }
-  const std::vector<LineOperand>& operands() const { return operands_; }
+  const LineOperands& operands() const { return operands_; }
   // For what depends on the elements before: tiles of lines that lie side by side have one element of each; the others
   // are small, since they are walked several times.
   void shape_for_scan();
@@ -173,20 +195,24 @@ class Lines {
 
  private:
   explicit Lines(Call& call) : call_(call) {}
-  void lay(std::span<const std::int64_t> shape, std::uint32_t along, bool ordered);
+  void lay(std::span<const std::int64_t> shape, std::uint32_t along, Order order);
+  void make_compact(std::span<const std::int64_t> shape, std::uint32_t along);
+  // What is cut where a line is shared by programs.
+  std::int64_t cut_length() const { return plan_.rounds ? rounds_ : length_; }
   void choose();
   void describe_operands();
 
   Call& call_;
-  std::vector<LineOperand> operands_;
+  LineOperands operands_;
   std::vector<std::pair<Tensor, Tensor>> to_copy_back_;  // from workspace, to the caller
-  std::deque<Workspace> workspaces_;
+  std::list<Workspace> workspaces_;
   std::array<std::int64_t, 3> extents_{};
-  std::int64_t length_ = 0;
-  std::vector<std::array<std::int64_t, 4>> strides_;
+  std::int64_t length_ = 0, rounds_ = 1;  // of a line: elements of a round, and how many of them
+  InlineVector<std::array<std::int64_t, 4>, 8> strides_;
+  InlineVector<std::int64_t, 8> round_strides_;
   LinePlan plan_;
-  std::vector<double> numbers_;
-  std::vector<std::int64_t> integers_;
+  InlineVector<double, 8> numbers_;
+  InlineVector<std::int64_t, 8> integers_;
 };
 
 // The elements of one tensor to another of the same shape and type, in any layout.

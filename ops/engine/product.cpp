@@ -222,7 +222,7 @@ void fold_batch(Product& p) {
   if (axes == 0) return;
   for (int axis = 0; axis < axes; ++axis)
     if (p.b.strides[axis] != 0 && p.out.shape[axis] != 1) return;
-  std::vector<Tensor> rows;
+  InlineVector<Tensor, 3> rows;
   for (const Tensor* tensor : {&p.out, &p.a}) rows.push_back(tensor->without_axis(axes + 1));
   if (p.c) rows.push_back(p.c->without_axis(axes + 1));
   const Layout layout = simplify_in_order(rows[0].dims(), rows);
@@ -249,8 +249,9 @@ void fold_batch(Product& p) {
 void run_product(const Call& call, Product p) {
   if (p.out.elements() == 0) return;
   for (Tensor* tensor : {&p.a, &p.b}) {
-    std::vector<std::int64_t> shape(p.out.dims().begin(), p.out.dims().end() - 2);
-    shape.insert(shape.end(), tensor->dims().end() - 2, tensor->dims().end());
+    Layout::Axes shape;
+    for (int axis = 0; axis < p.out.rank - 2; ++axis) shape.push_back(p.out.shape[axis]);
+    for (int from_end = 2; from_end > 0; --from_end) shape.push_back(extent(*tensor, from_end));
     *tensor = tensor->expanded_to(shape);
   }
   if (p.c) p.c = p.c->expanded_to(p.out.dims());

@@ -36,7 +36,7 @@ template <std::size_t N>
 void reduce(Call& call, Lines& lines, const Key& key, const Reduction<N>& r) {
   using State = typename Reduction<N>::State;
   lines.number(static_cast<double>(lines.length()));
-  const auto state_of = [&](LineKernel& l) {
+  const auto state_of_round = [&](LineKernel& l) {
     const State first = r.chunk(l, l.low);
     if (l.plan.whole) return first;
     const tile::Tile width = l.k.constant(tile::DType::i64, l.plan.width);
@@ -45,11 +45,20 @@ void reduce(Call& call, Lines& lines, const Key& key, const Reduction<N>& r) {
                       return r.merge(State{before...}, r.chunk(l, at));
                     });
   };
+  const auto state_of = [&](LineKernel& l) {
+    if (!l.plan.rounds) return state_of_round(l);
+    l.enter_round(l.first_round());
+    return l.k.loop(l.first_round() + 1, l.end_of_rounds(), l.k.constant(tile::DType::i64, 1),
+                    state_of_round(l), [&](const tile::Tile& round, const auto&... before) {
+                      l.enter_round(round);
+                      return r.merge(State{before...}, state_of_round(l));
+                    });
+  };
   const std::int64_t splits = lines.splits();
   if (splits == 1)
     return lines.run(Key(key).add(0, 1), r.dtype, [&](LineKernel& l) { r.finish(l, state_of(l)); });
 
-  std::deque<Workspace> workspaces;
+  std::list<Workspace> workspaces;
   std::vector<std::pair<flagos_address_t, DType>> states;
   for (const DType dtype : r.state) {
     workspaces.emplace_back(call.device(), call.stream(),

@@ -136,7 +136,7 @@ void run_scan(Call& call, Lines& lines, const Key& key, const Scan<N>& s) {
     return lines.run(Key(key).add(0, 2), s.dtype,
                      [&](LineKernel& l) { walk(l, scans::full(l, s)); });
 
-  std::deque<Workspace> workspaces;
+  std::list<Workspace> workspaces;
   std::vector<std::pair<flagos_address_t, DType>> states;
   for (const DType dtype : s.kept) {
     workspaces.emplace_back(call.device(), call.stream(),

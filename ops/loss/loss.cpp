@@ -59,8 +59,8 @@ void run_terms(Call& call, const TermPlaces& at, Term term) {
   // All is one line, or the last axis where every term is kept: then there is work for many programs.
   const std::uint32_t all = (1U << shape.rank) - 1;
   const std::uint32_t along = word == none && shape.rank > 0 ? 1U << (shape.rank - 1) : all;
-  std::vector<LineOperand> operands{{call.tensor(at.out).expanded_to(shape.dims()),
-                                     word == none ? Part::full : Part::line, true}};
+  LineOperands operands{{call.tensor(at.out).expanded_to(shape.dims()),
+                         word == none ? Part::full : Part::line, true}};
   for (const std::size_t i : inputs) operands.push_back({call.tensor(i).expanded_to(shape.dims())});
   Lines lines(call, shape.dims(), along, operands);
   lines.number(at.number != 0 ? call.real(at.number) : 0);
@@ -136,11 +136,10 @@ void run_classes(Call& call) {
     return tensor.with_axis(dim, input.shape[dim], 0);
   };
   if (count != 0) {
-    std::vector<LineOperand> operands{
-        {per_line(word == none ? call.tensor(output) : losses), Part::line, true},
-        {per_line(weights), Part::line, true},
-        {input},
-        {per_line(call.tensor(1)), Part::line}};
+    LineOperands operands{{per_line(word == none ? call.tensor(output) : losses), Part::line, true},
+                          {per_line(weights), Part::line, true},
+                          {input},
+                          {per_line(call.tensor(1)), Part::line}};
     if (weighted) {
       Tensor weight = input;
       weight.address = call.tensor(2).address;
@@ -148,7 +147,7 @@ void run_classes(Call& call) {
       weight.strides[dim] = call.tensor(2).strides[0];
       operands.push_back({weight, Part::along});
     }
-    Lines lines(call, input.dims(), 1U << dim, operands, true);
+    Lines lines(call, input.dims(), 1U << dim, operands, Lines::row_major);
     lines.number(smoothing);
     lines.integer(call.integer(4));
     lines.run(call.key().add(0, 1).add(weighted, 1).add(smooth, 1), dtype, [&](LineKernel& l) {

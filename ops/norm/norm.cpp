@@ -80,7 +80,7 @@ void layer_norm(Call& call, LayerNormPlaces at) {
   std::vector<std::int64_t> kept(input.dims().begin(), input.dims().end());
   for (int i = 0; i < input.rank; ++i)
     if (((axes >> i) & 1U) != 0) kept[i] = 1;
-  std::vector<LineOperand> operands{{call.tensor(at.out), Part::full, true}, {input}};
+  LineOperands operands{{call.tensor(at.out), Part::full, true}, {input}};
   if (call.has(2)) operands.push_back({call.tensor(2).expanded_to(input.dims()), Part::along});
   if (call.has(3)) operands.push_back({call.tensor(3).expanded_to(input.dims()), Part::along});
   if (at.mean != 0) {
@@ -133,11 +133,11 @@ void run_layer_norm_backward(Call& call) {
   call.expect_shape(4, kept);
   if (input.elements() == 0 || run_native(call)) return;
   const bool scaled = call.has(5);
-  std::vector<LineOperand> operands{{call.tensor(6), Part::full, true},
-                                    {grad},
-                                    {input},
-                                    {call.tensor(3).expanded_to(input.dims()), Part::line},
-                                    {call.tensor(4).expanded_to(input.dims()), Part::line}};
+  LineOperands operands{{call.tensor(6), Part::full, true},
+                        {grad},
+                        {input},
+                        {call.tensor(3).expanded_to(input.dims()), Part::line},
+                        {call.tensor(4).expanded_to(input.dims()), Part::line}};
   if (scaled) operands.push_back({call.tensor(5).expanded_to(input.dims()), Part::along});
   Lines lines(call, input.dims(), axes, operands);
   lines.run(call.key().add(scaled, 1), computed_as(input.dtype), [&](LineKernel& l) {
@@ -220,7 +220,7 @@ void run_rms_norm(Call& call) {
   call.expect_no_overlap(4);
   if (input.elements() == 0 || run_native(call)) return;
   const bool scaled = call.has(2);
-  std::vector<LineOperand> operands{{call.tensor(4), Part::full, true}, {input}};
+  LineOperands operands{{call.tensor(4), Part::full, true}, {input}};
   if (scaled) operands.push_back({call.tensor(2).expanded_to(input.dims()), Part::along});
   Lines lines(call, input.dims(), axes, operands);
   lines.number(call.real(3));
@@ -246,10 +246,10 @@ void run_add_rms_norm(Call& call) {
   }
   if (input.elements() == 0 || run_native(call)) return;
   const bool scaled = call.has(3);
-  std::vector<LineOperand> operands{{call.tensor(5), Part::full, true},
-                                    {call.tensor(6), Part::full, true},
-                                    {input},
-                                    {call.tensor(1)}};
+  LineOperands operands{{call.tensor(5), Part::full, true},
+                        {call.tensor(6), Part::full, true},
+                        {input},
+                        {call.tensor(1)}};
   if (scaled) operands.push_back({call.tensor(3).expanded_to(input.dims()), Part::along});
   Lines lines(call, input.dims(), axes, operands);
   lines.number(call.real(4));
@@ -279,7 +279,7 @@ void run_rms_norm_backward(Call& call) {
   call.expect_no_overlap(5);
   if (input.elements() == 0 || run_native(call)) return;
   const bool scaled = call.has(3);
-  std::vector<LineOperand> operands{{call.tensor(5), Part::full, true}, {call.tensor(0)}, {input}};
+  LineOperands operands{{call.tensor(5), Part::full, true}, {call.tensor(0)}, {input}};
   if (scaled) operands.push_back({call.tensor(3).expanded_to(input.dims()), Part::along});
   Lines lines(call, input.dims(), axes, operands);
   lines.number(call.real(4));
@@ -347,8 +347,7 @@ void apply_statistics(Call& call, std::span<const std::int64_t> shape, std::uint
                       const Tensor& input, const Tensor& out, const Tensor& mean,
                       const Tensor& rstd, const Tensor* weight, const Tensor* bias, bool variance,
                       double eps) {
-  std::vector<LineOperand> operands{
-      {out, Part::full, true}, {input}, {mean, Part::line}, {rstd, Part::line}};
+  LineOperands operands{{out, Part::full, true}, {input}, {mean, Part::line}, {rstd, Part::line}};
   if (weight != nullptr) operands.push_back({*weight, Part::line});
   if (bias != nullptr) operands.push_back({*bias, Part::line});
   const bool scaled = weight != nullptr, shifted = bias != nullptr;
@@ -485,7 +484,7 @@ void run_batch_norm(Call& call) {
   mean = per_channel(mean);
   rstd = per_channel(rstd);
   const bool moves = call.has(3);
-  std::vector<LineOperand> operands{{input}, {mean, Part::line, true}, {rstd, Part::line, true}};
+  LineOperands operands{{input}, {mean, Part::line, true}, {rstd, Part::line, true}};
   if (moves)
     for (const std::size_t i : {std::size_t{3}, std::size_t{4}})
       operands.push_back({per_channel(call.tensor(i)), Part::line, true, true});

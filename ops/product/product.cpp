@@ -2,6 +2,7 @@
 #include "ops/engine/product.hpp"
 
 #include "ops/engine/composite.hpp"
+#include "ops/engine/layout.hpp"
 #include "ops/families.hpp"
 #include "ops/native.hpp"
 #include "ops/table.hpp"
@@ -45,6 +46,12 @@ void run(const Call& call, const Product& product) {
   run_product(call, product);
 }
 
+// All but the last `without`.
+Layout::Axes some_of(std::span<const std::int64_t> shape, std::size_t without) {
+  Layout::Axes out;
+  for (const std::int64_t extent : shape.first(shape.size() - without)) out.push_back(extent);
+  return out;
+}
 Tensor as_row(const Tensor& vector) { return vector.with_axis(0, 1, 0); }
 Tensor as_column(const Tensor& vector) { return vector.with_axis(vector.rank, 1, 0); }
 
@@ -83,7 +90,7 @@ void add_product(Call& call, int rank, bool vector) {
   if (rank == 3 && a.shape[0] != b.shape[0])
     call.refuse(2, "has {} matrices, and {} has {}", b.shape[0],
                 call.op().schema().parameters[1].name, a.shape[0]);
-  std::vector<std::int64_t> shape(a.dims().begin(), a.dims().end() - 1);
+  Layout::Axes shape = some_of(a.dims(), 1);
   if (!vector) shape.push_back(b.shape[rank - 1]);
   call.expect_shape(5, shape);
   const Tensor added = addend(call, 0, 1, call.tensor(5));
@@ -153,10 +160,9 @@ void matmul(Call& call) {
   Tensor left = a, right = b;
   left.rank -= 2;
   right.rank -= 2;
-  std::vector<std::int64_t> shape;
+  Layout::Axes shape;
   try {
-    const Tensor batch = broadcast_shape(left, right);
-    shape.assign(batch.dims().begin(), batch.dims().end());
+    shape = some_of(broadcast_shape(left, right).dims(), 0);
   } catch (const Error& error) {
     call.refuse(1, "does not fit: {}", error.what());
   }
@@ -177,7 +183,7 @@ void linear(Call& call) {
   const Tensor& a = call.tensor(0);
   const Tensor weight = column ? as_row(call.tensor(1)) : call.tensor(1);
   check_inner(call, 0, a.shape[a.rank - 1], 1, weight.shape[1]);
-  std::vector<std::int64_t> shape(a.dims().begin(), a.dims().end() - 1);
+  Layout::Axes shape = some_of(a.dims(), 1);
   if (!column) shape.push_back(weight.shape[0]);
   call.expect_shape(3, shape);
   const auto two = [](const Tensor& tensor) { return tensor.rank < 2 ? as_row(tensor) : tensor; };

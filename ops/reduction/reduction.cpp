@@ -1,5 +1,6 @@
 // Reductions over dimensions: each is a state of one to three numbers, how it comes from a tile, and how two are merged.
 #include <cmath>
+#include <deque>
 #include <limits>
 
 #include "ops/engine/copy.hpp"
@@ -33,7 +34,7 @@ std::uint32_t reduced_dims(const Call& call, std::size_t dims, int rank) {
 // The output with the shape of the input, repeating along what is reduced. Throws Error for another shape.
 Tensor checked_output(const Call& call, std::size_t place, const Tensor& input, std::uint32_t dims,
                       bool keepdim) {
-  std::vector<std::int64_t> shape;
+  Layout::Axes shape;
   for (int i = 0; i < input.rank; ++i)
     if (((dims >> i) & 1U) == 0) {
       shape.push_back(input.shape[i]);
@@ -82,7 +83,7 @@ void run_one(Call& call, Places at, Reduction<N> r, const Key& key, double numbe
   const std::uint32_t dims = reduced_dims(call, at.dims, input.rank);
   const Tensor out = checked_output(call, at.out, input, dims, call.flag(at.keepdim));
   if (call.tensor(at.out).elements() == 0 || run_native(call)) return;
-  Lines lines(call, input.dims(), dims, {{out, Part::line, true}, {input}});
+  Lines lines(call, input.dims(), dims, {{out, Part::line, true}, {input}}, Lines::in_rounds);
   lines.number(number);
   reduce(call, lines, key, r);
 }
@@ -219,7 +220,7 @@ void run_arg(Call& call) {
   if (call.tensor(3).elements() == 0) return;
   expect_elements(call, 1, dims);
   if (run_native(call)) return;
-  Lines lines(call, input.dims(), dims, {{out, Part::line, true}, {input}}, true);
+  Lines lines(call, input.dims(), dims, {{out, Part::line, true}, {input}}, Lines::row_major);
   reduce(call, lines, call.key(),
          place_of<largest>(input.dtype, 1,
                            [](LineKernel& l, const State2& state) { l.store_line(0, state[1]); }));
@@ -238,7 +239,7 @@ void run_extreme_dim(Call& call) {
   expect_elements(call, 1, dims);
   if (run_native(call)) return;
   Lines lines(call, input.dims(), dims,
-              {{values, Part::line, true}, {indices, Part::line, true}, {input}}, true);
+              {{values, Part::line, true}, {indices, Part::line, true}, {input}}, Lines::row_major);
   reduce(call, lines, call.key(),
          place_of<largest>(input.dtype, 2, [](LineKernel& l, const State2& state) {
            l.store_line(0, state[0]);
@@ -284,7 +285,8 @@ void run_equal(Call& call) {
   if (run_native(call)) return;
   const std::uint32_t all = (1U << a.rank) - 1;
   Lines lines(call, a.dims(), all,
-              {{call.tensor(2).expanded_to(a.dims()), Part::line, true}, {a}, {call.tensor(1)}});
+              {{call.tensor(2).expanded_to(a.dims()), Part::line, true}, {a}, {call.tensor(1)}},
+              Lines::in_rounds);
   reduce(call, lines, call.key(), truth<true>([](LineKernel& l, const Tile& at) {
            const tile::DType stored = stored_as(l.plan.operands[1].dtype);
            return l.load(1, at, 0, stored) == l.load(2, at, 0, stored);
@@ -344,7 +346,7 @@ void run_spread_mean(Call& call) {
   const Tensor mean = checked_output(call, 5, input, dims, call.flag(3));
   if (call.tensor(4).elements() == 0 || run_native(call)) return;
   Lines lines(call, input.dims(), dims,
-              {{out, Part::line, true}, {mean, Part::line, true}, {input}});
+              {{out, Part::line, true}, {mean, Part::line, true}, {input}}, Lines::in_rounds);
   lines.number(call.real(2));
   reduce(call, lines, call.key(),
          moments_of(computed_as(input.dtype), 2, [](LineKernel& l, const State3& state) {
