@@ -126,7 +126,7 @@ void write_document(std::ostream& out) {
          "| operator | gives | bound |\n| --- | --- | --- |\n";
   for (const ComplexOperator& op : complex_operators())
     out << "| `" << op.name << "` | " << dtype_name(dtype_of(op.result)) << " | "
-        << (op.units == 0 ? exact : ulp(op.units)).text() << " |\n";
+        << (op.units == 0 ? exact : ulp(op.units)).text() << op.beside << " |\n";
 }
 
 // The kernels worth compiling ahead of time, one file for each, and a list of the files.

@@ -73,7 +73,8 @@ void run_complex(Call& call, const ComplexOperator& op, const ComplexPlaces& pla
   walk.run(key, (call.op().schema().function_name() + "_complex").c_str(), [&](const Here& here) {
     ComplexElements elements;
     for (const Input& input : inputs) elements.inputs.push_back(load(here, input));
-    elements.numbers = here.numbers;
+    for (const Tile& number : here.numbers)
+      elements.numbers.push_back({{here.full(f32, number), here.full(f32, 0.0)}, true});
     const Complex result = op.expression(elements);
     if (op.result == ComplexOperator::truth && pair) {
       here.store(to, cast(result.re, f32));

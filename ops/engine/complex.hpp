@@ -13,14 +13,19 @@ namespace flagos::ops {
 struct Complex {
   tile::Tile re, im;
 };
+// A Scalar parameter, as a tile full of it.
+struct ComplexNumber {
+  Complex value;
+  bool is_real;  // known when the kernel is made
+};
 
 // What the expression sees: inputs of real types have an imaginary part of 0, a mask is `re` alone.
 class ComplexElements {
  public:
   std::vector<Complex> inputs;
-  std::vector<tile::Tile> numbers;  // Scalar parameters, which are real
+  std::vector<ComplexNumber> numbers;  // Scalar parameters
   const Complex& operator[](std::size_t i) const { return inputs[i]; }
-  const tile::Tile& number(std::size_t i) const { return numbers[i]; }
+  const ComplexNumber& number(std::size_t i) const { return numbers[i]; }
 };
 
 struct ComplexOperator {
@@ -31,6 +36,8 @@ struct ComplexOperator {
               // result, or a term that is added
   std::function<Complex(const ComplexElements&)>
       expression;  // of a real result or truth `re` alone
+  // What the units are of beside; said in the documents.
+  const char* beside = "";
 };
 
 DType dtype_of(ComplexOperator::Result result);
@@ -44,7 +51,7 @@ struct ComplexPlaces {
   const std::vector<std::size_t>&inputs, &numbers;
   const std::vector<bool>& masks;
 };
-// Queues the operator; the shapes were checked, and an input is complex. Throws Error for an output that cannot take the result.
+// Queues the operator; the shapes were checked, and an input or a number is complex. Throws Error for an output that cannot take the result.
 void run_complex(Call& call, const ComplexOperator& op, const ComplexPlaces& places);
 
 }  // namespace flagos::ops

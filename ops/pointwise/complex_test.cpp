@@ -3,6 +3,9 @@
 #include <cmath>
 #include <complex>
 #include <cstring>
+#include <functional>
+#include <numbers>
+#include <set>
 
 #include "ops/engine/complex.hpp"
 #include "ops/testing/check.hpp"
@@ -78,6 +81,21 @@ const Unary unary[] = {
     {"tanh", [](const Z& x) { return std::tanh(x); }},
     {"log", [](const Z& x) { return std::log(x); }},
     {"reciprocal", [](const Z& x) { return Z(1) / x; }},
+    {"rsqrt", [](const Z& x) { return Z(1) / std::sqrt(x); }},
+    {"exp2", [](const Z& x) { return std::exp(x * std::numbers::ln2_v<Number>); }},
+    {"expm1", [](const Z& x) { return std::exp(x) - Number{1}; }},
+    {"log2", [](const Z& x) { return std::log(x) / std::numbers::ln2_v<Number>; }},
+    {"log10", [](const Z& x) { return std::log(x) / std::numbers::ln10_v<Number>; }},
+    {"log1p",
+     [](const Z& x) {
+       return std::abs(x) < 1e-9L ? x - x * x / Number{2} : std::log(Number{1} + x);
+     }},
+    {"asin", [](const Z& x) { return std::asin(x); }},
+    {"acos", [](const Z& x) { return std::acos(x); }},
+    {"atan", [](const Z& x) { return std::atan(x); }},
+    {"asinh", [](const Z& x) { return std::asinh(x); }},
+    {"acosh", [](const Z& x) { return std::acosh(x); }},
+    {"atanh", [](const Z& x) { return std::atanh(x); }},
 };
 
 struct Binary {
@@ -104,7 +122,8 @@ TEST_CASE("pointwise: functions of complex numbers") {
   std::mt19937_64 random(seed());
   for (const Unary& row : unary) {
     CAPTURE(row.op);
-    const bool none_at_0 = std::string(row.op) == "log" || std::string(row.op) == "reciprocal";
+    const std::set<std::string> poles = {"log", "log2", "log10", "reciprocal", "rsqrt"};
+    const bool none_at_0 = poles.count(row.op) != 0;
     for (const Placement p : {Placement::dense, Placement::transposed, Placement::sliced}) {
       if (p != Placement::dense && !Fixture::get().is_thorough()) continue;
       HostTensor x = random_numbers({13, 17}, p, random), out(DType::c64, {13, 17}, p);
@@ -136,7 +155,10 @@ TEST_CASE("pointwise: complex numbers that are large or small") {
   for (I i = 0; i < 6; ++i) set(x, i, parts[i][0], parts[i][1]);
   for (const Unary& row : unary) {
     const std::string op = row.op;
-    if (op != "sqrt" && op != "tanh" && op != "log" && op != "reciprocal" && op != "sgn") continue;
+    const std::set<std::string> tried = {"sqrt",  "tanh",  "log",   "reciprocal", "sgn",
+                                         "log2",  "asin",  "acos",  "atan",       "asinh",
+                                         "acosh", "atanh", "log10", "log1p",      "rsqrt"};
+    if (tried.count(op) == 0) continue;
     CAPTURE(op);
     must_call(op, {&x, &out});
     Numbers wanted;
@@ -250,4 +272,59 @@ TEST_CASE("pointwise: complex numbers with scalars, three of them, and what is n
   check_truth("isnan", {&x}, {false, false, true, false, true});
   check_truth("isinf", {&x}, {false, false, false, true, true});
   check_truth("isfinite", {&x}, {true, true, false, false, false});
+}
+
+TEST_CASE("pointwise: powers of complex numbers") {
+  std::mt19937_64 random(seed());
+  HostTensor x = random_numbers({60}, Placement::dense, random, 2),
+             y = random_numbers({60}, Placement::dense, random, 2), out(DType::c64, {60});
+  for (I i = 0; i < 60; ++i)
+    if (get(x, i) == Z()) set(x, i, 1, 2);
+  const auto compare_powers = [&](const char* op, const std::function<Z(I)>& exponent) {
+    CAPTURE(op);
+    Numbers wanted;
+    std::vector<Number> sizes;
+    for (I i = 0; i < 60; ++i) {
+      const Z at = exponent(i) * std::log(get(x, i));
+      wanted.push_back(std::exp(at));
+      sizes.push_back(std::abs(wanted.back()) * (1 + std::abs(at)));
+    }
+    compare_numbers(out, wanted, sizes, find_complex(op)->units);
+  };
+  must_call("pow", {&x, &y, &out});
+  compare_powers("pow", [&](I i) { return get(y, i); });
+  must_call("pow.Scalar", {&x, 2.5, &out});
+  compare_powers("pow.Scalar", [](I) { return Z(2.5L); });
+  // Of 0.
+  HostTensor zero(DType::c64, {3}), to(DType::c64, {3}), found(DType::c64, {3});
+  for (I i = 0; i < 3; ++i) set(zero, i, 0, 0);
+  set(to, 0, 0, 0);
+  set(to, 1, 2, 5);
+  set(to, 2, 0.5f, 0);
+  must_call("pow", {&zero, &to, &found});
+  CHECK(get(found, 0) == Z(1));
+  CHECK(get(found, 1) == Z(0));
+  CHECK(get(found, 2) == Z(0));
+}
+
+TEST_CASE("pointwise: truth of complex numbers") {
+  HostTensor x(DType::c64, {4}), y(DType::c64, {4}), out(DType::boolean, {4});
+  for (I i = 0; i < 4; ++i) {
+    set(x, i, 0, 0);
+    set(y, i, 0, 0);
+  }
+  set(x, 1, 2, 0);
+  set(x, 2, 0, 2);
+  set(y, 2, 0, -1);
+  set(y, 3, -1, 0);
+  const auto check = [&](const std::string& op, const Arguments& arguments,
+                         std::array<bool, 4> wanted) {
+    CAPTURE(op);
+    must_call(op, arguments);
+    for (I i = 0; i < 4; ++i) CHECK((out.get(i) != 0) == wanted[static_cast<std::size_t>(i)]);
+  };
+  check("logical_not", {&x, &out}, {true, false, false, true});
+  check("logical_and", {&x, &y, &out}, {false, false, true, false});
+  check("logical_or", {&x, &y, &out}, {false, true, true, true});
+  check("logical_xor", {&x, &y, &out}, {false, true, false, true});
 }
