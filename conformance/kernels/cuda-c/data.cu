@@ -26,3 +26,6 @@ KERNEL data_meet(volatile uint* mine, volatile uint* other, uint* met) {
 }
 
 KERNEL data_fail(int* flagos_failure) { *flagos_failure = EXECUTION_FAILED; }
+
+// A global of 64 words.
+extern "C" __device__ uint data_global[64] = {1, 2, 3};
