@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <limits>
 
 #include "base/error.hpp"
@@ -17,15 +18,36 @@ constexpr std::uint64_t large_bytes = 1 << 20;
 constexpr std::uint32_t burst = 8;
 constexpr int repeats = 4;
 
-// One rank's side of a measurement.
-struct Side {
-  explicit Side(Communicator* of) : communicator(of) {}
+// One rank's side of a measurement. Its bytes lie where those of operations will: on a device whose memory the host does not
+// reach the way over slots is a part of what a message costs.
+class Side {
+ public:
+  explicit Side(Communicator* of) : communicator(of) {
+    if (has_host_addresses(communicator->device())) {
+      memory_.resize(2 * large_bytes);
+      out = reinterpret_cast<std::uintptr_t>(memory_.data());
+    } else {
+      flagos_memory_desc_t desc{};
+      desc.struct_size = sizeof(desc);
+      desc.kind = FLAGOS_MEMORY_KIND_DEVICE;
+      desc.size_bytes = 2 * large_bytes;
+      expect(flagos_memory_alloc(communicator->device(), &desc, &out));
+    }
+    in = out + large_bytes;
+  }
+  ~Side() {
+    if (memory_.empty()) flagos_memory_free(communicator->device(), out);
+  }
+  Side(const Side&) = delete;
+  Side& operator=(const Side&) = delete;
 
   Communicator* communicator;
-  std::vector<std::byte> out = std::vector<std::byte>(large_bytes),
-                         in = std::vector<std::byte>(large_bytes);
+  flagos_address_t out = 0, in = 0;
   Request request;
   Communicator::Started started;
+
+ private:
+  std::vector<std::byte> memory_;
 };
 
 // All ranks send to the one `shift` places on among `ranks`, and receive from the one so far back.
@@ -37,13 +59,9 @@ void prepare(Side& side, const std::vector<std::uint32_t>& ranks, std::uint32_t 
   side.request.clear();
   side.request.kind = Kind::exchange;
   for (std::uint32_t i = 0; i < messages; ++i) {
-    const auto add = [&](bool is_send, std::uint32_t at, std::vector<std::byte>& buffer) {
-      side.request.messages.push_back({is_send,
-                                       ranks[at % size],
-                                       reinterpret_cast<std::uintptr_t>(buffer.data()),
-                                       bytes,
-                                       FLAGOS_DTYPE_UINT8,
-                                       {}});
+    const auto add = [&](bool is_send, std::uint32_t at, flagos_address_t address) {
+      side.request.messages.push_back(
+          {is_send, ranks[at % size], address, bytes, FLAGOS_DTYPE_UINT8, {}});
     };
     add(true, place + shift, side.out);
     add(false, place + size - shift, side.in);
@@ -51,7 +69,7 @@ void prepare(Side& side, const std::vector<std::uint32_t>& ranks, std::uint32_t 
 }
 
 // The shortest time that the exchange takes the ranks of this process.
-double time_exchange(std::vector<Side>& sides) {
+double time_exchange(std::deque<Side>& sides) {
   double least = std::numeric_limits<double>::max();
   for (int i = 0; i < repeats; ++i) {
     const auto start = std::chrono::steady_clock::now();
@@ -63,7 +81,7 @@ double time_exchange(std::vector<Side>& sides) {
   return least;
 }
 
-Link measure(std::vector<Side>& sides, const Topology& topology, bool within_host) {
+Link measure(std::deque<Side>& sides, const Topology& topology, bool within_host) {
   std::vector<std::uint32_t> all(topology.size);
   for (std::uint32_t i = 0; i < topology.size; ++i) all[i] = i;
   const auto timed = [&](std::uint64_t bytes, std::uint32_t messages) {
@@ -106,7 +124,7 @@ Algorithm configured_algorithm() {
 
 void measure_links(std::span<Communicator* const> mine, Topology& topology) {
   if (topology.size == 1) return;
-  std::vector<Side> sides;
+  std::deque<Side> sides;
   for (Communicator* const communicator : mine) sides.emplace_back(communicator);
   if (topology.largest_cluster() > 1) topology.local = measure(sides, topology, true);
   if (topology.clusters.size() > 1) topology.remote = measure(sides, topology, false);

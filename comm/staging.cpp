@@ -31,6 +31,13 @@ void expect(flagos_status_t status) {
     throw Error(status, flagos_last_error());
 }
 
+bool has_host_addresses(flagos_device_t* device) {
+  flagos_device_info_t info{};
+  info.struct_size = sizeof(info);
+  expect(flagos_device_get_info(device, &info));
+  return (info.capabilities & FLAGOS_DEVICE_CAPABILITY_HOST_ADDRESSES) != 0;
+}
+
 Staging::Staging(flagos_device_t* device, std::shared_ptr<Segment> segment, std::uint32_t size,
                  std::uint32_t first, std::uint32_t count)
     : device_(device),
@@ -38,10 +45,7 @@ Staging::Staging(flagos_device_t* device, std::shared_ptr<Segment> segment, std:
       first_(first),
       slots_(count),
       outgoing_(count / 2) {
-  flagos_device_info_t info{};
-  info.struct_size = sizeof(info);
-  expect(flagos_device_get_info(device, &info));
-  host_addresses_ = (info.capabilities & FLAGOS_DEVICE_CAPABILITY_HOST_ADDRESSES) != 0;
+  host_addresses_ = has_host_addresses(device);
   for (Slot& slot : slots_) slot.lent.reserve(size);
   if (!host_addresses_) prepare_device();
 }

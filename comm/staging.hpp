@@ -84,6 +84,9 @@ inline std::byte* host(flagos_address_t address) {
   return reinterpret_cast<std::byte*>(static_cast<std::uintptr_t>(address));
 }
 
+// Whether the host reads and writes memory of the device.
+bool has_host_addresses(flagos_device_t* device);
+
 // Throws Error with the text of the failing call of core.
 void expect(flagos_status_t status);
 
