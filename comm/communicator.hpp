@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/error.hpp"
 #include "comm/blame.hpp"
 #include "comm/bootstrap/secret.hpp"
 #include "comm/bootstrap/socket.hpp"
@@ -88,7 +89,9 @@ class Communicator {
   // Waits for all operations; then nothing of the communicator is needed any more.
   void finish();
   flagos_status_t synchronize(std::uint64_t timeout_ns);
-  void abort();
+  // `text` says why.
+  void abort(const std::string& text);
+  void abort() { abort(fmt::format("rank {} aborted the communicator", rank_)); }
   // OK, or why it failed; the text goes to `out_text`.
   flagos_status_t status(std::string& out_text);
   void fail(flagos_status_t status, const std::string& text);

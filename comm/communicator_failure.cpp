@@ -83,8 +83,8 @@ std::string Communicator::what_runs() const {
   return execution_.is_done() ? "between operations" : describe(*execution_.operation());
 }
 
-void Communicator::abort() {
-  fail(FLAGOS_STATUS_COMM_ABORTED, fmt::format("rank {} aborted the communicator", rank_));
+void Communicator::abort(const std::string& text) {
+  fail(FLAGOS_STATUS_COMM_ABORTED, text);
   for (int i = 0;
        i < 1000 && thread_.joinable() && !failure_finished_.load(std::memory_order_acquire); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(1));

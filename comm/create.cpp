@@ -202,10 +202,18 @@ void join(Communicator& communicator, const Invitation& invitation) {
   communicator.open(std::move(topology));
 }
 
-// What ranks of one process cost each other; the same for all communicators of it.
+// What ranks of one process cost each other; the same for all communicators of it whose devices the host reaches, and for all
+// others.
 void measure_process(const std::vector<std::shared_ptr<Communicator>>& made, Topology& topology) {
+  struct Measured {
+    Link local, remote;
+  };
   static std::mutex mutex;
-  static Link local, remote;
+  static Measured of_reached, of_others;
+  const bool all_reached = std::all_of(made.begin(), made.end(), [](const auto& communicator) {
+    return has_host_addresses(communicator->device());
+  });
+  auto& [local, remote] = all_reached ? of_reached : of_others;
   std::lock_guard lock(mutex);
   if (local.latency_s == 0 || (remote.latency_s == 0 && topology.clusters.size() > 1)) {
     std::vector<Communicator*> all;
@@ -352,7 +360,9 @@ std::shared_ptr<Communicator> shrink(Communicator& parent, std::span<const std::
                   rank, parent.size(), parent.rank());
     is_member[rank] = 0;
   }
-  parent.abort();
+  parent.abort(excluded.empty() ? fmt::format("rank {} shrinks the communicator", parent.rank())
+                                : fmt::format("rank {} goes on without rank {}", parent.rank(),
+                                              fmt::join(excluded, ", ")));
   const Communicator::Reunion& reunion = parent.reunion();
   std::uint32_t first = parent.size(), rank = 0, size = 0;
   for (std::uint32_t i = 0; i < parent.size(); ++i) {

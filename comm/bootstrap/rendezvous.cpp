@@ -37,6 +37,7 @@ struct Member {
   bool has_card = false;
   Outcome outcome;
   bool has_outcome = false;
+  bool is_told = false;
 
   std::uint32_t rank() const { return guest->greeting.rank; }
 };
@@ -56,6 +57,7 @@ class Server {
         if (!is_over_) admit(std::move(guest));
       for (std::size_t i = 0; i < members_.size() && !is_over_; ++i) serve(members_[i]);
     }
+    if (outcome_.status != FLAGOS_STATUS_OK) tell_late_ranks();
   }
 
  private:
@@ -68,7 +70,7 @@ class Server {
     const bool is_taken = std::any_of(members_.begin(), members_.end(), [&](const Member& member) {
       return member.rank() == greeting.rank;
     });
-    members_.push_back({std::move(guest), {}, false, {}, false});
+    members_.push_back({std::move(guest), {}, false, {}, false, false});
     if (greeting.size != size_)
       return end(FLAGOS_STATUS_INVALID_ARGUMENT,
                  fmt::format("rank {} says that there are {} ranks, others say {}", greeting.rank,
@@ -130,24 +132,60 @@ class Server {
       if (!is_here && ++count <= 8)
         missing += fmt::format("{}{}", missing.empty() ? "" : ", ", rank);
     }
-    if (count == 0) return "all ranks have joined, but one of them says nothing more";
+    if (count == 0)
+      return fmt::format("all ranks have joined, but rank {} says nothing more", silent_rank());
     return fmt::format("{} of {} ranks have joined; missing: {}{}", members_.size(), size_, missing,
                        count > 8 ? ", ..." : "");
+  }
+
+  std::uint32_t silent_rank() const {
+    const auto found = std::find_if(members_.begin(), members_.end(), [&](const Member& member) {
+      return cards_ < size_ ? !member.has_card : !member.has_outcome;
+    });
+    return found != members_.end() ? found->rank() : size_;
   }
 
   // Tells all members.
   void end(flagos_status_t status, const std::string& text) {
     is_over_ = true;
-    const Word word{status, sizeof(Outcome)};
-    const Outcome outcome = make_outcome(status, text);
-    for (const Member& member : members_) {
-      // Who has gone need not be told.
-      static_cast<void>(guard(
-          [&] {
-            member.guest->socket.send(&word, sizeof(word), Deadline(1'000'000'000));
-            member.guest->socket.send(&outcome, sizeof(outcome), Deadline(1'000'000'000));
-          },
-          [](flagos_status_t, const char*) {}));
+    outcome_ = make_outcome(status, text);
+    for (Member& member : members_) tell(member);
+  }
+
+  void tell(Member& member) {
+    member.is_told = true;
+    const Word word{outcome_.status, sizeof(Outcome)};
+    // Who has gone need not be told.
+    static_cast<void>(guard(
+        [&] {
+          member.guest->socket.send(&word, sizeof(word), Deadline(1'000'000'000));
+          member.guest->socket.send(&outcome_, sizeof(outcome_), Deadline(1'000'000'000));
+        },
+        [](flagos_status_t, const char*) {}));
+  }
+
+  // Why there is no communicator, when they have said what they came to say.
+  void tell_late_ranks() {
+    const auto is_waiting = [&] {
+      return members_.size() < size_ ||
+             std::any_of(members_.begin(), members_.end(),
+                         [](const Member& member) { return !member.is_told; });
+    };
+    while (is_waiting() && !deadline_.has_passed()) {
+      sockets_.clear();
+      for (const Member& member : members_)
+        if (!member.is_told) sockets_.push_back(member.guest->socket.fd());
+      door_.wait(std::min(deadline_.left_ms(), 200), sockets_);
+      for (auto& guest : door_.take_members())
+        members_.push_back({std::move(guest), {}, false, {}, false, false});
+      for (Member& member : members_) {
+        if (member.is_told) continue;
+        bool is_here = false;
+        const flagos_status_t status =
+            guard([&] { is_here = member.guest->read(&member.card, sizeof(member.card)); },
+                  [](flagos_status_t, const char*) {});
+        if (is_here || status != FLAGOS_STATUS_OK) tell(member);
+      }
     }
   }
 
@@ -158,6 +196,7 @@ class Server {
   std::vector<Member> members_;
   std::vector<int> sockets_;
   bool is_over_ = false;
+  Outcome outcome_;
 };
 
 // The server's next word; throws when it is about a failure.

@@ -191,10 +191,14 @@ class FaultyRank {
   void abort(flagos_comm_t* rest) {
     const bool is_aborter = rank_ == (fault_.victim == 0 ? 1 : 0);
     flagos_status_t status = FLAGOS_STATUS_OK;
+    // One rank of the two may be done with what came before long before the other is, which says so.
     if (!is_aborter) {
+      check(flagos_comm_send(rest, device_.stream(), buffer_, 1, FLAGOS_DTYPE_FLOAT32, 0));
       status = all_reduce(rest, count);
       if (status == FLAGOS_STATUS_OK) status = device_.synchronize();
     } else {
+      check(flagos_comm_receive(rest, device_.stream(), buffer_, 1, FLAGOS_DTYPE_FLOAT32, 1));
+      check(device_.synchronize());
       std::this_thread::sleep_for(std::chrono::milliseconds(30));
       Span span(lateness_);
       check(flagos_comm_abort(rest));
