@@ -169,8 +169,8 @@ TEST_CASE("tile: a target may be asked for, and one that the device does not hav
 }
 
 TEST_CASE("tile: a target and a compiler that the plugin does not name are made of what the device says") {
+  static flagos_schedule_class_t schedule = FLAGOS_SCHEDULE_CLASS_SERIAL;
   FakeOptions used = options();
-  used.target = "opencl-c";
   used.change = [](FakeTables& tables) {
     static flagos_status_t (*own_format)(flagos_plugin_device_t*, std::uint32_t, flagos_format_info_t*);
     own_format = tables.module.get_format;
@@ -179,14 +179,22 @@ TEST_CASE("tile: a target and a compiler that the plugin does not name are made 
       const flagos_status_t status = own_format(device, index, out);
       if (status == FLAGOS_STATUS_OK && index == 1) {
         out->target[0] = '\0';
-        out->schedule_class = FLAGOS_SCHEDULE_CLASS_SIMT;
+        out->schedule_class = schedule;
       }
       return status;
     };
   };
+  {
+    Fake fake_runtime(used);
+    CHECK(Loaded(fake_runtime.device(), text).status == FLAGOS_STATUS_OK);
+    CHECK(fake().compiles == 1);
+  }
+  // This dialect has no threads that stand together: the target says so, and is refused.
+  schedule = FLAGOS_SCHEDULE_CLASS_SIMT;
   Fake fake_runtime(used);
-  CHECK(Loaded(fake_runtime.device(), text).status == FLAGOS_STATUS_OK);
-  CHECK(fake().compiles == 1);
+  CHECK(Loaded(fake_runtime.device(), text).status == FLAGOS_STATUS_UNSUPPORTED);
+  CHECK_MESSAGE(said("schedule"), flagos_last_error());
+  CHECK(fake().compiles == 0);
 }
 
 TEST_CASE("tile: a compiler that gives no image is told") {
