@@ -73,7 +73,7 @@ void judge(const HostTensor& out, const std::string& word, const Values& terms, 
 
 TEST_CASE("loss: a term for each element") {
   std::mt19937_64 random(seed() + 7);
-  for (const DType dtype : wanted_dtypes({DType::f32, DType::f16, DType::f64}))
+  for (const DType dtype : wanted_dtypes({DType::f32, DType::f16, DType::bf16, DType::f64}))
     for (const Row& row : rows())
       for (const std::string word : {"mean", "sum", "none"})
         for (const Placement placement : {Placement::dense, Placement::sliced}) {
@@ -132,7 +132,7 @@ TEST_CASE("loss: binary cross entropy with weights") {
 
 TEST_CASE("loss: classes, weights, ignored targets, smoothing") {
   std::mt19937_64 random(seed() + 9);
-  for (const DType dtype : wanted_dtypes({DType::f32, DType::bf16}))
+  for (const DType dtype : wanted_dtypes({DType::f32, DType::f16, DType::bf16, DType::f64}))
     for (const Shape& shape : {Shape{7, 50}, Shape{3, 20, 4}, Shape{20}, Shape{2, 9000}})
       for (const bool weighted : {false, true})
         for (const double smoothing : {0.0, 0.125})

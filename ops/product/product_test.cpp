@@ -26,8 +26,6 @@ Fixture& fixture() { return Fixture::get(); }
   return true;
 }();
 constexpr DType types[] = {DType::f32, DType::f16, DType::bf16, DType::f64, DType::i8};
-// The kernels of all operators are those of one engine, which mm tries in all types: for the others some do.
-constexpr DType some_types[] = {DType::f32, DType::bf16, DType::i8};
 bool takes(DType dtype) {
   // int8 runs where int32 is asked for.
   return (wants(dtype) || (dtype == DType::i8 && wants(DType::i32))) &&
@@ -106,7 +104,7 @@ TEST_CASE("mm: every pair of placements") {
 
 TEST_CASE("bmm, matmul: batches, broadcast and every rank") {
   std::mt19937_64 random(seed());
-  for (const DType dtype : some_types) {
+  for (const DType dtype : types) {
     if (!takes(dtype)) continue;
     for (const bool whole : {true, false}) {
       HostTensor a = random_tensor(random, dtype, {3, 17, 20}, whole, Placement::transposed),
@@ -170,7 +168,7 @@ TEST_CASE("bmm, matmul: batches, broadcast and every rank") {
 
 TEST_CASE("addmm, baddbmm, addbmm, addmv: alpha and beta, what is added spread, in place") {
   std::mt19937_64 random(seed());
-  for (const DType dtype : some_types) {
+  for (const DType dtype : types) {
     if (!takes(dtype)) continue;
     const DType to = result_of(dtype);
     for (const bool whole : {true, false}) {
@@ -228,7 +226,7 @@ TEST_CASE("addmm, baddbmm, addbmm, addmv: alpha and beta, what is added spread, 
 
 TEST_CASE("linear: ranks, with and without bias") {
   std::mt19937_64 random(seed());
-  for (const DType dtype : some_types) {
+  for (const DType dtype : types) {
     if (!takes(dtype)) continue;
     HostTensor weight = random_tensor(random, dtype, {37, 29}, true),
                bias = random_tensor(random, result_of(dtype), {37}, true);
@@ -255,7 +253,7 @@ TEST_CASE("linear: ranks, with and without bias") {
 
 TEST_CASE("mv, dot, outer") {
   std::mt19937_64 random(seed());
-  for (const DType dtype : some_types) {
+  for (const DType dtype : types) {
     if (!takes(dtype)) continue;
     for (const Placement placement : {Placement::dense, Placement::transposed}) {
       HostTensor a = random_tensor(random, dtype, {71, 43}, false, placement),
