@@ -43,6 +43,9 @@ set(FLAGOS_CASE_SOURCES
   cases/event.cpp
   cases/event_order.cpp
   cases/event_time.cpp
+  cases/fault_exhaustion.cpp
+  cases/fault_process.cpp
+  cases/feature_probes.cpp
   cases/fill.cpp
   cases/graph_capture.cpp
   cases/graph_launch.cpp
@@ -101,6 +104,7 @@ set(FLAGOS_CASE_SOURCES
   cases/plugin_probe.cpp
   cases/process.cpp
   cases/prof.cpp
+  cases/sec.cpp
   cases/sites.cpp
   cases/stream.cpp
   cases/stream_life.cpp
@@ -112,9 +116,11 @@ set(FLAGOS_CASE_SOURCES
   cases/structs_collective.cpp
   cases/structs_interop.cpp
   cases/thr.cpp
+  cases/tile_text.cpp
   cases/tl_failure.cpp
   cases/tl_order.cpp
   cases/tl_timeline.cpp
+  cases/unsup.cpp
   cases/work.cpp
 )
 

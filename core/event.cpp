@@ -28,15 +28,27 @@ NativeEvent::NativeEvent(Device& device, const flagos_event_desc_t& desc) : devi
   if (native_ == nullptr)
     throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from event.create");
   validate_made(&device, NativeKind::event, native_, "event.create");
+  try {
+    release_ = release_of(device, native_);
+  } catch (...) {
+    validate_gone(&device, NativeKind::event, native_);
+    device.tables().event.destroy(native_);
+    throw;
+  }
 }
 
-NativeEvent::~NativeEvent() {
-  // Waits that were queued may still use it.
-  device_->releases().add([device = device_, native = native_] {
-    validate_gone(&*device, NativeKind::event, native);
-    device->tables().event.destroy(native);
-  });
+NativeEvent::NativeEvent(Device& device, flagos_plugin_event_t* native)
+    : device_(&device), native_(native), release_(release_of(device, native)) {}
+
+std::function<void()> NativeEvent::release_of(Device& device, flagos_plugin_event_t* native) {
+  return [kept = Ref<Device>(&device), native] {
+    validate_gone(&*kept, NativeKind::event, native);
+    kept->tables().event.destroy(native);
+  };
 }
+
+// Waits that were queued may still use it.
+NativeEvent::~NativeEvent() { device_->releases().add(std::move(release_)); }
 
 flagos_status_t NativeEvent::synchronize(std::uint64_t timeout_ns) {
   const Deadline deadline(timeout_ns);

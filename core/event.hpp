@@ -5,6 +5,7 @@
 #include <flagos_plugin.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 
@@ -20,7 +21,7 @@ class NativeEvent {
  public:
   NativeEvent(Device& device, const flagos_event_desc_t& desc);
   // Around an event of the plugin that exists: it is taken over.
-  NativeEvent(Device& device, flagos_plugin_event_t* native) : device_(&device), native_(native) {}
+  NativeEvent(Device& device, flagos_plugin_event_t* native);
   ~NativeEvent();
   NativeEvent(const NativeEvent&) = delete;
   NativeEvent& operator=(const NativeEvent&) = delete;
@@ -37,8 +38,11 @@ class NativeEvent {
   flagos_status_t synchronize(std::uint64_t timeout_ns);
 
  private:
+  static std::function<void()> release_of(Device& device, flagos_plugin_event_t* native);
+
   Ref<Device> device_;
   flagos_plugin_event_t* native_ = nullptr;
+  std::function<void()> release_;  // made beforehand: the end of an event must not need memory
 };
 
 class Event : public Child {

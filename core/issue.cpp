@@ -59,12 +59,15 @@ flagos_status_t update(Stream& stream, flagos_address_t target, const void* data
   if (tables.has.update) return tables.memory.update(stream.native(), target, data, size_bytes);
   Device& device = stream.device();
   auto staging = std::make_shared<Staging>(device, data, size_bytes);
+  // Made beforehand: once the copy is queued, what it reads must stay, whatever runs out.
+  std::function<void()> release = [staging]() mutable { staging.reset(); };
   flagos_status_t status = FLAGOS_STATUS_OK;
   {
     const Stream::Submission submission(stream, Stream::Submission::By::core);
     status = tables.memory.copy(stream.native(), target, staging->address(), size_bytes);
   }
-  if (status == FLAGOS_STATUS_OK) device.releases().add([staging]() mutable { staging.reset(); });
+  staging.reset();
+  if (status == FLAGOS_STATUS_OK) device.releases().add(std::move(release));
   return status;
 }
 

@@ -1,6 +1,8 @@
 // Allocation, and copies, fills and updates on streams.
 #include <bit>
 #include <cstring>
+#include <functional>
+#include <memory>
 
 #include "core/device.hpp"
 #include "core/entry.hpp"
@@ -16,14 +18,10 @@ namespace flagos::core {
 
 std::optional<Allocation> release_allocation(Device& device, flagos_address_t base,
                                              const std::function<bool(const Allocation&)>& wanted) {
-  std::optional<Allocation> found = device.addresses().erase(base, wanted);
-  if (!found) return found;
-  if (!found->pool) device.count_allocation(-1);
-  if (found->file != nullptr && !found->imported) found->file->withdraw();
-  if ((process_state.load(std::memory_order_relaxed) & process_validating) &&
-      (found->host_pointer == nullptr || found->file != nullptr))
-    validate_freed(found->base, found->size_bytes);
-  device.releases().add([kept = Ref<Device>(&device), allocation = *found] {
+  // What needs memory comes first: an allocation that has left the map must be released, whatever runs out.
+  const auto released = std::make_shared<Allocation>();
+  std::function<void()> release = [kept = Ref<Device>(&device), released] {
+    const Allocation& allocation = *released;
     if (allocation.reservation != nullptr) {
       allocation.reservation->end();
     } else if (allocation.host_pointer != nullptr) {
@@ -32,7 +30,16 @@ std::optional<Allocation> release_allocation(Device& device, flagos_address_t ba
     } else {
       kept->tables().memory.free(kept->native(), allocation.base);
     }
-  });
+  };
+  const std::optional<Allocation> found = device.addresses().erase(base, wanted);
+  if (!found) return found;
+  *released = *found;
+  if (!found->pool) device.count_allocation(-1);
+  if (found->file != nullptr && !found->imported) found->file->withdraw();
+  if ((process_state.load(std::memory_order_relaxed) & process_validating) &&
+      (found->host_pointer == nullptr || found->file != nullptr))
+    guard([&] { validate_freed(found->base, found->size_bytes); }, [](flagos_status_t, const char*) {});
+  device.releases().add(std::move(release));
   return found;
 }
 
@@ -218,8 +225,9 @@ flagos_status_t flagos_memory_host_register(flagos_device_t* device, void* point
     expect(object.tables().memory.host_register(object.native(), pointer, size_bytes, flags, &address),
            "memory.host_register");
     allocation.base = address;
-    const bool is_new = object.add_registered(base, address);
+    bool is_new = false;
     try {
+      is_new = object.add_registered(base, address);
       if (!is_new || !object.addresses().insert(allocation))
         throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
                     "{} bytes at {:#x} overlap memory that is registered or allocated already", size_bytes, base);

@@ -106,6 +106,9 @@ void Reservation::map(flagos_address_t address, std::uint64_t size_bytes, Physic
 }
 
 bool Reservation::unmap(flagos_address_t address) {
+  std::function<void()> release = [kept = Ref<Device>(&device_), self = shared_from_this(), address] {
+    self->finish_unmap(address);
+  };
   {
     const std::lock_guard lock(mutex_);
     const auto mapping = mappings_.find(address);
@@ -118,8 +121,7 @@ bool Reservation::unmap(flagos_address_t address) {
       throw;
     }
   }
-  device_.releases().add(
-      [kept = Ref<Device>(&device_), self = shared_from_this(), address] { self->finish_unmap(address); });
+  device_.releases().add(std::move(release));
   return true;
 }
 

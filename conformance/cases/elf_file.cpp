@@ -37,6 +37,8 @@ void read_segments(const Reader& reader, const Elf64_Ehdr& header, ElfFile& file
     if (!reader.get(header.e_phoff + std::uint64_t{i} * header.e_phentsize, segment)) return;
     if (segment.p_type == PT_GNU_STACK) file.executable_stack = (segment.p_flags & PF_X) != 0;
     if (segment.p_type == PT_GNU_RELRO) file.relro = true;
+    if (segment.p_type == PT_LOAD && (segment.p_flags & PF_W) != 0 && (segment.p_flags & PF_X) != 0)
+      file.writable_code = true;
   }
 }
 
@@ -81,6 +83,7 @@ ElfFile read_elf(const std::string& path) {
     file.error = path + " is not an ELF file of 64 bits";
     return file;
   }
+  file.position_independent = header.e_type == ET_DYN;
   read_segments(reader, header, file);
   const auto section = [&](unsigned index, Elf64_Shdr& out) {
     return reader.get(header.e_shoff + std::uint64_t{index} * header.e_shentsize, out);
@@ -100,6 +103,16 @@ ElfFile read_elf(const std::string& path) {
   }
   if (!symbols_found) file.error = path + " has no dynamic symbol table";
   return file;
+}
+
+std::string folder_outside_of_origin(const ElfFile& file) {
+  std::string rest = file.run_path;
+  while (!rest.empty()) {
+    const std::string folder = rest.substr(0, rest.find(':'));
+    if (!folder.starts_with("$ORIGIN")) return folder;
+    rest = folder.size() == rest.size() ? "" : rest.substr(folder.size() + 1);
+  }
+  return "";
 }
 
 }  // namespace flagos::conformance

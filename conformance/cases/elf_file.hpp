@@ -15,7 +15,12 @@ struct ElfFile {
   bool text_relocations = false;
   bool executable_stack = false;  // also when nothing says that it is not
   bool relro = false;
+  bool writable_code = false;  // a segment is writable and executable
+  bool position_independent = false;
 };
+
+// The first folder of run_path that does not begin where the file lies, or "".
+std::string folder_outside_of_origin(const ElfFile& file);
 
 ElfFile read_elf(const std::string& path);
 

@@ -68,8 +68,10 @@ std::size_t Call::index_of(const std::string& argument) const {
   throw std::logic_error("no argument " + argument + " of " + entry.name);
 }
 
-flagos_status_t Call::run() {
-  const flagos_status_t status = entry.invoke(procedure(entry.name), values.data());
+flagos_status_t Call::run_as(
+    const std::function<flagos_status_t(const std::function<flagos_status_t()>&)>& how) {
+  const flagos_proc_t function = procedure(entry.name);
+  const flagos_status_t status = how([&] { return entry.invoke(function, values.data()); });
   settle(status);
   return status;
 }

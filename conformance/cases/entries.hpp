@@ -119,7 +119,12 @@ struct Call {
   // Memory for an argument; lives as long as the call, aligned to 8, filled with `filler`.
   void* keep(std::size_t size, std::uint8_t filler = 0);
   void undo(std::function<void()> action) { undo_.push_back(std::move(action)); }
-  flagos_status_t run();
+  flagos_status_t run() {
+    return run_as([](const std::function<flagos_status_t()>& call) { return call(); });
+  }
+  // The call itself is made by `how`, which is given it and may put something around it.
+  flagos_status_t run_as(
+      const std::function<flagos_status_t(const std::function<flagos_status_t()>&)>& how);
   // The first out parameter that a failing call left uncleared, or "".
   std::string uncleared() const;
   std::size_t index_of(const std::string& argument) const;

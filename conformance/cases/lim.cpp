@@ -13,6 +13,7 @@
 #include "conformance/cases/module_support.hpp"
 #include "conformance/cases/negatives.hpp"
 #include "conformance/cases/process.hpp"
+#include "conformance/faults/faults.hpp"
 
 namespace flagos::conformance {
 namespace {
@@ -83,6 +84,38 @@ void use_with_less(Context& t, int resource, rlim_t less) {
   for (flagos_event_t* const event : events) flagos_event_destroy(event);
   t.check(restored, "setrlimit back");
   t.ok(wrong, "what cannot be had is a matter of resources");
+  t.smoke();
+}
+
+// No thread can be made for this one's calls: they say so, or need none.
+void no_threads(Context& t) {
+  if (!faults::available()) t.resource("a sanitizer makes threads in its own way");
+  t.smoke();
+  flagos_status_t wrong = FLAGOS_STATUS_OK;
+  const auto note = [&](flagos_status_t status) {
+    if (status != FLAGOS_STATUS_OK && FLAGOS_STATUS_CLASS(status) != FLAGOS_STATUS_CLASS_RESOURCE)
+      wrong = status;
+    return status == FLAGOS_STATUS_OK;
+  };
+  std::vector<flagos_stream_t*> streams;
+  std::atomic<int> calls{0};
+  int queued = 0;
+  const auto count = [](void* data, flagos_status_t) { ++*static_cast<std::atomic<int>*>(data); };
+  faults::arm(faults::Kind::thread, faults::Lasting::from_then_on, 1);
+  for (int i = 0; i < 16; ++i) {
+    flagos_stream_t* stream = nullptr;
+    if (!note(flagos_stream_create(t.device(), nullptr, &stream))) continue;
+    streams.push_back(stream);
+    queued += note(flagos_stream_launch_host(stream, count, &calls));
+  }
+  faults::disarm();
+  for (flagos_stream_t* const stream : streams) {
+    note(flagos_stream_synchronize(stream, patience_ns));
+    flagos_stream_destroy(stream);
+  }
+  t.ok(wrong, "a thread that cannot be had is a matter of resources");
+  t.equal(static_cast<std::uint64_t>(calls), static_cast<std::uint64_t>(queued),
+          "functions that were taken are called");
   t.smoke();
 }
 
@@ -257,6 +290,63 @@ FLAGOS_CASE("lim.fd.exhausted", {.clause = "flagos.h: resource failures; no desc
                                  .isolation = Isolation::multi}) {
   if (sanitized()) t.resource("a sanitizer needs descriptors to look at memory");
   expect_helper(t, "lim_descriptors");
+}
+
+FLAGOS_HELPER("lim_no_threads") { return run_checks(h, no_threads); }
+
+FLAGOS_CASE("lim.nproc.exhausted", {.clause = "flagos.h: resource failures; no thread can be made",
+                                    .level = Level::full,
+                                    .oracle = Oracle::code,
+                                    .isolation = Isolation::multi}) {
+  if (!faults::available()) t.resource("a sanitizer makes threads in its own way");
+  expect_helper(t, "lim_no_threads");
+}
+
+FLAGOS_CASE("lim.offset.u32_boundary", {.clause = "flagos.h: addresses and sizes have 64 bits",
+                                        .level = Level::full,
+                                        .isolation = Isolation::own}) {
+  // A quick run, and a device that is smaller, stops at the boundary before.
+  constexpr std::uint64_t half = std::uint64_t{1} << 31, whole = std::uint64_t{1} << 32;
+  std::uint64_t free_bytes = 0, total_bytes = 0;
+  t.ok(flagos_device_query_memory(t.device(), &free_bytes, &total_bytes), "query the memory");
+  const std::uint64_t most = std::min(free_bytes / 2, t.info().max_allocation_bytes);
+  const std::uint64_t last = !t.settings().quick && most > whole + 4096 ? whole : half;
+  if (t.info().max_allocation_bytes < last + 4096)
+    t.not_supported("the device allocates at most 2 GiB at once");
+  if (most < last + 4096) t.resource("needs an allocation of more than 2 GiB");
+  flagos_memory_desc_t desc{};
+  desc.struct_size = sizeof desc;
+  desc.kind = FLAGOS_MEMORY_KIND_DEVICE;
+  desc.size_bytes = last + 4096;
+  struct Block {
+    Context& t;
+    flagos_address_t address = 0;
+    ~Block() { flagos_memory_free(t.device(), address); }
+  } block{t};
+  t.ok(flagos_memory_alloc(t.device(), &desc, &block.address), "allocate");
+  Stream stream(t);
+  std::uint32_t tag = 0x1000;
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> written;
+  const auto write_at = [&](std::uint64_t offset) {
+    ++tag;
+    t.ok(flagos_memory_fill(stream, block.address + offset, &tag, 4, 4), "write a word");
+    written.emplace_back(offset, tag);
+  };
+  // Words whose addresses agree in their lower 31 or 32 bits: each must keep what it got.
+  for (const std::uint64_t boundary : {std::uint64_t{0}, half, whole}) {
+    if (boundary > last) continue;
+    if (boundary != 0) write_at(boundary - 4);
+    write_at(boundary);
+    write_at(boundary + 4);
+  }
+  for (const auto& [offset, expected] : written) {
+    std::uint32_t found = 0;
+    t.ok(flagos_memory_copy(stream, reinterpret_cast<flagos_address_t>(&found),
+                            block.address + offset, 4),
+         "read a word");
+    stream.synchronize();
+    t.equal(found, expected, "the word at " + std::to_string(offset));
+  }
 }
 
 FLAGOS_CASE("lim.as.exhausted", {.clause = "flagos.h: resource failures; no address space is left",

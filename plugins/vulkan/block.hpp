@@ -61,7 +61,8 @@ class Block {
   void take_ownership() noexcept { is_borrowed_ = false; }
 
   // Chunks only: what is free, offset to size.
-  std::map<std::uint64_t, std::uint64_t> free_ranges;
+  using Ranges = std::map<std::uint64_t, std::uint64_t>;
+  Ranges free_ranges;
   bool is_chunk = false;
   bool is_shared = false;
   std::uint64_t nonce = 0;  // of memory that was exported from here, see Heap::export_block

@@ -66,18 +66,27 @@ std::unique_ptr<Block> Heap::make_block(std::uint64_t size_bytes, std::uint64_t 
               overlapping.size());
 }
 
+Heap::Allocation Heap::allocation_of(Block& block, std::uint64_t offset, std::uint64_t size_bytes,
+                                     std::uint64_t counted_bytes) {
+  Block::Ranges one{{offset, size_bytes}};
+  return {&block, offset, size_bytes, counted_bytes, one.extract(one.begin())};
+}
+
 std::uint64_t Heap::carve(Block& block, std::uint64_t size_bytes, std::uint64_t alignment,
                           std::uint64_t counted_bytes) {
   for (auto range = block.free_ranges.begin(); range != block.free_ranges.end(); ++range) {
     const auto [start, room] = *range;
     const std::uint64_t first = round_up(block.address() + start, alignment) - block.address();
     if (first + size_bytes > start + room) continue;
-    allocations_.emplace(block.address() + first,
-                         Allocation{&block, first, size_bytes, counted_bytes});
-    block.free_ranges.erase(range);
-    if (first > start) block.free_ranges.emplace(start, first - start);
+    // What needs memory comes first.
+    Block::Ranges left;
+    if (first > start) left.emplace(start, first - start);
     if (first + size_bytes < start + room)
-      block.free_ranges.emplace(first + size_bytes, start + room - first - size_bytes);
+      left.emplace(first + size_bytes, start + room - first - size_bytes);
+    allocations_.emplace(block.address() + first,
+                         allocation_of(block, first, size_bytes, counted_bytes));
+    block.free_ranges.erase(range);
+    block.free_ranges.merge(left);
     return block.address() + first;
   }
   return 0;
@@ -161,10 +170,10 @@ void Heap::zero(std::uint64_t address, std::uint64_t size_bytes) {
 
 // The block, when nothing is left in it and it need not be kept; the caller destroys it without the
 // lock.
-std::unique_ptr<Block> Heap::give_back(const Allocation& allocation) noexcept {
+std::unique_ptr<Block> Heap::give_back(Allocation allocation) noexcept {
   Block& block = *allocation.block;
   auto& ranges = block.free_ranges;
-  auto range = ranges.emplace(allocation.offset, allocation.size_bytes).first;
+  auto range = ranges.insert(std::move(allocation.hole)).position;
   const auto next = std::next(range);
   if (next != ranges.end() && range->first + range->second == next->first) {
     range->second += next->second;
@@ -222,7 +231,7 @@ std::uint64_t Heap::wrap(const Block::Native& native, std::uint64_t size_bytes) 
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} bytes at {:#x} are known already", size_bytes,
                 block->address());
   Block& kept = insert(std::move(block));
-  allocations_.emplace(kept.address(), Allocation{&kept, 0, size_bytes, 0});
+  allocations_.emplace(kept.address(), allocation_of(kept, 0, size_bytes, 0));
   if (native.own) kept.take_ownership();
   return kept.address();
 }
@@ -314,7 +323,7 @@ void Heap::free(flagos_address_t address) noexcept {
     found = allocations_.find(address);
   }
   used_bytes_.fetch_sub(found->second.counted_bytes);
-  block = give_back(found->second);
+  block = give_back(std::move(found->second));
   allocations_.erase(found);
 }
 

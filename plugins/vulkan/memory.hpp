@@ -60,7 +60,11 @@ class Heap {
     std::uint64_t offset;
     std::uint64_t size_bytes;
     std::uint64_t counted_bytes;
+    // What the free ranges of the block get back: made beforehand, since a free must not fail.
+    Block::Ranges::node_type hole;
   };
+  static Allocation allocation_of(Block& block, std::uint64_t offset, std::uint64_t size_bytes,
+                                  std::uint64_t counted_bytes);
 
   std::uint64_t place(const flagos_memory_desc_t& desc, std::uint64_t size_bytes,
                       std::uint64_t counted_bytes);
@@ -72,7 +76,7 @@ class Heap {
   void set_nonce(const Block& block, std::uint64_t nonce);
   void copy_and_wait(std::uint64_t target, std::uint64_t source, std::uint64_t size_bytes);
   Block& insert(std::unique_ptr<Block> block);
-  std::unique_ptr<Block> give_back(const Allocation& allocation) noexcept;
+  std::unique_ptr<Block> give_back(Allocation allocation) noexcept;
   std::unique_ptr<Block> take_out(const Block& block) noexcept;
   void zero(std::uint64_t address, std::uint64_t size_bytes);
 

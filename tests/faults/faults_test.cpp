@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/faults/faults.hpp"
+#include "conformance/faults/faults.hpp"
 
 namespace flagos::faults {
 namespace {
