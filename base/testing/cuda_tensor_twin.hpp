@@ -68,8 +68,12 @@ struct tc_twin_copy {
   void* local;
   const void* global;
 };
-static tc_twin_copy tc_twin_copies[1024][256];
-static unsigned tc_twin_count[1024];
+// Where several threads of the system run blocks, each has its own.
+#ifndef TC_TWIN_STORAGE
+#define TC_TWIN_STORAGE static
+#endif
+TC_TWIN_STORAGE tc_twin_copy tc_twin_copies[1024][256];
+TC_TWIN_STORAGE unsigned tc_twin_count[1024];
 static inline void tc_copy16(void* local, const void* global) {
   const unsigned t = threadIdx.x;
   if (tc_twin_count[t] == 256 || ((unsigned long long)local | (unsigned long long)global) % 16 != 0) __builtin_trap();

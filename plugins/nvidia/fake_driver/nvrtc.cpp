@@ -207,7 +207,7 @@ nvrtcResult compile(_nvrtcProgram& program, int count, const char* const* option
     return NVRTC_ERROR_INVALID_OPTION;
   }
   const std::string whole =
-      std::string(twin_text) + "\n#line 1 \"" + program.name + "\"\n" + program.source;
+      std::string(twin_text) + begin_mark + "\n#line 1 \"" + program.name + "\"\n" + program.source;
   std::string key = whole;
   for (const std::string& define : defines) key += "\n" + define;
   std::vector<char> object;

@@ -261,4 +261,5 @@ struct flagos_fake_call<function> {
     unpack_all(block, Indices<__integer_pack(count)...>());
   }
 };
-struct flagos_fake_source_begins;
+// For cuda_tensor_twin.hpp, which stands behind this.
+#define TC_TWIN_STORAGE static thread_local
