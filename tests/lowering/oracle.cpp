@@ -238,19 +238,30 @@ std::string compare(const Case& made, const std::vector<std::vector<std::byte>>&
                     const Tolerance& tolerance, Counted& counted) {
   const Module module = load_case(made);
   std::vector<Memory> runs{interpret_once(module, made, nullptr)};
-  for (std::uint64_t seed = 1; seed < 5 && !made.exact; ++seed)
-    runs.push_back(interpret_once(module, made, Shake(seed, tolerance)));
+  const auto shake = [&](std::size_t count) {
+    while (runs.size() < count && !made.exact)
+      runs.push_back(interpret_once(module, made, Shake(runs.size(), tolerance)));
+  };
+  shake(5);
   for (std::size_t k = 0; k < made.arguments.size(); ++k) {
     if (!made.arguments[k].pointer) continue;
     const DType dtype = made.arguments[k].dtype;
     const std::size_t count = results[k].size() / static_cast<std::size_t>(info(dtype).bytes);
-    const bool shaken = std::any_of(runs.begin(), runs.end(),
-                                    [&](const Memory& run) { return run[k] != runs[0][k]; });
     for (std::size_t i = 0; i < count; ++i) {
       std::vector<std::uint64_t> words;
-      for (const Memory& run : runs) words.push_back(word_at(run[k], dtype, i));
       const std::uint64_t got = word_at(results[k], dtype, i);
-      const int verdict = judge(dtype, got, words, shaken, tolerance);
+      const auto judged = [&] {
+        const bool shaken = std::any_of(runs.begin(), runs.end(),
+                                        [&](const Memory& run) { return run[k] != runs[0][k]; });
+        words.clear();
+        for (const Memory& run : runs) words.push_back(word_at(run[k], dtype, i));
+        return judge(dtype, got, words, shaken, tolerance);
+      };
+      int verdict = judged();
+      if (verdict == 3 && runs.size() == 5) {
+        shake(60);  // a few runs may have missed one of the ways
+        verdict = judged();
+      }
       ++(verdict == 0 ? counted.exact : verdict == 1 ? counted.close : counted.open);
       if (verdict == 3)
         return fmt::format("{}: argument {}, element {} is {} ({:#x}), not {} ({:#x})", made.name,
