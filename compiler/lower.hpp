@@ -26,7 +26,7 @@ enum class Dialect : std::uint8_t { gnu_cxx, opencl_c, glsl, cuda_c, tile_c };
 struct Target {
   Dialect dialect = Dialect::gnu_cxx;
   Schedule schedule = Schedule::serial;
-  std::string isa;                         // isa=: x86-64-v2, -v3, -v4, -v4+bf16, -v4+amx, aarch64, sm_90; "" is portable
+  std::string isa;                         // isa=: x86-64-v2 to -v4, -v4+bf16, -v4+amx, aarch64, sm_90; "" is portable
   std::uint32_t vector_bits = 256;         // vector=: of the explicit vectors of serial; the default is the isa's
   std::uint32_t threads = 128;             // threads=: of a group, in simt
   std::uint64_t local_bytes = 32768;       // local=: memory that a group, or an on-chip buffer, has
