@@ -145,7 +145,7 @@ void read_event(LoggedRun& run, const json& event, const std::string& name) {
   } else if (kind == "libraries") {
     run.record.libraries = event.at("libraries");
   } else if (kind == "resume") {
-    run.resumed = true;
+    run.resumed_at.push_back(run.results.size());
   } else if (kind == "totals") {
     read_totals(run, event);
   } else if (kind != "stopped") {

@@ -44,7 +44,7 @@ struct LoggedRun {
   Waivers waivers;
   Record record;
   std::vector<LoggedResult> results;
-  bool resumed = false;
+  std::vector<std::size_t> resumed_at;  // how many results there were whenever it was gone on with
   std::string chain_root;
 };
 

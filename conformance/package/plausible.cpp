@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <set>
 
 #include "conformance/selection.hpp"
 
@@ -15,25 +16,43 @@ constexpr double shortest_seconds = 1e-7;
 constexpr double slack_seconds = 120;
 constexpr double clock_seconds = 0.5;
 
-// The seed says in which order the cases of a worker run. A run that was interrupted and gone on
-// with has other workers, and so other orders.
-void check_order(const LoggedRun& run, const std::vector<const Case*>& cases,
-                 std::vector<std::string>& reasons) {
-  if (run.resumed) return;
+// The results from one start of the run to the next: of each worker the first cases of those that were left, in the order
+// that the seed gives them.
+void check_order_of_part(const LoggedRun& run, const std::vector<const Case*>& cases,
+                         const std::set<Attempt>& done, std::size_t begin, std::size_t end,
+                         std::vector<std::string>& reasons) {
   std::map<Attempt, std::size_t> position;
-  for (std::size_t i = 0; i < run.results.size(); ++i) position[run.results[i].attempt] = i;
-  for (const Batch& batch : plan_batches(cases, run.options, {})) {
-    std::size_t last = 0;
+  for (std::size_t i = begin; i < end; ++i) position[run.results[i].attempt] = i;
+  for (const Batch& batch : plan_batches(cases, run.options, done)) {
+    std::size_t last = begin;
+    const Case* missing = nullptr;
     for (const Case* const the_case : batch.cases) {
       const auto found = position.find({batch.pass, the_case->id});
-      if (found == position.end()) continue;
-      if (found->second < last) {
+      if (found == position.end()) {
+        missing = the_case;
+        continue;
+      }
+      if (missing != nullptr || found->second < last) {
         reasons.push_back(fmt::format("{} stands out of the order that seed {} gives to pass {}",
                                       the_case->id, run.options.seed, batch.pass));
         return;
       }
       last = found->second;
     }
+  }
+}
+
+// A run that was interrupted has a part behind each start.
+void check_order(const LoggedRun& run, const std::vector<const Case*>& cases,
+                 std::vector<std::string>& reasons) {
+  std::set<Attempt> done;
+  std::vector<std::size_t> ends = run.resumed_at;
+  ends.push_back(run.results.size());
+  std::size_t begin = 0;
+  for (const std::size_t end : ends) {
+    check_order_of_part(run, cases, done, begin, end, reasons);
+    if (!reasons.empty()) return;
+    for (; begin < end; ++begin) done.insert(run.results[begin].attempt);
   }
 }
 

@@ -131,6 +131,39 @@ TEST_CASE("another order is seen") {
   CHECK(refused(check(with_sums(files)), "/run/orders is 2, expected 1"));
 }
 
+TEST_CASE("the order of a run that was gone on with is seen, too") {
+  const TestFolder folder;
+  Files files = write_small_run(folder.path());
+  const std::vector<json> events = events_of(files);
+  std::vector<std::size_t> results;
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    if (events[i].at("event") == "result") results.push_back(i);
+  }
+  REQUIRE(results.size() == 6);
+  const json resume = {{"event", "resume"}, {"started_utc", "2026-03-01T11:00:00Z"}};
+  const auto refused_order = [&](const std::vector<json>& changed) {
+    files["events.jsonl"] = chained(changed);
+    return refused(check(with_sums(files)), "out of the order that seed 7 gives");
+  };
+  // Behind each result it may have been interrupted.
+  for (const std::size_t at : results) {
+    std::vector<json> cut = events;
+    cut.insert(cut.begin() + static_cast<std::ptrdiff_t>(at) + 1, resume);
+    CHECK_FALSE(refused_order(cut));
+  }
+  // Its first part does not begin with the second case.
+  std::vector<json> swapped = events;
+  std::swap(swapped[results[0]]["result"], swapped[results[1]]["result"]);
+  swapped.insert(swapped.begin() + static_cast<std::ptrdiff_t>(results[0]) + 1, resume);
+  CHECK(refused_order(swapped));
+  // Nor has its second part another order than the rest.
+  swapped = events;
+  std::swap(swapped[results[3]]["result"], swapped[results[4]]["result"]);
+  std::swap(swapped[results[4]]["result"], swapped[results[5]]["result"]);
+  swapped.insert(swapped.begin() + static_cast<std::ptrdiff_t>(results[2]) + 1, resume);
+  CHECK(refused_order(swapped));
+}
+
 TEST_CASE("changed capabilities are seen") {
   const TestFolder folder;
   Files files = write_small_run(folder.path());
