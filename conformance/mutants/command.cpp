@@ -12,6 +12,7 @@
 #include <cxxopts.hpp>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <mutex>
 #include <set>
@@ -23,6 +24,7 @@
 #include "conformance/locate.hpp"
 #include "conformance/mutants/case_map.hpp"
 #include "conformance/mutants/catalogue.hpp"
+#include "conformance/mutants/each_case.hpp"
 #include "conformance/mutants/hunt.hpp"
 #include "conformance/mutants/matrix.hpp"
 #include "conformance/mutants/mutant_file.hpp"
@@ -38,15 +40,22 @@ namespace fs = std::filesystem;
 
 std::atomic<bool> interrupted{false};
 
+constexpr std::size_t mutants_per_case = 12;
+constexpr double rate_goal = 0.99;
+
 struct Request {
   std::vector<std::string> only;   // globs of mutants
   std::vector<std::string> cases;  // globs of cases; empty: all
   Shard shard;
   unsigned jobs = 1;
   bool resume = false;
-  double at_most = 60;  // seconds of a hunt
+  double at_most = 60;        // seconds of a hunt
+  double known_at_most = 10;  // of one that found nothing before, for a reason that is written down
   std::string wrapped, interposer, reasons, out;
   std::vector<std::string> before;  // folders of earlier hunts
+  std::vector<std::string> merge;   // folders of hunts of other shards
+  bool each_case = false;
+  unsigned times = 0;  // not 0: only the rate is measured
   Context::Settings settings;
 };
 
@@ -106,13 +115,17 @@ json run_key(const Request& request) {
 class Session {
  public:
   explicit Session(const Request& request)
-      : request_(request), cases_(select_all_cases(request)), key_(run_key(request)) {
+      : request_(request),
+        cases_(select_all_cases(request)),
+        key_(run_key(request)),
+        reasons_(read_reasons(request.reasons)) {
     fs::create_directories(work_folder());
     lock_folder();
     // Core loads nothing from a folder that others can write to.
     fs::permissions(work_folder(), fs::perms::owner_all);
     open_log();
     for (const std::string& folder : request.before) read_killers(folder);
+    for (const std::string& folder : request.merge) merge(folder);
   }
   ~Session() {
     std::error_code ignored;
@@ -129,7 +142,9 @@ class Session {
       if (!hunted_.contains(hunted_id(*mutant))) left.push_back(mutant);
     fmt::print(stderr, "mutants: {} to hunt, {} were before, {} cases, {} jobs\n", left.size(),
                selected.size() - left.size(), map_.cases.size(), request_.jobs);
+    if (request_.times != 0) return measure_rates(selected);
     hunt_all(left);
+    if (request_.each_case && !interrupted) hunt_for_cases();
     return report(selected);
   }
 
@@ -161,6 +176,8 @@ class Session {
       throw std::runtime_error(fmt::format("'{}' is of another run: {}", path, difference));
     for (const json& event : log_.loaded()) {
       if (event.value("event", "") == "map") map_ = case_map_from_json(event.at("map"));
+      if (event.value("event", "") == "case")
+        found_by_case_[event.at("case").get<std::string>()] = event.at("mutant").get<std::string>();
       if (event.value("event", "") != "hunted") continue;
       const Hunted hunted = hunted_from_json(event.at("hunted"));
       hunted_[hunted.id] = hunted;
@@ -181,15 +198,15 @@ class Session {
     log_.append({{"event", "map"}, {"map", to_json(map_)}});
   }
 
-  void hunt_all(const std::vector<const Mutant*>& left) {
+  // Each index once, in as many threads as there are jobs; until it is interrupted.
+  void for_each(std::size_t count, const std::function<void(std::size_t, unsigned)>& act) {
     std::atomic<std::size_t> next{0};
     std::vector<std::thread> threads;
     std::exception_ptr error;
     for (unsigned job = 0; job < request_.jobs; ++job) {
       threads.emplace_back([&, job] {
         try {
-          for (std::size_t i = next++; i < left.size() && !interrupted; i = next++)
-            hunt_one(*left[i], job, i, left.size());
+          for (std::size_t i = next++; i < count && !interrupted; i = next++) act(i, job);
         } catch (...) {
           const std::lock_guard lock(mutex_);
           error = std::current_exception();
@@ -201,6 +218,18 @@ class Session {
     if (error) std::rethrow_exception(error);
   }
 
+  void hunt_all(const std::vector<const Mutant*>& left) {
+    for_each(left.size(),
+             [&](std::size_t i, unsigned job) { hunt_one(*left[i], job, i, left.size()); });
+  }
+
+  Context::Settings settings_with(const std::string& id, unsigned job) const {
+    Context::Settings settings = request_.settings;
+    settings.plugin_path = fmt::format("{}/mutant{}.so", work_folder(), job);
+    write_mutant_file(request_.interposer, {id, request_.wrapped, ""}, settings.plugin_path);
+    return settings;
+  }
+
   void hunt_one(const Mutant& mutant, unsigned job, std::size_t index, std::size_t count) {
     const std::string id = hunted_id(mutant);
     Hunted hunted;
@@ -209,13 +238,11 @@ class Session {
     const bool present =
         mutant.slot == slot_count || map_.filled.contains(std::string(slots()[mutant.slot].name));
     if (present) {
-      Context::Settings settings = request_.settings;
-      settings.plugin_path = fmt::format("{}/mutant{}.so", work_folder(), job);
-      write_mutant_file(request_.interposer, {id, request_.wrapped, ""}, settings.plugin_path);
+      const Context::Settings settings = settings_with(id, job);
       const std::vector<const Case*> cases = promising_first(mutant, id);
       hunted.fate = Fate::idle;
       if (!mutant.shows_in_refusals || !cases.empty())
-        hunted = hunt(mutant, id, settings, cases, map_, request_.at_most);
+        hunted = hunt(mutant, id, settings, cases, map_, patience_with(id));
     }
     const std::lock_guard lock(mutex_);
     if (interrupted && hunted.fate != Fate::killed) return;  // it may have been cut short
@@ -237,23 +264,114 @@ class Session {
     return cases;
   }
 
-  // Which case found each mutant in an earlier hunt.
-  void read_killers(const std::string& folder) {
+  // Cases that were the first to find no mutant are tried on some that others have found.
+  void hunt_for_cases() {
+    std::set<std::string> killed;
+    for (const auto& [id, hunted] : hunted_) {
+      if (hunted.fate != Fate::killed) continue;
+      killed.insert(id);
+      if (find_mutant(id)->kind != Class::baseline) found_by_case_[hunted.killer] = id;
+    }
+    std::vector<const Case*> left;
+    for (const Case* const the_case : cases_) {
+      const auto seen = map_.cases.find(the_case->id);
+      if (seen == map_.cases.end() || !seen->second.supported) continue;
+      if (!found_by_case_.contains(the_case->id)) left.push_back(the_case);
+    }
+    fmt::print(stderr, "mutants: {} cases are left to find one\n", left.size());
+    for_each(left.size(), [&](std::size_t i, unsigned job) { hunt_for(*left[i], killed, job); });
+  }
+
+  void hunt_for(const Case& the_case, const std::set<std::string>& killed, unsigned job) {
+    std::string found;
+    for (const Mutant* const mutant : candidates_for(the_case, map_, killed, mutants_per_case)) {
+      const Hunted hunted = hunt(*mutant, mutant->id, settings_with(mutant->id, job), {&the_case},
+                                 map_, request_.at_most);
+      if (interrupted) return;
+      if (hunted.fate != Fate::killed) continue;
+      found = mutant->id;
+      break;
+    }
+    const std::lock_guard lock(mutex_);
+    log_.append({{"event", "case"}, {"case", the_case.id}, {"mutant", found}});
+    found_by_case_[the_case.id] = found;
+    fmt::print(stderr, "mutants: {} finds {}\n", the_case.id, found.empty() ? "none" : found);
+  }
+
+  // How often each mutant is found by the cases that must find it: for bugs that show only sometimes.
+  int measure_rates(const std::vector<const Mutant*>& selected) {
+    bool reached = true;
+    for (const Mutant* const mutant : selected) {
+      std::vector<const Case*> named;
+      for (const Case* const the_case : cases_)
+        if (std::find(mutant->cases.begin(), mutant->cases.end(), the_case->id) !=
+            mutant->cases.end())
+          named.push_back(the_case);
+      const std::vector<const Case*> cases = cases_for(*mutant, map_, named);
+      if (cases.empty()) continue;
+      std::atomic<unsigned> killed{0}, tried{0};
+      for_each(request_.times, [&](std::size_t, unsigned job) {
+        const Context::Settings settings = settings_with(mutant->id, job);
+        const Hunted hunted = hunt(*mutant, mutant->id, settings, cases, map_, request_.at_most);
+        if (interrupted) return;
+        ++tried;
+        if (hunted.fate == Fate::killed) ++killed;
+      });
+      fmt::print("{}: killed {} of {} times\n", mutant->id, killed.load(), tried.load());
+      reached = reached && killed.load() >= rate_goal * tried.load();
+      if (interrupted) return 2;
+    }
+    return reached ? 0 : 1;
+  }
+
+  double patience_with(const std::string& id) const {
+    const bool known = survivors_before_.contains(id) && find_reason(reasons_, id) != nullptr;
+    return known ? std::min(request_.at_most, request_.known_at_most) : request_.at_most;
+  }
+
+  static std::vector<json> events_of(const std::string& folder) {
     const std::string path = folder + "/hunt.jsonl";
     std::ifstream file(path, std::ios::binary);
     if (!file) throw std::runtime_error(fmt::format("cannot read '{}'", path));
     const std::string text{std::istreambuf_iterator<char>(file), {}};
     std::size_t used = 0;
     std::string root;
-    for (const json& event : read_event_chain(text, &used, &root)) {
+    return read_event_chain(text, &used, &root);
+  }
+
+  // Which case found each mutant in an earlier hunt, and which ones none has found.
+  void read_killers(const std::string& folder) {
+    for (const json& event : events_of(folder)) {
       if (event.value("event", "") != "hunted") continue;
       const Hunted hunted = hunted_from_json(event.at("hunted"));
       if (hunted.fate == Fate::killed) killers_before_[hunted.id] = hunted.killer;
+      if (hunted.fate == Fate::survived) survivors_before_.insert(hunted.id);
+    }
+    for (const auto& [id, killer] : killers_before_) survivors_before_.erase(id);
+  }
+
+  // Takes over what another hunt has found with the same suite, plugins and cases: its results are ours from then on.
+  void merge(const std::string& folder) {
+    const std::vector<json> events = events_of(folder);
+    const std::string difference =
+        events.empty() ? "it is empty"
+                       : first_difference(key_, events.front().value("key", json()));
+    if (!difference.empty())
+      throw std::runtime_error(fmt::format("'{}' is of another hunt: {}", folder, difference));
+    for (const json& event : events) {
+      const auto kind = event.value("event", "");
+      if (kind == "map" && map_.cases.empty()) {
+        map_ = case_map_from_json(event.at("map"));
+        log_.append({{"event", "map"}, {"map", event.at("map")}});
+      }
+      if (kind != "hunted") continue;
+      const Hunted hunted = hunted_from_json(event.at("hunted"));
+      if (!hunted_.emplace(hunted.id, hunted).second) continue;
+      log_.append({{"event", "hunted"}, {"hunted", event.at("hunted")}});
     }
   }
 
   int report(const std::vector<const Mutant*>& selected) {
-    const Reasons reasons = read_reasons(request_.reasons);
     std::vector<Hunted> in_order;
     std::size_t missing = 0;
     for (const Mutant* const mutant : selected) {
@@ -265,9 +383,10 @@ class Session {
       }
     }
     const bool whole = selected.size() == all_mutants().size() && request_.cases.empty();
-    const Matrix matrix = make_matrix(std::move(in_order), reasons, missing, whole && missing == 0);
-    write("kill-matrix.json", canonical_json(matrix_json(matrix, reasons, key_)));
-    write("kill-matrix.html", matrix_html(matrix, reasons, key_));
+    const Matrix matrix =
+        make_matrix(std::move(in_order), reasons_, missing, whole && missing == 0);
+    write("kill-matrix.json", canonical_json(matrix_json(matrix, reasons_, key_)));
+    write("kill-matrix.html", matrix_html(matrix, reasons_, key_));
     for (const std::string& line : matrix.unreached) fmt::print("not reached: {}\n", line);
     for (const std::string& line : matrix.notes) fmt::print("note: {}\n", line);
     fmt::print(
@@ -293,8 +412,11 @@ class Session {
   json key_;
   EventLog log_;
   CaseMap map_;
+  const Reasons reasons_;
   std::map<std::string, std::string> killers_before_;
-  std::mutex mutex_;  // guards the log and what follows
+  std::set<std::string> survivors_before_;
+  std::map<std::string, std::string> found_by_case_;  // "": it has found none of those it was given
+  std::mutex mutex_;                                  // guards the log and what follows
   std::map<std::string, Hunted> hunted_;
 };
 
@@ -323,6 +445,13 @@ cxxopts::Options command_line() {
   add("resume", "go on with the hunt in --out");
   add("before", "folder of an earlier hunt: its killers are tried first; may be repeated", texts(),
       "DIR");
+  add("known-at-most", "seconds for a mutant that survived in --before and has a written reason",
+      cxxopts::value<double>()->default_value("10"), "SECONDS");
+  add("merge", "folder of a hunt of another shard, taken into --out; may be repeated", texts(),
+      "DIR");
+  add("each-case", "then look for a mutant for every case that was the first to find none");
+  add("times", "only this: how many of N times each mutant is found by the cases that name it",
+      cxxopts::value<unsigned>()->default_value("0"), "N");
   add("list", "list the mutants and end");
   add("make", "write the plugin with this mutant to --out, a file, and end", text(), "MUTANT");
   add("h,help", "print this and end");
@@ -360,6 +489,10 @@ Request read_request(const cxxopts::ParseResult& parsed) {
   request.reasons = parsed.count("reasons") == 0 ? request.settings.kernels_dir + "/survivors.json"
                                                  : parsed["reasons"].as<std::string>();
   request.before = several("before");
+  request.merge = several("merge");
+  request.each_case = parsed.count("each-case") != 0;
+  request.times = parsed["times"].as<unsigned>();
+  request.known_at_most = parsed["known-at-most"].as<double>();
   if (parsed.count("out") == 0) throw std::runtime_error("--out is missing (see --help)");
   request.out = parsed["out"].as<std::string>();
   return request;
@@ -400,7 +533,6 @@ int run_mutants(int argc, char** argv) {
                                           : parsed["only"].as<std::vector<std::string>>());
   const Request request = read_request(parsed);
   if (parsed.count("make") != 0) return make(request, parsed["make"].as<std::string>());
-  read_reasons(request.reasons);  // a mistake in it is seen before the hunt
   install_handlers();
   return Session(request).run();
 }

@@ -4,10 +4,12 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <set>
 
 #include <unistd.h>
 
 #include "conformance/mutants/case_map.hpp"
+#include "conformance/mutants/each_case.hpp"
 #include "conformance/mutants/hunt.hpp"
 #include "conformance/mutants/matrix.hpp"
 #include "conformance/mutants/mutant_file.hpp"
@@ -125,6 +127,33 @@ TEST_CASE("cases that call the entry, the most promising first") {
   CHECK(cases_for(mutant, map, all).empty());
   map.cases["aa.far"].refusals = {"memory.copy"};
   CHECK(cases_for(mutant, map, all) == std::vector<const Case*>{&far});
+}
+
+TEST_CASE("a case is tried on mutants that name it, then on those of entries that few cases call") {
+  const Mutant* const named = find_mutant("M11");
+  REQUIRE(named != nullptr);
+  const Case the_case = a_case(named->cases.front().c_str());
+  CaseMap map;
+  map.cases[the_case.id] = {0.01, {"memory.copy", "event.get_elapsed"}, {}, true};
+  for (int i = 0; i < 9; ++i)
+    map.cases["copy.other" + std::to_string(i)] = {0.01, {"memory.copy"}, {}, true};
+  const std::set<std::string> killed = {"M11",
+                                        "memory.copy/skip",
+                                        "event.get_elapsed/fail",
+                                        "event.get_elapsed/skip",
+                                        "memory.fill/skip",
+                                        "null"};
+  const auto ids_of = [&](std::size_t most) {
+    std::vector<std::string> ids;
+    for (const Mutant* const mutant : candidates_for(the_case, map, killed, most))
+      ids.push_back(mutant->id);
+    return ids;
+  };
+  CHECK(ids_of(9) == std::vector<std::string>{"M11", "event.get_elapsed/skip",
+                                              "event.get_elapsed/fail", "memory.copy/skip"});
+  CHECK(ids_of(2) == std::vector<std::string>{"M11", "event.get_elapsed/skip"});
+  map.cases[the_case.id].supported = false;
+  CHECK(ids_of(9).empty());
 }
 
 TEST_CASE("what is written down is read again") {

@@ -37,6 +37,22 @@ expect "nothing is hunted twice" grep -q "mutants: 0 to hunt, ${#sample[@]} were
 hunt --only M11 --cases 'fill.*' --out "$folder/sample" --resume > "$folder/other.log" 2>&1
 expect "another hunt is not gone on with" grep -q "is of another run: /cases" "$folder/other.log"
 
+# Two shards are one hunt, and every case says what it finds.
+small=(--only 'memory.copy/*' --cases 'copy.self' --cases 'copy.len_zero' --cases 'copy.offsets_matrix')
+hunt "${small[@]}" --shard 1/2 --out "$folder/one" > "$folder/one.log" 2>&1
+hunt "${small[@]}" --shard 2/2 --out "$folder/two" > "$folder/two.log" 2>&1
+hunt "${small[@]}" --merge "$folder/one" --merge "$folder/two" --before "$folder/one" --each-case --out "$folder/both" > "$folder/both.log" 2>&1
+expect "merged shards leave nothing to hunt" grep -q "mutants: 0 to hunt" "$folder/both.log"
+expect "every case is in the matrix" python3 - "$folder/both/kill-matrix.json" <<'PYTHON'
+import json, sys
+matrix = json.load(open(sys.argv[1]))
+sys.exit(not (matrix["missing"] == 0 and "copy.self" in matrix["found_by_case"]))
+PYTHON
+hunt "${small[@]}" --merge "$folder/sample" --out "$folder/none" > "$folder/unlike.log" 2>&1
+expect "a hunt with other cases is not merged" grep -q "is of another hunt" "$folder/unlike.log"
+hunt --only M11 --cases copy.offsets_matrix --times 3 --out "$folder/rate" > "$folder/rate.log" 2>&1
+expect "a rate is measured" grep -q "M11: killed 3 of 3 times" "$folder/rate.log"
+
 # A survivor without a reason is told.
 hunt --only event.synchronize/no-wait --cases event.create.flags --out "$folder/survivor" > "$folder/survivor.log" 2>&1
 expect "a survivor ends with 1" test $? -eq 1
