@@ -3,7 +3,7 @@
 
 usage: cli.py PART --flagos PROGRAM --plugin FILE --sample PROGRAM
        [--cpu-plugin FILE] [--driver-plugins FILE...]
-PART is usage, info, doctor, no_device, certify, trace, bench or kernel. FILE is the skeleton plugin, PROGRAM a sample that runs
+PART is usage, info, doctor, no_device, certify, trace, bench, ops or kernel. FILE is the skeleton plugin, PROGRAM a sample that runs
 on it. The driver plugins drive devices through a vendor-neutral loader: OpenCL, Vulkan.
 """
 import argparse
@@ -190,6 +190,40 @@ def test_bench(shell):
         shell.bad(1, "-DFLAGOS_BUILD_BENCH=ON", "bench", "dispatch")
 
 
+# Records as the operators' tests write them.
+def test_ops(shell):
+    def record(name, device, lacks, failed, operators):
+        path = shell.folder / name
+        path.write_text(json.dumps({"device": device, "seed": 1, "cases": 3, "failed": failed, "lacks": lacks, "operators": operators}))
+        return path
+
+    def result(types, verdict="pass"):
+        return {"result": verdict, "calls": 2, "types": types}
+
+    floats = ["float16", "bfloat16", "float32"]
+    first = record("a.json", "here", [], 0, {"sqrt": result(["float32"]), "exp": result(["float32"])})
+    second = record("b.json", "here", [], 0, {"sqrt": result(["float16", "bfloat16", "float64"])})
+    other = record("c.json", "there", ["float64"], 0, {"sqrt": result(floats), "exp": result(floats)})
+    out = shell.good("ops", "list", "--family", "unary", "--status", first, "--status", second, "--status", other).stdout
+    shell.expect(re.search(r"^here: 2 of \d+ pass, 1 of them in all their types \(6 calls in 6 test cases of 2 runs, 0 failed\)", out, re.M),
+                 out)
+    shell.expect(re.search(r"^there: 2 of \d+ pass, 2 of them in all their types but float64, which it lacks", out, re.M), out)
+    shell.expect(re.search(r"^sqrt .* pass +pass *$", out, re.M), out)
+    shell.expect(re.search(r"^exp .* pass in 1 of 4 types +pass *$", out, re.M), out)
+    shell.expect(re.search(r"^log .* - +- *$", out, re.M), out)
+    # One run that failed fails the operator, and the command.
+    broken = record("d.json", "here", [], 1, {"sqrt": result([], "fail")})
+    done = shell.run("ops", "list", "--status", first, "--status", broken)
+    shell.expect(done.returncode == 1 and re.search(r"^here: 1 of \d+ pass", done.stdout, re.M), done.stdout)
+    rows = json.loads(shell.good("ops", "list", "--json", "--status", first).stdout)
+    shell.expect([row["status"]["here"]["not_tried"] for row in rows if row["name"] == "sqrt"] == [["float16", "bfloat16", "float64"]],
+                 "types that were not tried")
+    (shell.folder / "e.json").write_text('{"device": "here", "operators": {"sqrt": "pass"}}')
+    shell.bad(1, "holds no results of operators", "ops", "list", "--status", shell.folder / "e.json")
+    shell.bad(1, "cannot read the results", "ops", "list", "--status", shell.folder / "none.json")
+    shell.bad(1, "there is no family", "ops", "list", "--family", "none")
+
+
 def test_run(shell):
     shell.bad(2, "a program is missing", "run")
     shell.bad(2, "0 ranks cannot be started", "run", "-n", "0", "--", "/bin/true")
@@ -357,7 +391,7 @@ kernel @check(%n: i32) {
 
 def main():
     tests = {"usage": test_usage, "info": test_info, "doctor": test_doctor, "no_device": test_no_device, "certify": test_certify,
-             "trace": test_trace, "bench": test_bench, "run": test_run, "kernel": test_kernel}
+             "trace": test_trace, "bench": test_bench, "ops": test_ops, "run": test_run, "kernel": test_kernel}
     parser = argparse.ArgumentParser()
     parser.add_argument("part", choices=tests)
     for name in ["flagos", "plugin", "sample"]:
