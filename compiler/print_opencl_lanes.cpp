@@ -386,8 +386,8 @@ std::string OpenclLanes::print_kernel(const SerialKernel& made) const {
                              opencl_type(type.dtype), pointer ? "*" : "", i);
   }
   if (made.fails) arguments += std::string(arguments.empty() ? "" : ", ") + "__global int* flagos_failure";
-  std::string text =
-      fmt::format("\n__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void {}({}) {{\n", symbol(kernel), arguments);
+  std::string text = fmt::format("\n__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void {}({}) {{\n",
+                                 symbol(kernel), arguments);
   text += fmt::format("  char scratch[{}] __attribute__((aligned(64)));\n", made.scratch_bytes);
   text += made.body + "}\n";
   if (made.has_location) text += fmt::format("#line 1 \"kernel {}\"\n", kernel.name);

@@ -268,7 +268,8 @@ std::vector<std::string> ChildCompiler::command(std::string_view options, bool l
                                     "-fno-asynchronous-unwind-tables",
                                     "-fvisibility=hidden",
                                     "-Wno-psabi"};
-  if (!is_clang_) words.push_back("-fexpensive-optimizations");  // at -O1 gcc makes no multiply-adds without it
+  if (!is_clang_)
+    words.push_back("-fexpensive-optimizations");  // at -O1 gcc makes no multiply-adds without it
   words.push_back("-march=" + march_of(isa));
   if (debug) words.push_back("-g");
   if (links)
