@@ -383,9 +383,12 @@ class Session {
       }
     }
     const bool whole = selected.size() == all_mutants().size() && request_.cases.empty();
-    const Matrix matrix =
-        make_matrix(std::move(in_order), reasons_, missing, whole && missing == 0);
-    write("kill-matrix.json", canonical_json(matrix_json(matrix, reasons_, key_)));
+    Matrix matrix = make_matrix(std::move(in_order), reasons_, missing, whole && missing == 0);
+    for (const auto& [id, mutant] : found_by_case_)
+      if (mutant.empty()) matrix.notes.push_back(fmt::format("{} has found no mutant", id));
+    json stored = matrix_json(matrix, reasons_, key_);
+    stored["found_by_case"] = found_by_case_;
+    write("kill-matrix.json", canonical_json(stored));
     write("kill-matrix.html", matrix_html(matrix, reasons_, key_));
     for (const std::string& line : matrix.unreached) fmt::print("not reached: {}\n", line);
     for (const std::string& line : matrix.notes) fmt::print("note: {}\n", line);
