@@ -137,7 +137,8 @@ void Generator::store(std::size_t output) {
                    ? value
                    : add(fmt::format("reshape {}", value.name), tile_of(value.type.dtype, {count}));
   if (count > 32)
-    flat = add(fmt::format("slice {} {{start=[{}]}}", flat.name, pick(33)), tile_of(value.type.dtype, {32}));
+    flat = add(fmt::format("slice {} {{start=[{}]}}", flat.name, pick(static_cast<std::size_t>(count) - 31)),
+               tile_of(value.type.dtype, {32}));
   const Value program = add("program_id {axis=0}", Type::scalar(DType::i32));
   const std::string half = fmt::format("%v{}", next_++);
   line("{} = const {{value=32}} : i32", half);
