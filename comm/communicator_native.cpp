@@ -60,6 +60,7 @@ void Communicator::queue_clusters(const Request& request) {
       },
       [&](flagos_status_t, const char* found) { text = found; });
   if (status == FLAGOS_STATUS_OK) return;
+  check_native();  // whose failure may be the reason, and names the culprits
   fail(FLAGOS_STATUS_RANK_FAILED,
        fmt::format("{}: rank {} failed: {}", name_of(request.kind), rank_, text));
   throw Error(status, text);

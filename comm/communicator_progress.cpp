@@ -166,9 +166,11 @@ bool Communicator::begin_next() {
   if (!is_here_) last_move_ns_ = now_ns();
   execution_.start(*operation, !is_here_);
   last_algorithm_.store(execution_.plan().algorithm, std::memory_order_relaxed);
-  if (operation->stream_status != FLAGOS_STATUS_OK)
+  if (operation->stream_status != FLAGOS_STATUS_OK) {
+    check_native();  // the plugin's part on that stream may be what failed
     throw_error(FLAGOS_STATUS_RANK_FAILED, "{}: the stream of rank {} has failed before it: {}",
                 describe(*operation), rank_, flagos_status_get_name(operation->stream_status));
+  }
   if (wants_plans()) print_plan(*operation);
   return true;
 }

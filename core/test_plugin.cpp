@@ -91,6 +91,7 @@ struct Instance {
   std::mutex mutex;
   std::condition_variable work, progress;
   std::set<flagos_plugin_stream_t*> streams;
+  flagos_plugin_stream_t* running = nullptr;  // whose operation the worker has in hand
   FakeTables tables;
   std::uint64_t next_stream = 1;
   bool stop = false;
@@ -129,6 +130,7 @@ void Instance::run() {
       work.wait_for(lock, std::chrono::milliseconds(1));
       continue;
     }
+    running = stream;
     Operation operation = std::move(stream->queue.front());
     stream->queue.pop_front();
     flagos_status_t status = stream->status;
@@ -149,6 +151,7 @@ void Instance::run() {
       operation.record.ended_ns = now_ns();
       host->emit_record(host->context, stream->device, &operation.record);
     }
+    running = nullptr;
     progress.notify_all();
   }
 }
@@ -431,9 +434,13 @@ flagos_status_t create_stream(flagos_plugin_device_t* device, const flagos_strea
 
 void destroy_stream(flagos_plugin_stream_t* stream) {
   {
-    const std::lock_guard lock(stream->device->instance->mutex);
+    Instance& instance = *stream->device->instance;
+    std::unique_lock lock(instance.mutex);
+    // One that a lost device had in hand; the worker itself may be who destroys it.
+    if (std::this_thread::get_id() != instance.worker.get_id())
+      instance.progress.wait(lock, [&] { return instance.running != stream; });
     CHECK(stream->last->complete);
-    stream->device->instance->streams.erase(stream);
+    instance.streams.erase(stream);
   }
   --fake().live_streams;
   delete stream;

@@ -96,15 +96,6 @@ class Rank {
 // What a process of its own is told to do: id, rank, size, how many sums, and what then.
 std::vector<std::string> given;
 
-// Another process lets this one go on when the others' patience is over.
-void wake_later() {
-  const pid_t us = getpid();
-  if (fork() != 0) return;
-  usleep(static_cast<useconds_t>(timeout_ns * 12 / 1000));
-  kill(us, SIGCONT);
-  _exit(0);
-}
-
 void be_a_rank(Context& t) {
   Rank rank(t, id_of(given[0]), static_cast<std::uint32_t>(std::stoul(given[1])),
             static_cast<std::uint32_t>(std::stoul(given[2])));
@@ -115,12 +106,6 @@ void be_a_rank(Context& t) {
     raise(SIGKILL);
   }
   if (given[4] == "exit") _exit(0);
-  if (given[4] == "stop") {
-    wake_later();
-    raise(SIGSTOP);
-    // The others have given up on this rank by now.
-    rank.ends_in_failure(static_cast<double>(timeout_ns) * 10e-9 + 1);
-  }
 }
 
 // Ranks 1 .. size - 1, each in a process; this one is rank 0.
@@ -207,18 +192,6 @@ FLAGOS_CASE("coll.fault.kill_queued",
   others.join();
   t.equal(static_cast<std::uint64_t>(others.code(1)), 1000 + SIGKILL, "it is dead");
   rank.ends_in_failure(static_cast<double>(timeout_ns) * 10e-9 + 1);
-}
-
-FLAGOS_CASE("coll.fault.stop_rank",
-            (multi("native collectives: Failure; a rank that is stopped, and goes on later"))) {
-  require_processes(t);
-  const flagos_collective_id_t id = make_id(t);
-  Processes others(t, id, 2, 1, "stop");
-  Rank rank(t, id, 0, 2);
-  rank.sum_works();
-  rank.ends_in_failure(static_cast<double>(timeout_ns) * 10e-9 + 1);
-  others.join();
-  t.check(others.code(1) == 0, "the rank that was stopped is told: " + others.text(1));
 }
 
 FLAGOS_CASE("coll.fault.exit_rank", (multi("native collectives: Failure; a rank that exits"))) {
