@@ -20,6 +20,7 @@ using flagos::core::FileDescriptor;
 using flagos::core::HostFile;
 using flagos::core::open_blob;
 using flagos::core::seal_blob;
+using flagos::core::test::exportable;
 using flagos::core::test::Fake;
 using flagos::core::test::FakeOptions;
 using flagos::core::test::FakeTables;
@@ -240,11 +241,7 @@ TEST_CASE("external memory: what cannot be exported") {
 TEST_CASE("external memory: devices that register nothing export nothing and import nothing") {
   Exporter e(4096);
   Fake plain;
-  flagos_memory_desc_t desc{};
-  desc.struct_size = sizeof(desc);
-  desc.kind = FLAGOS_MEMORY_KIND_PINNED;
-  desc.size_bytes = 64;
-  desc.flags = FLAGOS_MEMORY_FLAG_EXPORTABLE;
+  const flagos_memory_desc_t desc = exportable(FLAGOS_MEMORY_KIND_PINNED, 64);
   flagos_address_t address = 1;
   CHECK(flagos_memory_alloc(plain.device(), &desc, &address) == FLAGOS_STATUS_UNSUPPORTED);
   CHECK(flagos_memory_import(plain.device(), &e.external, &address, nullptr) == FLAGOS_STATUS_UNSUPPORTED);
@@ -321,11 +318,7 @@ TEST_CASE("external memory: a device behind a bus exports pinned memory only") {
   FakeOptions options = Exporter::options();
   options.foreign_memory = 1;
   Fake f(options);
-  flagos_memory_desc_t desc{};
-  desc.struct_size = sizeof(desc);
-  desc.kind = FLAGOS_MEMORY_KIND_DEVICE;
-  desc.size_bytes = 4096;
-  desc.flags = FLAGOS_MEMORY_FLAG_EXPORTABLE;
+  const flagos_memory_desc_t desc = exportable(FLAGOS_MEMORY_KIND_DEVICE, 4096);
   flagos_address_t address = 0;
   CHECK(flagos_memory_alloc(f.device(), &desc, &address) == FLAGOS_STATUS_UNSUPPORTED);
   CHECK(std::string(flagos_last_error()).find("exports pinned memory only") != std::string::npos);

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <chrono>
 #include <set>
 #include <thread>
@@ -53,24 +54,25 @@ class Pool {
 
 struct OwnPool {
   std::uint64_t allocs = 0, frees = 0, limit = 0, kept = 0;
-  std::int64_t live = 0;
   bool gives_none = false, repeats = false;
 };
 OwnPool own;
+std::atomic<std::int64_t> live_pools{0};  // core may destroy one on another thread
 alignas(256) char own_range[1 << 16];
 
 FakeOptions with_pools() {
   own = OwnPool{};
+  live_pools = 0;
   FakeOptions options;
   options.change = [](FakeTables& tables) {
     auto& pool = begin_table(tables.memory_pool);
     pool.create = [](flagos_plugin_device_t*, const flagos_memory_pool_desc_t*, flagos_plugin_memory_pool_t** out) {
       if (own.gives_none) return flagos_status_t{FLAGOS_STATUS_OK};
-      ++own.live;
+      ++live_pools;
       *out = reinterpret_cast<flagos_plugin_memory_pool_t*>(own_range);
       return flagos_status_t{FLAGOS_STATUS_OK};
     };
-    pool.destroy = [](flagos_plugin_memory_pool_t*) { --own.live; };
+    pool.destroy = [](flagos_plugin_memory_pool_t*) { --live_pools; };
     pool.alloc = [](flagos_plugin_memory_pool_t*, flagos_plugin_stream_t*, std::uint64_t, flagos_address_t* out) {
       if (!own.repeats) ++own.allocs;
       *out = reinterpret_cast<std::uintptr_t>(own_range) + 256 * own.allocs;
@@ -142,8 +144,8 @@ TEST_CASE("a plugin's own pool is asked for everything") {
     REQUIRE(flagos_device_synchronize(f.device(), forever) == FLAGOS_STATUS_OK);
   }
   // Another thread may just be about to destroy it.
-  for (int i = 0; i < 5000 && own.live != 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  CHECK(own.live == 0);
+  for (int i = 0; i < 5000 && live_pools != 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  CHECK(live_pools == 0);
   own.gives_none = true;
   flagos_memory_pool_desc_t desc{};
   desc.struct_size = sizeof(desc);

@@ -8,6 +8,7 @@
 #include "core/test_plugin.hpp"
 
 using flagos::core::test::begin_table;
+using flagos::core::test::exportable;
 using flagos::core::test::Fake;
 using flagos::core::test::FakeOptions;
 using flagos::core::test::FakeTables;
@@ -270,11 +271,7 @@ TEST_CASE("protocol: registered memory inside other memory is given back") {
   options.host_register = true;
   Fake f(options);
   inside = f.alloc(4096) + 256;
-  flagos_memory_desc_t desc{};
-  desc.struct_size = sizeof(desc);
-  desc.kind = FLAGOS_MEMORY_KIND_DEVICE;
-  desc.size_bytes = 4096;
-  desc.flags = FLAGOS_MEMORY_FLAG_EXPORTABLE;
+  const flagos_memory_desc_t desc = exportable(FLAGOS_MEMORY_KIND_DEVICE, 4096);
   flagos_address_t address = 0;
   CHECK(flagos_memory_alloc(f.device(), &desc, &address) == protocol);
   expect_text("inside a live allocation");

@@ -81,6 +81,15 @@ FakeControls& fake();
 // Queues work on a stream of the fake plugin, for tables that tests bring along.
 flagos_status_t submit_fake(flagos_plugin_stream_t* stream, std::function<flagos_status_t()> work);
 
+inline flagos_memory_desc_t exportable(flagos_memory_kind_t kind, std::uint64_t size_bytes) {
+  flagos_memory_desc_t desc{};
+  desc.struct_size = sizeof(desc);
+  desc.kind = kind;
+  desc.size_bytes = size_bytes;
+  desc.flags = FLAGOS_MEMORY_FLAG_EXPORTABLE;
+  return desc;
+}
+
 // Fills in what a table that a test makes begins with.
 template <typename Table>
 Table& begin_table(Table& table) {
