@@ -78,24 +78,36 @@ void ReleaseQueue::add(std::function<void()> action) noexcept {
 }
 
 void ReleaseQueue::poll() {
-  std::list<Entry> ready;
-  {
-    std::unique_lock lock(mutex_, std::try_to_lock);
-    if (!lock.owns_lock()) return;
-    for (auto entry = entries_.begin(); entry != entries_.end();) {
-      const auto next = std::next(entry);
-      std::erase_if(entry->markers, [](const std::shared_ptr<Marker>& marker) { return marker->done(); });
-      if (entry->markers.empty()) ready.splice(ready.end(), entries_, entry);
-      entry = next;
+  if (std::unique_lock lock(mutex_, std::try_to_lock); lock.owns_lock()) run_ready(std::move(lock));
+}
+
+void ReleaseQueue::settle() {
+  run_ready(std::unique_lock(mutex_));
+  while (true) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (running_ == 0) return;
     }
-    if (ready.empty()) return;
-    running_ += ready.size();
+    std::this_thread::yield();
   }
+}
+
+void ReleaseQueue::run_ready(std::unique_lock<std::mutex> lock) {
+  std::list<Entry> ready;
+  for (auto entry = entries_.begin(); entry != entries_.end();) {
+    const auto next = std::next(entry);
+    std::erase_if(entry->markers, [](const std::shared_ptr<Marker>& marker) { return marker->done(); });
+    if (entry->markers.empty()) ready.splice(ready.end(), entries_, entry);
+    entry = next;
+  }
+  if (ready.empty()) return;
   const std::size_t count = ready.size();
+  running_ += count;
+  lock.unlock();
   for (const Entry& entry : ready) entry.action();
   ready.clear();
   // The actions still keep the device, and so this queue.
-  std::lock_guard lock(mutex_);
+  lock.lock();
   running_ -= count;
 }
 

@@ -21,8 +21,10 @@ class ReleaseQueue {
   // Runs `action` once all work submitted so far to the device's streams has passed. `action` must not throw. Where no memory
   // is left to remember it, this waits for that work; what is then still in use is never released.
   void add(std::function<void()> action) noexcept;
-  // Runs what is ready.
+  // Runs what is ready, unless another thread is looking.
   void poll();
+  // The same, and waits for the other thread: afterwards nothing is left of work that had passed before the call.
+  void settle();
   // Waits until all is done, also what other threads run; false when it is not in timeout_ns.
   bool drain(std::uint64_t timeout_ns);
   // Runs everything regardless: the device is lost or closing.
@@ -30,6 +32,7 @@ class ReleaseQueue {
   bool empty();
 
  private:
+  void run_ready(std::unique_lock<std::mutex> lock);
   bool idle();
   bool enqueue(std::function<void()>& action);  // false: nothing has to be waited for
 

@@ -357,7 +357,13 @@ void map(Device& device, flagos_address_t address, std::uint64_t size_bytes, Phy
     throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{} bytes at offset {} end past physical memory of {} bytes",
                 size_bytes, offset_bytes, whole);
   device.throw_if_lost();
-  device.releases().poll();
+  const Ref<Device> kept(&device);
+  const Ref<PhysicalMemory> kept_memory(&memory);
+  {
+    // What was mapped there may just be given back by another thread.
+    const Pause pause;
+    device.releases().settle();
+  }
   reservation_at(device, address)->map(address, size_bytes, memory, offset_bytes);
 }
 
