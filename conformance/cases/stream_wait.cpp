@@ -260,7 +260,7 @@ FLAGOS_CASE(
     {.clause = "FLAGOS_DEVICE_CAPABILITY_CONCURRENT_STREAMS: a wait holds its own stream only",
      .oracle = Oracle::live}) {
   require_concurrent(t);
-  Buffer held(t, 4);
+  Buffer held(t, 64);  // a word for each of the streams that wait
   Buffer free(t, 64);
   std::vector<std::unique_ptr<Stream>> waiting;
   for (int i = 0; i < 16; ++i) waiting.push_back(std::make_unique<Stream>(t));
@@ -271,9 +271,9 @@ FLAGOS_CASE(
     Event event(t);
     Blocker blocker(t, source);
     record(t, event, source);
-    for (const auto& stream : waiting) {
-      wait_event(t, *stream, event);
-      fill(t, *stream, held.address(), 1u, 4);
+    for (std::uint64_t i = 0; i < 16; ++i) {
+      wait_event(t, *waiting[i], event);
+      fill(t, *waiting[i], held.address() + i * 4, 1u, 4);
     }
     fill(t, other, free.address(), std::uint8_t{0x27}, 64);
     synchronize(t, other);
@@ -286,9 +286,9 @@ FLAGOS_CASE(
   t.subcase("streams wait for a timeline");
   Timeline timeline(t);
   Stream other(t);
-  for (const auto& stream : waiting) {
-    timeline.wait_on(*stream, 1);
-    fill(t, *stream, held.address(), 2u, 4);
+  for (std::uint64_t i = 0; i < 16; ++i) {
+    timeline.wait_on(*waiting[i], 1);
+    fill(t, *waiting[i], held.address() + i * 4, 2u, 4);
   }
   fill(t, other, free.address(), std::uint8_t{0x28}, 64);
   synchronize(t, other);
@@ -296,7 +296,7 @@ FLAGOS_CASE(
   for (const auto& stream : waiting) check_held(t, *stream, "the other stream");
   timeline.signal(1);
   for (const auto& stream : waiting) synchronize(t, *stream);
-  t.equal(words(held.read())[0], 2, "the work of the streams that waited");
+  for (const std::uint32_t word : words(held.read())) t.equal(word, 2, "the work of the streams that waited");
 }
 
 FLAGOS_CASE("stream.cross_wait_no_deadlock",
