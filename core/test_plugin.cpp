@@ -47,7 +47,6 @@ struct Instance;
 }  // namespace
 }  // namespace flagos::core::test
 
-using flagos::core::now_ns;
 using namespace flagos::core::test;
 
 struct flagos_plugin_stream_t {

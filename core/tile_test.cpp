@@ -340,7 +340,7 @@ TEST_CASE("tile: a failed assertion is a sentence, although its kernel has left 
 
 TEST_CASE("tile: a blob for another target or plugin is refused, one for less is taken") {
   Fake fake_runtime(options());
-  const auto status_of = [&](TileBinary made) {
+  const auto status_of = [&](const TileBinary& made) {
     return Loaded(fake_runtime.device(), as_text(write_tile_binary(made)), tile_binary_format).status;
   };
   TileBinary made = binary(1, 0);
