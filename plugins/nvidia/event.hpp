@@ -55,7 +55,7 @@ class Health {
 class Record {
  public:
   enum class State {
-    held,     // it is not in the driver's stream yet, see held_work.hpp
+    held,     // it is not in the driver's stream yet, see base/held_queue.hpp
     issued,   // it is
     dropped,  // it never will be: its stream has failed
   };

@@ -1,8 +1,7 @@
-// The plugin's objects as core sees them, and back. Core never looks into them, so they are plain
-// pointers.
+// The plugin's objects and the handles that stand for them.
 #pragma once
 
-#include <flagos_plugin.h>
+#include "base/plugin_handles.hpp"
 
 namespace flagos::nvidia {
 
@@ -17,42 +16,22 @@ class PhysicalMemory;
 class Prepared;
 class Stream;
 
-// Which object a handle stands for, and the other way round.
-template <typename Handle>
-struct ObjectOf;
-template <typename Object>
-struct HandleOf;
-
-#define FLAGOS_NVIDIA_HANDLE(Object, Handle) \
-  template <>                                \
-  struct ObjectOf<Handle> {                  \
-    using Type = Object;                     \
-  };                                         \
-  template <>                                \
-  struct HandleOf<Object> {                  \
-    using Type = Handle;                     \
-  }
-
-FLAGOS_NVIDIA_HANDLE(Instance, flagos_plugin_instance_t);
-FLAGOS_NVIDIA_HANDLE(Device, flagos_plugin_device_t);
-FLAGOS_NVIDIA_HANDLE(Stream, flagos_plugin_stream_t);
-FLAGOS_NVIDIA_HANDLE(Event, flagos_plugin_event_t);
-FLAGOS_NVIDIA_HANDLE(Module, flagos_plugin_module_t);
-FLAGOS_NVIDIA_HANDLE(Kernel, flagos_plugin_kernel_t);
-FLAGOS_NVIDIA_HANDLE(Prepared, flagos_plugin_prepared_t);
-FLAGOS_NVIDIA_HANDLE(Graph, flagos_plugin_graph_t);
-FLAGOS_NVIDIA_HANDLE(Communicator, flagos_plugin_communicator_t);
-FLAGOS_NVIDIA_HANDLE(PhysicalMemory, flagos_plugin_physical_memory_t);
-#undef FLAGOS_NVIDIA_HANDLE
+using Handles = PluginHandles<
+    PluginHandle<Communicator, flagos_plugin_communicator_t>,
+    PluginHandle<Device, flagos_plugin_device_t>, PluginHandle<Event, flagos_plugin_event_t>,
+    PluginHandle<Graph, flagos_plugin_graph_t>, PluginHandle<Instance, flagos_plugin_instance_t>,
+    PluginHandle<Kernel, flagos_plugin_kernel_t>, PluginHandle<Module, flagos_plugin_module_t>,
+    PluginHandle<PhysicalMemory, flagos_plugin_physical_memory_t>,
+    PluginHandle<Prepared, flagos_plugin_prepared_t>, PluginHandle<Stream, flagos_plugin_stream_t>>;
 
 template <typename Handle>
-typename ObjectOf<Handle>::Type& from_c(Handle* handle) noexcept {
-  return *reinterpret_cast<typename ObjectOf<Handle>::Type*>(handle);
+auto& from_c(Handle* handle) noexcept {
+  return *Handles::object_of(handle);
 }
 
 template <typename Object>
-typename HandleOf<Object>::Type* to_c(Object* object) noexcept {
-  return reinterpret_cast<typename HandleOf<Object>::Type*>(object);
+auto* to_c(Object* object) noexcept {
+  return Handles::handle_of(object);
 }
 
 }  // namespace flagos::nvidia

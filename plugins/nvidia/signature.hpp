@@ -14,7 +14,7 @@ namespace flagos::nvidia {
 
 struct Signature {
   std::vector<flagos_parameter_t> parameters;  // without the one for failures
-  bool fails = false;  // has a last parameter `int* flagos_failure`, see held_work.hpp
+  bool fails = false;  // has a last parameter `int* flagos_failure`, see base/held_queue.hpp
 };
 
 // The kernels that a source declares, as its text tells: macros are not expanded, and comments are read.

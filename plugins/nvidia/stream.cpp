@@ -39,7 +39,7 @@ Stream::Stream(Device& device, std::int32_t priority, CUstream given, bool owned
 
 Stream::~Stream() {
   if (is_watched_) device_.instance().watcher().remove(*this);
-  for (const HeldWork& work : held_.drop())
+  for (const HeldWork<RecordRef>& work : held_.drop())
     if (work.record) work.record->drop();
   profile_.collect();
   device_.remove_stream(stream_);
@@ -187,7 +187,7 @@ void Stream::wait_record(const RecordRef& record) {
     return;
   }
   prepare_hold();
-  HeldWork work;
+  HeldWork<RecordRef> work;
   work.issue = [this, record] { issue_wait(*record); };
   work.awaited = record;
   held_.push(std::move(work));
@@ -280,11 +280,11 @@ bool Stream::advance_once() noexcept {
     return true;
   }
   if (held_.is_holding() && health_->status() != FLAGOS_STATUS_OK) {
-    for (const HeldWork& work : held_.drop())
+    for (const HeldWork<RecordRef>& work : held_.drop())
       if (work.record) work.record->drop();
     return true;
   }
-  HeldWork work;
+  HeldWork<RecordRef> work;
   if (!held_.take(work)) return false;
   issue(std::move(work));
   return true;
@@ -312,7 +312,7 @@ void Stream::read_report() noexcept {
 }
 
 // The caller of the submission got OK long ago: from now on only the stream can tell.
-void Stream::issue(HeldWork work) noexcept {
+void Stream::issue(HeldWork<RecordRef> work) noexcept {
   guard(
       [&] {
         if (work.issue) work.issue();

@@ -9,12 +9,12 @@
 #include <memory>
 #include <mutex>
 
+#include "base/held_queue.hpp"
 #include "base/plugin_host.hpp"
 #include "base/wait.hpp"
 #include "plugins/nvidia/device.hpp"
 #include "plugins/nvidia/driver.hpp"
 #include "plugins/nvidia/event.hpp"
-#include "plugins/nvidia/held_work.hpp"
 #include "plugins/nvidia/profile.hpp"
 
 namespace flagos::nvidia {
@@ -50,7 +50,7 @@ class Stream final : public Watched {
   void submit(const Operation& operation, const char* call, const Issue& issue) {
     submit(operation, call, issue, [&] { return Command(issue); });
   }
-  // A launch of a kernel that may report a failure, see held_work.hpp.
+  // A launch of a kernel that may report a failure, see base/held_queue.hpp.
   template <typename Issue, typename Keep>
   void submit_guarded(const Operation& operation, const char* call, const Issue& issue,
                       const Keep& keep) {
@@ -149,7 +149,7 @@ class Stream final : public Watched {
   bool advance_once() noexcept;
   void look_at_gate() noexcept;
   void read_report() noexcept;
-  void issue(HeldWork work) noexcept;
+  void issue(HeldWork<RecordRef> work) noexcept;
 
   Device& device_;
   const Driver& driver_;
@@ -162,7 +162,7 @@ class Stream final : public Watched {
   flagos_address_t scratch_ = 0;
   std::byte* staging_ = nullptr;
 
-  HeldQueue held_;
+  HeldQueue<RecordRef> held_;
   bool is_watched_ = false;
   volatile std::int32_t* word_ = nullptr;  // for flagos_failure; pinned
   const char* reporting_ = nullptr;        // the kernel behind whose launch the gate is closed

@@ -39,7 +39,7 @@ class Health {
 class Record : public std::enable_shared_from_this<Record> {
  public:
   enum class State {
-    held,     // its marker is not in the driver's queue yet, see held_work.hpp
+    held,     // its marker is not in the driver's queue yet, see base/held_queue.hpp
     issued,   // its marker is
     dropped,  // it never will be: its stream has failed
   };

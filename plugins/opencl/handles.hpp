@@ -1,8 +1,7 @@
-// The plugin's objects as core sees them, and back. Core never looks into them, so they are plain
-// pointers.
+// The plugin's objects and the handles that stand for them.
 #pragma once
 
-#include <flagos_plugin.h>
+#include "base/plugin_handles.hpp"
 
 namespace flagos::opencl {
 
@@ -14,39 +13,20 @@ class Module;
 class Prepared;
 class Stream;
 
-// Which object a handle stands for, and the other way round.
-template <typename Handle>
-struct ObjectOf;
-template <typename Object>
-struct HandleOf;
-
-#define FLAGOS_OPENCL_HANDLE(Object, Handle) \
-  template <>                                \
-  struct ObjectOf<Handle> {                  \
-    using Type = Object;                     \
-  };                                         \
-  template <>                                \
-  struct HandleOf<Object> {                  \
-    using Type = Handle;                     \
-  }
-
-FLAGOS_OPENCL_HANDLE(Instance, flagos_plugin_instance_t);
-FLAGOS_OPENCL_HANDLE(Device, flagos_plugin_device_t);
-FLAGOS_OPENCL_HANDLE(Stream, flagos_plugin_stream_t);
-FLAGOS_OPENCL_HANDLE(Event, flagos_plugin_event_t);
-FLAGOS_OPENCL_HANDLE(Module, flagos_plugin_module_t);
-FLAGOS_OPENCL_HANDLE(Kernel, flagos_plugin_kernel_t);
-FLAGOS_OPENCL_HANDLE(Prepared, flagos_plugin_prepared_t);
-#undef FLAGOS_OPENCL_HANDLE
+using Handles = PluginHandles<
+    PluginHandle<Device, flagos_plugin_device_t>, PluginHandle<Event, flagos_plugin_event_t>,
+    PluginHandle<Instance, flagos_plugin_instance_t>, PluginHandle<Kernel, flagos_plugin_kernel_t>,
+    PluginHandle<Module, flagos_plugin_module_t>, PluginHandle<Prepared, flagos_plugin_prepared_t>,
+    PluginHandle<Stream, flagos_plugin_stream_t>>;
 
 template <typename Handle>
-typename ObjectOf<Handle>::Type& from_c(Handle* handle) noexcept {
-  return *reinterpret_cast<typename ObjectOf<Handle>::Type*>(handle);
+auto& from_c(Handle* handle) noexcept {
+  return *Handles::object_of(handle);
 }
 
 template <typename Object>
-typename HandleOf<Object>::Type* to_c(Object* object) noexcept {
-  return reinterpret_cast<typename HandleOf<Object>::Type*>(object);
+auto* to_c(Object* object) noexcept {
+  return Handles::handle_of(object);
 }
 
 }  // namespace flagos::opencl

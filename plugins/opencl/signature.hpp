@@ -16,7 +16,7 @@ enum class ArgumentKind : std::uint8_t {
   value,
   address,  // a __global or __constant pointer
   local,    // a __local pointer: gets the launch's shared bytes, stands not in the block
-  failure   // flagos_failure, see held_work.hpp: stands not in the block
+  failure   // flagos_failure, see base/held_queue.hpp: stands not in the block
 };
 
 struct Argument {

@@ -87,7 +87,7 @@ void Stream::use_timed_queue() {
 Stream::~Stream() {
   if (is_watched_) device_.instance().watcher().remove(*this);
   cancel_callback(armed_callback_);
-  for (const HeldWork& work : held_.drop())
+  for (const HeldWork<RecordRef>& work : held_.drop())
     if (work.record) work.record->drop();
   retire(no_limit);
   // The driver may still write to it; nobody knows when it is done with a device that was lost.
@@ -308,7 +308,7 @@ void Stream::wait_record(const RecordRef& record) {
     return;
   }
   prepare_hold();
-  HeldWork work;
+  HeldWork<RecordRef> work;
   if (!is_foreign) work.issue = [this, record] { issue_wait(*record); };
   work.awaited = record;
   work.until_done = is_foreign;
@@ -414,11 +414,11 @@ bool Stream::advance_once() noexcept {
     return true;
   }
   if (held_.is_holding() && health_->status() != FLAGOS_STATUS_OK) {
-    for (const HeldWork& work : held_.drop())
+    for (const HeldWork<RecordRef>& work : held_.drop())
       if (work.record) work.record->drop();
     return true;
   }
-  HeldWork work;
+  HeldWork<RecordRef> work;
   if (!held_.take(work)) return false;
   issue(std::move(work));
   return true;
@@ -438,7 +438,7 @@ void Stream::read_report() noexcept {
 }
 
 // The caller of the submission got OK long ago: from now on only the stream can tell.
-void Stream::issue(HeldWork work) noexcept {
+void Stream::issue(HeldWork<RecordRef> work) noexcept {
   guard(
       [&] {
         if (work.issue) work.issue();

@@ -12,11 +12,11 @@
 #include <string>
 #include <vector>
 
+#include "base/held_queue.hpp"
 #include "base/plugin_host.hpp"
 #include "plugins/opencl/device.hpp"
 #include "plugins/opencl/driver.hpp"
 #include "plugins/opencl/event.hpp"
-#include "plugins/opencl/held_work.hpp"
 #include "plugins/opencl/memory.hpp"
 #include "plugins/opencl/wait.hpp"
 
@@ -65,7 +65,7 @@ class Stream final : public Watched {
   void submit(const Operation& operation, const char* call, const Enqueue& enqueue) {
     submit(operation, call, enqueue, [&] { return Command(enqueue); });
   }
-  // A launch of a kernel that may report a failure, see held_work.hpp.
+  // A launch of a kernel that may report a failure, see base/held_queue.hpp.
   template <typename Enqueue, typename Keep>
   void submit_guarded(const Operation& operation, const char* call, const Enqueue& enqueue,
                       const Keep& keep) {
@@ -142,7 +142,7 @@ class Stream final : public Watched {
   void advance_held() noexcept;
   bool advance_once() noexcept;
   void read_report() noexcept;
-  void issue(HeldWork work) noexcept;
+  void issue(HeldWork<RecordRef> work) noexcept;
 
   Device& device_;
   const Driver& driver_;
@@ -164,7 +164,7 @@ class Stream final : public Watched {
   Patience patience_;
   flagos_address_t scratch_ = 0;
 
-  HeldQueue held_;
+  HeldQueue<RecordRef> held_;
   bool is_watched_ = false;
   flagos_address_t word_ = 0;             // the device's, for flagos_failure
   std::shared_ptr<std::int32_t> report_;  // what the driver copies it to

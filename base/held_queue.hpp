@@ -1,6 +1,6 @@
-// A kernel that faults takes the whole context with it, so one that has to refuse its input says so instead: its last
-// parameter `int* flagos_failure` gets the address of a word that is 0 before the launch. Nothing behind such a launch is
-// handed to the driver until the word was read. Here is what a stream holds back meanwhile.
+// What a stream holds back from its driver. A kernel that has to refuse its input says so by a word of memory, in plugins whose
+// driver has no such failure or loses the device with it; nothing behind such a launch is handed to the driver until the word
+// was read. So is what waits for something that the driver cannot wait for.
 #pragma once
 
 #include <cstdint>
@@ -8,30 +8,33 @@
 #include <list>
 #include <utility>
 
-#include "plugins/nvidia/event.hpp"
+namespace flagos {
 
-namespace flagos::nvidia {
-
-// Submitted, and not handed to the driver yet.
+// Submitted, and not handed to the driver yet. `RecordRef` points to a record of an event, with is_held() and is_done().
+template <typename RecordRef>
 struct HeldWork {
-  std::function<void()> issue;  // with the stream's lock held; throws Error
+  std::function<void()> issue;  // with the stream's lock held; throws Error; none: only a wait
   RecordRef record{};           // what it records; fails when the work is dropped
-  RecordRef awaited{};  // what has to be with the driver first; NULL: only the work before it
+  RecordRef awaited{};          // what has to come first; NULL: only the work before it
+  bool until_done = false;      // the awaited record has to be done, not only handed to the driver
 
-  bool is_ready() const noexcept { return !awaited || !awaited->is_held(); }
+  bool is_ready() const noexcept { return !awaited || (until_done ? awaited->is_done() : !awaited->is_held()); }
 };
 
 // In order. Guarded by the stream's lock.
+template <typename RecordRef>
 class HeldQueue {
  public:
+  using Work = HeldWork<RecordRef>;
+
   bool is_holding() const noexcept { return is_gated_ || !works_.empty(); }
 
-  void push(HeldWork work) {
+  void push(Work work) {
     works_.push_back(std::move(work));
     ++taken_;
   }
   // The first one, once nothing keeps it back; false when there is none.
-  bool take(HeldWork& out_work) {
+  bool take(Work& out_work) {
     if (is_gated_ || works_.empty() || !works_.front().is_ready()) return false;
     out_work = std::move(works_.front());
     works_.pop_front();
@@ -47,7 +50,7 @@ class HeldQueue {
   void count_launch() noexcept { ++taken_; }
   bool is_gated() const noexcept { return is_gated_; }
   // Everything is given up.
-  std::list<HeldWork> drop() noexcept {
+  std::list<Work> drop() noexcept {
     is_gated_ = false;
     passed_ = taken_;
     return std::exchange(works_, {});
@@ -58,10 +61,10 @@ class HeldQueue {
   std::uint64_t passed() const noexcept { return passed_; }
 
  private:
-  std::list<HeldWork> works_;
+  std::list<Work> works_;
   bool is_gated_ = false;
   std::uint64_t taken_ = 0;
   std::uint64_t passed_ = 0;
 };
 
-}  // namespace flagos::nvidia
+}  // namespace flagos
