@@ -30,15 +30,15 @@ bool is_device(CUdevice device) { return device >= 0 && device < device_count();
 // Waits for all work, and ends its threads.
 void destroy(CUcontext context) {
   context->is_ending = true;
-  std::vector<CUstream> streams;
+  std::vector<std::shared_ptr<CUstream_st>> streams;
   {
     const std::lock_guard lock(context->mutex);
     streams = std::move(context->streams);
   }
-  for (CUstream stream : streams) {
+  for (const auto& stream : streams) {
     {
       const std::lock_guard lock(stream->mutex);
-      if (!stream->is_ending) leave(stream, "the end of the context");
+      if (!stream->is_ending) leave(stream.get(), "the end of the context");
     }
     {
       const std::lock_guard lock(stream->mutex);
@@ -46,7 +46,6 @@ void destroy(CUcontext context) {
     }
     stream->changed.notify_all();
     if (stream->thread.joinable()) stream->thread.join();
-    delete stream;
   }
   if (current_context == context) current_context = nullptr;
   delete context;

@@ -42,12 +42,12 @@ CUresult allocate(CUcontext context, std::size_t size, Kind kind, std::uint64_t*
 
 // All work of the context is over first, as with the driver.
 void synchronize(CUcontext context) {
-  std::vector<CUstream> streams;
+  std::vector<std::shared_ptr<CUstream_st>> streams;  // another thread may destroy one meanwhile
   {
     const std::lock_guard lock(context->mutex);
     streams = context->streams;
   }
-  for (CUstream stream : streams) drain(stream);
+  for (const auto& stream : streams) drain(stream.get());
 }
 
 }  // namespace

@@ -12,22 +12,20 @@ namespace {
 
 // Joins and frees what has ended.
 void reap(CUcontext context) {
-  std::vector<CUstream> over;
+  std::vector<std::shared_ptr<CUstream_st>> over;
   {
     const std::lock_guard lock(context->mutex);
-    const auto is_over = [](CUstream stream) {
+    const auto is_over = [](const std::shared_ptr<CUstream_st>& stream) {
       const std::lock_guard guard(stream->mutex);
       return stream->is_ending && (stream->is_over || !stream->thread.joinable());
     };
     const auto first = std::stable_partition(context->streams.begin(), context->streams.end(),
-                                             [&](CUstream stream) { return !is_over(stream); });
+                                             [&](const auto& stream) { return !is_over(stream); });
     over.assign(first, context->streams.end());
     context->streams.erase(first, context->streams.end());
   }
-  for (CUstream stream : over) {
+  for (const auto& stream : over)
     if (stream->thread.joinable()) stream->thread.join();
-    delete stream;
-  }
 }
 
 void work(CUstream stream) {
@@ -138,21 +136,28 @@ using namespace flagos::nvidia;
 FAKE_EXPORT CUresult cuStreamCreateWithPriority(CUstream* stream, unsigned, int priority) try {
   FAKE_CONTEXT_CALL(cuStreamCreateWithPriority);
   fake::reap(context);
-  auto made = std::make_unique<CUstream_st>();
+  const auto made = std::make_shared<CUstream_st>();
   made->context = context;
   made->priority = std::clamp(priority, -5, 0);
+  {
+    const std::lock_guard lock(context->mutex);
+    context->streams.push_back(made);
+  }
   try {
     made->runner = fake::make_runner();
     made->thread =
         flagos::start_thread("fake-cuda", {}, [stream = made.get()] { fake::work(stream); });
   } catch (const std::exception&) {
+    {
+      const std::lock_guard lock(made->mutex);
+      made->is_ending = true;
+    }
+    fake::reap(context);
     return CUDA_ERROR_OUT_OF_MEMORY;
   }
-  *stream = made.release();
+  *stream = made.get();
   fake::enter(*stream);
   fake::count_object(1);
-  const std::lock_guard lock(context->mutex);
-  context->streams.push_back(*stream);
   return CUDA_SUCCESS;
 }
 FAKE_CATCH
