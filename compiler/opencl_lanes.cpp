@@ -208,25 +208,25 @@ std::string fill_in(std::string_view text, const Instance& made, int rows) {
   return out;
 }
 
-// c += a b for so many rows of a, `lda` apart, and a panel of b: written out, since compilers keep arrays of vectors in
+// c += a b for so many rows of a, `lda` apart, and a panel of b, at least 1 deep: written out, since compilers keep arrays of vectors in
 // memory, and apart, since its registers are enough for nothing else.
 std::string micro_kernel(const Instance& made, int rows) {
   const std::string name(info(made.first).name), type = type_of(made.first, made.lanes);
   const int lanes = made.lanes;
   std::string text = fmt::format(
-      "APART void fl_micro_{0}_{1}(const {0}* a, i64 lda, const {0}* b, i64 k, {0}* c, i64 ldc) {{\n", name, lanes);
+      "APART void fl_micro_{0}_{1}(const {0}* a, i64 lda, const {0}* b, i64 depth, {0}* c, i64 ldc) {{\n", name, lanes);
   for (int i = 0; i < rows; ++i)
     text +=
         fmt::format("  {0} c{1} = fl_load_p_{2}_{3}(c + {1} * ldc), d{1} = fl_load_p_{2}_{3}(c + {1} * ldc + {3});\n",
                     type, i, name, lanes);
-  text += fmt::format("  for (i64 i = 0; i < k; ++i, b += {}) {{\n", 2 * lanes);
+  text += "  i64 i = 0;\n  do {\n";
   text += fmt::format("    const {0} p = fl_load_p_{1}_{2}(b), q = fl_load_p_{1}_{2}(b + {2});\n    {0} x;\n", type,
                       name, lanes);
   for (int i = 0; i < rows; ++i)
     text += fmt::format(
         "    x = ({0})a[i + {1} * lda], c{1} = fl_step_{2}_{3}(x, p, c{1}), d{1} = fl_step_{2}_{3}(x, q, d{1});\n",
         type, i, name, lanes);
-  text += "  }\n";
+  text += fmt::format("    b += {};\n  }} while (++i < depth);\n", 2 * lanes);
   for (int i = 0; i < rows; ++i)
     text +=
         fmt::format("  fl_store_p_{0}_{1}(c + {2} * ldc, c{2});\n  fl_store_p_{0}_{1}(c + {2} * ldc + {1}, d{2});\n",

@@ -20,18 +20,23 @@ std::string micro_kernel(std::uint32_t vector_bits) {
   };
   line("template <class X> FN X step(X a, X b, X c);");
   line("template <class C> constexpr int width_of = VECTOR_BYTES / (int)sizeof(C);");
-  line("// c += a b for {} rows of a, `lda` apart, and a panel of b.", rows);
-  line("template <i64 K, i64 lda, class C>");
-  line("static __attribute__((noinline)) void micro(const C* a, const C* b, C* c, i64 ldc) {{");
+  line(
+      "// c += a b for {} rows of a, `lda` apart, and a panel of b; of a depth of at least 1: a loop of none makes gcc "
+      "12 save registers.",
+      rows);
+  line("template <i64 lda, class C>");
+  line("static __attribute__((noinline)) void micro(const C* a, const C* b, i64 depth, C* c, i64 ldc) {{");
   line("  constexpr int W = width_of<C>;");
   line("  typedef V<C, W> X;");
   for (int i = 0; i < rows; ++i) line("  X c{0} = load<W>(c + {0} * ldc), d{0} = load<W>(c + {0} * ldc + W);", i);
-  line("  for (i64 k = 0; k < K; ++k, b += 2 * W) {{");
+  line("  i64 k = 0;");
+  line("  do {{");
   line("    const X p = load<W>(b), q = load<W>(b + W);");
   line("    X x;");
   for (int i = 0; i < rows; ++i)
     line("    x = a[k + {0} * lda] - X{{}}, c{0} = step(x, p, c{0}), d{0} = step(x, q, d{0});", i);
-  line("  }}");
+  line("    b += 2 * W;");
+  line("  }} while (++k < depth);");
   for (int i = 0; i < rows; ++i) line("  store(c + {0} * ldc, c{0}), store(c + {0} * ldc + W, d{0});", i);
   line("}}");
   return text;

@@ -365,14 +365,17 @@ void OpenclLanes::product(Writer& out, const Product& product) const {
   const std::int64_t rows = rows_at_once(), step = (product.k + 15) / 16 * 16 + 16;
   declare("a", product.a);
   declare("b", product.b);
-  out.line("{}* const packed = space + {};", memory_type(product.dtype), (product.m + rows - 1) / rows * rows * step);
+  out.line("{}* const panel = space + {};", memory_type(product.dtype), (product.m + rows - 1) / rows * rows * step);
   out.line("const bool a_finite = {}space, {}, {}, {});", pack("a", "pack_rows", product.a), product.m, product.k,
            step);
-  out.line("const bool b_finite = {}packed, {}, {});", pack("b", "pack_panels", product.b), product.k, product.n);
-  out.line("const bool finite = a_finite && b_finite;");
-  out.line("{}(space, packed, {}, {}, {}, {}, {}, finite ? a_rows.high : {}, finite ? b_columns.high : {});",
-           fmt::format("fl_multiply_{}_{}", info(product.dtype).name, lanes), product.k, step, product.c, product.m,
-           product.n, product.m, product.n);
+  // What lies outside adds nothing, unless it meets something infinite.
+  out.line("const i64 inner = a_columns.high < b_rows.high ? a_columns.high : b_rows.high;");
+  out.open(fmt::format("for (i64 j = 0; j < (a_finite ? b_columns.high : {}); j += {}) {{", product.n, 2 * lanes));
+  out.line("const bool finite = {}panel, {}, j) && a_finite;", pack("b", "pack_panel", product.b), product.k);
+  out.line("const i64 depth = finite ? inner : {};", product.k);
+  out.line("if (depth > 0) fl_multiply_{}_{}(space, {}, panel, depth, {}, {}, {}, finite ? a_rows.high : {}, j);",
+           info(product.dtype).name, lanes, step, product.c, product.m, product.n, product.m);
+  out.close();
 }
 
 std::string OpenclLanes::print_kernel(const SerialKernel& made) const {

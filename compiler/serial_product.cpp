@@ -114,10 +114,10 @@ void Emitter::emit_product(const Op& op) {
   const std::int64_t m = to.dims[to.rank - 2U], n = to.dims[to.rank - 1U], k = a.dims[a.rank - 1U];
   const std::string item = memory_type(to.dtype);
   const auto bytes = static_cast<std::size_t>(info(to.dtype).bytes);
-  // As the prelude lays them out: rows and panels are whole.
+  // As the prelude lays them out: whole rows of a, then one panel of b.
   const std::int64_t rows = dialect_.rows_at_once();
   const std::int64_t lanes = target_.vector_bits / 8 / static_cast<std::uint32_t>(bytes) * 2;
-  std::int64_t space = (m + rows - 1) / rows * rows * ((k + 15) / 16 * 16 + 16) + (n + lanes - 1) / lanes * lanes * k;
+  std::int64_t space = (m + rows - 1) / rows * rows * ((k + 15) / 16 * 16 + 16) + lanes * k;
   const Bf16 bf16 = bf16_of(target_, op, a.dtype, k);
   bf16_ = std::max(bf16_, bf16);
   const auto up_to = [](std::int64_t count, std::int64_t step) { return (count + step - 1) / step * step; };
