@@ -53,6 +53,22 @@ store %w, %z, %z, %e)",
       }
     }
   }
+  // The first factor along its columns as well.
+  for (std::size_t i = 0, count = all.size(); i < count; ++i) {
+    all.push_back(all[i]);
+    all.back().name += "_a";
+    std::string& body = all.back().body;
+    const auto replace = [&](const std::string& from, const std::string& to) {
+      body.replace(body.find(from), from.size(), to);
+    };
+    replace("%va = view %x {shape=[37, 60], strides=[62, 1]}", "%va = view %x {shape=[60, 37], strides=[40, 1]}");
+    const std::size_t at = body.find("%a = load"), end = body.find('\n', at);
+    const std::string load = body.substr(at, end - at), type = load.substr(load.find("tile<"));
+    const std::size_t cross = type.find('x'), second = type.find('x', cross + 1);
+    const std::string m = type.substr(5, cross - 5), k = type.substr(cross + 1, second - cross - 1);
+    replace(load, fmt::format("%at = load %va, %z, %z : tile<{}x{}{}\n%a = trans %at {{perm=[1, 0]}} : {}", k, m,
+                              type.substr(second), type));
+  }
   // Infinity times the 0 of what lies outside of a view is NaN: in a row and a column of the result, and in a column since
   // the last row of b has one, which a does not reach.
   for (std::size_t i = 0, count = all.size(); i < count; ++i) {
