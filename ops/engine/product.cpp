@@ -1,6 +1,7 @@
 #include "ops/engine/product.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "ops/engine/batch.hpp"
 #include "ops/operator.hpp"
@@ -23,28 +24,66 @@ Unit unit_of(std::int64_t first, std::int64_t last) {
 struct Config {
   int rows, columns, depth;
 };
-// For processors: a block of the result and of both factors stay in the second cache. Sizes are multiples of what is
-// held in registers, 6 or 14 rows and 16 or 32 columns.
-constexpr Config serial_configs[] = {{126, 512, 256}, {126, 256, 256}, {126, 128, 64},
-                                     {42, 64, 64},    {12, 256, 128},  {126, 32, 128}};
+// For processors: a block of the result and of the first factor stay in the second cache. Sizes are multiples of what
+// AVX-512 holds in registers, 14 rows and 32 columns.
+constexpr Config serial_configs[] = {{294, 512, 128}, {294, 256, 128}, {140, 256, 128},
+                                     {140, 128, 128}, {70, 64, 128},   {42, 256, 128},
+                                     {126, 32, 128}};
 // For groups of threads: larger blocks take drivers that compile for a processor minutes.
 constexpr Config simt_configs[] = {{32, 32, 16}, {16, 32, 32}};
 
 std::int64_t blocks_of(std::int64_t count, std::int64_t size) { return (count + size - 1) / size; }
+std::int64_t up_to(std::int64_t count, std::int64_t size) { return blocks_of(count, size) * size; }
+
+// What a product takes a processor, in cycles of one core with vectors of 512 bits; only their ratios count.
+class Cost {
+ public:
+  Cost(const Config& config, std::int64_t m, std::int64_t n, std::int64_t depth)
+      : config_(config), m_(m), n_(n), depth_(depth) {}
+
+  // As long as the cores have blocks, and then half a block, since one of them ends last.
+  double on(std::uint32_t units, std::int64_t batch) const {
+    const std::int64_t down = m_ / config_.rows, across = n_ / config_.columns;
+    const std::int64_t rows = m_ % config_.rows, columns = n_ % config_.columns;
+    double all = static_cast<double>(down * across) * block(config_.rows, config_.columns);
+    if (rows != 0) all += static_cast<double>(across) * block(rows, config_.columns);
+    if (columns != 0) all += static_cast<double>(down) * block(config_.rows, columns);
+    if (rows != 0 && columns != 0) all += block(rows, columns);
+    all *= static_cast<double>(batch);
+    if (units <= 1) return all;
+    const double largest = block(std::min<std::int64_t>(m_, config_.rows),
+                                 std::min<std::int64_t>(n_, config_.columns));
+    return std::max(all / units + largest / 2, largest);
+  }
+
+ private:
+  // Two vectors a cycle are multiplied, each number packed takes a quarter of one, and sums are read and written for each
+  // step.
+  double block(std::int64_t rows, std::int64_t columns) const {
+    const auto sums = static_cast<double>(up_to(rows, 14) * up_to(columns, 32));
+    const auto depth = static_cast<double>(depth_), packed = static_cast<double>(rows + columns);
+    const auto steps = static_cast<double>(blocks_of(depth_, config_.depth));
+    return sums * depth / 32 + packed * depth / 4 + sums * steps / 16 +
+           config_.rows * config_.columns / 16.0 + 200;
+  }
+  const Config config_;
+  const std::int64_t m_, n_, depth_;
+};
 
 std::size_t choose(bool serial, std::uint32_t units, std::int64_t batch, std::int64_t m,
-                   std::int64_t n, std::int64_t depth) {
+                   std::int64_t n, std::int64_t depth, std::int64_t bytes) {
   if (!serial) return m >= 48 && n >= 48 ? 0 : 1;
-  if (m <= 12) return 4;
-  if (n <= 32) return 5;
-  // As large as leaves every core two blocks, since programs of one block are what is shared out.
-  const auto enough = [&](const Config& config) {
-    return batch * blocks_of(m, config.rows) * blocks_of(n, config.columns) >= 2 * units;
-  };
-  if (depth > 96 && enough(serial_configs[0])) return 0;
-  if (depth > 96 && enough(serial_configs[1])) return 1;
-  if (m > 84 && n > 96 && enough(serial_configs[2])) return 2;
-  return 3;
+  std::size_t best = 0;
+  double least = std::numeric_limits<double>::infinity();
+  for (std::size_t i = 0; i < std::size(serial_configs); ++i) {
+    const Config& config = serial_configs[i];
+    if (config.rows * (config.columns + config.depth) * bytes > std::int64_t{1} << 20) continue;
+    const double cost = Cost(config, m, n, depth).on(units, batch);
+    if (cost >= least) continue;
+    best = i;
+    least = cost;
+  }
+  return best;
 }
 
 // Everything that the text of a kernel depends on.
@@ -84,7 +123,9 @@ Tile with_addend(Kernel& k, const Tile& sum, const Tile& c, const Tile& alpha, c
 std::string text_of_blocks(const Variant& v) {
   const auto i64 = tile::DType::i64;
   const Config config = v.serial ? serial_configs[v.config] : simt_configs[v.config];
-  const int bm = config.rows, bn = config.columns, bk = config.depth;
+  // Instructions for bfloat16 take two steps of the depth at once.
+  const int bm = config.rows, bn = config.columns;
+  const int bk = v.serial && v.in == DType::bf16 ? 2 * config.depth : config.depth;
   const tile::DType in = stored_as(v.in), sum_type = summed_in(v.in);
   tile::Module module;
   module.kernel("ops_product", {{"ROWS", bm}, {"COLUMNS", bn}, {"DEPTH", bk}}, [&](Kernel& k) {
@@ -294,7 +335,8 @@ void run_product(const Call& call, Product p) {
     v.b_unit = stride(p.b, 2) == 1 ? along_last : spaced;
     blocks = batch.count() * blocks_of(m, thin_of(v).rows);
   } else {
-    v.config = choose(v.serial, call.device().info().compute_units, batch.count(), m, n, depth);
+    v.config = choose(v.serial, call.device().info().compute_units, batch.count(), m, n,
+                      depth * p.terms, summed_in(v.in) == tile::DType::f64 ? 8 : 4);
     const Config& config = v.serial ? serial_configs[v.config] : simt_configs[v.config];
     if (!v.serial) {  // a processor packs both factors anyway
       v.a_unit = unit_of(stride(p.a, 2), stride(p.a, 1));
