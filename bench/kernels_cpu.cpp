@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -66,6 +67,59 @@ class Array {
   std::size_t count_;
 };
 
+// Threads that are there already when there is work, as those of the cpu plugin and of OpenBLAS: one that comes back in
+// time is still looking for it.
+class Team {
+ public:
+  using Work = std::function<void(std::size_t)>;
+  static Team& get() {
+    static Team team;
+    return team;
+  }
+  ~Team() {
+    work_ = nullptr;
+    announce();
+    for (std::thread& member : members_) member.join();
+  }
+  // Calls `work` with 0 to `threads` - 1, the first from here.
+  void run(std::size_t threads, const Work& work) {
+    while (members_.size() + 1 < threads)
+      members_.emplace_back(
+          [this, which = members_.size() + 1, seen = round_.load()] { serve(which, seen); });
+    if (threads > 1) {
+      work_ = &work;
+      threads_ = threads;
+      busy_ = members_.size();
+      announce();
+    }
+    work(0);
+    while (busy_ != 0) std::this_thread::yield();
+  }
+
+ private:
+  void announce() {
+    ++round_;
+    round_.notify_all();
+  }
+  void serve(std::size_t which, std::uint32_t seen) {
+    while (true) {
+      const auto asleep = std::chrono::steady_clock::now() + std::chrono::microseconds(100);
+      while (round_ == seen && std::chrono::steady_clock::now() < asleep) {
+      }
+      round_.wait(seen);
+      seen = round_;
+      if (work_ == nullptr) return;
+      if (which < threads_) (*work_)(which);
+      --busy_;
+    }
+  }
+  std::vector<std::thread> members_;
+  std::atomic<std::uint32_t> round_{0};
+  std::atomic<std::size_t> busy_{0};
+  const Work* work_ = nullptr;
+  std::size_t threads_ = 0;
+};
+
 // One kernel, compiled; run by a few threads as the cpu plugin runs it.
 class Kernel {
  public:
@@ -104,10 +158,7 @@ class Kernel {
         kernel_->function(&block, packed);
       }
     };
-    std::vector<std::thread> others;
-    for (int i = 1; i < threads; ++i) others.emplace_back(work, i);
-    work(0);
-    for (std::thread& other : others) other.join();
+    Team::get().run(static_cast<std::size_t>(threads), work);
   }
 
  private:
@@ -370,15 +421,11 @@ void elementwise_chain(benchmark::State& state) {
 void elementwise_ceiling(benchmark::State& state) {
   const Array<float> x(kLarge), y(kLarge), z(kLarge, false);
   const auto threads = static_cast<std::size_t>(state.range(0));
-  for (auto _ : state) {
-    std::vector<std::thread> others;
-    const std::size_t part = kLarge / threads;
-    for (std::size_t i = 1; i < threads; ++i)
-      others.emplace_back(
-          [&, i] { add_arrays(x.get() + i * part, y.get() + i * part, z.get() + i * part, part); });
-    add_arrays(x.get(), y.get(), z.get(), part);
-    for (std::thread& other : others) other.join();
-  }
+  const std::size_t part = kLarge / threads;
+  for (auto _ : state)
+    Team::get().run(threads, [&](std::size_t i) {
+      add_arrays(x.get() + i * part, y.get() + i * part, z.get() + i * part, part);
+    });
   count_bytes(state, 3 * kLarge * sizeof(float));
 }
 
