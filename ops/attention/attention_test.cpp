@@ -173,11 +173,13 @@ TEST_CASE("attention: equal keys give the mean, bit for bit; nothing to see give
 TEST_CASE("attention: sequences of different lengths") {
   std::mt19937_64 random(seed());
   const std::vector<std::int64_t> q_starts = {0, 5, 5, 8, 30}, k_starts = {0, 9, 12, 15, 37};
-  for (const DType index : {DType::i32, DType::i64})
-    for (const bool causal : {false, true}) {
-      HostTensor q = random_tensor(random, DType::f32, {30, 4, 16}),
-                 k = random_tensor(random, DType::f32, {37, 2, 16}),
-                 v = random_tensor(random, DType::f32, {37, 2, 8}), out(DType::f32, {30, 4, 8}),
+  for (const DType dtype : types_of(floats))
+    for (const auto& [index, causal] :
+         {std::pair(DType::i32, true), std::pair(DType::i32, false), std::pair(DType::i64, true)}) {
+      if (dtype != DType::f32 && (index != DType::i32 || !causal)) continue;
+      HostTensor q = random_tensor(random, dtype, {30, 4, 16}),
+                 k = random_tensor(random, dtype, {37, 2, 16}),
+                 v = random_tensor(random, dtype, {37, 2, 8}), out(dtype, {30, 4, 8}),
                  qs = HostTensor::of(index, {5}, {q_starts.begin(), q_starts.end()}),
                  ks = HostTensor::of(index, {5}, {k_starts.begin(), k_starts.end()});
       const flagos_status_t status = fixture().call(
@@ -209,14 +211,17 @@ TEST_CASE("attention: sequences of different lengths") {
     }
 }
 
-TEST_CASE("attention: a cache in pages, written and read") {
-  std::mt19937_64 random(seed());
+namespace {
+
+void check_pages(DType dtype, std::mt19937_64& random) {
+  const std::string which = dtype_name(dtype);
+  INFO(which);
   const std::vector<std::int64_t> lengths = {1, 13, 0, 24};
   constexpr std::int64_t page = 8, pages = 9, heads = 2, depth = 16;
   const std::vector<Number> tables = {3, 0, 0, 7, 1, 0, 0, 0, 0, 8, 2, 5};
-  HostTensor key = random_tensor(random, DType::f32, {38, heads, depth}),
-             value = random_tensor(random, DType::f32, {38, heads, depth}),
-             k(DType::f32, {pages, page, heads, depth}), v(DType::f32, {pages, page, heads, depth});
+  HostTensor key = random_tensor(random, dtype, {38, heads, depth}),
+             value = random_tensor(random, dtype, {38, heads, depth}),
+             k(dtype, {pages, page, heads, depth}), v(dtype, {pages, page, heads, depth});
   std::vector<Number> slots;
   for (std::size_t s = 0; s < 4; ++s)
     for (std::int64_t i = 0; i < lengths[s]; ++i)
@@ -228,7 +233,7 @@ TEST_CASE("attention: a cache in pages, written and read") {
   REQUIRE(fixture().call("reshape_and_cache", {&value, &value, &skipped, &kept, &v}) ==
           FLAGOS_STATUS_OK);
   CHECK(kept.values() == k.values());
-  HostTensor q = random_tensor(random, DType::f32, {4, 6, depth}), out(DType::f32, {4, 6, depth}),
+  HostTensor q = random_tensor(random, dtype, {4, 6, depth}), out(dtype, {4, 6, depth}),
              table = HostTensor::of(DType::i32, {4, 3}, tables),
              length = HostTensor::of(DType::i32, {4}, {lengths.begin(), lengths.end()});
   const flagos_status_t status =
@@ -257,6 +262,13 @@ TEST_CASE("attention: a cache in pages, written and read") {
   table.set(0, 9);
   CHECK(fixture().call("paged_attention", {&q, &k, &v, &table, &length, {}, &out}) !=
         FLAGOS_STATUS_OK);
+}
+
+}  // namespace
+
+TEST_CASE("attention: a cache in pages, written and read") {
+  std::mt19937_64 random(seed());
+  for (const DType dtype : types_of(floats)) check_pages(dtype, random);
 }
 
 TEST_CASE("attention: what is refused") {

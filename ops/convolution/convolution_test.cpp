@@ -122,7 +122,9 @@ TEST_CASE("convolution: windows, steps, padding, dilation, groups") {
     }
   for (const DType dtype : types_of(floats))
     if (dtype != DType::f32) {
+      check_convolution(cases[0], dtype, Placement::dense, true, true, random);
       check_convolution(cases[1], dtype, Placement::dense, true, true, random);
+      check_convolution(cases[4], dtype, Placement::dense, true, true, random);
       check_convolution(cases[2], dtype, Placement::dense, false, false, random);
     }
 }
@@ -140,21 +142,26 @@ TEST_CASE("convolution: columns that are made in parts") {
       DType::f32, Placement::dense, true, true, random);
 }
 
-TEST_CASE("convolution: defaults, one image, depthwise, nothing") {
+TEST_CASE("convolution: depthwise, in every type; one image, defaults") {
   std::mt19937_64 random(seed() + 2);
-  HostTensor x(DType::f32, {3, 6, 7}), weight(DType::f32, {6, 1, 3, 2}), out(DType::f32, {6, 4, 6}),
-      batch(DType::f32, {1, 3, 6, 7});
-  x.fill_random(random, -3, 3, true);
-  weight.fill_random(random, -2, 2, true);
-  batch.fill([&](I i) { return x.get(i); });
-  const Result expected =
-      convolution(batch, weight, nullptr, {{3, 2}, {1, 1}, {0, 0}, {1, 1}}, 3, {1, 6, 4, 6});
-  std::vector<unsigned char> before = out.bytes();
-  must_call("depthwise_conv2d", {&x, &weight, std::monostate(), Ints{}, Ints{}, Ints{}, &out});
-  check(out, expected, before, 6, true);
-  must_call("conv2d", {&x, &weight, std::monostate(), Ints{1}, Ints{0}, Ints{1, 1}, I{3}, &out});
-  check(out, expected, before, 6, true);
-  // No images; no channels: the bias.
+  for (const DType dtype : types_of(floats)) {
+    HostTensor x(dtype, {3, 6, 7}), weight(dtype, {6, 1, 3, 2}), out(dtype, {6, 4, 6}),
+        batch(dtype, {1, 3, 6, 7});
+    x.fill_random(random, -3, 3, true);
+    weight.fill_random(random, -2, 2, true);
+    batch.fill([&](I i) { return x.get(i); });
+    const Result expected =
+        convolution(batch, weight, nullptr, {{3, 2}, {1, 1}, {0, 0}, {1, 1}}, 3, {1, 6, 4, 6});
+    std::vector<unsigned char> before = out.bytes();
+    must_call("depthwise_conv2d", {&x, &weight, std::monostate(), Ints{}, Ints{}, Ints{}, &out});
+    check(out, expected, before, 6, true);
+    must_call("conv2d", {&x, &weight, std::monostate(), Ints{1}, Ints{0}, Ints{1, 1}, I{3}, &out});
+    check(out, expected, before, 6, true);
+  }
+}
+
+TEST_CASE("convolution: no images; no channels: the bias") {
+  HostTensor weight(DType::f32, {6, 1, 3, 2});
   HostTensor none(DType::f32, {0, 3, 6, 7}), nothing(DType::f32, {0, 6, 4, 6});
   must_call("conv2d", {&none, &weight, std::monostate(), Ints{}, Ints{}, Ints{}, I{3}, &nothing});
   HostTensor no_channels(DType::f32, {2, 0, 6, 7}), no_weight(DType::f32, {4, 0, 3, 3}),

@@ -193,6 +193,37 @@ TEST_CASE("engine: integers wrap, and division by 0 is defined") {
   CHECK(other.values() == std::vector<Number>{1, 0});
 }
 
+TEST_CASE("engine: truth values with numbers, and what is left of other types") {
+  using I = std::int64_t;
+  HostTensor x = HostTensor::of(DType::boolean, {4}, {0, 1, 0, 1}),
+             y = HostTensor::of(DType::boolean, {4}, {0, 0, 1, 1}), truth(DType::boolean, {4}),
+             whole(DType::i64, {4});
+  const auto gives = [&](const char* op, Arguments arguments, HostTensor& out,
+                         const std::vector<Number>& expected) {
+    arguments.emplace_back(&out);
+    must_give(op, arguments, out,
+              [&](const Shape& i) { return expected[static_cast<std::size_t>(i[0])]; });
+  };
+  gives("add", {&x, &y, I{1}}, whole, {0, 1, 1, 2});
+  gives("add.Scalar", {&x, I{5}, I{2}}, whole, {10, 11, 10, 11});
+  gives("mul.Scalar", {&x, I{3}}, whole, {0, 3, 0, 3});
+  gives("eq.Scalar", {&x, I{1}}, truth, {0, 1, 0, 1});
+  gives("ne.Scalar", {&x, I{1}}, truth, {1, 0, 1, 0});
+  gives("lt.Scalar", {&x, I{1}}, truth, {1, 0, 1, 0});
+  gives("le.Scalar", {&x, I{0}}, truth, {1, 0, 1, 0});
+  gives("gt.Scalar", {&x, I{0}}, truth, {0, 1, 0, 1});
+  gives("ge.Scalar", {&x, I{1}}, truth, {0, 1, 0, 1});
+  HostTensor bytes = HostTensor::of(DType::u8, {4}, {0, 3, 200, 9}), held(DType::u8, {4});
+  gives("clamp", {&bytes, I{2}, I{9}}, held, {2, 3, 9, 9});
+  gives("hardtanh", {&bytes, I{1}, I{9}}, held, {1, 3, 9, 9});
+  if (!Fixture::get().computes_in(DType::f64)) return;
+  HostTensor up = HostTensor::of(DType::f64, {2}, {1, 0}),
+             to = HostTensor::of(DType::f64, {2}, {2, -1}), next(DType::f64, {2});
+  must_give("nextafter", {&up, &to, &next}, next, [](const Shape& i) {
+    return i[0] == 0 ? std::nextafter(1.0, 2.0) : std::nextafter(0.0, -1.0);
+  });
+}
+
 TEST_CASE("engine: bad input is refused with a sentence, and nothing is queued") {
   HostTensor x = counting(DType::f32, {3, 4}), y = counting(DType::f32, {3, 5}),
              out(DType::f32, {3, 4});

@@ -251,6 +251,19 @@ TEST_CASE("linear: ranks, with and without bias") {
   }
 }
 
+TEST_CASE("matmul and outer in every type") {
+  std::mt19937_64 random(seed());
+  for (const DType dtype : types_of(numbers)) {
+    HostTensor u = counted(dtype, {5}), v = counted(dtype, {7}), table(dtype, {5, 7});
+    must_give("outer", {&u, &v, &table}, table,
+              [&](const Shape& i) { return rounded(dtype, u.get(i[0]) * v.get(i[1])); });
+    if (std::find(std::begin(types), std::end(types), dtype) == std::end(types)) continue;
+    HostTensor a = random_tensor(random, dtype, {3, 5, 7}, true),
+               b = random_tensor(random, dtype, {3, 7, 4}, true), out(result_of(dtype), {3, 5, 4});
+    check("matmul", {&a, &b, &out}, out, Expected(3, 5, 4, 7, matrix(a), matrix(b)), 7, true);
+  }
+}
+
 TEST_CASE("mv, dot, outer") {
   std::mt19937_64 random(seed());
   for (const DType dtype : types) {

@@ -78,10 +78,13 @@ TEST_CASE("random: uniform numbers are the upper bits of Philox, on every type a
                           -digits);
       });
     }
-  HostTensor out(DType::f32, {5000});
-  must_give("uniform", {-2.0, 6.0, seed_of, offset_of, &out}, out, [&](const Shape& at) {
-    return std::ldexp(static_cast<Number>(word(seed_of, offset_of, at[0]) >> 8), -24) * 8 - 2;
-  });
+  // Of as many digits as the numbers between 0 and 1, which these are made of.
+  for (const DType dtype : types_of(floats)) {
+    HostTensor unit(dtype, {3000}), out(dtype, {3000});
+    must_call("rand", {seed_of, offset_of, &unit});
+    must_give("uniform", {-2.0, 6.0, seed_of, offset_of, &out}, out,
+              [&](const Shape& at) { return unit.get(at[0]) * 8 - 2; });
+  }
 }
 
 TEST_CASE("random: normal numbers follow from the uniform ones") {
@@ -149,17 +152,20 @@ TEST_CASE("random: another offset continues, another seed does not") {
 }
 
 TEST_CASE("random: distributions") {
-  HostTensor u(DType::f32, {200000}), z(DType::f32, {200000});
+  HostTensor u(DType::f32, {200000});
   must_call("rand", {I{11}, I{0}, &u});
   const Moments uniform(u);
   CHECK(std::fabs(uniform.mean - 0.5) < 0.004);
   CHECK(std::fabs(uniform.variance - 1.0 / 12) < 0.001);
-  must_call("normal", {3.0, 2.0, I{11}, I{0}, &z});
-  const Moments normal(z);
-  CHECK(std::fabs(normal.mean - 3) < 0.03);
-  CHECK(std::fabs(normal.variance - 4) < 0.08);
-  CHECK(std::fabs(normal.third) < 0.3);
-  CHECK(std::fabs(normal.fourth - 48) < 2.5);
+  for (const DType dtype : types_of(floats)) {
+    HostTensor z(dtype, {200000});
+    must_call("normal", {3.0, 2.0, I{11}, I{0}, &z});
+    const Moments normal(z);
+    CHECK(std::fabs(normal.mean - 3) < 0.03);
+    CHECK(std::fabs(normal.variance - 4) < 0.08);
+    CHECK(std::fabs(normal.third) < 0.3);
+    CHECK(std::fabs(normal.fourth - 48) < 2.5);
+  }
 }
 
 TEST_CASE("random: whole numbers of every type") {
@@ -214,6 +220,13 @@ TEST_CASE("random: permutations") {
     CHECK(*seen.rbegin() == 1999);
     CHECK(fixed < 12);
   }
+  HostTensor whole(DType::i64, {100});
+  must_call("randperm", {I{100}, I{4}, I{0}, &whole});
+  for (const DType dtype : types_of(numbers)) {
+    HostTensor out(dtype, {100});
+    must_call("randperm", {I{100}, I{4}, I{0}, &out});
+    CHECK(out.values() == whole.values());
+  }
   // All six of three elements come up.
   std::set<std::vector<Number>> orders;
   for (I seed = 0; seed < 60; ++seed) {
@@ -234,14 +247,22 @@ TEST_CASE("random: multinomial") {
   CHECK(std::abs(counts[0] - 2500) < 300);
   CHECK(std::abs(counts[2] - 7500) < 400);
   for (I i = 20000; i < 40000; ++i) REQUIRE(out.get(i) == 1);
+  // The same choice of weights that every type holds.
+  HostTensor wanted(DType::i64, {2, 50}), found(DType::i64, {2, 50});
+  must_call("multinomial", {&p, I{50}, true, I{2}, I{0}, &wanted});
+  for (const DType dtype : types_of(floats)) {
+    HostTensor weights = HostTensor::of(dtype, {2, 4}, p.values());
+    must_call("multinomial", {&weights, I{50}, true, I{2}, I{0}, &found});
+    CHECK(found.values() == wanted.values());
+  }
   HostTensor three(DType::i64, {3}), row = HostTensor::of(DType::f32, {4}, {1, 0, 3, 4});
   std::set<Number> first;
   for (I seed = 0; seed < 50; ++seed) {
     must_call("multinomial", {&row, I{3}, false, seed, I{0}, &three});
-    std::vector<Number> found = three.values();
-    first.insert(found[0]);
-    std::sort(found.begin(), found.end());
-    CHECK(found == std::vector<Number>{0, 2, 3});
+    std::vector<Number> drawn = three.values();
+    first.insert(drawn[0]);
+    std::sort(drawn.begin(), drawn.end());
+    CHECK(drawn == std::vector<Number>{0, 2, 3});
   }
   CHECK(first.size() == 3);
 }

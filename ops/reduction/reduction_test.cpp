@@ -89,7 +89,7 @@ TEST_CASE("reduction: small whole numbers to the last bit; long, split and stran
 
 TEST_CASE("reduction: extremes with their places, means with their spread, equality") {
   std::mt19937_64 random(seed() + 6);
-  for (const DType dtype : types_of(numbers))
+  for (const DType dtype : types_of(everything))
     for (const Placement placement : all_placements) {
       if (dtype != DType::f32 && dtype != DType::i32 && placement != Placement::dense) continue;
       HostTensor x(dtype, {3, 50, 7}, placement), values(dtype, {3, 7}),
@@ -111,7 +111,7 @@ TEST_CASE("reduction: extremes with their places, means with their spread, equal
       y.fill([&](std::int64_t i) { return x.get(i); });
       must_call("equal", {&x, &y, &same});
       CHECK(same.get(0) == 1);
-      y.set(1049, y.get(1049) + 1);
+      y.set(1049, dtype == DType::boolean ? 1 - y.get(1049) : y.get(1049) + 1);
       must_call("equal", {&x, &y, &same});
       CHECK(same.get(0) == 0);
       HostTensor other(dtype, {3, 7, 50});  // of another shape
@@ -128,6 +128,30 @@ TEST_CASE("reduction: extremes with their places, means with their spread, equal
   CHECK(mean.values() == Values{3, 1e8L + 8});
   must_call("std_mean", {&x, std::vector<std::int64_t>{1}, 2.0, false, &var, &mean});
   CHECK(var.get(1) == 8);
+}
+
+TEST_CASE("reduction: means and spreads in every type") {
+  for (const DType dtype : types_of(everything)) {
+    HostTensor x(dtype, {3, 8}), mean(DType::f32, {3});
+    x.fill([](std::int64_t i) { return i % 8 % (i / 8 + 2); });
+    must_give("mean", {&x, std::vector<std::int64_t>{1}, false, &mean}, mean,
+              [&](const Shape& line) {
+                Number sum = 0;
+                for (std::int64_t i = 0; i < 8; ++i) sum += at(x, {line[0], i});
+                return sum / 8;
+              });
+  }
+  for (const DType dtype : types_of(floats)) {
+    const std::vector<std::int64_t> rows{1};
+    HostTensor x = HostTensor::of(dtype, {2, 4}, {1, 2, 3, 6, 2, 2, 6, 6}), spread(dtype, {2}),
+               mean(dtype, {2});
+    must_call("var_mean", {&x, rows, 0.0, false, &spread, &mean});
+    CHECK(spread.values() == Values{3.5L, 4});
+    CHECK(mean.values() == Values{3, 4});
+    must_call("std_mean", {&x, rows, 0.0, false, &spread, &mean});
+    CHECK(spread.get(1) == 2);
+    CHECK(mean.values() == Values{3, 4});
+  }
 }
 
 TEST_CASE("reduction: special numbers and nothing at all") {

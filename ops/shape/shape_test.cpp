@@ -165,6 +165,11 @@ TEST_CASE("shape: progressions") {
   must_give("arange", {I{3}, I{13}, I{2}, &whole}, whole,
             [](const Shape& i) { return 3 + 2 * i[0]; });
   must_give("arange", {I{1}, I{-3}, I{-1}, &down}, down, [](const Shape& i) { return 1 - i[0]; });
+  for (const DType dtype : types_of(numbers)) {
+    HostTensor line(dtype, {7});
+    must_give("arange", {I{5}, I{18}, I{2}, &line}, line,
+              [](const Shape& i) { return 5 + 2 * i[0]; });
+  }
   // To two units of the larger end: what is near 0 is the difference of two numbers.
   const auto is_close = [](const HostTensor& line, Number from, Number step, Number largest) {
     for (I i = 0; i < line.elements(); ++i)

@@ -137,9 +137,10 @@ TEST_CASE("sort: lengths around every boundary, split lines, nothing, scalars") 
   }
 }
 
-TEST_CASE("sort: argsort and the stable ones") {
-  std::mt19937_64 random(seed() + 3);
-  HostTensor x(DType::i32, {4, 300}), out(DType::i64, {4, 300}), values(DType::i32, {4, 300});
+namespace {
+
+void check_argsort(DType dtype, std::mt19937_64& random) {
+  HostTensor x(dtype, {4, 300}), out(DType::i64, {4, 300}), values(dtype, {4, 300});
   x.fill([&](I) { return random() % 9; });
   for (const bool descending : {false, true}) {
     std::vector<std::vector<I>> orders;
@@ -162,9 +163,16 @@ TEST_CASE("sort: argsort and the stable ones") {
   }
 }
 
+}  // namespace
+
+TEST_CASE("sort: argsort and the stable ones") {
+  std::mt19937_64 random(seed() + 3);
+  for (const DType dtype : types_of(everything)) check_argsort(dtype, random);
+}
+
 TEST_CASE("sort: topk") {
   std::mt19937_64 random(seed() + 4);
-  for (const DType dtype : types_of(floats | DType::i32))
+  for (const DType dtype : types_of(everything))
     for (const I length : {I{50}, I{3000}})
       for (const bool largest : {true, false})
         for (const I k : {I{0}, I{1}, I{7}, I{50}}) {
@@ -234,6 +242,12 @@ TEST_CASE("sort: medians and ranks") {
             std::any_of(all.begin(), all.end(), [](Number n) { return std::isnan(n); });
         const Number middle = all[static_cast<std::size_t>(order[(all.size() - 1) / 2])];
         CHECK((any_nan ? std::isnan(one.get(0)) : one.get(0) == middle));
+        must_call("nanmedian", {&x, &one});
+        const auto there =
+            std::count_if(all.begin(), all.end(), [](Number n) { return !std::isnan(n); });
+        if (there != 0)
+          CHECK(one.get(0) ==
+                all[static_cast<std::size_t>(order[static_cast<std::size_t>(there - 1) / 2])]);
       }
   HostTensor none(DType::f32, {0}), one(DType::f32, {});
   must_call("median", {&none, &one});

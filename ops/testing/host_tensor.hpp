@@ -36,6 +36,9 @@ class HostTensor {
   // Elements by their row-major number.
   Number get(std::int64_t index) const;
   void set(std::int64_t index, Number value);
+  // size_of(dtype()) bytes.
+  unsigned char* element(std::int64_t index) { return bytes_.data() + place(index); }
+  const unsigned char* element(std::int64_t index) const { return bytes_.data() + place(index); }
   std::vector<Number> values() const;
   void fill(const std::function<Number(std::int64_t)>& value);
   // Uniform numbers, rounded to the type: whole ones with `whole`.

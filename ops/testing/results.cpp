@@ -40,14 +40,17 @@ const HostTensor* first_of(const Argument& argument) {
 }
 
 // The type that the call is a test of: that of the first input which is neither a mask nor holds indices, or of the first
-// output where there is none. Nothing for inputs of several types, whose promotion is another matter.
+// output where there is none, or where it is changed in place. Nothing for inputs of several types, whose promotion is
+// another matter; those that the operator does not compute in, such as what is added to products of int8, do not count.
 std::optional<DType> type_of(const Operator& op, const Arguments& arguments) {
   const std::vector<Parameter>& parameters = op.schema().parameters;
-  for (const bool outputs : {false, true}) {
+  const bool in_place = !parameters.empty() && parameters[0].output;
+  for (const bool outputs : {in_place, !in_place}) {
     std::optional<DType> found;
     for (std::size_t i = 0; i < arguments.size() && i < parameters.size(); ++i) {
       const HostTensor* const tensor = first_of(arguments[i]);
       if (tensor == nullptr || parameters[i].output != outputs || !is_any(parameters[i])) continue;
+      if (!op.dtypes().has(tensor->dtype())) continue;
       if (found && *found != tensor->dtype() && !is_floating(*found)) return std::nullopt;
       if (!found) found = tensor->dtype();
     }
