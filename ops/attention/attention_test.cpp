@@ -128,12 +128,13 @@ TEST_CASE("attention: types, masks, causal, groups, sizes") {
   }
   Case c;
   for (int mask = 0; mask < 3; ++mask)
-    for (const Placement placement : {Placement::dense, Placement::transposed, Placement::sliced}) {
+    for (const Placement placement : own_placements()) {
       c.mask = mask;
       c.placement = placement;
       c.causal = mask == 1;
       check_sdpa(random, c);
     }
+  if (!fixture().is_thorough()) return;
   c = Case();
   c.batch = 1;
   c.rows = 100;
@@ -176,7 +177,7 @@ TEST_CASE("attention: sequences of different lengths") {
   for (const DType dtype : types_of(floats))
     for (const auto& [index, causal] :
          {std::pair(DType::i32, true), std::pair(DType::i32, false), std::pair(DType::i64, true)}) {
-      if (dtype != DType::f32 && (index != DType::i32 || !causal)) continue;
+      if (!in_full(dtype) && (index != DType::i32 || !causal)) continue;
       HostTensor q = random_tensor(random, dtype, {30, 4, 16}),
                  k = random_tensor(random, dtype, {37, 2, 16}),
                  v = random_tensor(random, dtype, {37, 2, 8}), out(dtype, {30, 4, 8}),

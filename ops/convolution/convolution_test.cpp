@@ -114,8 +114,7 @@ TEST_CASE("convolution: windows, steps, padding, dilation, groups") {
       {{2, 3, 5, 6, 7}, {4, 3, 2, 3, 2}, {{2, 3, 2}, {1, 2, 1}, {1, 0, 1}, {1, 1, 2}}, 1},
       {{2, 6, 7, 7}, {6, 1, 3, 3}, {{3, 3}, {1, 1}, {1, 1}, {1, 1}}, 6}};
   for (const Case& c : cases)
-    for (const Placement placement : placements) {
-      if (placement != Placement::dense && !Fixture::get().is_thorough()) continue;
+    for (const Placement placement : placements()) {
       check_convolution(c, DType::f32, placement, placement != Placement::sliced, true, random);
       if (placement == Placement::dense)
         check_convolution(c, DType::f32, placement, true, false, random);
@@ -228,9 +227,8 @@ TEST_CASE("convolution: transposed") {
 
 TEST_CASE("convolution: im2col and col2im") {
   for (const DType dtype : types_of(everything))
-    for (const Placement placement : placements) {
+    for (const Placement placement : placements()) {
       if (placement != Placement::dense && dtype != DType::f32) continue;
-      if (placement != Placement::dense && !Fixture::get().is_thorough()) continue;
       const Window w{{3, 2}, {2, 1}, {1, 2}, {1, 3}};
       HostTensor x = counted(dtype, {2, 3, 7, 6}, placement);
       const I down = (7 + 2 - 2 - 1) / 2 + 1, across = 6 + 4 - 3 - 1 + 1;

@@ -28,7 +28,7 @@ TEST_CASE("language: embedding takes rows, of every type") {
 }
 
 TEST_CASE("language: embedding on all placements and widths") {
-  for (const Placement p : placements)
+  for (const Placement p : placements())
     for (const I width : {I{1}, I{65}, I{2500}}) {
       HostTensor weight = counted(DType::f32, {9, width}, p),
                  index = numbers_below(9, {2, 5}, DType::i32, p),
@@ -57,7 +57,7 @@ TEST_CASE("language: embedding and its gradient agree on what a row is") {
 }
 
 TEST_CASE("language: one_hot") {
-  for (const Placement p : placements)
+  for (const Placement p : placements())
     for (const DType dtype : types_of(everything)) {
       if (p != Placement::dense && dtype != DType::i64 && dtype != DType::f32) continue;
       HostTensor x = numbers_below(5, {3, 7}, DType::i64, p), out(dtype, {3, 7, 5}, written(p));

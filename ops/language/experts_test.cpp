@@ -60,7 +60,7 @@ TEST_CASE("language: moe_align_block_size") {
 
 TEST_CASE("language: moe_sum") {
   for (const DType dtype : types_of(floats))
-    for (const Placement p : placements) {
+    for (const Placement p : placements()) {
       HostTensor x(dtype, {3, 4, 70}, p), out(dtype, {3, 70}, written(p));
       x.fill([](I i) { return i % 13 - 6; });
       must_give("moe_sum", {&x, &out}, out, [&](const Shape& i) {

@@ -65,7 +65,7 @@ TEST_CASE("language: topk_softmax in every type and on all placements") {
   std::mt19937_64 random(seed());
   for (const DType dtype : types_of(floats))
     check_router(dtype, 5, 8, 2, true, Placement::dense, random);
-  for (const Placement p : placements) check_router(DType::f32, 37, 16, 4, false, p, random);
+  for (const Placement p : placements()) check_router(DType::f32, 37, 16, 4, false, p, random);
 }
 
 TEST_CASE("language: topk_softmax of few and of many experts") {

@@ -136,7 +136,7 @@ void check_sample(DType dtype, I rows, I classes, bool has_k, bool has_p, Placem
 
 TEST_CASE("language: apply_repetition_penalties") {
   for (const DType dtype : types_of(floats))
-    for (const Placement p : {Placement::dense, Placement::transposed, Placement::sliced}) {
+    for (const Placement p : own_placements()) {
       HostTensor x(dtype, {3, 70}, p), prompt(DType::boolean, {3, 70}),
           output(DType::boolean, {3, 70}), penalty(DType::f32, {3});
       x.fill([](I i) { return (i % 9 - 4) * 3; });
@@ -191,7 +191,7 @@ TEST_CASE("language: samples are distributed as the probabilities") {
 
 TEST_CASE("language: apply_top_k_top_p leaves the most probable ones") {
   for (const DType dtype : types_of(floats))
-    for (const Placement placement : {Placement::dense, Placement::transposed, Placement::sliced})
+    for (const Placement placement : own_placements())
       for (const int which : {0, 1, 2, 3}) {
         constexpr I rows = 12, classes = 37;
         HostTensor x(dtype, {rows, classes}, placement), out(dtype, {rows, classes}, placement);

@@ -47,10 +47,9 @@ void each_seen(const HostTensor& x, const Window& w, const Shape& out, F seen) {
 
 TEST_CASE("pooling: the largest, and where it is") {
   for (const DType dtype : types_of(numbers))
-    for (const Placement placement : placements)
+    for (const Placement placement : placements())
       for (const Window& w : windows) {
         if (placement != Placement::dense && dtype != DType::f32) continue;
-        if (placement != Placement::dense && !Fixture::get().is_thorough()) continue;
         HostTensor x = counted(dtype, {2, 3, 11, 12}, placement);
         if (is_floating(dtype)) {
           x.set(5, quiet_nan);
@@ -80,12 +79,11 @@ TEST_CASE("pooling: the largest, and where it is") {
 
 TEST_CASE("pooling: averages") {
   for (const DType dtype : types_of(floats))
-    for (const Placement placement : placements)
+    for (const Placement placement : placements())
       for (const Window& w : windows)
         for (const int kind : {0, 1, 2}) {
           if ((placement != Placement::dense && dtype != DType::f32) || w.dilation[1] != 1)
             continue;
-          if (placement != Placement::dense && !Fixture::get().is_thorough()) continue;
           HostTensor x = counted(dtype, {2, 3, 11, 12}, placement);
           HostTensor out(dtype, {2, 3, places(11, w, 0), places(12, w, 1)}, written(placement));
           Argument divisor;
@@ -134,9 +132,7 @@ TEST_CASE("pooling: averages to a size") {
 TEST_CASE("pooling: resizing to the nearest") {
   for (const DType dtype : types_of(everything))
     for (const Ints& size : std::vector<Ints>{{5, 7}, {10, 14}, {3, 2}, {13, 31}}) {
-      const Placement placement = dtype == DType::f32 && Fixture::get().is_thorough()
-                                      ? Placement::transposed
-                                      : Placement::dense;
+      const Placement placement = in_full(dtype) ? Placement::transposed : Placement::dense;
       HostTensor x = counted(dtype, {2, 3, 5, 7}, placement),
                  out(dtype, {2, 3, size[0], size[1]}, placement);
       must_give("upsample_nearest2d", {&x, size, std::monostate(), std::monostate(), &out}, out,

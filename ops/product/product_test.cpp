@@ -128,7 +128,7 @@ TEST_CASE("bmm, matmul: batches, broadcast and every rank") {
                         {{3, 0}, {0, 4}, {3, 4}},
                         {{0, 3}, {3, 4}, {0, 4}},
                         {{2, 0, 3}, {3, 4}, {2, 0, 4}}};
-  for (const Placement placement : {Placement::dense, Placement::transposed, Placement::sliced})
+  for (const Placement placement : own_placements())
     for (const Case& made : cases) {
       HostTensor a = random_tensor(random, DType::f32, made.a, true, placement),
                  b = random_tensor(random, DType::f32, made.b, true, placement),

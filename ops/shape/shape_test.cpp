@@ -11,10 +11,14 @@ using I = std::int64_t;
 using Ints = std::vector<std::int64_t>;
 
 TEST_CASE("shape: copy between all placements, large enough for every kind of tile") {
+  constexpr Placement all[] = {Placement::dense, Placement::transposed, Placement::sliced,
+                               Placement::broadcast};
   for (const Shape& shape :
        {Shape{7, 5}, Shape{130, 70}, Shape{3, 40, 65}, Shape{5000}, Shape{}, Shape{0, 4}})
-    for (const Placement from : placements)
-      for (const Placement to : placements) {
+    for (const Placement from : all)
+      for (const Placement to : all) {
+        const bool half_dense = from == Placement::dense || to == Placement::dense;
+        if (!Fixture::get().is_thorough() && (shape != Shape{130, 70} || !half_dense)) continue;
         HostTensor x = counted(DType::f32, shape, from), out(DType::f32, shape, written(to));
         must_give("copy", {&x, &out}, out, [&](const Shape& i) { return at(x, i); });
       }
@@ -100,7 +104,7 @@ TEST_CASE("shape: operators of every type") {
 }
 
 TEST_CASE("shape: operators on all placements") {
-  for (const Placement p : placements) {
+  for (const Placement p : placements()) {
     const Shape shape{3, 5, 8};
     HostTensor x = counted(DType::i32, shape, p), same(DType::i32, shape, written(p));
     must_give("flip", {&x, Ints{-1, 0}, &same}, same, [&](const Shape& i) {

@@ -81,9 +81,9 @@ TEST_CASE("softmax: every operator over types, layouts and dimensions") {
   for (const std::string op :
        {"softmax", "log_softmax", "softmax_backward", "log_softmax_backward"})
     for (const DType dtype : wanted_dtypes(types))
-      for (const Placement placement : all_placements)
+      for (const Placement placement : placements())
         for (const std::int64_t dim : {0, 1, -1}) {
-          if (dtype != DType::f32 && (placement != Placement::dense || dim == 1)) continue;
+          if (!in_full(dtype) && (placement != Placement::dense || dim == 1)) continue;
           const std::string which =
               fmt::format("{} {} {} dim {}", op, dtype_name(dtype), placement_name(placement), dim);
           INFO(which);
@@ -100,6 +100,7 @@ TEST_CASE("softmax: short lines, long lines, no axes, many axes") {
   for (const std::string op : {"softmax", "log_softmax", "softmax_backward"})
     for (const auto& [shape, dim] : cases)
       for (const Placement placement : {Placement::dense, Placement::sliced}) {
+        if (!in_full(DType::f32) && (op != "softmax" || placement != Placement::dense)) continue;
         INFO(op << " rank " << shape.size() << " dim " << dim << " " << placement_name(placement));
         check_one(op, DType::f32, shape, dim, placement, random);
       }

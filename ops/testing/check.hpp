@@ -3,7 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <functional>
+#include <span>
 #include <string>
 
 #include "ops/testing/fixture.hpp"
@@ -78,8 +80,18 @@ inline std::vector<DType> types_of(DTypes allowed) {
   }
   return out;
 }
-constexpr Placement placements[] = {Placement::dense, Placement::transposed, Placement::sliced,
-                                    Placement::broadcast};
+// Where kernels are made quickly, all is tried in float32, on tensors that lie in every way. Elsewhere a part of it, on
+// dense ones: placements are the engines' matter, and their tests try them.
+inline bool in_full(DType dtype) { return dtype == DType::f32 && Fixture::get().is_thorough(); }
+inline std::span<const Placement> placements() {
+  static constexpr Placement all[] = {Placement::dense, Placement::transposed, Placement::sliced,
+                                      Placement::broadcast};
+  return std::span(all).first(Fixture::get().is_thorough() ? 4 : 1);
+}
+// Of tensors that are written too: no two elements in one place.
+inline std::span<const Placement> own_placements() {
+  return placements().first(std::min<std::size_t>(placements().size(), 3));
+}
 // Where an output may lie: nothing is written twice.
 inline Placement written(Placement placement) {
   return placement == Placement::broadcast ? Placement::dense : placement;

@@ -17,8 +17,6 @@ inline std::vector<DType> wanted_dtypes(const std::vector<DType>& all) {
   return out;
 }
 
-constexpr Placement all_placements[] = {Placement::dense, Placement::transposed, Placement::sliced,
-                                        Placement::broadcast};
 inline Placement for_output(Placement placement) {
   return placement == Placement::broadcast ? Placement::dense : placement;
 }
