@@ -29,7 +29,8 @@
  * Environment: FLAGOS_COMM_DEBUG (plan: what each operation does, to stderr), FLAGOS_COMM_TIMEOUT_MS (where the config says
  * 0), FLAGOS_COMM_INTERFACE (see flagos_comm_unique_id_create), FLAGOS_COMM_TRANSPORT (tcp: also within a host), FLAGOS_COMM_ALGORITHM
  * (of all operations that have it: direct, one_step, slices, tree, ring or clusters; else what the measured cost says),
- * FLAGOS_COMM_NATIVE (0: never the plugin's own collectives, 1: wherever all ranks have them; else where they are faster).
+ * FLAGOS_COMM_NATIVE (0: never the plugin's own collectives, 1: wherever all ranks have them; else where they are faster),
+ * FLAGOS_COMM_REDUCE (host or device: who reduces memory that the host does not reach; else whoever is faster).
  */
 #ifndef FLAGOS_COMM_H
 #define FLAGOS_COMM_H
@@ -72,9 +73,10 @@ typedef struct flagos_comm_info_t {
   uint32_t local_size; /* how many of them on this host */
   flagos_device_t* device;
   uint64_t timeout_ns;
-  uint64_t flags;        /* as configured */
-  uint64_t operations;   /* how many operations are done */
-  const char* algorithm; /* of the operation that this rank has begun last; "automatic" before the first */
+  uint64_t flags;             /* as configured */
+  uint64_t operations;        /* how many operations are done */
+  const char* algorithm;      /* of the operation that this rank has begun last; "automatic" before the first */
+  uint64_t device_reductions; /* how many pieces this rank's device has reduced with kernels, and not the host */
 } flagos_comm_info_t;
 
 /**

@@ -1,6 +1,8 @@
 // The exported functions: arguments become requests.
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 
@@ -188,14 +190,16 @@ flagos_status_t flagos_comm_query_status(flagos_comm_t* comm, flagos_status_t* o
 
 flagos_status_t flagos_comm_get_info(flagos_comm_t* comm, flagos_comm_info_t* out_info) {
   return entry([&] {
+    // Programs may be older than what came behind the name of the algorithm.
+    constexpr std::size_t least = offsetof(flagos_comm_info_t, device_reductions);
     const std::uint32_t size = require(out_info, "out_info").struct_size;
-    if (size < sizeof(*out_info))
+    if (size < least)
       throw_error(FLAGOS_STATUS_INVALID_STRUCT_SIZE,
-                  "flagos_comm_info_t: struct_size is {}, at least {} is needed", size,
-                  sizeof(*out_info));
-    *out_info = flagos_comm_info_t{};
-    out_info->struct_size = size;
-    resolve(comm)->fill_info(*out_info);
+                  "flagos_comm_info_t: struct_size is {}, at least {} is needed", size, least);
+    flagos_comm_info_t info{};
+    info.struct_size = size;
+    resolve(comm)->fill_info(info);
+    std::memcpy(out_info, &info, std::min<std::size_t>(size, sizeof(info)));
   });
 }
 

@@ -65,6 +65,7 @@ Communicator::Communicator(flagos_device_t* device, std::uint32_t rank, std::uin
     peers_[i].rank = one_sided_peers_[i].rank = i;
     peers_[i].segment = one_sided_peers_[i].segment = segment_;
   }
+  staging_.prepare_reductions(configured_reducer());
   // So many wait at once without that memory is allocated.
   for (int i = 0; i < 16; ++i) add_operation();
   expect(flagos_timeline_create(device, 0, &timeline_));
@@ -437,6 +438,7 @@ void Communicator::fill_info(flagos_comm_info_t& info) {
   info.operations =
       completed_.load(std::memory_order_acquire) - internal_.load(std::memory_order_acquire);
   info.algorithm = name_of(last_algorithm_.load(std::memory_order_relaxed));
+  info.device_reductions = staging_.launches();
   if (native() == nullptr) return;
   info.operations += native()->operations();
   if (was_native_) info.algorithm = "native";

@@ -34,6 +34,8 @@ class Execution {
   std::uint32_t waits_for() const;
 
  private:
+  // So much is copied or reduced before something else gets a look.
+  static constexpr std::uint64_t piece_bytes = 4 << 20;
   static constexpr std::uint32_t most_filling = 4;
   struct SendState {
     bool reached = false, is_small = false, has_chunks = false, is_done = false;
@@ -63,7 +65,8 @@ class Execution {
     Reduction reduction;
     std::uint32_t own_index = no_own;  // which source this rank is
     bool is_done = true, own_reached = false, target_reached = false;
-    std::uint64_t done = 0;     // bytes of the result
+    const DeviceReduction::Kernel* kernel = nullptr;  // the device reduces, in its own memory
+    std::uint64_t done = 0;                           // bytes of the result
     std::uint64_t fetched = 0;  // bytes of our own contribution in slots, or on their way
     std::uint32_t slot_count = 0;
     struct Own {
@@ -78,6 +81,7 @@ class Execution {
   void begin_sends(const Phase& phase);
   void begin_receives(const Phase& phase);
   void begin_reduction(const PlannedReduction& reduction);
+  void choose_reducer(const PlannedReduction& reduction);
   bool step_send(const Send& send, SendState& state);
   bool step_chunks(const Send& send, SendState& state);
   bool fill_slots(const Send& send, SendState& state);
@@ -91,6 +95,7 @@ class Execution {
   bool step_own(const PlannedReduction& reduction);
   void release_sources(const PlannedReduction& reduction, std::uint64_t bytes);
   bool write_result(const PlannedReduction& reduction, std::uint64_t bytes);
+  bool reduce_on_device(const PlannedReduction& reduction, std::uint64_t bytes);
   void run_copies(const Phase& phase);
   void convert(const LocalCopy& copy) const;
   std::uint32_t source_rank(const PlannedReduction& reduction, std::uint32_t index) const {

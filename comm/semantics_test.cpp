@@ -571,8 +571,8 @@ TEST_CASE("fork: the child is told that communicators are not its own") {
 }
 
 // On idle streams and on busy ones, where core and the plugin carry a host function to the operation.
-TEST_CASE("cost: operations allocate nothing once each kind has run") {
-  const Variable ordinary("FLAGOS_COMM_NATIVE", "0");
+void allocates_nothing(const char* reducer) {
+  const Variable ordinary("FLAGOS_COMM_NATIVE", "0"), wanted("FLAGOS_COMM_REDUCE", reducer);
   World world(2);
   const auto data = world.alloc(1 << 20);
   const auto run = [&](bool is_busy) {
@@ -608,7 +608,16 @@ TEST_CASE("cost: operations allocate nothing once each kind has run") {
       counts_allocations.store(false);
       least = std::min(least, allocations.load());
     }
-    const std::string where = is_busy ? "busy streams" : "idle streams";
+    const std::string where = std::string(is_busy ? "busy" : "idle") + " streams, " + reducer;
     CHECK_MESSAGE(least == 0, where);
   }
+  flagos_comm_info_t info{};
+  info.struct_size = sizeof(info);
+  check(flagos_comm_get_info(world.comms[0], &info));
+  CHECK((info.device_reductions > 0) == (reducer == std::string("device")));
+}
+
+TEST_CASE("cost: operations allocate nothing once each kind has run") {
+  allocates_nothing("host");
+  allocates_nothing("device");
 }

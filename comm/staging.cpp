@@ -70,6 +70,7 @@ Staging::~Staging() {
   for (Slot& slot : slots_) flagos_event_destroy(slot.event);
   flagos_event_destroy(copied_);
   flagos_stream_destroy(stream_);
+  if (parts_ != 0) flagos_memory_free(device_, parts_);
 }
 
 bool Staging::reaches(flagos_address_t address) const {
@@ -150,8 +151,46 @@ void Staging::store(int slot, flagos_address_t address, std::uint64_t bytes) {
 
 void Staging::copy(flagos_address_t from, flagos_address_t to, std::uint64_t bytes) {
   expect(flagos_memory_copy(stream_, to, from, bytes));
+  record_copied();
+}
+
+void Staging::record_copied() {
   expect(flagos_event_record(copied_, stream_));
   copying_ = true;
+}
+
+// A device whose memory the host reaches is only asked where its kernels are wanted in any case.
+void Staging::prepare_reductions(Reducer wanted) {
+  if (wanted == Reducer::host || (host_addresses_ && wanted != Reducer::device)) return;
+  if (stream_ == nullptr) prepare_device();
+  reduction_ = DeviceReduction::of(device_, data(0), slot_bytes);
+  reducer_ = wanted;
+}
+
+bool Staging::is_with_device(flagos_address_t address) const {
+  return host_addresses_ || !reaches(address);
+}
+
+const DeviceReduction::Kernel* Staging::reducer(const Reduction& reduction, std::uint32_t sources,
+                                                std::uint64_t bytes) const {
+  return may_reduce() ? reduction_->choose(reduction, sources, bytes, reducer_) : nullptr;
+}
+
+flagos_address_t Staging::part(std::uint32_t index) {
+  if (parts_ == 0) {
+    flagos_memory_desc_t desc{};
+    desc.struct_size = sizeof(desc);
+    desc.kind = FLAGOS_MEMORY_KIND_DEVICE;
+    desc.size_bytes = (most_kernel_sources - 1) * slot_bytes;
+    expect(flagos_memory_alloc(device_, &desc, &parts_));
+  }
+  return parts_ + index * slot_bytes;
+}
+
+void Staging::launch(const ReductionLaunch& reduction) {
+  reduction.run(stream_);
+  record_copied();
+  launches_.fetch_add(1, std::memory_order_relaxed);
 }
 
 bool Staging::has_arrived(int slot) { return is_complete(slots_[slot].event); }

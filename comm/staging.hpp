@@ -1,9 +1,11 @@
 // Bytes on their way: the slots of this rank's segment, and copies between them and memory that the host does not reach.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
+#include "comm/device_reduction.hpp"
 #include "comm/operation.hpp"
 #include "comm/peer.hpp"
 
@@ -49,6 +51,21 @@ class Staging {
 
   // Between two places of which the host does not reach both; done when is_settled() says so.
   void copy(flagos_address_t from, flagos_address_t to, std::uint64_t bytes);
+
+  // The device reduces in the place of the host where that is faster, or always if so configured.
+  void prepare_reductions(Reducer wanted);
+  bool may_reduce() const { return reduction_ != nullptr; }
+  // Whether kernels of the device reach what lies there.
+  bool is_with_device(flagos_address_t address) const;
+  // The kernel to reduce so much with; nullptr when the host does it.
+  const DeviceReduction::Kernel* reducer(const Reduction& reduction, std::uint32_t sources,
+                                         std::uint64_t bytes) const;
+  // What other ranks have sent, a slot of it each, where kernels of the device read it.
+  flagos_address_t part(std::uint32_t index);
+  // Done when is_settled() says so.
+  void launch(const ReductionLaunch& reduction);
+  std::uint64_t launches() const { return launches_.load(std::memory_order_relaxed); }
+
   // Whether all stores and copies are done.
   bool is_settled();
 
@@ -65,6 +82,7 @@ class Staging {
   };
 
   void prepare_device();
+  void record_copied();
   bool is_complete(flagos_event_t* event);
 
   flagos_device_t* device_;
@@ -74,6 +92,10 @@ class Staging {
   flagos_stream_t* stream_ = nullptr;
   flagos_event_t* copied_ = nullptr;
   bool copying_ = false;
+  Reducer reducer_ = Reducer::host;
+  DeviceReduction* reduction_ = nullptr;  // stays with the device
+  flagos_address_t parts_ = 0;
+  std::atomic<std::uint64_t> launches_{0};
   const std::uint32_t first_;
   std::vector<Slot> slots_;
   const std::size_t outgoing_;  // how many of them are for what goes out

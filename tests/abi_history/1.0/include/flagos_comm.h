@@ -26,6 +26,7 @@ typedef struct flagos_comm_info_t {
   uint64_t flags;
   uint64_t operations;
   const char* algorithm;
+  uint64_t device_reductions;
 } flagos_comm_info_t;
 FLAGOS_API flagos_status_t flagos_comm_unique_id_create(flagos_comm_unique_id_t* out_id);
 FLAGOS_API flagos_status_t flagos_comm_create(flagos_device_t* device,
