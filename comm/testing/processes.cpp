@@ -122,4 +122,37 @@ std::vector<std::unique_ptr<RankProcess>> start_ranks(std::uint32_t size,
   return ranks;
 }
 
+namespace {
+
+bool never_met(const std::vector<Outcome>& outcomes) {
+  bool is_alone = false, is_late = false;
+  for (const Outcome& outcome : outcomes) {
+    is_alone |= outcome.contains("have joined; missing");
+    const std::uint64_t late = outcome.number("late");
+    is_late |= late != UINT64_MAX && late >= 300;
+  }
+  return is_alone && is_late;
+}
+
+}  // namespace
+
+std::vector<Outcome> run_ranks(std::uint32_t size, std::uint32_t victim,
+                               const std::vector<std::string>& scenario,
+                               const std::vector<std::string>& variables) {
+  std::vector<Outcome> outcomes;
+  for (int attempt = 0; attempt < 5; ++attempt) {
+    auto ranks = start_ranks(size, {"cpu"}, scenario, variables);
+    outcomes.assign(size, {});
+    for (std::uint32_t rank = 0; rank < size; ++rank)
+      if (rank != victim) outcomes[rank] = ranks[rank]->end(60'000);
+    if (!never_met(outcomes)) break;
+  }
+  return outcomes;
+}
+
+std::uint64_t busy_ms() {
+  static const std::uint64_t ms = std::getenv("FLAGOS_TEST_IDLE") != nullptr ? 0 : 10'000;
+  return ms;
+}
+
 }  // namespace flagos::comm::testing

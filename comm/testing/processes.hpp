@@ -41,4 +41,15 @@ std::vector<std::unique_ptr<RankProcess>> start_ranks(std::uint32_t size,
                                                       const std::vector<std::string>& scenario,
                                                       std::vector<std::string> variables = {});
 
+// What became of all ranks but `victim`, if there is one, which is killed in the end (its outcome is empty). On a machine that keeps ranks from
+// running for so long that they do not even meet within their timeout, they are started again, at most four times.
+inline constexpr std::uint32_t no_victim = UINT32_MAX;
+std::vector<Outcome> run_ranks(std::uint32_t size, std::uint32_t victim,
+                               const std::vector<std::string>& scenario,
+                               const std::vector<std::string>& variables);
+
+// By how much a bound on a time may be missed, beside what a rank measured itself: the others, which it waits for, may have been
+// kept from running for longer. Nothing where FLAGOS_TEST_IDLE says that nobody else uses the machine.
+std::uint64_t busy_ms();
+
 }  // namespace flagos::comm::testing
