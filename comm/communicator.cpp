@@ -30,6 +30,11 @@ std::vector<std::unique_ptr<Operation>>& orphans() {
   return *list;
 }
 
+std::uint64_t next_number() {
+  static std::atomic<std::uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
 }  // namespace
 
 bool wants_plans() {
@@ -44,7 +49,8 @@ bool wants_plans() {
 
 Communicator::Communicator(flagos_device_t* device, std::uint32_t rank, std::uint32_t size,
                            const Config& config)
-    : device_(device),
+    : number_(next_number()),
+      device_(device),
       rank_(rank),
       size_(size),
       config_(config),
@@ -207,8 +213,37 @@ void Communicator::check_not_failed() {
   throw Error(found, failure_text_);
 }
 
+namespace {
+
+// Of a thread, what it has called last: programs make the same call over and over, and what does not change need not be
+// checked again. Of operations without blocks, messages and reductions that may go.
+struct Checked {
+  std::uint64_t communicator = 0;
+  Kind kind = Kind::none;
+  flagos_dtype_t dtype = 0;
+  flagos_comm_reduction_t reduction = 0;
+  std::uint32_t root = 0;
+  flagos_address_t source = 0, target = 0;
+  std::uint64_t count = 0;
+  Range source_range, target_range;
+
+  bool is(std::uint64_t of, const Request& request) const {
+    return communicator == of && kind == request.kind && dtype == request.dtype &&
+           reduction == request.reduction && root == request.root && source == request.source &&
+           target == request.target && count == request.count;
+  }
+};
+thread_local Checked last_checked;
+
+}  // namespace
+
 void Communicator::complete_and_check(Request& request) {
   check_usable();
+  const Checked& checked = last_checked;
+  if (checked.is(number_, request)) {
+    check_stream(request);
+    return check_memory(request, checked.source_range, checked.target_range);
+  }
   if (is_one_sided(request.kind)) {
     one_sided_.check(request);
   } else {
@@ -216,7 +251,6 @@ void Communicator::complete_and_check(Request& request) {
     check_reduction(request);
   }
   check_stream(request);
-  const char* const what = name_of(request.kind);
   for (Message& message : request.messages)
     message.memory =
         staging_.check_range(message.address, message.count * dtype_bytes(message.dtype),
@@ -225,6 +259,18 @@ void Communicator::complete_and_check(Request& request) {
   if (request.kind == Kind::put) source = {request.source, request.count};
   if (request.kind == Kind::get) target = {request.target, request.count};
   if (request.kind < Kind::barrier) used_ranges(request, rank_, source, target);
+  check_memory(request, source, target);
+  const bool has_words_only = request.kind < Kind::barrier && request.source_counts.empty() &&
+                              request.target_counts.empty() && request.reduction < first_reduction;
+  if (has_words_only)
+    last_checked = {number_,      request.kind,   request.dtype,  request.reduction,
+                    request.root, request.source, request.target, request.count,
+                    source,       target};
+}
+
+// Where it is now: it may have been freed since the last call.
+void Communicator::check_memory(Request& request, const Range& source, const Range& target) const {
+  const char* const what = name_of(request.kind);
   request.source_memory = staging_.check_range(source.start, source.bytes, what);
   request.target_memory = target.start == source.start && target.bytes == source.bytes
                               ? request.source_memory
@@ -252,7 +298,7 @@ Operation& Communicator::free_operation() {
 
 Operation& Communicator::make_operation(const Request& request, Operation* spare) {
   Operation& operation = spare != nullptr ? *spare : free_operation();
-  operation.request = request;
+  operation.request.copy(request);
   operation.owner = this;
   operation.reduction = reduction_of(request, operation.scale);
   operation.value = 0;

@@ -119,6 +119,7 @@ class Communicator {
   void check_usable();
   void check_not_failed();
   void check_stream(const Request& request);
+  void check_memory(Request& request, const Range& source, const Range& target) const;
   void check_reduction(const Request& request);
   void add_operation();
   Operation& free_operation();
@@ -162,6 +163,7 @@ class Communicator {
   void print_plan(const Operation& operation) const;
   static void print_topology(const Topology& topology);
 
+  const std::uint64_t number_;  // never used again in the process, as addresses are
   flagos_device_t* const device_;
   const std::uint32_t rank_, size_;
   const Config config_;

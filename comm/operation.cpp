@@ -219,22 +219,24 @@ std::uint64_t bytes_of(const Request& request) {
 }
 
 void Request::clear() {
-  kind = Kind::none;
-  stream = nullptr;
-  source = target = 0;
-  count = 0;
-  dtype = 0;
-  reduction = 0;
-  root = 0;
-  has_counts = false;
+  static_cast<Words&>(*this) = {};
   for (auto* array : {&source_counts, &source_offsets, &target_counts, &target_offsets})
     array->clear();
   messages.clear();
-  window = 0;
-  offset = 0;
-  source_memory = target_memory = {};
   taking_part.clear();
-  is_of_cluster = false;
+}
+
+void Request::copy(const Request& other) {
+  static_cast<Words&>(*this) = other;
+  const auto take = [](auto& to, const auto& from) {
+    if (!to.empty() || !from.empty()) to = from;
+  };
+  take(source_counts, other.source_counts);
+  take(source_offsets, other.source_offsets);
+  take(target_counts, other.target_counts);
+  take(target_offsets, other.target_offsets);
+  take(messages, other.messages);
+  take(taking_part, other.taking_part);
 }
 
 void check_request(Request& request, std::uint32_t rank, std::uint32_t size) {

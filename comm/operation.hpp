@@ -31,8 +31,8 @@ struct Message {
   Allocation memory{};
 };
 
-// The caller's words.
-struct Request {
+// The caller's words, without arrays: most operations have none.
+struct Words {
   Kind kind = Kind::none;
   flagos_stream_t* stream = nullptr;
   flagos_address_t source = 0;
@@ -42,20 +42,25 @@ struct Request {
   flagos_comm_reduction_t reduction = 0;
   std::uint32_t root = 0;
   bool has_counts = false;  // a `v` operation: blocks of their own sizes
-  // [size] each, in elements; filled for every operation that has blocks
-  std::vector<std::uint64_t> source_counts, source_offsets, target_counts, target_offsets;
-  std::vector<Message> messages;
   // One-sided: with `root`, in its part of the window; `count` is bytes, or signals.
   flagos_comm_window_t window = 0;
   std::uint64_t offset = 0;
   Allocation source_memory, target_memory;
-  // Of an operation whose other parts the plugins' own collectives do: the ranks that do something, if not all, and whether
-  // what this one has is the result of its cluster.
-  std::vector<std::uint32_t> taking_part;
+  // Of an operation whose other parts the plugins' own collectives do: whether what this rank has is the result of its cluster.
   bool is_of_cluster = false;
+};
+
+struct Request : Words {
+  // [size] each, in elements; filled for every operation that has blocks
+  std::vector<std::uint64_t> source_counts, source_offsets, target_counts, target_offsets;
+  std::vector<Message> messages;
+  // The ranks that do something, if not all.
+  std::vector<std::uint32_t> taking_part;
 
   // Empty again; keeps the memory of the arrays.
   void clear();
+  // As an assignment, which costs more where there are no arrays.
+  void copy(const Request& other);
 };
 
 // How much it moves, all blocks and messages together.

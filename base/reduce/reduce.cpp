@@ -59,6 +59,13 @@ ReduceFunction* choose() {
   return reduce_baseline;
 }
 
+// Of the thread, on the heap: large thread-local arrays would take the stacks of all threads of the process.
+void* workspace() {
+  static thread_local std::unique_ptr<std::byte[]> bytes;
+  if (bytes == nullptr) bytes = std::make_unique<std::byte[]>(workspace_bytes);
+  return bytes.get();
+}
+
 }  // namespace
 
 const char* reduction_name(std::uint8_t reduction) {
@@ -119,10 +126,8 @@ bool is_defined(const Reduction& reduction) {
 void reduce(const Reduction& reduction, std::uint32_t source_count, const void* const* sources, const double* scales,
             std::uint32_t divisor, void* target, std::uint64_t count) {
   static ReduceFunction* const function = choose();
-  // Of the thread, on the heap: large thread-local arrays would take the stacks of all threads of the process.
-  static thread_local std::unique_ptr<std::byte[]> workspace;
-  if (reduction.deterministic && workspace == nullptr) workspace = std::make_unique<std::byte[]>(workspace_bytes);
-  function(reduction, source_count, sources, scales, divisor, target, count, workspace.get());
+  function(reduction, source_count, sources, scales, divisor, target, count,
+           reduction.deterministic ? workspace() : nullptr);
 }
 
 }  // namespace flagos
