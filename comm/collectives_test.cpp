@@ -259,6 +259,30 @@ TEST_CASE("native: is used where all ranks have it, and nowhere else") {
   CHECK(std::string(flagos_last_error()).find("FLAGOS_COMM_NATIVE is 'yes'") != std::string::npos);
 }
 
+TEST_CASE("native: clusters are used unasked where they were measured to be faster") {
+  if (!RankDevice::exists("opencl")) {
+    MESSAGE("skipped: there is no opencl device on this machine");
+    return;
+  }
+  const NativeWish wish("measured");
+  World world({"cpu", "opencl", "cpu", "cpu"}, 4);
+  flagos_comm_info_t info{};
+  info.struct_size = sizeof(info);
+  check(flagos_comm_get_info(world.comms[0], &info));
+  CHECK(info.operations == 0);  // what was measured was not the caller's
+  for (const Op op : {Op::all_reduce, Op::broadcast}) {
+    for (const std::uint64_t count : {1000, 10'000, 20'000, 200'000}) {
+      Case test{op, FLAGOS_DTYPE_FLOAT32, FLAGOS_COMM_REDUCTION_SUM, count};
+      CHECK(world.run(test) == "");
+      const std::string way = world.algorithm();
+      // The same decision on all ranks and for all of a size.
+      CHECK(world.run(test) == "");
+      CHECK(world.algorithm() == way);
+      MESSAGE(name_of(op), ", ", count, ": ", way);
+    }
+  }
+}
+
 TEST_CASE("native: clusters of one plugin inside a communicator of several") {
   if (!RankDevice::exists("opencl")) {
     MESSAGE("skipped: there is no opencl device on this machine");

@@ -123,13 +123,10 @@ void Communicator::start() {
   thread_ = start_thread(fmt::format("flagos-comm-{}", rank_), {}, [this] { work(); });
 }
 
-void Communicator::open(Topology topology) {
+void Communicator::place(Topology topology) {
   if (wants_plans() && rank_ == 0) print_topology(topology);
-  {
-    std::lock_guard engine(engine_mutex_);
-    execution_.set_topology(std::move(topology));
-  }
-  is_open_.store(true, std::memory_order_release);
+  std::lock_guard engine(engine_mutex_);
+  execution_.set_topology(std::move(topology));
 }
 
 void Communicator::make_later(std::function<void()> make) {

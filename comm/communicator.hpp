@@ -54,10 +54,12 @@ class Communicator {
   void use(std::unique_ptr<UcxWorker> worker);
   // All are joined: ranks may talk.
   void start();
+  // Where the ranks are and what messages between them cost.
+  void place(Topology topology);
   // Where all ranks can, operations go to the plugin's own collectives.
   void make_native();
   // Operations may come.
-  void open(Topology topology);
+  void open() { is_open_.store(true, std::memory_order_release); }
 
   // How its ranks find each other again when it has failed.
   struct Reunion {
@@ -129,6 +131,7 @@ class Communicator {
   void queue_native(const Request& request);
   bool takes_clusters(const Request& request);
   void queue_clusters(const Request& request);
+  void measure_clusters();
   void queue_part(const Request& request);
   Native* native() const { return native_.load(std::memory_order_acquire); }
   NativeClusters* clusters() const { return clusters_.load(std::memory_order_acquire); }

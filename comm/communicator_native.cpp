@@ -1,19 +1,51 @@
 // Operations that go to the plugins' own collectives, of all ranks or of clusters of them.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <limits>
 #include <thread>
 
 #include "base/guard.hpp"
 #include "comm/clock.hpp"
 #include "comm/communicator.hpp"
+#include "comm/gather.hpp"
 
 namespace flagos::comm {
+namespace {
+
+// Zeros on a device, and a stream for what is timed with them.
+struct TimedBuffer {
+  TimedBuffer(flagos_device_t* on, std::uint64_t bytes) : device(on) {
+    expect(flagos_stream_create(device, nullptr, &stream));
+    flagos_memory_desc_t desc{};
+    desc.struct_size = sizeof(desc);
+    desc.kind = FLAGOS_MEMORY_KIND_DEVICE;
+    desc.size_bytes = bytes;
+    expect(flagos_memory_alloc(device, &desc, &address));
+    const std::uint32_t zero = 0;
+    expect(flagos_memory_fill(stream, address, &zero, sizeof(zero), bytes));
+    expect(flagos_stream_synchronize(stream, FLAGOS_TIMEOUT_INFINITE));
+  }
+  ~TimedBuffer() {
+    flagos_memory_free(device, address);
+    flagos_stream_destroy(stream);
+  }
+  TimedBuffer(const TimedBuffer&) = delete;
+  TimedBuffer& operator=(const TimedBuffer&) = delete;
+
+  flagos_device_t* const device;
+  flagos_stream_t* stream = nullptr;
+  flagos_address_t address = 0;
+};
+
+}  // namespace
 
 void Communicator::make_native() {
   std::string reason;
   native_owner_ = Native::make(*this, reason, clusters_owner_);
   native_.store(native_owner_.get(), std::memory_order_release);
   clusters_.store(clusters_owner_.get(), std::memory_order_release);
+  if (clusters() != nullptr && clusters()->is_unasked) measure_clusters();
   if (!wants_plans()) return;
   if (clusters() != nullptr && clusters()->native != nullptr && clusters()->place == 0)
     std::fprintf(stderr, "flagos comm: %s: native collectives of %s within a cluster\n",
@@ -22,6 +54,53 @@ void Communicator::make_native() {
   std::fprintf(stderr, "flagos comm: %u ranks: %s%s\n", size_,
                native() != nullptr ? "native collectives of " : "no native collectives: ",
                native() != nullptr ? native()->plugin().c_str() : reason.c_str());
+}
+
+// Three parts within and between clusters, or the ordinary way: both timed with zeros, by all ranks together.
+void Communicator::measure_clusters() {
+  constexpr int times = 3;
+  constexpr std::uint64_t sizes[2] = {8 << 10, 1 << 20};
+  const TimedBuffer buffer(device_, sizes[1]);
+  struct Times {
+    double clusters_s = 0, ordinary_s = 0;
+  };
+  const auto shortest = [&](const Request& request, auto&& call) {
+    double least = std::numeric_limits<double>::max();
+    for (int i = 0; i < times; ++i) {
+      static_cast<void>(gather_from_all(*this, i));  // all begin at once
+      const std::uint64_t start = now_ns();
+      call(request);
+      expect(flagos_stream_synchronize(request.stream, FLAGOS_TIMEOUT_INFINITE));
+      least = std::min(least, static_cast<double>(now_ns() - start) * 1e-9);
+      internal_.fetch_add(1, std::memory_order_relaxed);  // not the caller's
+    }
+    return least;
+  };
+  for (const Kind kind : {Kind::all_reduce, Kind::broadcast}) {
+    for (const bool is_large : {false, true}) {
+      Request request;
+      request.kind = kind;
+      request.stream = buffer.stream;
+      request.source = request.target = buffer.address;
+      request.dtype = FLAGOS_DTYPE_FLOAT32;
+      request.count = sizes[is_large] / sizeof(float);
+      Times mine;
+      mine.clusters_s = shortest(request, [&](const Request& asked) { queue_clusters(asked); });
+      mine.ordinary_s = shortest(request, [&](const Request& asked) { queue_part(asked); });
+      Times slowest;
+      for (const Times& other : gather_from_all(*this, mine)) {
+        slowest.clusters_s = std::max(slowest.clusters_s, other.clusters_s);
+        slowest.ordinary_s = std::max(slowest.ordinary_s, other.ordinary_s);
+      }
+      clusters()->pays[kind == Kind::broadcast][is_large] = slowest.clusters_s < slowest.ordinary_s;
+      if (wants_plans() && rank_ == 0)
+        std::fprintf(
+            stderr,
+            "flagos comm: %s of %llu bytes: %.1f us with native clusters, %.1f us without\n",
+            name_of(kind), static_cast<unsigned long long>(sizes[is_large]),
+            slowest.clusters_s * 1e6, slowest.ordinary_s * 1e6);
+    }
+  }
 }
 
 bool Communicator::takes_clusters(const Request& request) {

@@ -198,8 +198,9 @@ void join(Communicator& communicator, const Invitation& invitation) {
   communicator.set_reunion(std::move(reunion));
   communicator.start();
   agree_on_costs(communicator, topology);
+  communicator.place(std::move(topology));
   communicator.make_native();
-  communicator.open(std::move(topology));
+  communicator.open();
 }
 
 // What ranks of one process cost each other; the same for all communicators of it whose devices the host reaches, and for all
@@ -304,9 +305,10 @@ std::vector<std::shared_ptr<Communicator>> create_all(std::span<flagos_device_t*
   Topology topology = Topology::of_hosts(0, hosts);
   topology.forced = configured_algorithm();
   measure_process(made, topology);
-  make_native(made);
   for (topology.rank = 0; topology.rank < size; ++topology.rank)
-    made[topology.rank]->open(topology);
+    made[topology.rank]->place(topology);
+  make_native(made);
+  for (const auto& communicator : made) communicator->open();
   return made;
 }
 

@@ -14,15 +14,18 @@
 namespace flagos::comm {
 namespace {
 
-enum class Wish { never, preferred, always };
+enum class Wish { never, preferred, measured, always };
 
 Wish configured_wish() {
   const char* const value = secure_getenv("FLAGOS_COMM_NATIVE");
   if (value == nullptr) return Wish::preferred;
   if (std::strcmp(value, "0") == 0) return Wish::never;
   if (std::strcmp(value, "1") == 0) return Wish::always;
+  if (std::strcmp(value, "measured") == 0) return Wish::measured;
   throw_error(FLAGOS_STATUS_INVALID_ARGUMENT,
-              "FLAGOS_COMM_NATIVE is '{}'; there are 0 (never) and 1 (wherever it is offered)",
+              "FLAGOS_COMM_NATIVE is '{}'; there are 0 (never), 1 (wherever it is offered) and "
+              "measured (of "
+              "those, within a communicator of several plugins, where it is faster)",
               value);
 }
 
@@ -166,7 +169,7 @@ std::vector<std::vector<std::uint32_t>> clusters_of(const std::vector<Card>& car
 // How joining went, and what the plugin has.
 struct Joined {
   flagos_status_t status = FLAGOS_STATUS_OK;
-  std::uint32_t broadcasts = 1;
+  std::uint16_t broadcasts = 1, is_unasked = 1;
   std::array<std::uint16_t, dtype_count> reductions{};
 };
 
@@ -226,12 +229,14 @@ std::unique_ptr<NativeClusters> make_clusters(Communicator& communicator,
         },
         [&](flagos_status_t, const char* text) { reason += fmt::format("; {}", text); });
   }
+  joined.is_unasked = configured_wish() != Wish::always;
   const auto all = gather_from_all(communicator, joined);
-  made->broadcasts = true;
+  made->broadcasts = made->is_unasked = true;
   made->reductions.fill(0xffff);
   for (const Joined& other : all) {
     if (other.status != FLAGOS_STATUS_OK) return nullptr;
     made->broadcasts &= other.broadcasts != 0;
+    made->is_unasked &= other.is_unasked != 0;
     for (std::uint32_t i = 0; i < dtype_count; ++i) made->reductions[i] &= other.reductions[i];
   }
   return made;
@@ -245,8 +250,8 @@ bool Native::is_wanted(flagos_device_t* device) {
   const Wish wish = configured_wish();
   if (wish == Wish::never) return false;
   const std::uint32_t support = general_support(device);
-  return (support & (wish == Wish::always ? FLAGOS_COLLECTIVE_SUPPORT_FLAG_RUNS
-                                          : FLAGOS_COLLECTIVE_SUPPORT_FLAG_PREFERRED)) != 0;
+  return (support & (wish == Wish::preferred ? FLAGOS_COLLECTIVE_SUPPORT_FLAG_PREFERRED
+                                             : FLAGOS_COLLECTIVE_SUPPORT_FLAG_RUNS)) != 0;
 }
 
 std::unique_ptr<Native> Native::make(Communicator& communicator, std::string& out_reason,
@@ -463,8 +468,11 @@ void Native::abort() {
 // ---- clusters ----------------------------------------------------------------------------------------------------
 
 bool NativeClusters::takes(const Request& request, const Reduction& reduction) const {
+  if (request.kind != Kind::broadcast && request.kind != Kind::all_reduce) return false;
+  if (is_unasked && !pays[request.kind == Kind::broadcast][bytes_of(request) > most_small])
+    return false;
   if (request.kind == Kind::broadcast) return broadcasts;
-  if (request.kind != Kind::all_reduce || !broadcasts || !may_add_partials(reduction)) return false;
+  if (!broadcasts || !may_add_partials(reduction)) return false;
   // An average is a sum until the end.
   const std::uint32_t kind = reduction.kind == FLAGOS_COMM_REDUCTION_AVERAGE
                                  ? std::uint32_t{FLAGOS_COMM_REDUCTION_SUM}

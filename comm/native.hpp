@@ -85,6 +85,10 @@ struct NativeClusters {
   // What all plugins of the clusters have: bits of reductions, for each dtype.
   std::array<std::uint16_t, dtype_count> reductions{};
   bool broadcasts = false;
+  // Nobody said that they are to be used in any case: where it was measured to pay, by all_reduce and broadcast, and by size.
+  bool is_unasked = false;
+  static constexpr std::uint64_t most_small = 64 << 10;
+  bool pays[2][2] = {};
 
   // The same on all ranks.
   bool takes(const Request& request, const Reduction& reduction) const;
