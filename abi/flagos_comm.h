@@ -29,7 +29,8 @@
  * Environment: FLAGOS_COMM_DEBUG (plan: what each operation does, to stderr), FLAGOS_COMM_TIMEOUT_MS (where the config says
  * 0), FLAGOS_COMM_INTERFACE (see flagos_comm_unique_id_create), FLAGOS_COMM_TRANSPORT (tcp: also within a host), FLAGOS_COMM_ALGORITHM
  * (of all operations that have it: direct, one_step, slices, tree, ring or clusters; else what the measured cost says),
- * FLAGOS_COMM_NATIVE (0: never the plugin's own collectives, 1: wherever all ranks have them; else where they are faster),
+ * FLAGOS_COMM_NATIVE (0: never the plugin's own collectives, 1: wherever all ranks have them, measured: of those, in parts of a
+ * communicator where they were measured to be faster; else where the plugin says so as well),
  * FLAGOS_COMM_REDUCE (host or device: who reduces memory that the host does not reach; else whoever is faster).
  */
 #ifndef FLAGOS_COMM_H

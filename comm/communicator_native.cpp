@@ -76,7 +76,8 @@ void Communicator::measure_clusters() {
     }
     return least;
   };
-  for (const Kind kind : {Kind::all_reduce, Kind::broadcast}) {
+  for (std::size_t row = 0; row < NativeClusters::kinds.size(); ++row) {
+    const Kind kind = NativeClusters::kinds[row];
     for (const bool is_large : {false, true}) {
       Request request;
       request.kind = kind;
@@ -92,7 +93,7 @@ void Communicator::measure_clusters() {
         slowest.clusters_s = std::max(slowest.clusters_s, other.clusters_s);
         slowest.ordinary_s = std::max(slowest.ordinary_s, other.ordinary_s);
       }
-      clusters()->pays[kind == Kind::broadcast][is_large] = slowest.clusters_s < slowest.ordinary_s;
+      clusters()->pays[row][is_large] = slowest.clusters_s < slowest.ordinary_s;
       if (wants_plans() && rank_ == 0)
         std::fprintf(
             stderr,
@@ -108,34 +109,42 @@ bool Communicator::takes_clusters(const Request& request) {
   return clusters()->takes(request, reduction_of(request, scale));
 }
 
-// Within this rank's cluster by the plugin, among the clusters, and within again; the stream keeps the order. What was begun
-// must be ended, since the others wait for it.
+// Within this rank's cluster by the plugin, among the clusters, and, where all get the result, within again; the stream keeps
+// the order. What was begun must be ended, since the others wait for it.
 void Communicator::queue_clusters(const Request& request) {
   const NativeClusters& of = *clusters();
-  const bool is_reduction = request.kind == Kind::all_reduce;
-  const std::uint32_t root = is_reduction ? UINT32_MAX : request.root;
+  const bool is_reduction = request.kind != Kind::broadcast;
+  const std::uint32_t root = request.kind == Kind::all_reduce ? UINT32_MAX : request.root;
   double scale = 1;
   Reduction reduction = reduction_of(request, scale);
   if (reduction.kind == FLAGOS_COMM_REDUCTION_AVERAGE) reduction.kind = FLAGOS_COMM_REDUCTION_SUM;
   std::lock_guard order(clusters_mutex_);
+  flagos_address_t partial = request.target, lent = 0;
   const auto within = [&](Kind kind) {
     if (of.native == nullptr) return;
     part_ = request;
     part_.kind = kind;
     if (kind == Kind::broadcast) part_.source = request.target;
+    if (kind == Kind::reduce) part_.target = partial;
     part_.root = of.place_of_representative(root);
     of.native->queue(part_, reduction, scale, of.place);
   };
   std::string text;
   const flagos_status_t status = guard(
       [&] {
+        // Only the root of a reduce has memory for a result.
+        if (request.kind == Kind::reduce && of.native != nullptr && rank_ != root &&
+            of.place == of.place_of_representative(root) && request.count != 0)
+          partial = lent =
+              of.native->lend(request.stream, request.count * dtype_bytes(request.dtype));
         if (is_reduction) within(Kind::reduce);
         part_ = request;
         of.representatives(root, part_.taking_part);
         part_.is_of_cluster = is_reduction && of.native != nullptr;
-        if (part_.is_of_cluster) part_.source = request.target;
+        if (part_.is_of_cluster) part_.source = partial;
         queue_part(part_);
-        within(Kind::broadcast);
+        if (request.kind != Kind::reduce) within(Kind::broadcast);
+        if (lent != 0) of.native->give_back(request.stream, lent);
       },
       [&](flagos_status_t, const char* found) { text = found; });
   if (status == FLAGOS_STATUS_OK) return;

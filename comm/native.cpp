@@ -437,9 +437,13 @@ flagos_address_t Native::lend(flagos_stream_t* stream, std::uint64_t bytes) {
 void Native::settle(flagos_stream_t* stream, const std::vector<Loan>& loans) {
   for (const Loan& loan : loans) {
     if (loan.is_written) expect(flagos_memory_copy(stream, loan.own, loan.lent, loan.bytes));
-    if (std::find(captured_.begin(), captured_.end(), loan.lent) == captured_.end())
-      expect(flagos_memory_pool_free(pool_, stream, loan.lent));
+    give_back(stream, loan.lent);
   }
+}
+
+void Native::give_back(flagos_stream_t* stream, flagos_address_t lent) {
+  if (std::find(captured_.begin(), captured_.end(), lent) == captured_.end())
+    expect(flagos_memory_pool_free(pool_, stream, lent));
 }
 
 // ---- order and ends ----------------------------------------------------------------------------------------------
@@ -468,11 +472,13 @@ void Native::abort() {
 // ---- clusters ----------------------------------------------------------------------------------------------------
 
 bool NativeClusters::takes(const Request& request, const Reduction& reduction) const {
-  if (request.kind != Kind::broadcast && request.kind != Kind::all_reduce) return false;
-  if (is_unasked && !pays[request.kind == Kind::broadcast][bytes_of(request) > most_small])
-    return false;
+  const auto* const kind_found = std::find(kinds.begin(), kinds.end(), request.kind);
+  if (kind_found == kinds.end()) return false;
+  const std::size_t row = static_cast<std::size_t>(kind_found - kinds.begin());
+  if (is_unasked && !pays[row][bytes_of(request) > most_small]) return false;
   if (request.kind == Kind::broadcast) return broadcasts;
-  if (!broadcasts || !may_add_partials(reduction)) return false;
+  if (request.kind == Kind::all_reduce && !broadcasts) return false;
+  if (!may_add_partials(reduction)) return false;
   // An average is a sum until the end.
   const std::uint32_t kind = reduction.kind == FLAGOS_COMM_REDUCTION_AVERAGE
                                  ? std::uint32_t{FLAGOS_COMM_REDUCTION_SUM}

@@ -37,6 +37,9 @@ class Native {
   bool takes(const Request& request) const;
   // `scale` is of a premultiplied sum.
   void queue(const Request& request, const Reduction& reduction, double scale, std::uint32_t rank);
+  // Memory for what is queued on the stream until it is given back there.
+  flagos_address_t lend(flagos_stream_t* stream, std::uint64_t bytes);
+  void give_back(flagos_stream_t* stream, flagos_address_t lent);
   // Work behind it waits until all that was queued is done.
   void hold(flagos_stream_t* stream);
   // OK, TIMEOUT, or why something failed.
@@ -60,7 +63,6 @@ class Native {
   void queue_messages(const Request& request, std::vector<Loan>& loans);
   flagos_address_t suit(flagos_stream_t* stream, flagos_address_t address, std::uint64_t bytes,
                         bool is_written, bool always, std::vector<Loan>& loans);
-  flagos_address_t lend(flagos_stream_t* stream, std::uint64_t bytes);
   void settle(flagos_stream_t* stream, const std::vector<Loan>& loans);
 
   flagos_device_t* const device_;
@@ -85,10 +87,11 @@ struct NativeClusters {
   // What all plugins of the clusters have: bits of reductions, for each dtype.
   std::array<std::uint16_t, dtype_count> reductions{};
   bool broadcasts = false;
-  // Nobody said that they are to be used in any case: where it was measured to pay, by all_reduce and broadcast, and by size.
+  // Nobody said that they are to be used in any case: where it was measured to pay, by operation and size.
   bool is_unasked = false;
+  static constexpr std::array kinds = {Kind::all_reduce, Kind::reduce, Kind::broadcast};
   static constexpr std::uint64_t most_small = 64 << 10;
-  bool pays[2][2] = {};
+  std::array<std::array<bool, 2>, kinds.size()> pays{};
 
   // The same on all ranks.
   bool takes(const Request& request, const Reduction& reduction) const;

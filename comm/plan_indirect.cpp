@@ -385,6 +385,14 @@ void PlanMaker::among_clusters() {
     }
     return;
   }
+  if (request_.kind == Kind::reduce) {
+    if (rank_ == request_.root) {
+      reduce_over(ranks, source(), target(), bytes()).own_is_partial = request_.is_of_cluster;
+    } else if (takes_part) {
+      send_to(source(), bytes(), request_.root, request_.is_of_cluster);
+    }
+    return;
+  }
   const Slices slices{count_, ranks.size(), width_};
   const auto offset = [&](std::size_t i) { return slices.start(i) * width_; };
   const auto length = [&](std::size_t i) { return slices.size(i) * width_; };
