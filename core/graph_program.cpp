@@ -11,6 +11,7 @@
 #include "core/module.hpp"
 #include "core/stream.hpp"
 #include "core/timeline.hpp"
+#include "core/validation.hpp"
 
 namespace flagos::core {
 
@@ -185,13 +186,19 @@ void make_native(Device& device, Program& program, const Program* previous, bool
   expect(status, "graph.instantiate");
   if (native == nullptr)
     throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from graph.instantiate");
-  const auto destroy = [&table](flagos_plugin_graph_t* graph) { table.destroy(graph); };
+  validate_made(&device, NativeKind::graph, native, "graph.instantiate");
+  const auto destroy = [&device](flagos_plugin_graph_t* graph) { NativeGraph::destroy(device, graph); };
   std::unique_ptr<flagos_plugin_graph_t, decltype(destroy)> kept(native, destroy);
   program.native = std::make_shared<NativeGraph>(device, native);
   kept.release();
 }
 
 }  // namespace
+
+void NativeGraph::destroy(Device& device, flagos_plugin_graph_t* native) {
+  validate_gone(&device, NativeKind::graph, native);
+  device.tables().graph.destroy(native);
+}
 
 std::vector<FlatNode> flatten(const GraphBody& body) {
   Flattener flattener;

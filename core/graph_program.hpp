@@ -27,10 +27,11 @@ struct HostCall {
 class NativeGraph {
  public:
   NativeGraph(Device& device, flagos_plugin_graph_t* native) : device_(device), native_(native) {}
-  ~NativeGraph() { device_.tables().graph.destroy(native_); }
+  ~NativeGraph() { destroy(device_, native_); }
   NativeGraph(const NativeGraph&) = delete;
   NativeGraph& operator=(const NativeGraph&) = delete;
   flagos_plugin_graph_t* native() const { return native_; }
+  static void destroy(Device& device, flagos_plugin_graph_t* native);
 
  private:
   Device& device_;  // its release queue, or an executable, holds this

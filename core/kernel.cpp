@@ -320,10 +320,14 @@ Prepared::Prepared(Kernel& kernel, LaunchCommand launch)
   expect(tables().kernel.prepare(kernel.native(), &launch_.desc, &native_), "kernel.prepare");
   if (native_ == nullptr)
     throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from kernel.prepare");
+  validate_made(&device(), NativeKind::prepared, native_, "kernel.prepare");
 }
 
 void Prepared::release() {
-  if (native_ != nullptr) tables().kernel.destroy_prepared(native_);
+  if (native_ != nullptr) {
+    validate_gone(&device(), NativeKind::prepared, native_);
+    tables().kernel.destroy_prepared(native_);
+  }
   delete this;
 }
 

@@ -9,6 +9,7 @@
 #include "core/module.hpp"
 #include "core/soft_queue.hpp"
 #include "core/timeline.hpp"
+#include "core/validation.hpp"
 
 namespace flagos::core {
 
@@ -51,6 +52,7 @@ MemoryPool::MemoryPool(Device& device, const flagos_memory_pool_desc_t& desc)
     expect(tables().memory_pool.create(device.native(), &desc, &native_), "memory_pool.create");
     if (native_ == nullptr)
       throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from memory_pool.create");
+    validate_made(&device, NativeKind::memory_pool, native_, "memory_pool.create");
   }
   std::lock_guard lock(live_pools().mutex);
   live_pools().pools.push_back(this);
@@ -62,7 +64,10 @@ MemoryPool::~MemoryPool() {
 }
 
 void MemoryPool::release() {
-  if (native_ != nullptr) tables().memory_pool.destroy(native_);
+  if (native_ != nullptr) {
+    validate_gone(&device(), NativeKind::memory_pool, native_);
+    tables().memory_pool.destroy(native_);
+  }
   delete this;
 }
 

@@ -11,6 +11,7 @@
 #include "core/log.hpp"
 #include "core/tile_program.hpp"
 #include "core/tile_road.hpp"
+#include "core/validation.hpp"
 
 namespace flagos::core {
 
@@ -27,7 +28,10 @@ void Module::on_destroy() {
 }
 
 void Module::release() {
-  if (!program_) tables().module.unload(native_);
+  if (!program_) {
+    validate_gone(&device(), NativeKind::module, native_);
+    tables().module.unload(native_);
+  }
   delete this;
 }
 
@@ -218,6 +222,7 @@ flagos_plugin_kernel_t* Module::find_native(const flagos_kernel_desc_t& desc) {
   expect(status, "module.get_kernel");
   if (native == nullptr)
     throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from module.get_kernel");
+  validate_kernel(&device(), native_, native, used.name);
   return native;
 }
 
@@ -288,7 +293,11 @@ flagos_status_t flagos_module_load(flagos_device_t* device, const flagos_module_
     expect(object.tables().module.load(object.native(), &used, &native), "module.load");
     if (native == nullptr)
       throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from module.load");
-    const auto unload = [&object](flagos_plugin_module_t* module) { object.tables().module.unload(module); };
+    validate_made(&object, NativeKind::module, native, "module.load");
+    const auto unload = [&object](flagos_plugin_module_t* module) {
+      validate_gone(&object, NativeKind::module, module);
+      object.tables().module.unload(module);
+    };
     std::unique_ptr<flagos_plugin_module_t, decltype(unload)> kept(native, unload);
     Ref<Module> made = Ref<Module>::adopt(new Module(object, native));
     kept.release();

@@ -4,6 +4,7 @@
 #include "core/entry.hpp"
 #include "core/log.hpp"
 #include "core/tile_road.hpp"
+#include "core/validation.hpp"
 
 namespace flagos::core {
 
@@ -34,9 +35,13 @@ TileProgram::TileProgram(Device& device, TileBinary binary) : device_(device), b
   expect(device_.tables().module.load(device_.native(), &desc, &native_), "module.load");
   if (native_ == nullptr)
     throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from module.load");
+  validate_made(&device_, NativeKind::module, native_, "module.load");
 }
 
-TileProgram::~TileProgram() { device_.tables().module.unload(native_); }
+TileProgram::~TileProgram() {
+  validate_gone(&device_, NativeKind::module, native_);
+  device_.tables().module.unload(native_);
+}
 
 std::shared_ptr<TileProgram> TileTable::find(std::string_view text, std::string_view options) {
   const std::string_view key = key_of(text, options);

@@ -8,6 +8,7 @@
 #include "core/soft_queue.hpp"
 #include "core/stream.hpp"
 #include "core/timeline_wait.hpp"
+#include "core/validation.hpp"
 
 namespace flagos::core {
 
@@ -16,12 +17,16 @@ Timeline::Timeline(Device& device, std::uint64_t initial_value) : Child(Tag::tim
   expect(tables().timeline.create(device.native(), initial_value, &native_), "timeline.create");
   if (native_ == nullptr)
     throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin returned OK and no object from timeline.create");
+  validate_made(&device, NativeKind::timeline, native_, "timeline.create");
 }
 
 Timeline::~Timeline() = default;
 
 void Timeline::release() {
-  if (native_ != nullptr) tables().timeline.destroy(native_);
+  if (native_ != nullptr) {
+    validate_gone(&device(), NativeKind::timeline, native_);
+    tables().timeline.destroy(native_);
+  }
   delete this;
 }
 

@@ -32,6 +32,7 @@ struct Watched {
   std::size_t next = 0;
   std::map<const Event*, std::uint32_t> waits;
   std::set<std::tuple<const Device*, NativeKind, const void*>> natives;  // that plugins gave, and that live
+  std::map<std::pair<const Device*, const void*>, std::pair<const void*, std::string>> kernels;  // module and name
 };
 
 Watched& watched() {
@@ -177,6 +178,19 @@ void validate_gone(const Device* device, NativeKind kind, const void* native) {
   if ((process_state.load(std::memory_order_relaxed) & process_validating) == 0) return;
   std::lock_guard lock(watched().mutex);
   watched().natives.erase({device, kind, native});
+  if (kind != NativeKind::module) return;
+  std::erase_if(watched().kernels,
+                [&](const auto& kernel) { return kernel.first.first == device && kernel.second.first == native; });
+}
+
+void validate_kernel(const Device* device, const void* module, const void* kernel, const char* name) {
+  if ((process_state.load(std::memory_order_relaxed) & process_validating) == 0) return;
+  std::lock_guard lock(watched().mutex);
+  const auto [known, is_new] = watched().kernels.try_emplace({device, kernel}, module, name);
+  if (!is_new && known->second != std::pair<const void*, std::string>(module, name))
+    throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL,
+                "validation: the plugin gave the object {} twice from module.get_kernel: for '{}' and for '{}'", kernel,
+                known->second.second, name);
 }
 
 void validate_event_destroy(const Event& event) {

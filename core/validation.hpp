@@ -34,9 +34,12 @@ void validate_freed(flagos_address_t base, std::uint64_t size_bytes);
 // A plugin gave an object, or took it back. Throws PLUGIN_PROTOCOL for one that it has given already: two handles would be
 // one stream or one event, and be destroyed twice. Plugins may number their objects, each kind of a device by itself;
 // `device` is not looked into.
-enum class NativeKind { stream, event };
+enum class NativeKind { stream, event, module, prepared, memory_pool, timeline, graph };
 void validate_made(const Device* device, NativeKind kind, const void* native, const char* slot);
 void validate_gone(const Device* device, NativeKind kind, const void* native);
+
+// The same of a kernel. A plugin may give it again for its own name, and it goes with its module.
+void validate_kernel(const Device* device, const void* module, const void* kernel, const char* name);
 
 // Warns when an event is destroyed that a thread is waiting for; a host wait for an event runs inside an EventWait.
 void validate_event_destroy(const Event& event);
