@@ -21,6 +21,7 @@ static flagos_device_table_t device_slots;
 static flagos_memory_table_t memory_slots;
 static flagos_stream_table_t stream_slots;
 static flagos_event_table_t event_slots;
+static flagos_module_table_t module_slots;
 
 /* ---- row 16: statuses that nobody has heard of ---- */
 
@@ -79,6 +80,20 @@ static flagos_status_t same_memory(flagos_plugin_device_t* device, const flagos_
 }
 static void keep_stream(flagos_plugin_stream_t* stream) { (void)stream; }
 static void keep_event(flagos_plugin_event_t* event) { (void)event; }
+static flagos_status_t same_module(flagos_plugin_device_t* device, const flagos_module_desc_t* desc,
+                                   flagos_plugin_module_t** out_module) {
+  static flagos_plugin_module_t* first;
+  if (first == NULL) module_load(device, desc, &first);
+  *out_module = first;
+  return FLAGOS_STATUS_OK;
+}
+static void keep_module(flagos_plugin_module_t* module) { (void)module; }
+static flagos_status_t same_kernel(flagos_plugin_module_t* module, const flagos_kernel_desc_t* desc,
+                                   flagos_plugin_kernel_t** out_kernel) {
+  (void)desc;
+  *out_kernel = (flagos_plugin_kernel_t*)module;
+  return FLAGOS_STATUS_OK;
+}
 #elif defined(FAULT_NO_OBJECT)
 static flagos_status_t no_stream(flagos_plugin_device_t* device, const flagos_stream_desc_t* desc,
                                  flagos_plugin_stream_t** out_stream) {
@@ -209,6 +224,9 @@ static void put_fault(void) {
   stream_slots.destroy = keep_stream;
   event_slots.create = same_event;
   event_slots.destroy = keep_event;
+  module_slots.load = same_module;
+  module_slots.unload = keep_module;
+  module_slots.get_kernel = same_kernel;
   memory_slots.alloc = same_memory;
 #elif defined(FAULT_NO_OBJECT)
   stream_slots.create = no_stream;
@@ -238,12 +256,14 @@ flagos_status_t flagos_plugin_open(const flagos_host_t* given, flagos_plugin_t* 
   memory_slots = memory_table;
   stream_slots = stream_table;
   event_slots = event_table;
+  module_slots = module_table;
   out_plugin->name = PLUGIN_NAME;
   out_plugin->close = close_faulty;
   out_plugin->device = &device_slots;
   out_plugin->memory = &memory_slots;
   out_plugin->stream = &stream_slots;
   out_plugin->event = &event_slots;
+  out_plugin->module = &module_slots;
   put_fault();
   return FLAGOS_STATUS_OK;
 }

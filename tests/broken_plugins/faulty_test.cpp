@@ -2,9 +2,12 @@
 #include <doctest/doctest.h>
 #include <flagos.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
+#include <random>
 #include <string>
 #include <thread>
 
@@ -119,6 +122,25 @@ TEST_CASE("an object that was given already is found by the validation layer, me
   flagos_address_t again = 1;
   protocol(f.allocate(512, &again), "inside a live allocation");
   CHECK(again == 0);
+  flagos_module_desc_t image{};
+  image.struct_size = sizeof(image);
+  image.format = "abi-history";
+  image.data = "any";
+  image.size_bytes = 3;
+  flagos_module_t *module = nullptr, *other_module = nullptr;
+  REQUIRE_MESSAGE(flagos_module_load(f.device(), &image, &module) == FLAGOS_STATUS_OK,
+                  std::string(flagos_last_error()));
+  protocol(flagos_module_load(f.device(), &image, &other_module), "twice from module.load");
+  CHECK(other_module == nullptr);
+  flagos_kernel_desc_t wanted{};
+  wanted.struct_size = sizeof(wanted);
+  wanted.name = "one";
+  flagos_kernel_t *kernel = nullptr, *other_kernel = nullptr;
+  REQUIRE(flagos_module_get_kernel(module, &wanted, &kernel) == FLAGOS_STATUS_OK);
+  wanted.name = "two";
+  protocol(flagos_module_get_kernel(module, &wanted, &other_kernel), "for 'one' and for 'two'");
+  CHECK(other_kernel == nullptr);
+  CHECK(flagos_module_unload(module) == FLAGOS_STATUS_OK);
   // Once the first one is gone, it is another.
   CHECK(flagos_stream_destroy(stream) == FLAGOS_STATUS_OK);
   CHECK(flagos_stream_destroy(f.stream()) == FLAGOS_STATUS_OK);
@@ -185,6 +207,39 @@ TEST_CASE("work that is never done: waits end with TIMEOUT, and so does everythi
     CHECK(flagos_event_destroy(event) == FLAGOS_STATUS_OK);
   }
   CHECK(closed == FLAGOS_STATUS_CANCELLED);
+}
+
+TEST_CASE("work that is done late, by lot, is done in the order that was asked for") {
+  const char* const told = std::getenv("FLAGOS_LATE_SEED");
+  const std::string seed = told != nullptr ? told : std::to_string(std::random_device{}());
+  ::setenv("FLAGOS_LATE_SEED", seed.c_str(), 1);
+  INFO("FLAGOS_LATE_SEED=" << seed);
+  const Faulty f("late");
+  flagos_stream_t *const writer = f.stream(), *const reader = f.stream();
+  flagos_event_t *written = nullptr, *read = nullptr;
+  REQUIRE(flagos_event_create(f.device(), nullptr, &written) == FLAGOS_STATUS_OK);
+  REQUIRE(flagos_event_create(f.device(), nullptr, &read) == FLAGOS_STATUS_OK);
+  const flagos_address_t memory = f.memory();
+  std::array<std::uint32_t, 200> found{};
+  // One word is written by one stream and read by the other, in turn.
+  for (std::uint32_t i = 0; i < found.size(); ++i) {
+    const std::uint32_t value = i + 1;
+    CHECK(flagos_memory_fill(writer, memory, &value, 4, 256) == FLAGOS_STATUS_OK);
+    CHECK(flagos_event_record(written, writer) == FLAGOS_STATUS_OK);
+    CHECK(flagos_stream_wait_event(reader, written) == FLAGOS_STATUS_OK);
+    CHECK(flagos_memory_copy(reader, reinterpret_cast<std::uintptr_t>(&found[i]), memory + 252,
+                             4) == FLAGOS_STATUS_OK);
+    CHECK(flagos_event_record(read, reader) == FLAGOS_STATUS_OK);
+    CHECK(flagos_stream_wait_event(writer, read) == FLAGOS_STATUS_OK);
+    if (i % 50 == 0) CHECK(flagos_event_synchronize(read, a_minute) == FLAGOS_STATUS_OK);
+  }
+  CHECK(flagos_stream_synchronize(writer, a_minute) == FLAGOS_STATUS_OK);
+  for (std::uint32_t i = 0; i < found.size(); ++i) CHECK(found[i] == i + 1);
+  for (flagos_stream_t* const stream : {writer, reader})
+    CHECK(flagos_stream_destroy(stream) == FLAGOS_STATUS_OK);
+  for (flagos_event_t* const event : {written, read})
+    CHECK(flagos_event_destroy(event) == FLAGOS_STATUS_OK);
+  CHECK(flagos_memory_free(f.device(), memory) == FLAGOS_STATUS_OK);
 }
 
 TEST_CASE("a wait of the plugin that does not look at its timeout holds up nobody else") {
