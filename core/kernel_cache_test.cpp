@@ -171,6 +171,12 @@ TEST_CASE("kernel cache: off and read-only") {
   const KernelCache::Settings settings = KernelCache::read_settings(true);
   CHECK(settings.folder == "/a/b");
   CHECK(settings.limit_bytes == std::uint64_t{12} << 20);
+  const std::uint64_t usual = KernelCache::Settings{}.limit_bytes;
+  for (const char* no_number : {"much", "12 MiB", "0", "-1", "99999999999999999999"}) {
+    INFO(no_number);
+    ::setenv("FLAGOS_KERNEL_CACHE_MIB", no_number, 1);
+    CHECK(KernelCache::read_settings(true).limit_bytes == usual);
+  }
   CHECK_FALSE(settings.writes);
   CHECK(settings.packs == std::vector<std::string>{"/p", "/q"});
   CHECK(KernelCache::read_settings(false).folder.empty());

@@ -77,6 +77,18 @@ TEST_CASE("kernel: a cooperative grid has no more blocks than there is room for"
   CHECK(fake().launches == 1);
 }
 
+TEST_CASE("kernel: a prepared launch of no blocks is launched, and does nothing") {
+  Fake f;
+  flagos_stream_t* stream = f.stream();
+  const flagos_launch_desc_t desc = desc_of(0, 0);
+  flagos_prepared_t* prepared = nullptr;
+  REQUIRE(flagos_kernel_prepare(f.kernel("noop"), &desc, &prepared) == FLAGOS_STATUS_OK);
+  CHECK(flagos_kernel_launch_prepared(stream, prepared) == FLAGOS_STATUS_OK);
+  CHECK(flagos_stream_synchronize(stream, FLAGOS_TIMEOUT_INFINITE) == FLAGOS_STATUS_OK);
+  CHECK(fake().launches == 0);
+  CHECK(flagos_prepared_destroy(prepared) == FLAGOS_STATUS_OK);
+}
+
 // A kernel without a signature: arguments are packed one behind the other.
 FakeOptions without_signature() {
   FakeOptions options;

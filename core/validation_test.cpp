@@ -248,6 +248,18 @@ TEST_CASE("freed memory is found in operators and collectives, and in every kind
   CHECK(flagos_memory_free(f.device(), kept) == ok);
 }
 
+TEST_CASE("ordinary host memory is refused for kernels that cannot reach it") {
+  flagos::core::enable_layers("validation", nullptr);
+  FakeOptions options;
+  options.foreign_memory = 1;
+  Fake f(options);
+  std::uint32_t word = 0;
+  CHECK(add(f, f.stream(), reinterpret_cast<std::uintptr_t>(&word)) == FLAGOS_STATUS_INVALID_ARGUMENT);
+  CHECK_MESSAGE(last_error().find("kernel 'add', parameter 0") != std::string::npos, last_error());
+  CHECK_MESSAGE(last_error().find("whose kernels cannot reach ordinary host memory") != std::string::npos,
+                last_error());
+}
+
 TEST_CASE("an event that is destroyed under a waiting thread is told") {
   flagos::core::enable_layers("validation", nullptr);
   lines().clear();

@@ -268,6 +268,9 @@ flagos_status_t flagos_plugin_open(const flagos_host_t* host, flagos_plugin_t* o
   out_plugin->name = NULL;
 #elif defined(FAULT_BAD_NAME)
   out_plugin->name = "Not A Name\033[2J";
+#elif defined(FAULT_LONG_NAME)
+  /* 64 letters: one more than a name may have. */
+  out_plugin->name = "a_name_of_sixty_four_letters_a_name_of_sixty_four_letters_a_name";
 #endif
   return FLAGOS_STATUS_OK;
 }

@@ -38,6 +38,7 @@ JUDGED = {
     "null_close": ("bad_table", ["close"]),
     "null_name": ("bad_table", ["name"]),
     "bad_name": ("bad_table", ["name"]),
+    "long_name": ("bad_table", ["name", "63 bytes"]),
     "count_huge": ("bad_table", ["2147483648"]),
     "count_fails": ("open_failed", ["get_count"]),
     "info_fails": ("open_failed", ["get_info"]),
