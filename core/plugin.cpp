@@ -13,6 +13,7 @@
 #include "core/log.hpp"
 #include "core/profiler.hpp"
 #include "core/runtime.hpp"
+#include "core/validation.hpp"
 
 namespace flagos::core {
 
@@ -110,6 +111,7 @@ Plugin::Plugin(Runtime& runtime, std::string path, bool environment)
 }
 
 Plugin::~Plugin() {
+  const PluginManners manners(path_, "closed");
   if (opened_ && tables_.root.close != nullptr) tables_.root.close(tables_.root.instance);
 }
 
@@ -163,7 +165,10 @@ std::string fault_of(const flagos_device_info_t& info) {
 void Plugin::open(flagos_plugin_open_t entry_point) {
   flagos_plugin_t raw{};
   raw.struct_size = sizeof(raw);
-  const flagos_status_t status = entry_point(&host_, &raw);
+  const flagos_status_t status = [&] {
+    const PluginManners manners(path_, "opened");
+    return entry_point(&host_, &raw);
+  }();
   if (status != FLAGOS_STATUS_OK) {
     if (raw.abi_version_max != 0 && status == FLAGOS_STATUS_UNSUPPORTED_VERSION)
       throw_error(status, "it implements ABI {} to {}, this flagos offers {} to {}", version_text(raw.abi_version_min),

@@ -1,14 +1,20 @@
 // The checks of the validation layer.
 #include "core/validation.hpp"
 
+#include <signal.h>
+
 #include <array>
+#include <cfenv>
+#include <clocale>
 #include <cstring>
+#include <filesystem>
 #include <map>
 #include <mutex>
 #include <set>
 #include <string>
 #include <tuple>
 
+#include "base/guard.hpp"
 #include "core/collective.hpp"
 #include "core/device.hpp"
 #include "core/entry.hpp"
@@ -134,6 +140,27 @@ struct NodeCheck {
   void operator()(const T&) const {}
 };
 
+// What plugins may not change, and its values in words.
+std::map<std::string, std::string> look_at_process() {
+  std::error_code ignored;
+  std::map<std::string, std::string> found{
+      {"the working directory", std::filesystem::current_path(ignored).string()},
+      {"the locale", std::setlocale(LC_ALL, nullptr)},
+      {"the rounding mode", std::to_string(std::fegetround())},
+  };
+  sigset_t mask;
+  ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+  std::string& blocked = found["the blocked signals"];
+  for (int number = 1; number < NSIG; ++number) {
+    if (sigismember(&mask, number) == 1) blocked += (blocked.empty() ? "" : " ") + std::to_string(number);
+    struct sigaction action {};
+    if (::sigaction(number, nullptr, &action) == 0)
+      found["the handler of signal " + std::to_string(number)] =
+          fmt::format("{}", reinterpret_cast<const void*>(action.sa_handler));
+  }
+  return found;
+}
+
 }  // namespace
 
 void validate_launch(const Kernel& kernel, const flagos_launch_desc_t& desc) {
@@ -191,6 +218,23 @@ void validate_kernel(const Device* device, const void* module, const void* kerne
     throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL,
                 "validation: the plugin gave the object {} twice from module.get_kernel: for '{}' and for '{}'", kernel,
                 known->second.second, name);
+}
+
+PluginManners::PluginManners(const std::string& path, const char* phase) : path_(path), phase_(phase) {
+  if ((process_state.load(std::memory_order_relaxed) & process_validating) == 0) return;
+  guard([&] { before_ = look_at_process(); }, [](flagos_status_t, const char*) {});
+}
+
+PluginManners::~PluginManners() {
+  if (before_.empty()) return;
+  const auto compare = [&] {
+    for (const auto& [what, now] : look_at_process()) {
+      if (now != before_[what])
+        log(FLAGOS_LOG_LEVEL_WARNING, "validation: {} changed {} from '{}' to '{}' while it was {}", path_, what,
+            before_[what], now, phase_);
+    }
+  };
+  guard(compare, [](flagos_status_t, const char*) {});
 }
 
 void validate_event_destroy(const Event& event) {

@@ -5,6 +5,8 @@
 #include <flagos.h>
 
 #include <cstdint>
+#include <map>
+#include <string>
 
 #include "core/command.hpp"
 
@@ -40,6 +42,20 @@ void validate_gone(const Device* device, NativeKind kind, const void* native);
 
 // The same of a kernel. A plugin may give it again for its own name, and it goes with its module.
 void validate_kernel(const Device* device, const void* module, const void* kernel, const char* name);
+
+// Warns of what a plugin changed, and may not, while it was opened or closed: working directory, locale, rounding mode, signals.
+class PluginManners {
+ public:
+  PluginManners(const std::string& path, const char* phase);
+  ~PluginManners();
+  PluginManners(const PluginManners&) = delete;
+  PluginManners& operator=(const PluginManners&) = delete;
+
+ private:
+  const std::string& path_;
+  const char* phase_;
+  std::map<std::string, std::string> before_;  // empty when the layer is off
+};
 
 // Warns when an event is destroyed that a thread is waiting for; a host wait for an event runs inside an EventWait.
 void validate_event_destroy(const Event& event);

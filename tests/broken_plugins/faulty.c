@@ -12,6 +12,8 @@ flagos_status_t whole_plugin_open(const flagos_host_t* given, flagos_plugin_t* o
 #include "../abi_history/1.0/plugin.c"
 #undef flagos_plugin_open
 
+#include <fenv.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -204,7 +206,24 @@ static flagos_status_t deaf_wait(flagos_plugin_stream_t* stream, uint64_t timeou
 }
 #endif
 
+/* ---- row 26: it changes what is the program's ---- */
+
+#if defined(FAULT_MANNERLESS)
+static void ignore_signal(int number) { (void)number; }
+static void change_process(void) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR1);
+  pthread_sigmask(SIG_BLOCK, &set, NULL);
+  signal(SIGUSR2, ignore_signal);
+  if (chdir("/") != 0) abort();
+}
+#endif
+
 static void close_faulty(flagos_plugin_instance_t* instance) {
+#if defined(FAULT_MANNERLESS)
+  fesetround(FE_UPWARD);
+#endif
 #if defined(FAULT_CALLS_HOST)
   stop_calling = 1;
   pthread_join(caller, NULL);
@@ -245,6 +264,8 @@ static void put_fault(void) {
 #elif defined(FAULT_DEAF_WAIT)
   stream_slots.synchronize = deaf_wait;
   memory_slots.alloc = releasing_alloc;
+#elif defined(FAULT_MANNERLESS)
+  change_process();
 #endif
 }
 

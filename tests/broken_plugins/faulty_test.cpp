@@ -2,14 +2,20 @@
 #include <doctest/doctest.h>
 #include <flagos.h>
 
+#include <signal.h>
+
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <cfenv>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <random>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace {
 
@@ -240,6 +246,35 @@ TEST_CASE("work that is done late, by lot, is done in the order that was asked f
   for (flagos_event_t* const event : {written, read})
     CHECK(flagos_event_destroy(event) == FLAGOS_STATUS_OK);
   CHECK(flagos_memory_free(f.device(), memory) == FLAGOS_STATUS_OK);
+}
+
+TEST_CASE(
+    "what a plugin changes of the process while it is opened or closed is told, with its file") {
+  static std::vector<std::string> lines;
+  sigset_t mask;
+  REQUIRE(::pthread_sigmask(SIG_SETMASK, nullptr, &mask) == 0);
+  const std::filesystem::path folder = std::filesystem::current_path();
+  REQUIRE(flagos_set_log_callback(
+              [](void*, flagos_log_level_t, const char* text) { lines.emplace_back(text); },
+              nullptr, FLAGOS_LOG_LEVEL_WARNING) == FLAGOS_STATUS_OK);
+  { const Faulty f("mannerless"); }
+  REQUIRE(flagos_set_log_callback(nullptr, nullptr, FLAGOS_LOG_LEVEL_WARNING) == FLAGOS_STATUS_OK);
+  std::fesetround(FE_TONEAREST);
+  std::filesystem::current_path(folder);
+  ::signal(SIGUSR2, SIG_DFL);
+  REQUIRE(::pthread_sigmask(SIG_SETMASK, &mask, nullptr) == 0);
+  const auto told = [](const std::string& what, const std::string& phase) {
+    return std::count_if(lines.begin(), lines.end(), [&](const std::string& line) {
+      return line.find("libflagos_plugin_mannerless.so changed " + what + " from '") !=
+                 std::string::npos &&
+             line.ends_with("' while it was " + phase);
+    });
+  };
+  CHECK(told("the working directory", "opened") == 1);
+  CHECK(told("the blocked signals", "opened") == 1);
+  CHECK(told("the handler of signal " + std::to_string(SIGUSR2), "opened") == 1);
+  CHECK(told("the rounding mode", "closed") == 1);
+  CHECK(lines.size() == 4);
 }
 
 TEST_CASE("a wait of the plugin that does not look at its timeout holds up nobody else") {
