@@ -2,6 +2,9 @@
 #include "core/device.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
+#include <memory_resource>
 
 #include "core/communicator.hpp"
 #include "core/entry.hpp"
@@ -176,7 +179,10 @@ void Device::detach(Stream* stream) {
 }
 
 void Device::for_each_stream(const std::function<void(Stream&)>& function) {
-  std::vector<Ref<Stream>> streams;
+  // A hundred streams are waited for, and what they use is released, also where no memory is left.
+  std::array<std::byte, 1024> room;
+  std::pmr::monotonic_buffer_resource memory(room.data(), room.size());
+  std::pmr::vector<Ref<Stream>> streams(&memory);
   {
     std::lock_guard lock(streams_mutex_);
     streams.reserve(streams_.size());

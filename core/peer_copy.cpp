@@ -178,7 +178,12 @@ namespace {
 std::shared_ptr<Marker> hold_both(Device& target_device, Device& source_device) {
   auto marker = std::make_shared<Marker>(target_device.tables());
   target_device.hold(marker);
-  source_device.hold(marker);
+  try {
+    source_device.hold(marker);
+  } catch (...) {
+    marker->finish();
+    throw;
+  }
   return marker;
 }
 

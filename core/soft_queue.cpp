@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <cstddef>
+#include <deque>
 #include <mutex>
 #include <thread>
 
@@ -158,6 +160,22 @@ SoftQueue& open_queue(Stream& stream) {
   return *stream.soft_queue;
 }
 
+// All of them, or none where no memory is left.
+void append(std::deque<Command>& queue, std::vector<Command>& commands) {
+  const std::size_t before = queue.size();
+  try {
+    for (Command& command : commands) queue.push_back(std::move(command));
+  } catch (...) {
+    // Back to the caller: what they hold must not be dropped under the stream's lock.
+    for (; queue.size() > before; queue.pop_back()) commands[queue.size() - before - 1] = std::move(queue.back());
+    soft_wake();
+    throw;
+  }
+  for (auto command = queue.begin() + static_cast<std::ptrdiff_t>(before); command != queue.end(); ++command)
+    if (auto* record = std::get_if<RecordCommand>(&*command); record != nullptr && record->record != nullptr)
+      record->record->issued.store(false, std::memory_order_release);
+}
+
 }  // namespace
 
 SoftQueue::SoftQueue(Device& device) : marker(device, marker_desc()) {}
@@ -207,11 +225,7 @@ flagos_status_t soft_submit(Stream& stream, std::vector<Command> commands) {
   {
     std::lock_guard lock(stream.rare_mutex);
     SoftQueue& queue = open_queue(stream);
-    for (Command& command : commands) {
-      if (auto* record = std::get_if<RecordCommand>(&command); record != nullptr && record->record != nullptr)
-        record->record->issued.store(false, std::memory_order_release);
-      queue.commands.push_back(std::move(command));
-    }
+    append(queue.commands, commands);
     queue.submitted += commands.size();
   }
   sequencer().wake();

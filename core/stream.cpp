@@ -183,16 +183,27 @@ void Stream::reset() {
   clear_mode(poisoned);
 }
 
+// NULL where nothing is pending.
+std::shared_ptr<Marker> Stream::new_marker() {
+  if (mode() & soft) {
+    auto marker = std::make_shared<Marker>(tables());
+    soft_submit(*this, NotifyCommand{[marker](flagos_status_t) { marker->finish(); }});
+    return marker;
+  }
+  if (tables().stream.synchronize(keep_native().get(), 0) != FLAGOS_STATUS_TIMEOUT) return nullptr;
+  return std::make_shared<Marker>(*this);
+}
+
 std::shared_ptr<Marker> Stream::mark() {
   std::lock_guard lock(marker_mutex_);
   // First the flag, then the look: work that comes in between sets the flag afterwards.
   if (touched_.exchange(false, std::memory_order_acq_rel)) {
     marker_.reset();
-    if (mode() & soft) {
-      marker_ = std::make_shared<Marker>(tables());
-      soft_submit(*this, NotifyCommand{[held = marker_](flagos_status_t) { held->finish(); }});
-    } else if (tables().stream.synchronize(keep_native().get(), 0) == FLAGOS_STATUS_TIMEOUT) {
-      marker_ = std::make_shared<Marker>(*this);
+    try {
+      marker_ = new_marker();
+    } catch (...) {
+      touched_.store(true, std::memory_order_release);  // the next look marks what this one could not
+      throw;
     }
   }
   if (marker_ != nullptr && marker_->done()) marker_.reset();

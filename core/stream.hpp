@@ -104,6 +104,7 @@ class Stream : public Child {
   void start(flagos_plugin_stream_t* native, const char* slot);
   std::shared_ptr<flagos_plugin_stream_t> own(flagos_plugin_stream_t* native, const char* slot);
   void replace_native();
+  std::shared_ptr<Marker> new_marker();
 
   const flagos_stream_desc_t desc_;
   const bool wrapped_ = false;
