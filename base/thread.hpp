@@ -1,4 +1,4 @@
-// Threads of the plugin: all signals blocked, the default floating-point state, a name for
+// Threads of flagos: all signals blocked, since they belong to the application, the default floating-point state, a name for
 // debuggers.
 #pragma once
 

@@ -1,35 +1,19 @@
 // A pool of threads that grows on demand.
 #include "core/callback_pool.hpp"
 
-#include <signal.h>
+#include <exception>
 
-#include <system_error>
-
-#include "base/error.hpp"
+#include "base/thread.hpp"
 
 namespace flagos::core {
-
-std::thread start_thread(std::function<void()> body) {
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread thread;
-  try {
-    thread = std::thread(std::move(body));
-  } catch (const std::system_error&) {
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (!thread.joinable()) throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES, "a thread of flagos cannot be started");
-  return thread;
-}
 
 void CallbackPool::run(std::function<void()> function) {
   std::lock_guard lock(mutex_);
   if (idle_ <= functions_.size() && threads_.size() < max_threads) {
     try {
-      threads_.push_back(start_thread([this] { work(); }));
-    } catch (const Error&) {
+      threads_.reserve(threads_.size() + 1);  // a thread that runs must not be dropped
+      threads_.push_back(start_thread("flagos-callback", {}, [this] { work(); }));
+    } catch (const std::exception&) {
       if (threads_.empty()) throw;
     }
   }

@@ -10,9 +10,6 @@
 
 namespace flagos::core {
 
-// Starts a thread that blocks all signals: they belong to the application.
-std::thread start_thread(std::function<void()> body);
-
 class CallbackPool {
  public:
   // When all are busy, further functions wait for one that returns.

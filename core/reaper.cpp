@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/never_destroyed.hpp"
-#include "core/callback_pool.hpp"
+#include "base/thread.hpp"
 #include "core/device.hpp"
 #include "core/entry.hpp"
 
@@ -49,8 +49,8 @@ void Reaper::watch(Device& device) {
   if (!thread_.joinable()) {
     stop_ = false;
     // Without a thread the releases run at later calls.
-    if (guard([&] { thread_ = start_thread([this] { run(); }); }, [](flagos_status_t, const char*) {}) !=
-        FLAGOS_STATUS_OK)
+    if (guard([&] { thread_ = start_thread("flagos-reaper", {}, [this] { run(); }); },
+              [](flagos_status_t, const char*) {}) != FLAGOS_STATUS_OK)
       return;
   }
   ++watches_;

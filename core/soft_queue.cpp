@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/never_destroyed.hpp"
+#include "base/thread.hpp"
 #include "core/callback_pool.hpp"
 #include "core/entry.hpp"
 #include "core/issue.hpp"
@@ -61,7 +62,7 @@ void Sequencer::add(Stream& stream) {
   std::lock_guard lock(mutex_);
   if (!thread_.joinable()) {
     stop_ = false;
-    thread_ = start_thread([this] { run(); });
+    thread_ = start_thread("flagos-sequence", {}, [this] { run(); });
   }
   added_.emplace_back(&stream);
   watched_.fetch_add(1, std::memory_order_seq_cst);
