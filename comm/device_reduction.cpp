@@ -25,18 +25,6 @@ constexpr std::uint64_t least_bytes = 64 << 10;
 constexpr std::uint64_t small_bytes = 4 << 10;
 constexpr int probe_repeats = 3;
 
-bool takes_portable_kernels(flagos_device_t* device) {
-  std::uint32_t count = 0;
-  expect(flagos_module_get_format_count(device, &count));
-  for (std::uint32_t i = 0; i < count; ++i) {
-    flagos_format_info_t format{};
-    format.struct_size = sizeof(format);
-    expect(flagos_module_get_format(device, i, &format));
-    if (std::strcmp(format.name, "flagos.tile") == 0) return true;
-  }
-  return false;
-}
-
 template <typename F>
 double shortest(F&& run) {
   double least = std::numeric_limits<double>::max();
@@ -147,7 +135,8 @@ DeviceReduction* DeviceReduction::of(flagos_device_t* device, std::byte* slot,
   void* kept = nullptr;
   expect(flagos_device_get_attachment(device, &attachment_key, &kept));
   if (kept != nullptr) return static_cast<DeviceReduction*>(kept);
-  if (!takes_portable_kernels(device)) return nullptr;
+  flagos_schedule_class_t schedule = FLAGOS_SCHEDULE_CLASS_SIMT;
+  if (!find_tile_format(device, schedule)) return nullptr;
   auto made = std::make_unique<DeviceReduction>(device, slot, slot_bytes);
   const auto release = [](flagos_device_t*, void* attachment) {
     delete static_cast<DeviceReduction*>(attachment);
@@ -231,21 +220,8 @@ const DeviceReduction::Kernel* DeviceReduction::find(const Reduction& reduction,
 }
 
 flagos_kernel_t* DeviceReduction::load(const Reduction& reduction, std::uint32_t sources) {
-  const std::string text = kernel_text(reduction, sources);
-  flagos_module_desc_t desc{};
-  desc.struct_size = sizeof(desc);
-  desc.format = "flagos.tile";
-  desc.data = text.data();
-  desc.size_bytes = text.size();
-  flagos_module_t* module = nullptr;
-  expect(flagos_module_load(device_, &desc, &module));
-  modules_.push_back(module);
-  flagos_kernel_desc_t kernel_desc{};
-  kernel_desc.struct_size = sizeof(kernel_desc);
-  kernel_desc.name = "reduce";
-  flagos_kernel_t* kernel = nullptr;
-  expect(flagos_module_get_kernel(module, &kernel_desc, &kernel));
-  return kernel;
+  modules_.push_back(load_tile_module(device_, kernel_text(reduction, sources)));
+  return first_kernel(modules_.back());
 }
 
 // Tries the kernel beside the host on numbers of all kinds: one that does not give the same bits, on a device that flushes

@@ -26,11 +26,6 @@ bool is_readable(flagos_address_t address) {
 
 }  // namespace
 
-void expect(flagos_status_t status) {
-  if (FLAGOS_STATUS_CLASS(status) != FLAGOS_STATUS_CLASS_ANSWER)
-    throw Error(status, flagos_last_error());
-}
-
 bool has_host_addresses(flagos_device_t* device) {
   flagos_device_info_t info{};
   info.struct_size = sizeof(info);

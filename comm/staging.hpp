@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/client.hpp"
 #include "comm/device_reduction.hpp"
 #include "comm/operation.hpp"
 #include "comm/peer.hpp"
@@ -108,8 +109,5 @@ inline std::byte* host(flagos_address_t address) {
 
 // Whether the host reads and writes memory of the device.
 bool has_host_addresses(flagos_device_t* device);
-
-// Throws Error with the text of the failing call of core.
-void expect(flagos_status_t status);
 
 }  // namespace flagos::comm

@@ -1,9 +1,7 @@
 #include "ops/device.hpp"
 
 #include <algorithm>
-#include <cstring>
 
-#include "base/error.hpp"
 #include "ops/native.hpp"
 
 namespace flagos::ops {
@@ -11,32 +9,12 @@ namespace {
 
 const char attachment_key = 0;
 
-// Whether the device takes portable kernels, and how it runs them.
-bool find_tile_format(flagos_device_t* device, flagos_schedule_class_t& out_schedule) {
-  std::uint32_t count = 0;
-  expect(flagos_module_get_format_count(device, &count));
-  for (std::uint32_t i = 0; i < count; ++i) {
-    flagos_format_info_t format{};
-    format.struct_size = sizeof(format);
-    expect(flagos_module_get_format(device, i, &format));
-    if (std::strcmp(format.name, "flagos.tile") != 0) continue;
-    out_schedule = format.schedule_class;
-    return true;
-  }
-  return false;
-}
-
 std::uint64_t next_number() {
   static std::atomic<std::uint64_t> last{0};
   return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
 }  // namespace
-
-void expect(flagos_status_t status) {
-  if (FLAGOS_STATUS_CLASS(status) != FLAGOS_STATUS_CLASS_ANSWER)
-    throw Error(status, flagos_last_error());
-}
 
 Key& Key::add(std::uint64_t value, int bits) {
   if (used_ + bits > 128 || (bits < 64 && (value >> bits) != 0))
@@ -126,25 +104,12 @@ flagos_kernel_t* Device::load(const Key& key, const std::function<std::string()>
 }
 
 flagos_kernel_t* Device::load_text(const std::string& text) {
-  flagos_module_desc_t desc{};
-  desc.struct_size = sizeof(desc);
-  desc.format = "flagos.tile";
-  desc.data = text.data();
-  desc.size_bytes = text.size();
-  flagos_module_t* module = nullptr;
-  expect(flagos_module_load(handle_, &desc, &module));
+  flagos_module_t* const module = load_tile_module(handle_, text);
   {
     std::lock_guard lock(mutex_);
     modules_.push_back(module);
   }
-  const char* name = nullptr;
-  expect(flagos_module_get_kernel_name(module, 0, &name));
-  flagos_kernel_desc_t kernel_desc{};
-  kernel_desc.struct_size = sizeof(kernel_desc);
-  kernel_desc.name = name;
-  flagos_kernel_t* kernel = nullptr;
-  expect(flagos_module_get_kernel(module, &kernel_desc, &kernel));
-  return kernel;
+  return first_kernel(module);
 }
 
 flagos_address_t Device::alloc(flagos_stream_t* stream, std::uint64_t size_bytes,

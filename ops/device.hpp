@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/client.hpp"
 namespace flagos::ops {
 
 // Says which kernel is meant: the operator and everything that its text depends on. Exact, not a hash.
@@ -115,8 +116,5 @@ class Workspace {
   bool captured_ = false;
   flagos_address_t address_;
 };
-
-// Throws Error with the text of the failing call of core.
-void expect(flagos_status_t status);
 
 }  // namespace flagos::ops
