@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "comm/channel.hpp"
+#include "comm/testing/local_world.hpp"
 #include "comm/testing/world.hpp"
 
 using namespace flagos::comm::testing;
@@ -19,25 +20,10 @@ constexpr auto f32 = FLAGOS_DTYPE_FLOAT32;
 constexpr std::uint64_t count = 10'000;
 
 // Ranks of this process that wait for half a second.
-struct Ranks {
-  explicit Ranks(std::uint32_t size, const std::string& algorithm = "automatic") {
-    const Variable wish("FLAGOS_COMM_ALGORITHM", algorithm), ordinary("FLAGOS_COMM_NATIVE", "0");
-    std::vector<flagos_device_t*> handles;
-    for (std::uint32_t i = 0; i < size; ++i) {
-      devices.push_back(std::make_unique<RankDevice>("cpu"));
-      handles.push_back(devices.back()->device());
-      buffers.push_back(devices.back()->alloc(count * 4));
-    }
-    flagos_comm_config_t config{};
-    config.struct_size = sizeof(config);
-    config.timeout_ns = 500'000'000;
-    comms.resize(size);
-    check(flagos_comm_create_all(size, handles.data(), &config, comms.data()));
-  }
-  ~Ranks() {
-    for (flagos_comm_t* comm : comms) flagos_comm_destroy(comm);
-    for (std::size_t i = 0; i < buffers.size(); ++i) devices[i]->free(buffers[i]);
-  }
+struct Ranks : LocalWorld {
+  explicit Ranks(std::uint32_t size, const std::string& algorithm = "automatic")
+      : Ranks(size, Variable("FLAGOS_COMM_ALGORITHM", algorithm),
+              Variable("FLAGOS_COMM_NATIVE", "0")) {}
   void all_reduce(std::uint32_t rank) {
     check(flagos_comm_all_reduce(comms[rank], devices[rank]->stream(), buffers[rank], buffers[rank],
                                  count, f32, FLAGOS_COMM_REDUCTION_SUM));
@@ -50,9 +36,10 @@ struct Ranks {
     return flagos_last_error();
   }
 
-  std::vector<std::unique_ptr<RankDevice>> devices;
-  std::vector<flagos_comm_t*> comms;
-  std::vector<flagos_address_t> buffers;
+ private:
+  Ranks(std::uint32_t size, const Variable&, const Variable&) : LocalWorld({"cpu"}, size, 0, 500) {
+    alloc(count * 4);
+  }
 };
 
 bool contains(const std::string& text, const std::string& part) {

@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "base/reduce/reduce.hpp"
+#include "comm/testing/local_world.hpp"
 #include "comm/testing/numbers.hpp"
 #include "comm/testing/world.hpp"
 
@@ -53,33 +54,11 @@ using Clock = std::chrono::steady_clock;
 constexpr auto f32 = FLAGOS_DTYPE_FLOAT32;
 constexpr auto sum = FLAGOS_COMM_REDUCTION_SUM;
 
-struct World {
+struct World : LocalWorld {
   explicit World(std::uint32_t size, std::uint32_t flags = 0, std::uint64_t timeout_ms = 20'000,
-                 const std::vector<std::string>& kinds = {"cpu"}) {
-    std::vector<flagos_device_t*> handles;
-    for (std::uint32_t i = 0; i < size; ++i) {
-      devices.push_back(std::make_unique<RankDevice>(kinds[i % kinds.size()]));
-      handles.push_back(devices.back()->device());
-    }
-    flagos_comm_config_t config{};
-    config.struct_size = sizeof(config);
-    config.flags = flags;
-    config.timeout_ns = timeout_ms * 1'000'000;
-    comms.resize(size);
-    check(flagos_comm_create_all(size, handles.data(), &config, comms.data()));
-  }
-  ~World() {
-    for (flagos_comm_t* comm : comms) flagos_comm_destroy(comm);
-    for (std::size_t i = 0; i < buffers.size(); ++i) devices[i % devices.size()]->free(buffers[i]);
-  }
+                 const std::vector<std::string>& kinds = {"cpu"})
+      : LocalWorld(kinds, size, flags, timeout_ms) {}
   std::uint32_t size() const { return static_cast<std::uint32_t>(comms.size()); }
-  // One buffer on each rank's device, freed with the world.
-  std::vector<flagos_address_t> alloc(std::uint64_t bytes) {
-    std::vector<flagos_address_t> made;
-    for (auto& device : devices) made.push_back(device->alloc(bytes));
-    buffers.insert(buffers.end(), made.begin(), made.end());
-    return made;
-  }
   void upload(std::uint32_t rank, flagos_address_t target, const std::vector<float>& values) {
     std::vector<std::byte> bytes(values.size() * sizeof(float));
     std::memcpy(bytes.data(), values.data(), bytes.size());
@@ -95,10 +74,6 @@ struct World {
     for (auto& device : devices) check(device->synchronize());
   }
   flagos_stream_t* stream(std::uint32_t rank) { return devices[rank]->stream(); }
-
-  std::vector<std::unique_ptr<RankDevice>> devices;
-  std::vector<flagos_comm_t*> comms;
-  std::vector<flagos_address_t> buffers;
 };
 
 bool contains(const char* text, const std::string& part) {

@@ -12,7 +12,8 @@ namespace flagos::comm::testing {
 // A communicator whose ranks are all in this process; rank i on kinds[i % kinds.size()].
 class LocalWorld {
  public:
-  LocalWorld(const std::vector<std::string>& kinds, std::uint32_t size, std::uint32_t flags = 0) {
+  LocalWorld(const std::vector<std::string>& kinds, std::uint32_t size, std::uint32_t flags = 0,
+             std::uint64_t timeout_ms = 20'000) {
     std::vector<flagos_device_t*> handles;
     for (std::uint32_t i = 0; i < size; ++i) {
       devices.push_back(std::make_unique<RankDevice>(kinds[i % kinds.size()]));
@@ -21,16 +22,25 @@ class LocalWorld {
     flagos_comm_config_t config{};
     config.struct_size = sizeof(config);
     config.flags = flags;
-    config.timeout_ns = 20'000'000'000;
+    config.timeout_ns = timeout_ms * 1'000'000;
     comms.resize(size);
     check(flagos_comm_create_all(size, handles.data(), &config, comms.data()));
   }
   ~LocalWorld() {
     for (flagos_comm_t* comm : comms) flagos_comm_destroy(comm);
+    for (std::size_t i = 0; i < buffers.size(); ++i) devices[i % devices.size()]->free(buffers[i]);
   }
 
   LocalWorld(const LocalWorld&) = delete;
   LocalWorld& operator=(const LocalWorld&) = delete;
+
+  // One buffer on each rank's device, freed with the world.
+  std::vector<flagos_address_t> alloc(std::uint64_t bytes) {
+    std::vector<flagos_address_t> made;
+    for (auto& device : devices) made.push_back(device->alloc(bytes));
+    buffers.insert(buffers.end(), made.begin(), made.end());
+    return made;
+  }
 
   // All ranks' calls from this thread.
   std::string run(const Case& test) {
@@ -73,6 +83,7 @@ class LocalWorld {
 
   std::vector<std::unique_ptr<RankDevice>> devices;
   std::vector<flagos_comm_t*> comms;
+  std::vector<flagos_address_t> buffers;
 };
 
 // cpu, and what else the machine has.
