@@ -132,21 +132,26 @@ void Stream::wait_for_held(std::unique_lock<std::mutex>& lock, std::uint64_t tim
                   reporting_ != nullptr ? reporting_ : "a kernel", timeout_ns / 1'000'000);
 }
 
-// Until what is with the driver now has ended: up to an event of its own, since others may go on submitting.
+// Until what is with the driver now has ended: up to an event of its own, since others may go on submitting. Where none can be had
+// the whole stream must run dry: who waits takes the return for the end of the work.
 bool Stream::wait_driver(std::unique_lock<std::mutex>& lock, const Deadline& deadline) {
   if (query()) return true;
-  CUevent point = device_.events().take(false);
-  CUresult code = driver_.cuEventRecord(point, stream_);
+  CUevent point = nullptr;
+  guard([&] { point = device_.events().take(false); }, [](flagos_status_t, const char*) {});
+  if (point != nullptr && driver_.cuEventRecord(point, stream_) != CUDA_SUCCESS) {
+    device_.events().give_back(point, false);
+    point = nullptr;
+  }
+  CUresult code = CUDA_ERROR_NOT_READY;
   lock.unlock();
   const bool over = wait_until(
       [&] {
-        if (code == CUDA_SUCCESS || code == CUDA_ERROR_NOT_READY)
-          code = driver_.cuEventQuery(point);
+        code = point != nullptr ? driver_.cuEventQuery(point) : driver_.cuStreamQuery(stream_);
         return code != CUDA_ERROR_NOT_READY;
       },
       deadline);
   lock.lock();
-  device_.events().give_back(point, false);
+  if (point != nullptr) device_.events().give_back(point, false);
   if (over) device_.check(code, "cuEventQuery");
   return over;
 }
