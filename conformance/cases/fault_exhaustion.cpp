@@ -209,7 +209,6 @@ void begin_with_faults(Context& t, Fault kind) {
 
 FLAGOS_CASE("fault.host_oom.nth",
             {.clause = "flagos.h: resource failures; one allocation of the host fails",
-             .level = Level::full,
              .oracle = Oracle::code,
              .isolation = Isolation::own,
              .seconds = 300}) {
@@ -219,7 +218,6 @@ FLAGOS_CASE("fault.host_oom.nth",
 FLAGOS_CASE(
     "fault.host_oom.persistent",
     {.clause = "flagos.h: resource failures; the host has no memory from some allocation on",
-     .level = Level::full,
      .oracle = Oracle::code,
      .isolation = Isolation::own,
      .seconds = 300}) {
