@@ -31,13 +31,15 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .soft { color: var(--soft); } .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line);
-  vertical-align: top; overflow-wrap: anywhere; }
+  vertical-align: top; overflow-wrap: break-word; }
 th { font-weight: 600; white-space: nowrap; } td.number, th.number { text-align: right; white-space: nowrap; }
-code, pre { font: .85rem/1.45 ui-monospace, monospace; overflow-wrap: anywhere; white-space: pre-wrap; }
-pre { margin: .4rem 0; padding: .6rem; background: var(--page); border-radius: .3rem; max-height: 24rem;
+code, pre { font: .85rem/1.45 ui-monospace, monospace; white-space: pre-wrap; }
+pre { overflow-wrap: anywhere; margin: .4rem 0; padding: .6rem; background: var(--page); border-radius: .3rem; max-height: 24rem;
   overflow: auto; }
 article { border-top: 1px solid var(--line); padding: .7rem 0; }
 article:first-of-type { border-top: 0; }
+.scroll:focus-visible, a:focus-visible, summary:focus-visible, pre:focus-visible {
+  outline: 3px solid var(--warn); }
 )";
 
 }  // namespace
@@ -64,12 +66,20 @@ std::string html_name_row(std::string_view name, const std::string& value) {
                      escape_markup(value));
 }
 
-std::string html_table(std::string_view head, const std::string& rows) {
-  return fmt::format("<div class=\"scroll\"><table>{}{}</table></div>\n", head, rows);
+std::string html_table(std::string_view name, std::string_view head, const std::string& rows) {
+  return fmt::format(
+      "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{}\">"
+      "<table>{}{}</table></div>\n",
+      escape_markup(name), head, rows);
 }
 
 std::string html_section(std::string_view title, const std::string& body) {
   return fmt::format("<section><h2>{}</h2>\n{}</section>\n", title, body);
+}
+
+std::string html_table_section(std::string_view title, std::string_view head,
+                               const std::string& rows) {
+  return html_section(title, html_table(title, head, rows));
 }
 
 std::string plain_text(const json& value) {

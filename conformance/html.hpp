@@ -20,7 +20,11 @@ std::string html_page(std::string_view title, const std::string& body,
 
 // What follows takes and gives markup, but for names and values that are said to be text.
 std::string html_section(std::string_view title, const std::string& body);
-std::string html_table(std::string_view head, const std::string& rows);
+// A table, wide ones scroll by themselves, with the keys too; `name_text` says what it is about to those who cannot see it.
+std::string html_table(std::string_view name_text, std::string_view head, const std::string& rows);
+// A section that is one table, named by its title.
+std::string html_table_section(std::string_view title, std::string_view head,
+                               const std::string& rows);
 std::string html_row(std::initializer_list<std::string> cells);
 std::string html_name_row(std::string_view name_text, const std::string& value_text);
 std::string html_list(const std::vector<std::string>& texts);

@@ -87,7 +87,7 @@ std::string subject(const ReportInput& input) {
                          input.record.wall_seconds));
   rows += html_name_row("started", input.record.started_utc);
   rows += html_name_row("last line of events.jsonl", input.chain_root);
-  return html_section("What was tested", html_table("", rows));
+  return html_table_section("What was tested", "", rows);
 }
 
 std::string matrix_cell(const std::vector<const Outcome*>& outcomes) {
@@ -117,7 +117,7 @@ std::string matrix(const Judgement& judgement) {
   constexpr std::string_view head =
       "<tr><th>category</th><th class=\"number\">core</th><th class=\"number\">full</th>"
       "<th class=\"number\">optional</th></tr>\n";
-  return html_section("Passed of all cases, by category and level", html_table(head, rows));
+  return html_table_section("Passed of all cases, by category and level", head, rows);
 }
 
 std::string capability_table(const Record& record) {
@@ -139,8 +139,8 @@ std::string capability_table(const Record& record) {
                                                           plain_text(format.at("version")),
                                                           plain_text(format.at("target"))));
   }
-  return html_section("Features", html_table("<tr><th>feature</th><th>support</th></tr>\n", rows)) +
-         html_section("Device", html_table("", device + formats));
+  return html_table_section("Features", "<tr><th>feature</th><th>support</th></tr>\n", rows) +
+         html_table_section("Device", "", device + formats);
 }
 
 // ---- cases ----
@@ -155,10 +155,10 @@ std::string failure(const Outcome& outcome) {
   if (!outcome.reason.empty()) {
     text += "<p class=\"soft\">expected: " + escape_markup(outcome.reason) + "</p>\n";
   }
-  text += "<pre>" + escape_markup(outcome.repro) + "</pre>\n";
+  text += "<pre tabindex=\"0\">" + escape_markup(outcome.repro) + "</pre>\n";
   if (!outcome.log.empty()) {
     const std::size_t start = outcome.log.size() - std::min(outcome.log.size(), log_shown);
-    text += "<details><summary>last lines of its output</summary><pre>" +
+    text += "<details><summary>last lines of its output</summary><pre tabindex=\"0\">" +
             escape_markup(std::string_view(outcome.log).substr(start)) + "</pre></details>\n";
   }
   return text + "</article>\n";
@@ -179,9 +179,9 @@ std::string skipped(const Judgement& judgement) {
     rows += html_row(
         {"<code>" + escape_markup(outcome.the_case->id) + "</code>", escape_markup(outcome.text)});
   }
-  return rows.empty() ? ""
-                      : html_section("Not supported",
-                                     html_table("<tr><th>case</th><th>why</th></tr>\n", rows));
+  return rows.empty()
+             ? ""
+             : html_table_section("Not supported", "<tr><th>case</th><th>why</th></tr>\n", rows);
 }
 
 std::string slowest(const Judgement& judgement) {
@@ -195,8 +195,8 @@ std::string slowest(const Judgement& judgement) {
     rows += fmt::format("<tr><td><code>{}</code></td><td class=\"number\">{:.2f} s</td></tr>\n",
                         escape_markup(outcome->the_case->id), outcome->seconds);
   }
-  return html_section("Slowest cases",
-                      html_table("<tr><th>case</th><th class=\"number\">time</th></tr>\n", rows));
+  return html_table_section("Slowest cases",
+                            "<tr><th>case</th><th class=\"number\">time</th></tr>\n", rows);
 }
 
 std::string performance(const Judgement& judgement) {
@@ -216,7 +216,7 @@ std::string performance(const Judgement& judgement) {
   constexpr std::string_view head =
       "<tr><th>case</th><th>figure</th><th class=\"number\">median</th><th class=\"number\">range"
       "</th><th class=\"number\">samples</th><th>unit</th></tr>\n";
-  return html_section("Performance, reported and not judged", html_table(head, rows));
+  return html_table_section("Performance, reported and not judged", head, rows);
 }
 
 std::string waivers(const ReportInput& input) {
@@ -238,7 +238,7 @@ std::string waivers(const ReportInput& input) {
   constexpr std::string_view head =
       "<tr><th>case</th><th>class</th><th>reason</th><th>issue</th><th>owner</th><th>expires</th></"
       "tr>\n";
-  return html_section("Waivers", html_table(head, rows));
+  return html_table_section("Waivers", head, rows);
 }
 
 std::string environment(const json& values, const Record& record) {
@@ -249,13 +249,14 @@ std::string environment(const json& values, const Record& record) {
     libraries += html_row({escape_markup(plain_text(library.at("name"))),
                            "<code>" + escape_markup(plain_text(library.at("sha256"))) + "</code>"});
   }
-  std::string text = html_section("Environment", html_table("", rows));
+  std::string text = html_table_section("Environment", "", rows);
   if (libraries.empty()) return text;
   return text +
-         html_section("Libraries in the process of the plugin",
-                      "<details><summary>their SHA-256</summary>" +
-                          html_table("<tr><th>library</th><th>SHA-256</th></tr>\n", libraries) +
-                          "</details>\n");
+         html_section(
+             "Libraries in the process of the plugin",
+             "<details><summary>their SHA-256</summary>" +
+                 html_table("Libraries", "<tr><th>library</th><th>SHA-256</th></tr>\n", libraries) +
+                 "</details>\n");
 }
 
 }  // namespace

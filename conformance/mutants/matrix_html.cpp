@@ -47,7 +47,7 @@ std::string totals(const Matrix& matrix, const json& run) {
       "idle", fmt::format("{} mutants show only when an entry refuses that refuses in no case",
                           matrix.idle));
   for (const auto& [name, value] : run.items()) rows += html_name_row(name, plain_text(value));
-  return html_section("Totals", html_table("", rows));
+  return html_table_section("Totals", "", rows);
 }
 
 std::string outcome_cell(const Hunted& each, const Reasons& reasons) {
@@ -69,9 +69,8 @@ std::string of_class(const Matrix& matrix, const Reasons& reasons, Class kind, c
                       fmt::format("{:.1f}", each.seconds)});
   }
   if (rows.empty()) return "";
-  return html_section(
-      title,
-      html_table("<tr><th>mutant</th><th>bug</th><th>found</th><th>seconds</th></tr>", rows));
+  return html_table_section(
+      title, "<tr><th>mutant</th><th>bug</th><th>found</th><th>seconds</th></tr>", rows);
 }
 
 std::string survivors(const Matrix& matrix, const Reasons& reasons) {
@@ -82,8 +81,7 @@ std::string survivors(const Matrix& matrix, const Reasons& reasons) {
     rows += html_row({code(each.id), escape_markup(mutant.bug), outcome_cell(each, reasons)});
   }
   if (rows.empty()) return "";
-  return html_section("Survivors",
-                      html_table("<tr><th>mutant</th><th>bug</th><th>why</th></tr>", rows));
+  return html_table_section("Survivors", "<tr><th>mutant</th><th>bug</th><th>why</th></tr>", rows);
 }
 
 // A line for each entry, and behind it the mutants of the entry.
@@ -108,9 +106,9 @@ std::string entries(const Matrix& matrix, const Reasons& reasons) {
                           code(each->id), escape_markup(find_mutant(each->id)->bug), look,
                           outcome_cell(*each, reasons));
     }
-    body += fmt::format("<details><summary>{}: {} of {}</summary>{}</details>\n", code(entry),
-                        killed, all.size(),
-                        html_table("<tr><th>mutant</th><th>bug</th><th>found</th></tr>", rows));
+    body += fmt::format(
+        "<details><summary>{}: {} of {}</summary>{}</details>\n", code(entry), killed, all.size(),
+        html_table(entry, "<tr><th>mutant</th><th>bug</th><th>found</th></tr>", rows));
   }
   return body.empty() ? "" : html_section("Generic mutants by entry", body);
 }
@@ -127,7 +125,7 @@ std::string killers(const Matrix& matrix) {
   if (rows.empty()) return "";
   return html_section("Cases that found a mutant first",
                       "<details><summary>" + std::to_string(sorted.size()) + " cases</summary>" +
-                          html_table("<tr><th>case</th><th>mutants</th></tr>", rows) +
+                          html_table("Cases", "<tr><th>case</th><th>mutants</th></tr>", rows) +
                           "</details>");
 }
 

@@ -49,7 +49,8 @@ class Page(html.parser.HTMLParser):
         if attributes.get("role") == "region":
             if attributes.get("tabindex") != "0":
                 self.mistakes.append("a region that scrolls cannot be reached by the keyboard")
-            self.targets.append(attributes.get("aria-labelledby", ""))
+            if not attributes.get("aria-label"):
+                self.targets.append(attributes.get("aria-labelledby", ""))
 
     def handle_endtag(self, tag):
         if not self.open or self.open.pop() != tag:

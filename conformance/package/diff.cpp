@@ -263,14 +263,14 @@ std::string diff_html(const StoredReport& before, const StoredReport& after, con
          escape_markup(difference.before), escape_markup(difference.after)});
   }
   std::string body = "<h1>Difference of two conformance reports</h1>\n";
-  body +=
-      html_section("Reports", html_table("", subject_row("A", before) + subject_row("B", after)));
+  body += html_table_section("Reports", "", subject_row("A", before) + subject_row("B", after));
   if (!diff.not_comparable.empty())
     body += html_section("Not comparable", html_list(diff.not_comparable));
   if (!diff.notes.empty()) body += html_section("Notes", html_list(diff.notes));
   constexpr std::string_view head =
       "<tr><th>direction</th><th>kind</th><th>what</th><th>in A</th><th>in B</th></tr>\n";
-  body += html_section("Differences", rows.empty() ? "<p>None.</p>\n" : html_table(head, rows));
+  body += rows.empty() ? html_section("Differences", "<p>None.</p>\n")
+                       : html_table_section("Differences", head, rows);
   return html_page("flagos conformance difference", body);
 }
 

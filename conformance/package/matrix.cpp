@@ -15,7 +15,7 @@ constexpr const char* style = R"(
 body { max-width: 90rem; }
 .skip { position: absolute; left: -100rem; } .skip:focus { position: static; }
 nav a { display: inline-block; padding: .6rem .9rem .6rem 0; } a { color: inherit; }
-.scroll:focus-visible, a:focus-visible, summary:focus-visible { outline: 3px solid var(--warn); }
+#chips td:last-child { min-width: 14rem; }
 .wide td, .wide thead th { text-align: center; } .wide { width: auto; min-width: 100%; }
 .wide th[scope=row] { position: sticky; left: 0; background: var(--card); text-align: left; }
 caption { text-align: left; color: var(--soft); padding-bottom: .4rem; }
@@ -23,7 +23,8 @@ caption { text-align: left; color: var(--soft); padding-bottom: .4rem; }
 )";
 
 std::string column_name(const StoredReport& report) {
-  return report.device_name.empty() ? report.plugin_name : report.device_name;
+  if (!report.device_name.empty()) return report.device_name;
+  return report.plugin_name.empty() ? "no plugin" : report.plugin_name;
 }
 
 // A table of one row per name and one column per report.
