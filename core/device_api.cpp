@@ -9,6 +9,7 @@
 #include "core/runtime.hpp"
 #include "core/stream.hpp"
 #include "core/tile_program.hpp"
+#include "core/tile_road.hpp"
 
 using namespace flagos;
 using namespace flagos::core;
@@ -102,7 +103,10 @@ flagos_status_t flagos_device_get_feature(flagos_device_t* device, flagos_featur
         require(out_support, "out_support");
         if (feature < 0 || feature >= FLAGOS_FEATURE_COUNT)
           throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "feature is {}, not a FLAGOS_FEATURE_*", feature);
-        *out_support = object.support(feature);
+        const flagos_support_t support = object.support(feature);
+        // Portable kernels are compiled by core where the plugin takes what comes of it.
+        const bool by_core = feature == FLAGOS_FEATURE_COMPILE && support == FLAGOS_SUPPORT_ABSENT && compiles(object);
+        *out_support = by_core ? FLAGOS_SUPPORT_EMULATED : support;
       },
       Callback::allowed);
 }

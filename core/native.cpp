@@ -3,6 +3,7 @@
 
 #include "core/device.hpp"
 #include "core/entry.hpp"
+#include "core/epoch.hpp"
 #include "core/event.hpp"
 #include "core/runtime.hpp"
 #include "core/stream.hpp"
@@ -151,7 +152,12 @@ flagos_status_t flagos_memory_wrap_native(flagos_device_t* device, const flagos_
     require_native(object);
     if (size_bytes == 0) throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "0 bytes of a native object cannot be wrapped");
     object.throw_if_lost();
-    object.releases().poll();  // it may have been wrapped, and freed, before
+    const Ref<Device> kept(&object);
+    {
+      // It may have been wrapped before, and just be given back by another thread.
+      const Pause pause;
+      object.releases().settle();
+    }
     Allocation allocation;
     allocation.size_bytes = size_bytes;
     allocation.kind = FLAGOS_MEMORY_KIND_DEVICE;

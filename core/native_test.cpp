@@ -7,6 +7,7 @@
 
 #include "core/test_plugin.hpp"
 
+using flagos::core::test::comes_true;
 using flagos::core::test::Fake;
 using flagos::core::test::fake;
 using flagos::core::test::FakeOptions;
@@ -129,6 +130,24 @@ TEST_CASE("native objects: wrapped memory is used like any other, and stays the 
   const flagos_native_t own = native_of("fake_memory", given);
   REQUIRE(flagos_memory_wrap_native(f.device(), &own, 256, FLAGOS_WRAP_FLAG_OWN, &address) == FLAGOS_STATUS_OK);
   CHECK(flagos_memory_free(f.device(), address) == FLAGOS_STATUS_OK);  // the leak checker sees whether it is gone
+}
+
+TEST_CASE("native objects: memory is wrapped again while another thread still gives it back") {
+  Fake f(with_native());
+  flagos_stream_t* const stream = f.stream();
+  std::vector<std::uint32_t> words(64, 1);
+  const flagos_native_t native = native_of("fake_memory", words.data());
+  flagos_address_t address = 0;
+  REQUIRE(flagos_memory_wrap_native(f.device(), &native, 256, 0, &address) == FLAGOS_STATUS_OK);
+  fake().slow_free = true;
+  fake().hold = true;
+  REQUIRE(f.append(stream, 1) == FLAGOS_STATUS_OK);
+  REQUIRE(flagos_memory_free(f.device(), address) == FLAGOS_STATUS_OK);
+  const std::uint64_t before = fake().frees_begun;
+  fake().hold = false;
+  REQUIRE(comes_true([&] { return fake().frees_begun != before; }));  // by the thread that looks after releases
+  CHECK(flagos_memory_wrap_native(f.device(), &native, 256, 0, &address) == FLAGOS_STATUS_OK);
+  CHECK(flagos_memory_free(f.device(), address) == FLAGOS_STATUS_OK);
 }
 
 TEST_CASE("native objects: memory that is already a live allocation is refused, and that one stays whole") {

@@ -4,22 +4,16 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
-#include <functional>
 #include <thread>
 
 #include "core/test_plugin.hpp"
 
+using flagos::core::test::comes_true;
 using flagos::core::test::Fake;
 using flagos::core::test::fake;
 using flagos::core::test::FakeOptions;
 
 namespace {
-
-// No call into flagos meanwhile. False only when it does not happen in a time in which everything would.
-bool comes_true(const std::function<bool()>& condition) {
-  for (int i = 0; i < 30'000 && !condition(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  return condition();
-}
 
 TEST_CASE("memory and events that were in use are given back without another call") {
   Fake f;

@@ -1,6 +1,9 @@
 // The fixture of core's unit tests: a runtime on fake plugins.
 #include <doctest/doctest.h>
 
+#include <chrono>
+#include <thread>
+
 #include "core/entry.hpp"
 #include "core/runtime.hpp"
 #include "core/test_plugin.hpp"
@@ -102,6 +105,11 @@ flagos_status_t Fake::append(flagos_stream_t* stream, std::uint32_t value) {
   desc.argument_block = &value;
   desc.argument_bytes = sizeof(value);
   return flagos_kernel_launch(stream, kernel("append"), &desc);
+}
+
+bool comes_true(const std::function<bool()>& condition) {
+  for (int i = 0; i < 30'000 && !condition(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  return condition();
 }
 
 }  // namespace flagos::core::test

@@ -536,7 +536,8 @@ flagos_status_t wrap_memory(flagos_plugin_device_t* device, const flagos_native_
   if (!is_native(native, "fake_memory"))
     return refused(*device->instance, FLAGOS_STATUS_INVALID_ARGUMENT, "not a fake_memory");
   const std::lock_guard lock(device->instance->mutex);
-  device->wrapped[native->handles[0]] = (flags & FLAGOS_WRAP_FLAG_OWN) != 0;
+  if (!device->wrapped.try_emplace(native->handles[0], (flags & FLAGOS_WRAP_FLAG_OWN) != 0).second)
+    return refused(*device->instance, FLAGOS_STATUS_INVALID_ARGUMENT, "it is wrapped already");
   *out = native->handles[0];
   return FLAGOS_STATUS_OK;
 }

@@ -78,6 +78,9 @@ struct FakeControls {
 };
 FakeControls& fake();
 
+// No call into flagos meanwhile. False only when it does not happen in a time in which everything would.
+bool comes_true(const std::function<bool()>& condition);
+
 // Queues work on a stream of the fake plugin, for tables that tests bring along.
 flagos_status_t submit_fake(flagos_plugin_stream_t* stream, std::function<flagos_status_t()> work);
 

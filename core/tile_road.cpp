@@ -124,6 +124,12 @@ std::vector<flagos_format_info_t> all_formats(Device& device) {
   return formats;
 }
 
+bool compiles(Device& device) {
+  const auto formats = all_formats(device);
+  return std::any_of(formats.begin(), formats.end(),
+                     [](const auto& format) { return (format.flags & FLAGOS_FORMAT_FLAG_COMPILE) != 0; });
+}
+
 TileRoads::TileRoads(Device& device) try : device_(device), library_(compiler_beside_us()) {
   const std::vector<std::string> dialects = dialects_of(library_);
   std::int32_t plugin_priority = INT32_MIN;

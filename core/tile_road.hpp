@@ -22,6 +22,8 @@ inline constexpr const char* tile_binary_format = "flagos.tile-binary";
 std::vector<flagos_format_info_t> plugin_formats(Device& device);
 // Those, and what core makes of them.
 std::vector<flagos_format_info_t> all_formats(Device& device);
+// Whether flagos_module_compile takes one of them.
+bool compiles(Device& device);
 
 // One way: a format of the plugin that is a dialect of the compiler.
 struct TileRoad {

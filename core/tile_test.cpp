@@ -106,8 +106,27 @@ TEST_CASE("tile: a device with a road lists the formats, one without does not") 
     const Fake fake(options());
     CHECK(names(fake.device()) == std::vector<std::string>{"fake", "gnu-c++", "flagos.tile", "flagos.tile-binary"});
   }
+  const auto compiles = [](flagos_device_t* device) {
+    flagos_support_t support = -1;
+    CHECK(flagos_device_get_feature(device, FLAGOS_FEATURE_COMPILE, &support) == FLAGOS_STATUS_OK);
+    return support;
+  };
+  {
+    const Fake fake(options());
+    CHECK(compiles(fake.device()) == FLAGOS_SUPPORT_NATIVE);
+  }
+  {
+    FakeOptions loads = options();
+    loads.change = [](flagos::core::test::FakeTables& tables) {
+      tables.module.compile = nullptr;
+      tables.module.free_compiled = nullptr;
+    };
+    const Fake fake(loads);
+    CHECK(compiles(fake.device()) == FLAGOS_SUPPORT_EMULATED);
+  }
   const Fake plain;
   CHECK(names(plain.device()) == std::vector<std::string>{"fake"});
+  CHECK(compiles(plain.device()) == FLAGOS_SUPPORT_ABSENT);
   const Loaded refused(plain.device(), text);
   CHECK(refused.status == FLAGOS_STATUS_UNSUPPORTED);
 }

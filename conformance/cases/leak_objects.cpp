@@ -67,10 +67,11 @@ FLAGOS_CASE("leak.prepared", {.clause = "flagos_prepared_destroy",
   World world(t);
   const auto desc = world.valid<flagos_launch_desc_t>();
   expect_no_growth(t, {.cycles = 60'000, .quick_cycles = 40'000}, [&](std::uint64_t i) {
-    flagos_prepared_t* prepared = nullptr;
-    t.ok(flagos_kernel_prepare(world.kernel(), &desc, &prepared), "prepare");
-    t.ok(flagos_kernel_launch_prepared(world.stream(), prepared), "launch");
-    t.ok(flagos_prepared_destroy(prepared), "destroy");
+    flagos_prepared_t* prepared[4]{};  // small ones: several, so that one in many is seen
+    for (flagos_prepared_t*& each : prepared)
+      t.ok(flagos_kernel_prepare(world.kernel(), &desc, &each), "prepare");
+    t.ok(flagos_kernel_launch_prepared(world.stream(), prepared[0]), "launch");
+    for (flagos_prepared_t* const each : prepared) t.ok(flagos_prepared_destroy(each), "destroy");
     drain(t, world, i, 50);
   });
   finish(t, world);

@@ -82,6 +82,14 @@ void sees_late(const Call& call, flagos_status_t) {
 
 // ---- min-caps: what is required, and nothing else ----
 
+// Compiling is not required, so no format may say that it can be compiled.
+flagos_status_t format_to_load(flagos_plugin_device_t* device, std::uint32_t index,
+                               flagos_format_info_t* out_format) {
+  const flagos_status_t status = next<slot::module_get_format>(device, index, out_format);
+  if (status == FLAGOS_STATUS_OK) out_format->flags &= ~FLAGOS_FORMAT_FLAG_COMPILE;
+  return status;
+}
+
 void only_required(Tables& tables) {
   const Tables all = tables;
   tables = {};
@@ -102,6 +110,7 @@ void only_required(Tables& tables) {
        &flagos_event_table_t::get_elapsed);
   keep(tables.module, all.module, &flagos_module_table_t::get_format, &flagos_module_table_t::load,
        &flagos_module_table_t::unload, &flagos_module_table_t::get_kernel);
+  tables.module.get_format = &format_to_load;
   keep(tables.kernel, all.kernel, &flagos_kernel_table_t::get_info,
        &flagos_kernel_table_t::get_parameter, &flagos_kernel_table_t::launch);
 }
