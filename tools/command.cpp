@@ -80,7 +80,7 @@ std::optional<cxxopts::ParseResult> parse(cxxopts::Options& options, const Argum
   for (const std::string& argument : arguments) argv.push_back(argument.c_str());
   const auto parsed = options.parse(static_cast<int>(argv.size()), argv.data());
   if (parsed.count("help") > 0) {
-    fmt::print("{}", options.help());
+    fmt::print("{}", options.help({""}));
     return std::nullopt;
   }
   if (!parsed.unmatched().empty()) {
