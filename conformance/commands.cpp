@@ -23,6 +23,8 @@
 #include "conformance/package/replay.hpp"
 #include "conformance/package/verify.hpp"
 #include "conformance/program/soak.hpp"
+#include "conformance/report.hpp"
+#include "conformance/shards.hpp"
 
 namespace flagos::conformance {
 namespace {
@@ -155,6 +157,74 @@ int run_verify(int argc, char** argv) {
   return print_verification(result);
 }
 
+// ---- merge ----
+
+// The logs of packages that are genuine; what is wrong with the others goes to `refusals`.
+std::vector<std::string> genuine_logs(const std::vector<std::string>& paths,
+                                      const VerifyOptions& options,
+                                      std::vector<std::string>& refusals) {
+  std::vector<std::string> logs;
+  for (const std::string& path : paths) {
+    const Files files = read_package(path);
+    const Verification found = verify_package(files, all_cases(), options);
+    for (const std::string& refusal : found.refusals)
+      refusals.push_back(fmt::format("'{}': {}", path, refusal));
+    if (found.genuine()) logs.push_back(files.at("events.jsonl"));
+  }
+  return logs;
+}
+
+Verification merge(const std::vector<std::string>& paths, const VerifyOptions& verify,
+                   const Options& options) {
+  Verification result;
+  try {
+    const auto logs = genuine_logs(paths, verify, result.refusals);
+    if (!result.genuine()) return result;
+    const std::string log = merge_logs(logs, all_cases());
+    demand_report_folder(options.out);
+    write_text(options.out + "/events.jsonl", log);
+    const std::string package = write_reports(options, all_cases());
+    VerifyOptions whole = verify;
+    whole.key.clear();  // the shards' key need not be that of the whole
+    result = verify_package(read_package(options.out), all_cases(), whole);
+    result.notes = {
+        fmt::format("{} shards in {}", paths.size(), package.empty() ? options.out : package)};
+  } catch (const std::runtime_error& error) {
+    result.refusals.emplace_back(error.what());
+  }
+  return result;
+}
+
+int run_merge(int argc, char** argv) {
+  cxxopts::Options parser("flagos-conformance merge",
+                          "Makes one report of the shards of a run, each of them checked first.");
+  const auto text = [] { return cxxopts::value<std::string>(); };
+  auto add = parser.add_options();
+  add("out", "folder for the report", text(), "DIR");
+  add("package", "the whole report in one file as well");
+  add("sign", "sign the report with this ed25519 key (PEM)", text(), "KEYFILE");
+  add("key", "public key with which every shard must be signed (PEM, ed25519)", text(), "FILE");
+  add("approver-key", "public key of whoever approves waivers", text(), "FILE");
+  parser.positional_help(
+      "SHARD...\n\nA SHARD is the package of a run with --shard I/N, or its folder.\n"
+      "Exit codes: 0 a certificate, 1 refused, 2 no certificate, 3 error of use.");
+  const auto parsed = parse(parser, "shards", argc, argv);
+  if (!parsed) return 0;
+  const auto paths = paths_of(*parsed, "shards", 2, most_merged_shards,
+                              "merge SHARD... --out DIR [--package] [--sign KEYFILE]");
+  Options options;
+  options.out = value_of(*parsed, "out");
+  if (options.out.empty()) throw std::runtime_error("merge needs --out, the folder for the report");
+  options.package = parsed->count("package") != 0;
+  options.signing_key = value_of(*parsed, "sign");
+  if (!options.signing_key.empty()) Key::read_private(options.signing_key);
+  VerifyOptions verify;
+  verify.key = value_of(*parsed, "key");
+  verify.approver_key = value_of(*parsed, "approver-key");
+  verify.today = today_utc();
+  return print_verification(merge(paths, verify, options));
+}
+
 // ---- diff ----
 
 int run_diff(int argc, char** argv) {
@@ -220,13 +290,14 @@ int run_matrix(int argc, char** argv) {
 
 bool is_command(int argc, char** argv) {
   const std::string_view name = argc > 1 ? argv[1] : "";
-  return name == "verify" || name == "diff" || name == "matrix" || name == "mutants" ||
-         name == "soak";
+  return name == "verify" || name == "merge" || name == "diff" || name == "matrix" ||
+         name == "mutants" || name == "soak";
 }
 
 int run_command(int argc, char** argv) {
   const std::string_view name = argv[1];
   if (name == "verify") return run_verify(argc, argv);
+  if (name == "merge") return run_merge(argc, argv);
   if (name == "diff") return run_diff(argc, argv);
   if (name == "mutants") return mutants::run_mutants(argc, argv);
   if (name == "soak") return soak_command(argc - 1, argv + 1);

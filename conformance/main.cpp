@@ -43,7 +43,8 @@ cxxopts::Options command_line() {
   add("device", "which device of the plugin", cxxopts::value<std::uint32_t>()->default_value("0"),
       "ORDINAL");
   add("level", "core or full", text()->default_value("core"), "LEVEL");
-  add("certify", "a run that may lead to a certificate: everything, in two orders");
+  add("certify",
+      "a run that may lead to a certificate: everything, in two orders (or a shard of it)");
   add("only", "run only cases that match (* and ?); may be repeated", texts(), "GLOB");
   add("except", "leave out cases that match; may be repeated", texts(), "GLOB");
   add("shard", "part i of n, counted from 1; a case is always in the same one", text(), "I/N");
@@ -109,9 +110,15 @@ void read_plugin(Options& options) {
   options.plugin_path = find_plugin(options.plugin, options.executable);
 }
 
+// Shards may: `merge` makes one run of them.
 void demand_certifiable(const Options& options) {
   if (!options.certify) return;
-  const auto reasons = not_for_certification(options);
+  Options whole = options;
+  whole.shard = {};
+  auto reasons = not_for_certification(whole);
+  if (options.shard.count > most_merged_shards) {
+    reasons.push_back(fmt::format("at most {} shards can be merged", most_merged_shards));
+  }
   if (!reasons.empty()) {
     throw std::runtime_error(fmt::format("--certify: {}", fmt::join(reasons, "; ")));
   }
@@ -194,7 +201,7 @@ int orchestrate(int argc, char** argv) {
   if (parsed.count("help") != 0) {
     fmt::print(
         "{}\nExit codes: 0 allowed, 1 not allowed, 2 incomplete, 3 error of the suite or its "
-        "use.\n\nWhat is done with reports: flagos-conformance verify, diff, matrix; and "
+        "use.\n\nWhat is done with reports: flagos-conformance verify, merge, diff, matrix; and "
         "what the suite is worth: mutants; random programs for hours: soak (each has --help).\n",
         parser.help());
     return 0;

@@ -14,6 +14,9 @@ struct Shard {
   std::uint32_t count = 1;
 };
 
+// More of them cannot be merged into one run.
+constexpr std::uint32_t most_merged_shards = 16;
+
 struct Options {
   std::string plugin;  // as given; "" only in the runner's own test
   std::string plugin_path;

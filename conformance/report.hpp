@@ -38,6 +38,9 @@ Judgement judge_log(LoggedRun& run, const std::vector<Case>& cases);
 // files.
 Files make_report_files(const LoggedRun& run, const Judgement& judgement);
 
+// Makes the folder of a report. Throws std::runtime_error when it holds something else.
+void demand_report_folder(const std::string& out);
+
 // What options.out, where events.jsonl is complete, is asked to hold beside it: the files above,
 // their hashes, the attestation and the package. Each is complete or absent.
 // Returns the path of the package, "" when none was asked for. Throws std::runtime_error that names

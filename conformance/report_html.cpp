@@ -85,6 +85,12 @@ std::string subject(const ReportInput& input) {
       "run", fmt::format("{} orders x {} repeats, {} jobs, shard {}/{}, {:.0f} s", options.orders,
                          options.repeat, options.jobs, options.shard.index + 1, options.shard.count,
                          input.record.wall_seconds));
+  if (const auto shards = input.header.find("shards"); shards != input.header.end()) {
+    for (std::size_t i = 0; i < shards->size(); ++i) {
+      rows += html_name_row(fmt::format("merged: last line of shard {}/{}", i + 1, shards->size()),
+                            plain_text((*shards)[i].at("events_root")));
+    }
+  }
   rows += html_name_row("started", input.record.started_utc);
   rows += html_name_row("last line of events.jsonl", input.chain_root);
   return html_table_section("What was tested", "", rows);

@@ -47,6 +47,12 @@ json run_json(const ReportInput& input) {
           {"retries", 0}};
 }
 
+// Of a merged run: the packages that it was made from.
+void add_shards(json& run, const ReportInput& input) {
+  if (const auto shards = input.header.find("shards"); shards != input.header.end())
+    run["shards"] = *shards;
+}
+
 json case_json(const Outcome& outcome) {
   const CaseOptions& options = outcome.the_case->options;
   json runs = json::array();
@@ -167,6 +173,7 @@ json make_report_json(const ReportInput& input) {
     report["devices"].push_back(input.record.capabilities.at("device"));
     report["runtime"] = input.record.capabilities.at("runtime");
   }
+  add_shards(report["run"], input);
   json categories = json::object();
   for (const auto& [name, counts] : judgement.by_category) categories[name] = counts_json(counts);
   report["totals"] = {{"by_status", counts_json(judgement.totals)}, {"by_category", categories}};

@@ -14,6 +14,7 @@
 #include "conformance/report.hpp"
 #include "conformance/selection.hpp"
 #include "conformance/sha256.hpp"
+#include "conformance/shards.hpp"
 #include "conformance/version.hpp"
 
 namespace flagos::conformance {
@@ -153,10 +154,24 @@ void read_event(LoggedRun& run, const json& event, const std::string& name) {
   }
 }
 
+[[noreturn]] void throw_no_end() {
+  throw std::runtime_error("the log has no end: the line with the totals is missing");
+}
+
+LoggedRun read_merged_run(const std::vector<json>& events, const std::string& chain_root,
+                          const std::vector<Case>& cases) {
+  try {
+    if (events.back().at("event") != "totals") throw_no_end();
+    return read_merged_log(events, chain_root, cases);
+  } catch (const json::exception&) {
+    throw std::runtime_error("a member of a merged run is missing or of the wrong kind");
+  }
+}
+
 // A run that was resumed may have ended before: only what the last end says counts.
 void demand_end(const LoggedRun& run, const std::vector<json>& events) {
   if (run.totals.is_null() || events.back().at("event") != "totals") {
-    throw std::runtime_error("the log has no end: the line with the totals is missing");
+    throw_no_end();
   }
 }
 
@@ -209,6 +224,7 @@ LoggedRun read_run_log(const std::string& text, const std::vector<Case>& cases) 
   const std::vector<json> events = read_event_chain(text, &used, &run.chain_root);
   if (used < text.size()) throw std::runtime_error("its last line is cut off");
   if (events.empty()) throw std::runtime_error("it is empty");
+  if (is_merged(events.front())) return read_merged_run(events, run.chain_root, cases);
   const std::string name = run_name(sha256_hex(text.substr(0, text.find('\n'))));
   for (std::size_t i = 0; i < events.size(); ++i) {
     try {

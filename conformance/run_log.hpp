@@ -46,6 +46,7 @@ struct LoggedRun {
   std::vector<LoggedResult> results;
   std::vector<std::size_t> resumed_at;  // how many results there were whenever it was gone on with
   std::string chain_root;
+  std::vector<LoggedRun> shards;  // of a merged run; results and times stand in them
 };
 
 // The options that a run was started with, from the first line of its log.

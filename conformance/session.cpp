@@ -52,18 +52,6 @@ json run_key(const json& header) {
   return key;
 }
 
-void demand_report_folder(const std::string& out) {
-  std::error_code error;
-  fs::create_directories(out, error);
-  if (error || !fs::is_directory(out)) {
-    throw std::runtime_error(fmt::format("cannot make the folder '{}'", out));
-  }
-  // An old report may be replaced; anything else is somebody's.
-  if (!fs::is_empty(out) && !fs::exists(out + "/events.jsonl")) {
-    throw std::runtime_error(fmt::format("the folder '{}' is not empty and holds no report", out));
-  }
-}
-
 // What the session allows beforehand.
 struct Allowances {
   Expectations expectations;

@@ -32,8 +32,14 @@ std::string default_folder(const std::string& plugin) {
 bool leaves_out(const Arguments& extra) {
   return std::any_of(extra.begin(), extra.end(), [](const std::string& argument) {
     return argument == "--quick" || argument.starts_with("--only") ||
-           argument.starts_with("--except") || argument.starts_with("--shard");
+           argument.starts_with("--except");
   });
+}
+
+// One that `flagos conformance merge` puts together with the others.
+bool is_shard(const Arguments& extra) {
+  return std::any_of(extra.begin(), extra.end(),
+                     [](const std::string& argument) { return argument.starts_with("--shard"); });
 }
 
 void print_result(int code, bool partial, const std::string& plugin, const std::string& out) {
@@ -89,7 +95,7 @@ int run_certify(const Arguments& arguments) {
   command.insert(command.end(), extra.begin(), extra.end());
   fflush(stdout);
   const int code = run_program(command);
-  print_result(code, partial, plugin, out);
+  print_result(code, partial || is_shard(extra), plugin, out);
   return code;
 }
 

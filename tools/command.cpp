@@ -43,7 +43,7 @@ const std::vector<Command>& commands() {
       {"info", "shows the plugins that load, the devices, and what each can do", run_info},
       {"doctor", "probes every plugin in a process of its own; says what is missing", run_doctor},
       {"certify", "runs the conformance suite on a plugin and writes a report", run_certify},
-      {"conformance", "the suite itself: runs cases, `verify`, `diff` and `matrix` of reports",
+      {"conformance", "the suite itself: runs cases, `verify`, `merge`, `diff` and `matrix` of reports",
        run_conformance},
       {"matrix", "writes one page that compares reports: chips by features and cases", run_matrix},
       {"kernel", "prints, verifies, compiles, runs and measures portable kernels", run_kernel},

@@ -144,6 +144,24 @@ check 'is seen by its replay' 1 "$(code "${program}" verify forged --replay --re
 check 'and named' yes "$(said 'has another digest')"
 check 'and by whoever asks for a signature' 1 "$(code "${program}" verify forged --key vendor.pub)"
 
+# The shards of a run, made on machines of their own, as one package.
+shard() { suite --seed 5 --shard "$1/2" --out "shard$1" --package --sign vendor.key; }
+check 'the first shard' 0 "$(code shard 1)"
+check 'the second shard' 0 "$(code shard 2)"
+merge() { "${program}" merge "$@" --out merged --key vendor.pub; }
+check 'a shard is missing' 1 "$(code merge shard1/*.tar.zst shard1/*.tar.zst)"
+check 'is named' yes "$(said 'shard 1/2 is there 2 times')"
+check 'a whole run instead of a shard' 1 "$(code merge shard1 report)"
+check 'is named' yes "$(said 'refused: a whole run is no shard')"
+cp -r shard2 spoilt && sed -i 's/"PASS"/"FAIL"/' spoilt/events.jsonl
+check 'a spoilt shard' 1 "$(code merge shard1 spoilt)"
+check 'is named with its file' yes "$(said "'spoilt': events.jsonl does not have the hash")"
+check 'nothing was written' no "$([[ -e merged ]] && echo yes || echo no)"
+check 'merged' 2 "$(code merge shard2 shard1/*.tar.zst --package --sign other.key)"
+check 'the merged package' 2 "$(code "${program}" verify merged/*.tar.zst --key other.pub)"
+check 'is genuine' yes "$(said 'VERIFIED as a report')"
+check 'and says the same as one run' 0 "$(code "${program}" diff report merged)"
+
 # Two runs compared, and the page of both.
 check 'a second run' 0 "$(code suite --seed 5 --out second)"
 check 'no difference' 0 "$(code "${program}" diff "${package}" second --json diff.json --html diff.html)"

@@ -60,6 +60,11 @@ inline nlohmann::json small_capabilities() {
 struct SmallRun {
   std::uint64_t seed = 7;
   std::uint32_t orders = 2;
+  Shard shard;
+  bool quick = false;
+  std::string uuid = "01";
+  std::string device_name = "Small <chip>";
+  std::string plugin = own_executable();  // any file
   std::string signing_key;
   Waivers waivers;
   std::function<void(CaseResult&)> change = [](CaseResult&) {};
@@ -69,16 +74,20 @@ struct SmallRun {
 inline Files write_small_run(const std::string& folder, const SmallRun& wanted = {}) {
   Options options;
   options.executable = own_executable();
-  options.plugin = options.plugin_path = own_executable();  // any file
+  options.plugin = options.plugin_path = wanted.plugin;
   options.out = folder;
   options.certify = true;
   options.seed = wanted.seed;
   options.orders = wanted.orders;
+  options.shard = wanted.shard;
+  options.quick = wanted.quick;
   options.signing_key = wanted.signing_key;
   const std::vector<const Case*> cases = select_cases(small_cases(), options);
   Record record;
   record.started_utc = record.ended_utc = "2026-03-01T10:00:00Z";
   record.capabilities = small_capabilities();
+  record.capabilities["device"]["uuid"] = wanted.uuid;
+  record.capabilities["device"]["name"] = wanted.device_name;
   record.wall_seconds = 10;
   EventLog log = EventLog::create(folder + "/events.jsonl");
   log.append(make_run_header(options, cases, {}, wanted.waivers, record.started_utc));

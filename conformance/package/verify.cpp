@@ -107,29 +107,46 @@ class Verifier {
     } catch (const std::runtime_error& error) {
       throw std::runtime_error(fmt::format("events.jsonl: {}", error.what()));
     }
-    if (!same_suite()) return;
+    if (!same_suite(run_)) return;
+    for (const LoggedRun& shard : run_.shards) attempt([&] { check_shard(shard); });
     const Judgement judgement = judge_log(run_, cases_);
     describe(judgement);
-    attempt([&] { check_capabilities(); });
+    attempt([&] { check_capabilities(run_.record); });
+    attempt([&] { check_totals(run_, judgement); });
     attempt([&] { check_results(judgement); });
     attempt([&] { check_files(judgement); });
     attempt([&] { check_statement(); });
     attempt([&] { check_waivers(judgement); });
     attempt([&] { check_plugin(); });
-    for (const std::string& reason : implausible(run_, select_cases(cases_, run_.options)))
+    check_plausible(run_);
+  }
+
+  // What a shard's own package would be refused for; the cases it should have follow from the whole.
+  void check_shard(LoggedRun shard) {
+    if (!same_suite(shard)) return;
+    const Judgement judgement = judge_log(shard, cases_);
+    check_capabilities(shard.record);
+    check_totals(shard, judgement);
+    check_plausible(shard);
+  }
+
+  // The order and the times of a merged run are those of its shards.
+  void check_plausible(const LoggedRun& run) {
+    if (!run.shards.empty()) return;
+    for (const std::string& reason : implausible(run, select_cases(cases_, run.options)))
       refuse(reason);
   }
 
   // Another suite would judge otherwise: only the one that made a package can check its files.
-  bool same_suite() {
-    const json& suite = run_.header.at("suite");
+  bool same_suite(const LoggedRun& run) {
+    const json& suite = run.header.at("suite");
     const auto version = suite.at("version").get<std::string>();
     if (version != suite_version) {
       refuse(fmt::format("the package is of suite {}, this is {}: verify it with that one", version,
                          suite_version));
       return false;
     }
-    if (suite.at("caselist_sha256") != caselist_sha256(select_cases(cases_, run_.options))) {
+    if (suite.at("caselist_sha256") != caselist_sha256(select_cases(cases_, run.options))) {
       refuse(fmt::format("its list of cases is not that of suite {}", suite_version));
       return false;
     }
@@ -159,8 +176,7 @@ class Verifier {
                            judgement.not_for_certification.end());
   }
 
-  void check_capabilities() {
-    const Record& record = run_.record;
+  void check_capabilities(const Record& record) {
     if (record.capabilities.is_null()) return;
     if (sha256_hex(canonical_json(record.capabilities)) != record.capabilities_hash) {
       refuse("events.jsonl: the capabilities do not have the hash that stands beside them");
@@ -194,14 +210,17 @@ class Verifier {
     }
   }
 
-  // All other files follow from the log.
-  void check_files(const Judgement& judgement) {
-    json totals = run_.totals;
+  void check_totals(const LoggedRun& run, const Judgement& judgement) {
+    json totals = run.totals;
     totals.erase("prev");
-    if (const auto difference = first_difference(totals, make_run_totals(run_.record, judgement));
-        !difference.empty()) {
+    const std::string difference = first_difference(totals, make_run_totals(run.record, judgement));
+    if (!difference.empty()) {
       refuse(fmt::format("events.jsonl: the totals are not those of its results: {}", difference));
     }
+  }
+
+  // All other files follow from the log.
+  void check_files(const Judgement& judgement) {
     const Files expected = make_report_files(run_, judgement);
     for (const auto& [name, bytes] : expected) {
       const auto found = files_.find(name);
