@@ -44,6 +44,8 @@ set(FLAGOS_CASE_SOURCES
   cases/event_order.cpp
   cases/event_time.cpp
   cases/fault_exhaustion.cpp
+  cases/fault_lost.cpp
+  cases/fault_lost_stages.cpp
   cases/fault_process.cpp
   cases/feature_probes.cpp
   cases/fill.cpp

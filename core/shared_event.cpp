@@ -183,6 +183,7 @@ flagos_status_t flagos_event_export(flagos_event_t* event, flagos_external_t* ou
     Event& object = resolve<Event>(event, "event");
     if (object.shared_event() == nullptr)
       throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "the event was created without FLAGOS_EVENT_FLAG_EXPORTABLE");
+    object.device().throw_if_lost();
     object.shared_event()->describe(*out_external);
   });
 }

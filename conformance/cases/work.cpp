@@ -101,15 +101,40 @@ bool event_done(Context& t, flagos_event_t* event) {
   return complete == 1;
 }
 
-void queue_failure(Context& t, flagos_stream_t* stream) {
+namespace {
+
+bool has_kernel(Context& t, const char* name) {
   flagos_kernel_desc_t desc{};
   desc.struct_size = sizeof desc;
-  desc.name = "tl_fail";
+  desc.name = name;
   flagos_kernel_t* kernel = nullptr;
-  if (flagos_module_get_kernel(t.module(), &desc, &kernel) == FLAGOS_STATUS_NOT_FOUND) {
+  return flagos_module_get_kernel(t.module(), &desc, &kernel) != FLAGOS_STATUS_NOT_FOUND;
+}
+
+}  // namespace
+
+void queue_failure(Context& t, flagos_stream_t* stream) {
+  if (!has_kernel(t, "tl_fail"))
     t.not_supported("the suite has no kernel for this format that fails on purpose");
-  }
-  launch(t, stream, kernel, {1, 1, 1}, {1, 1, 1}, {arg_u32(FLAGOS_STATUS_EXECUTION_FAILED)});
+  launch(t, stream, t.kernel("tl_fail"), {1, 1, 1}, {1, 1, 1},
+         {arg_u32(FLAGOS_STATUS_EXECUTION_FAILED)});
+}
+
+void require_loss(Context& t) {
+  if (!has_kernel(t, "tl_lose"))
+    t.not_supported("the suite has no kernel for this format that loses the device");
+  t.kernel("tl_lose");
+}
+
+void queue_loss(Context& t, flagos_stream_t* stream) {
+  launch(t, stream, t.kernel("tl_lose"), {1, 1, 1}, {1, 1, 1});
+}
+
+void lose_device(Context& t) {
+  Stream stream(t);
+  queue_loss(t, stream);
+  t.status(flagos_stream_synchronize(stream, patience_ns), FLAGOS_STATUS_DEVICE_LOST,
+           "wait for the kernel that ends the device");
 }
 
 OtherDevice::OtherDevice(Context& t) {

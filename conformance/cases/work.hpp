@@ -69,6 +69,12 @@ bool event_done(Context& t, flagos_event_t* event);     // flagos_event_query
 // that can.
 void queue_failure(Context& t, flagos_stream_t* stream);
 
+// Loses the device by a kernel, `tl_lose`. A format whose pack has it advertises by that that a loss can be made, on a
+// chip as on what stands in for one; elsewhere these cases are not_supported.
+void require_loss(Context& t);
+void queue_loss(Context& t, flagos_stream_t* stream);
+void lose_device(Context& t);  // on a stream of its own, and waits for it
+
 // Drains the stream when a case ends, also by a failing check: what its callbacks touch must
 // outlive them.
 class Drain {

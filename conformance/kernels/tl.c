@@ -66,6 +66,12 @@ FLAGOS_CPU_KERNEL(tl_fail, tl_fail_arguments, tl_fail_parameters) {
   block->fail(block, (flagos_status_t)arguments->status, "tl_fail was asked to fail");
 }
 
+/* Loses the device. */
+FLAGOS_CPU_KERNEL_NO_ARGUMENTS(tl_lose) {
+  (void)arguments;
+  block->fail(block, FLAGOS_STATUS_DEVICE_LOST, "tl_lose was asked to lose the device");
+}
+
 /* Answers the host word by word until it is told to stop: request[0] is a sequence number,
    request[16] its data; reply likewise. The acquire and release below are the fence that message
    passing needs. */

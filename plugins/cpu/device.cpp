@@ -170,6 +170,22 @@ flagos_status_t Device::synchronize(std::uint64_t timeout_ns) {
   return FLAGOS_STATUS_OK;
 }
 
+void Device::lose(const Failure& failure) noexcept {
+  if (lost_.exchange(true)) return;
+  // Those that are made after the host knows belong to the device that it brought back.
+  std::vector<Stream*> streams;
+  entry(host(), [&] {
+    const std::lock_guard lock(streams_mutex_);
+    streams = streams_;
+    for (Stream* stream : streams) stream->acquire();
+  });
+  host().report_lost(to_c(this), failure->what());
+  for (Stream* stream : streams) {
+    stream->give_up(failure);
+    stream->drop();
+  }
+}
+
 void instance_close(flagos_plugin_instance_t* instance) noexcept { delete &from_c(instance); }
 
 flagos_status_t device_get_count(flagos_plugin_instance_t* instance,
@@ -207,9 +223,15 @@ flagos_status_t device_synchronize(flagos_plugin_device_t* device,
   return entry(self.host(), [&] { return self.synchronize(timeout_ns); });
 }
 
-// The host's own processors cannot be lost, so there is nothing to bring back.
-flagos_status_t device_query_status(flagos_plugin_device_t*) noexcept { return FLAGOS_STATUS_OK; }
-flagos_status_t device_recover(flagos_plugin_device_t*) noexcept { return FLAGOS_STATUS_OK; }
+// The host's own processors are not lost, but a kernel may say that they are: so whatever is built on
+// flagos can be tried with a loss.
+flagos_status_t device_query_status(flagos_plugin_device_t* device) noexcept {
+  return from_c(device).is_lost() ? FLAGOS_STATUS_DEVICE_LOST : FLAGOS_STATUS_OK;
+}
+flagos_status_t device_recover(flagos_plugin_device_t* device) noexcept {
+  from_c(device).recover();
+  return FLAGOS_STATUS_OK;
+}
 
 // Parts of one host share its memory.
 flagos_status_t topology_get_link(flagos_plugin_instance_t*, std::uint32_t, std::uint32_t,

@@ -82,12 +82,18 @@ class Device {
   void remove(Stream& stream) noexcept;
   flagos_status_t synchronize(std::uint64_t timeout_ns);
 
+  // A kernel ended with DEVICE_LOST: the host is told once, and every stream gives up what it has.
+  void lose(const Failure& failure) noexcept;
+  bool is_lost() const noexcept { return lost_.load(); }
+  void recover() noexcept { lost_.store(false); }
+
  private:
   Instance& instance_;
   MemoryHeap heap_;
   ThreadPool pool_;
   CallbackPool callbacks_;
   std::atomic<bool> profiling_{false};
+  std::atomic<bool> lost_{false};
   std::mutex streams_mutex_;
   std::vector<Stream*> streams_;
 };

@@ -113,6 +113,20 @@ void Stream::poison(Failure failure) noexcept {
   });
 }
 
+// What a kernel says of the device is true for all of its streams.
+void Stream::fail_kernel(Failure failure) noexcept {
+  const bool loses = failure->status() == FLAGOS_STATUS_DEVICE_LOST;
+  poison(failure);
+  if (loses) device_.lose(failure);
+}
+
+void Stream::give_up(const Failure& failure) noexcept {
+  poison(failure);
+  const std::lock_guard lock(device_.instance().lot.mutex);
+  is_given_up_ = true;
+  if (is_parked()) unpark();
+}
+
 // Spinning pays while a worker runs the stream on another processor, or may pick it up there in a
 // moment. On a busy machine the worker may have to share ours: then spinning would only keep it
 // from running.

@@ -48,6 +48,8 @@ class Stream final : public Task, public Parked {
   bool wait_for(std::uint64_t count, const Deadline& deadline) noexcept;
   void reset();
   void destroy() noexcept;
+  // Poisons it and, where it waits for something that may never happen, ends the wait.
+  void give_up(const Failure& failure) noexcept;
 
   void acquire() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
   void drop() noexcept;
@@ -82,6 +84,7 @@ class Stream final : public Task, public Parked {
   }
   void schedule() noexcept;
   void poison(Failure failure) noexcept;
+  void fail_kernel(Failure failure) noexcept;
   void finish(Command& command) noexcept;
   bool is_host_next() noexcept;
 
@@ -129,6 +132,7 @@ class Stream final : public Task, public Parked {
   std::uint64_t started_ns_ = 0;   // of the command that runs; 0 unless profiled
   std::uint64_t correlation_ = 0;  // of all commands between two marks; else each has its own
   bool is_cancelled_ = false;      // guarded by the lot's mutex: never park again
+  bool is_given_up_ = false;       // as well: its device was lost
   mutable std::mutex poison_mutex_;
   Failure poison_;
 };

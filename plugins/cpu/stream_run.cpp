@@ -70,7 +70,7 @@ bool Stream::execute(Command& command, Worker& worker) noexcept {
     case CommandType::launch: {
       auto& launch = static_cast<LaunchCommand&>(command);
       if (Failure failure = launch.kernel->run(launch.shape, launch.arguments(), worker))
-        poison(std::move(failure));
+        fail_kernel(std::move(failure));
       return true;
     }
     case CommandType::copy: {
@@ -172,6 +172,7 @@ template <typename TryPark>
 bool Stream::park(const TryPark& try_park) noexcept {
   {
     const std::lock_guard lock(device_.instance().lot.mutex);
+    if (is_given_up_) return true;  // poisoned already
     if (!is_cancelled_)
       return !try_park();  // once parked, another thread may hold the stream already
   }
@@ -328,7 +329,7 @@ bool Stream::run_node(GraphCommand& command, Worker& worker) noexcept {
     case FLAGOS_GRAPH_NODE_TYPE_KERNEL:
       if (!healthy) return true;
       if (Failure failure = node.kernel->run(node.shape, node.arguments, worker))
-        poison(std::move(failure));
+        fail_kernel(std::move(failure));
       return true;
     case FLAGOS_GRAPH_NODE_TYPE_FILL: {
       const GraphDetail& fill = *node.detail;

@@ -232,6 +232,30 @@ TEST_CASE("stream: 256 host functions may block at once") {
 
 // ---- failures ---------------------------------------------------------------------------------
 
+TEST_CASE(
+    "stream: a kernel that ends with DEVICE_LOST loses its device, and whoever waits for nothing "
+    "wakes") {
+  TestDevice device;
+  flagos_plugin_stream_t* stream = device.stream();
+  flagos_plugin_stream_t* waiting = device.stream();
+  std::uint64_t word = 0;
+  REQUIRE(device.api.stream->wait_value(waiting, address_of(&word), 1, 8, FLAGOS_COMPARE_EQUAL) ==
+          FLAGOS_STATUS_OK);
+  CHECK(device.api.stream->synchronize(waiting, 1'000'000) == FLAGOS_STATUS_TIMEOUT);
+  CHECK(device.api.device->query_status(device.get()) == FLAGOS_STATUS_OK);
+  REQUIRE(device.launch(stream, "test_fail", Fail{0, FLAGOS_STATUS_DEVICE_LOST}) ==
+          FLAGOS_STATUS_OK);
+  CHECK(device.api.stream->synchronize(stream, forever) == FLAGOS_STATUS_DEVICE_LOST);
+  CHECK(device.api.stream->synchronize(waiting, forever) == FLAGOS_STATUS_DEVICE_LOST);
+  CHECK(device.host.losses() == 1);
+  CHECK(device.api.device->query_status(device.get()) == FLAGOS_STATUS_DEVICE_LOST);
+
+  REQUIRE(device.api.device->recover(device.get()) == FLAGOS_STATUS_OK);
+  CHECK(device.api.device->query_status(device.get()) == FLAGOS_STATUS_OK);
+  CHECK(device.api.stream->synchronize(stream, forever) == FLAGOS_STATUS_DEVICE_LOST);
+  CHECK(device.api.stream->synchronize(device.stream(), forever) == FLAGOS_STATUS_OK);
+}
+
 TEST_CASE("stream: a failed kernel poisons its stream until it is reset") {
   TestDevice device;
   flagos_plugin_stream_t* stream = device.stream();

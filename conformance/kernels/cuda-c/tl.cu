@@ -70,3 +70,6 @@ KERNEL tl_litmus(volatile uint* x, volatile uint* y, uint* result, uint rounds, 
   if (kind == 1) coherence(side, rounds, x, result);
   if (kind == 2) message(side, rounds, x, y, result);
 }
+
+// A trap takes its context with it: the device is lost.
+KERNEL tl_lose() { __trap(); }
