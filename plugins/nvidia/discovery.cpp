@@ -74,6 +74,9 @@ void set_capabilities(const Driver& driver, DeviceDescription& device) {
   device.has_prefetch = has(CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS);
   device.has_virtual_memory = has(CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED) &&
                               driver.cuMemAddressReserve != nullptr;
+  // Places of the host came with CUDA 12.2; where the system has but one node its number is 0.
+  device.has_pinned_virtual_memory = device.has_virtual_memory && driver.version >= 12020;
+  device.host_node = std::max(0, driver.attribute(device.id, CU_DEVICE_ATTRIBUTE_HOST_NUMA_ID));
   device.has_exports = device.has_virtual_memory &&
                        has(CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED) &&
                        driver.cuMemExportToShareableHandle != nullptr;

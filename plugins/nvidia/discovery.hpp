@@ -16,8 +16,10 @@ struct DeviceDescription {
   bool has_managed = false;
   bool has_prefetch = false;  // of managed memory
   bool has_virtual_memory = false;
+  bool has_pinned_virtual_memory = false;
   bool has_exports = false;      // memory that is given away by descriptor
   bool has_wide_values = false;  // stream operations on values of 64 bits
+  int host_node = 0;             // of the host's memory, the one nearest to the device
   flagos_device_info_t info{};
 };
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <mutex>
 #include <shared_mutex>
 
 #include "plugins/nvidia/driver.hpp"
@@ -40,6 +41,31 @@ struct Allocation {
   std::uint64_t owner_word = 0;  // of mapped memory that was made here
 };
 
+// Where pinned memory is mapped by hand: the driver gives access to the host apart from that to devices.
+class PinnedMappings {
+ public:
+  void add(flagos_address_t address, std::uint64_t size_bytes) {
+    const std::lock_guard lock(mutex_);
+    sizes_[address] = size_bytes;
+  }
+  void remove(flagos_address_t address) noexcept {
+    const std::lock_guard lock(mutex_);
+    sizes_.erase(address);
+  }
+  // Calls use(address, size) for each that lies in the range.
+  template <typename Use>
+  void each(flagos_address_t address, std::uint64_t size_bytes, const Use& use) const {
+    const std::lock_guard lock(mutex_);
+    for (auto at = sizes_.lower_bound(address);
+         at != sizes_.end() && at->first < address + size_bytes; ++at)
+      use(at->first, at->second);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<flagos_address_t, std::uint64_t> sizes_;
+};
+
 class Memory {
  public:
   explicit Memory(Device& device);
@@ -64,6 +90,8 @@ class Memory {
             std::uint64_t* out_offset) const noexcept;
   // Free memory as the driver counts, and what its pool keeps for the next allocation.
   std::uint64_t free_bytes() const;
+
+  PinnedMappings pinned_mappings;
 
  private:
   void take(Allocation& allocation, const flagos_memory_desc_t& desc, std::uint64_t bytes);

@@ -13,18 +13,24 @@ constexpr std::uint32_t external_type = 2;
 CUmemAllocationProp properties_of(const Device& device, const flagos_physical_memory_desc_t& desc) {
   const DeviceDescription& description = device.description();
   const bool is_exportable = (desc.flags & FLAGOS_MEMORY_FLAG_EXPORTABLE) != 0;
-  if (!description.has_virtual_memory || desc.kind != FLAGOS_MEMORY_KIND_DEVICE ||
+  const bool is_pinned = desc.kind == FLAGOS_MEMORY_KIND_PINNED;
+  if (!description.has_virtual_memory || (is_pinned && !description.has_pinned_virtual_memory) ||
       (is_exportable && !description.has_exports))
-    throw_error(FLAGOS_STATUS_UNSUPPORTED, "device '{}' has {}", description.info.name,
-                !description.has_virtual_memory ? "no virtual memory"
-                : desc.kind != FLAGOS_MEMORY_KIND_DEVICE
-                    ? "virtual memory of kind DEVICE only"
-                    : "a driver that gives out no descriptors of memory");
+    throw_error(
+        FLAGOS_STATUS_UNSUPPORTED, "device '{}' has {}", description.info.name,
+        !description.has_virtual_memory ? "no virtual memory"
+        : is_pinned && !description.has_pinned_virtual_memory
+            ? fmt::format("virtual memory of kind DEVICE only: pinned memory is mapped by "
+                          "drivers for CUDA 12.2 or newer, this one is for {}.{}",
+                          device.driver().version / 1000, device.driver().version % 1000 / 10)
+            : "a driver that gives out no descriptors of memory");
   CUmemAllocationProp properties{};
   properties.type = CU_MEM_ALLOCATION_TYPE_PINNED;
   properties.requestedHandleTypes =
       is_exportable ? CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR : CU_MEM_HANDLE_TYPE_NONE;
-  properties.location = {CU_MEM_LOCATION_TYPE_DEVICE, device.id()};
+  properties.location = is_pinned
+                            ? CUmemLocation{CU_MEM_LOCATION_TYPE_HOST_NUMA, description.host_node}
+                            : CUmemLocation{CU_MEM_LOCATION_TYPE_DEVICE, device.id()};
   return properties;
 }
 
@@ -39,19 +45,34 @@ void check_reaches(const Device& accessor, const Device& device) {
                 accessor.description().info.name, device.description().info.name);
 }
 
+void give_access_to_host(Device& device, flagos_address_t address, std::uint64_t size_bytes,
+                         flagos_memory_access_t access) {
+  const CUmemAccessDesc desc = {{CU_MEM_LOCATION_TYPE_HOST_NUMA, device.description().host_node},
+                                access};
+  device.memory().pinned_mappings.each(
+      address, size_bytes, [&](flagos_address_t at, std::uint64_t size) {
+        device.check(device.driver().cuMemSetAccess(at, size, &desc, 1), "cuMemSetAccess");
+      });
+}
+
 }  // namespace
 
 PhysicalMemory::PhysicalMemory(Device& device, const flagos_physical_memory_desc_t& desc)
-    : device_(device), size_bytes_(desc.size_bytes) {
+    : device_(device),
+      size_bytes_(desc.size_bytes),
+      is_pinned_(desc.kind == FLAGOS_MEMORY_KIND_PINNED) {
   const CUmemAllocationProp properties = properties_of(device, desc);
   const CUresult code = device.driver().cuMemCreate(&handle_, size_bytes_, &properties, 0);
   if (is_sticky(code)) device.fail(code, "cuMemCreate");
+  if (code == CUDA_ERROR_OUT_OF_MEMORY && is_pinned_)
+    throw_error(FLAGOS_STATUS_OUT_OF_HOST_MEMORY, "cuMemCreate: {}: {} bytes of pinned memory",
+                device.driver().code_text(code), size_bytes_);
   device.driver().check(code, "cuMemCreate", "{} bytes on '{}'", size_bytes_,
                         device.description().info.name);
 }
 
 PhysicalMemory::PhysicalMemory(Device& device, const flagos_plugin_external_t& external)
-    : device_(device), size_bytes_(external.size_bytes) {
+    : device_(device), size_bytes_(external.size_bytes), is_pinned_(external.data[0] != 0) {
   if (!device.description().has_exports)
     throw_error(FLAGOS_STATUS_UNSUPPORTED, "device '{}' takes no memory of other processes",
                 device.description().info.name);
@@ -80,6 +101,7 @@ void PhysicalMemory::export_to(flagos_plugin_external_t& out_external) const {
   out_external.fd = fd;
   out_external.type = external_type;
   out_external.size_bytes = size_bytes_;
+  out_external.data[0] = is_pinned_ ? 1 : 0;
 }
 
 // ---- entries ----------------------------------------------------------------------------------
@@ -146,13 +168,17 @@ flagos_status_t virtual_memory_map(flagos_plugin_device_t* device, flagos_addres
       throw_error(FLAGOS_STATUS_OUT_OF_RESOURCES, "cuMemMap: {}: {} bytes at {:#x}",
                   self.driver().code_text(code), size_bytes, address);
     self.check(code, "cuMemMap");
+    if (physical.is_pinned()) self.memory().pinned_mappings.add(address, size_bytes);
   });
 }
 
 void virtual_memory_unmap(flagos_plugin_device_t* device, flagos_address_t address,
                           std::uint64_t size_bytes) noexcept {
   Device& self = from_c(device);
-  device_entry(self, [&] { self.driver().cuMemUnmap(address, size_bytes); });
+  device_entry(self, [&] {
+    self.memory().pinned_mappings.remove(address);
+    self.driver().cuMemUnmap(address, size_bytes);
+  });
 }
 
 flagos_status_t virtual_memory_set_access(flagos_plugin_device_t* device, flagos_address_t address,
@@ -165,7 +191,11 @@ flagos_status_t virtual_memory_set_access(flagos_plugin_device_t* device, flagos
   Device& self = from_c(device);
   return device_entry(self, [&] {
     const Device& other = from_c(accessor);
-    check_reaches(other, self);
+    std::uint64_t pinned_bytes = 0;
+    self.memory().pinned_mappings.each(
+        address, size_bytes, [&](flagos_address_t, std::uint64_t size) { pinned_bytes += size; });
+    // All devices reach the host's memory.
+    if (pinned_bytes != size_bytes) check_reaches(other, self);
     const CUmemAccessDesc desc = {{CU_MEM_LOCATION_TYPE_DEVICE, other.id()}, access};
     const CUresult code = self.driver().cuMemSetAccess(address, size_bytes, &desc, 1);
     // Drivers differ in what they say of a reader only, which not all of them have.
@@ -175,6 +205,8 @@ flagos_status_t virtual_memory_set_access(flagos_plugin_device_t* device, flagos
                   "cuMemSetAccess: {}: the driver has no access of device memory for reading only",
                   self.driver().code_text(code));
     self.check(code, "cuMemSetAccess");
+    // The host may do what the device may that the addresses are of.
+    if (other.id() == self.id()) give_access_to_host(self, address, size_bytes, access);
   });
 }
 

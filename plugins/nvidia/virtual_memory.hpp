@@ -22,11 +22,14 @@ class PhysicalMemory {
   Device& device() const noexcept { return device_; }
   CUmemGenericAllocationHandle handle() const noexcept { return handle_; }
   std::uint64_t size_bytes() const noexcept { return size_bytes_; }
+  // The host's, which reaches it too.
+  bool is_pinned() const noexcept { return is_pinned_; }
   void export_to(flagos_plugin_external_t& out_external) const;
 
  private:
   Device& device_;
   const std::uint64_t size_bytes_;
+  const bool is_pinned_;
   CUmemGenericAllocationHandle handle_ = 0;
 };
 

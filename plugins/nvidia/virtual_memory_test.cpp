@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -11,9 +12,9 @@
 namespace flagos::nvidia::test {
 namespace {
 
-flagos_physical_memory_desc_t physical_desc(std::uint64_t size_bytes, std::uint64_t flags = 0) {
-  return {sizeof(flagos_physical_memory_desc_t), FLAGOS_MEMORY_KIND_DEVICE, nullptr, size_bytes,
-          flags};
+flagos_physical_memory_desc_t physical_desc(std::uint64_t size_bytes, std::uint64_t flags = 0,
+                                            flagos_memory_kind_t kind = FLAGOS_MEMORY_KIND_DEVICE) {
+  return {sizeof(flagos_physical_memory_desc_t), kind, nullptr, size_bytes, flags};
 }
 
 // One reservation of a device, and what is mapped there one behind the other.
@@ -33,8 +34,9 @@ class Space {
     for (flagos_plugin_physical_memory_t* memory : mapped_) table_.destroy(memory);
     table_.release(device_.get(), base, size_);
   }
-  flagos_plugin_physical_memory_t* grow(std::uint64_t flags = 0) {
-    const flagos_physical_memory_desc_t desc = physical_desc(unit, flags);
+  flagos_plugin_physical_memory_t* grow(std::uint64_t flags = 0,
+                                        flagos_memory_kind_t kind = FLAGOS_MEMORY_KIND_DEVICE) {
+    const flagos_physical_memory_desc_t desc = physical_desc(unit, flags, kind);
     flagos_plugin_physical_memory_t* memory = nullptr;
     REQUIRE(table_.create(device_.get(), &desc, &memory) == FLAGOS_STATUS_OK);
     const std::uint64_t at = base + mapped_.size() * unit;
@@ -103,10 +105,75 @@ TEST_CASE("virtual memory: too much of it, and other kinds, are refused with wha
   CHECK(table.reserve(device.get(), std::uint64_t{1} << 62, std::uint64_t{1} << 21, 0, &address) ==
         FLAGOS_STATUS_OUT_OF_RESOURCES);
   CHECK(device.host.last_error().find("bytes of addresses") != std::string::npos);
-  desc = physical_desc(1 << 21);
-  desc.kind = FLAGOS_MEMORY_KIND_PINNED;
-  CHECK(table.create(device.get(), &desc, &memory) == FLAGOS_STATUS_UNSUPPORTED);
-  CHECK(device.host.last_error().find("kind DEVICE only") != std::string::npos);
+  desc = physical_desc(std::uint64_t{1} << 50, 0, FLAGOS_MEMORY_KIND_PINNED);
+  CHECK(table.create(device.get(), &desc, &memory) == FLAGOS_STATUS_OUT_OF_HOST_MEMORY);
+  CHECK(device.host.last_error().find("1125899906842624 bytes of pinned memory") !=
+        std::string::npos);
+}
+
+TEST_CASE("virtual memory: pinned memory is the host's as well, beside the device's own") {
+  TestDevice device;
+  flagos_plugin_stream_t* stream = device.stream();
+  const flagos_virtual_memory_table_t& table = *device.api.virtual_memory;
+  Space space(device, 3);
+  space.grow();
+  flagos_plugin_physical_memory_t* const pinned =
+      space.grow(FLAGOS_MEMORY_FLAG_EXPORTABLE, FLAGOS_MEMORY_KIND_PINNED);
+  space.grow();
+  auto* const host = reinterpret_cast<std::uint32_t*>(space.base + space.unit);
+  const std::uint64_t words = space.unit / 4;
+  for (std::uint64_t i = 0; i < words; ++i) host[i] = 40;
+  const struct {
+    std::uint64_t data;
+    std::uint32_t value;
+  } arguments{space.base + space.unit, 2};
+  CHECK(device.launch(stream, "test_add", arguments, static_cast<std::uint32_t>(words / 1024),
+                      1024) == FLAGOS_STATUS_OK);
+  CHECK(device.wait(stream) == FLAGOS_STATUS_OK);
+  CHECK(std::vector<std::uint32_t>(host, host + words) == std::vector<std::uint32_t>(words, 42));
+  // Over both kinds at once.
+  CHECK(table.set_access(device.get(), space.base, 3 * space.unit, device.get(),
+                         FLAGOS_MEMORY_ACCESS_READ_WRITE) == FLAGOS_STATUS_OK);
+  const std::uint32_t pattern = 7;
+  CHECK(device.api.memory->fill(stream, space.base, &pattern, 4, 3 * space.unit) ==
+        FLAGOS_STATUS_OK);
+  CHECK(device.wait(stream) == FLAGOS_STATUS_OK);
+  CHECK(host[0] == 7);
+  // What was given away is the host's there too.
+  flagos_plugin_external_t external{};
+  REQUIRE(table.export_memory(pinned, &external) == FLAGOS_STATUS_OK);
+  flagos_plugin_physical_memory_t* other = nullptr;
+  REQUIRE(table.import_memory(device.get(), &external, &other) == FLAGOS_STATUS_OK);
+  close(external.fd);
+  flagos_address_t at = 0;
+  REQUIRE(table.reserve(device.get(), space.unit, space.unit, 0, &at) == FLAGOS_STATUS_OK);
+  REQUIRE(table.map(device.get(), at, space.unit, other, 0) == FLAGOS_STATUS_OK);
+  REQUIRE(table.set_access(device.get(), at, space.unit, device.get(),
+                           FLAGOS_MEMORY_ACCESS_READ_WRITE) == FLAGOS_STATUS_OK);
+  host[words - 1] = 99;
+  CHECK(reinterpret_cast<std::uint32_t*>(at)[words - 1] == 99);
+  table.unmap(device.get(), at, space.unit);
+  table.release(device.get(), at, space.unit);
+  table.destroy(other);
+}
+
+TEST_CASE("virtual memory: drivers before CUDA 12.2 map memory of the device only") {
+  const std::string other = std::string(FLAGOS_NVIDIA_TEST_FAKE) + ".12.1";
+  std::error_code ignored;
+  std::filesystem::remove(other, ignored);
+  std::filesystem::create_symlink(FLAGOS_NVIDIA_TEST_FAKE, other);
+  const Setting version("FLAGOS_FAKE_CUDA_VERSION", "12010");
+  TestInstance instance(Config{{"FLAGOS_NVIDIA_DRIVER", other}});
+  REQUIRE(instance.opened == FLAGOS_STATUS_OK);
+  flagos_plugin_device_t* device = nullptr;
+  REQUIRE(instance.api.device->open(instance.api.instance, 0, &device) == FLAGOS_STATUS_OK);
+  const flagos_physical_memory_desc_t desc = physical_desc(1 << 21, 0, FLAGOS_MEMORY_KIND_PINNED);
+  flagos_plugin_physical_memory_t* memory = nullptr;
+  CHECK(instance.api.virtual_memory->create(device, &desc, &memory) == FLAGOS_STATUS_UNSUPPORTED);
+  CHECK(instance.host.last_error().find("drivers for CUDA 12.2 or newer, this one is for 12.1") !=
+        std::string::npos);
+  instance.api.device->close(device);
+  std::filesystem::remove(other, ignored);
 }
 
 TEST_CASE("virtual memory: memory that was given away is the same memory; no other descriptor is") {

@@ -4,6 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstring>
+#include <string>
+
 #include "plugins/nvidia/fake_driver/fake.hpp"
 
 namespace flagos::nvidia::fake {
@@ -14,14 +17,17 @@ constexpr std::size_t granularity = std::size_t{2} << 20;
 // Memory lives until its handle is released and the last mapping is gone. Its handle is the descriptor of a file in memory,
 // plus one.
 struct Made {
-  int device = -1;  // on whose account it is; imported: nobody's
+  int device = -1;  // on whose account it is; imported and the host's: nobody's
   std::uint64_t size = 0;
+  bool is_host = false;
   int references = 1;
 };
 struct Mapping {
   CUmemGenericAllocationHandle handle = 0;
   std::uint64_t size = 0;
   int access[most_devices] = {};  // of each device
+  bool is_host = false;           // memory of the host, which has an access of its own
+  int host_access = 0;
 };
 struct Book {
   std::mutex mutex;
@@ -67,13 +73,23 @@ bool is_free(CUdeviceptr address, std::uint64_t size) {
   return base + before.size <= address;
 }
 
-// What any device may do there: all see it by the same pages.
+// What any device may do there: all see it by the same pages. The host's memory is reached by nobody as long as the host does
+// not reach it, so that a test sees it where the host was left out.
 int protection_of(const Mapping& mapping) {
   int protection = PROT_NONE;
   for (const int access : mapping.access)
     if (access != 0)
       protection |= PROT_READ | (access == CU_MEM_ACCESS_FLAGS_PROT_READWRITE ? PROT_WRITE : 0);
-  return protection;
+  return mapping.is_host && mapping.host_access == 0 ? PROT_NONE : protection;
+}
+
+// Imported memory says in its name where it lies.
+constexpr const char* host_name = "fake-cuda-host-memory";
+bool is_host_file(int fd) {
+  char target[64] = {};
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  if (readlink(link.c_str(), target, sizeof(target) - 1) < 0) return false;
+  return std::strstr(target, host_name) != nullptr;
 }
 
 }  // namespace
@@ -137,20 +153,25 @@ FAKE_CATCH
 FAKE_EXPORT CUresult cuMemCreate(CUmemGenericAllocationHandle* handle, std::size_t size,
                                  const CUmemAllocationProp* prop, unsigned long long) try {
   FAKE_CONTEXT_CALL(cuMemCreate);
-  if (size == 0 || !is_multiple(size) || prop->location.type != CU_MEM_LOCATION_TYPE_DEVICE ||
-      prop->location.id != context->device)
+  const CUmemLocation& place = prop->location;
+  const bool is_host = place.type == CU_MEM_LOCATION_TYPE_HOST_NUMA;
+  if (size == 0 || !is_multiple(size) || prop->type != CU_MEM_ALLOCATION_TYPE_PINNED ||
+      (is_host ? fake::setting("FLAGOS_FAKE_CUDA_VERSION", 12080) < 12020 || place.id != 0
+               : place.type != CU_MEM_LOCATION_TYPE_DEVICE || place.id != context->device))
     return CUDA_ERROR_INVALID_VALUE;
-  if (!fake::reserve_bytes(context->device, size)) return CUDA_ERROR_OUT_OF_MEMORY;
-  const int fd = memfd_create("fake-cuda-memory", MFD_CLOEXEC);
+  if (is_host ? size > fake::setting("FLAGOS_FAKE_CUDA_MEMORY_MIB", 3072) << 20
+              : !fake::reserve_bytes(context->device, size))
+    return CUDA_ERROR_OUT_OF_MEMORY;
+  const int fd = memfd_create(is_host ? fake::host_name : "fake-cuda-memory", MFD_CLOEXEC);
   if (fd < 0 || ftruncate(fd, static_cast<off_t>(size)) != 0) {
     if (fd >= 0) close(fd);
-    fake::give_back_bytes(context->device, size);
+    if (!is_host) fake::give_back_bytes(context->device, size);
     return CUDA_ERROR_OUT_OF_MEMORY;
   }
   fake::count_object(1);
   *handle = static_cast<CUmemGenericAllocationHandle>(fd) + 1;
   const std::lock_guard lock(book().mutex);
-  book().made[*handle] = {context->device, size};
+  book().made[*handle] = {is_host ? -1 : context->device, size, is_host};
   return CUDA_SUCCESS;
 }
 FAKE_CATCH
@@ -178,6 +199,7 @@ FAKE_EXPORT CUresult cuMemMap(CUdeviceptr address, std::size_t size, std::size_t
     return CUDA_ERROR_OUT_OF_MEMORY;
   fake::Mapping& mapping = book().mapped[address];
   mapping.handle = handle;
+  mapping.is_host = found->second.is_host;
   mapping.size = size;
   ++found->second.references;
   fake::add_block({address, size, Kind::mapped, context->device, context});
@@ -213,10 +235,15 @@ FAKE_EXPORT CUresult cuMemSetAccess(CUdeviceptr address, std::size_t size,
   if (size == 0 || end != address + size) return CUDA_ERROR_INVALID_VALUE;
   for (std::size_t i = 0; i < count; ++i) {
     const CUmemAccessDesc& access = desc[i];
-    if (access.location.type != CU_MEM_LOCATION_TYPE_DEVICE || access.location.id < 0 ||
-        access.location.id >= fake::most_devices)
+    const bool is_host = access.location.type == CU_MEM_LOCATION_TYPE_HOST_NUMA;
+    if (!is_host && (access.location.type != CU_MEM_LOCATION_TYPE_DEVICE ||
+                     access.location.id < 0 || access.location.id >= fake::most_devices))
       return CUDA_ERROR_INVALID_VALUE;
-    for (auto at = first; at != last; ++at) at->second.access[access.location.id] = access.flags;
+    for (auto at = first; at != last; ++at) {
+      // The host is given access to memory of its own only.
+      if (is_host && !at->second.is_host) return CUDA_ERROR_INVALID_VALUE;
+      (is_host ? at->second.host_access : at->second.access[access.location.id]) = access.flags;
+    }
   }
   for (auto at = first; at != last; ++at)
     if (mprotect(pointer(at->first), at->second.size, fake::protection_of(at->second)) != 0)
@@ -252,7 +279,7 @@ FAKE_EXPORT CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle
   fake::count_object(1);
   *handle = static_cast<CUmemGenericAllocationHandle>(fd) + 1;
   const std::lock_guard lock(book().mutex);
-  book().made[*handle] = {-1, static_cast<std::uint64_t>(status.st_size)};
+  book().made[*handle] = {-1, static_cast<std::uint64_t>(status.st_size), fake::is_host_file(fd)};
   return CUDA_SUCCESS;
 }
 FAKE_CATCH
