@@ -32,7 +32,7 @@ struct Target {
   std::uint64_t local_bytes = 32768;       // local=: memory that a group, or an on-chip buffer, has
   std::uint64_t scratch_bytes = 64 << 20;  // scratch=: of one program, in serial
   std::uint32_t unroll = 64;               // unroll=: copies of a statement at most
-  std::vector<std::string> without;        // no=f64,f16,i64,atomic64: what the device lacks
+  std::vector<std::string> without;        // no=f64,f16,i64,atomic64,mma_f8: what the device lacks
 
   bool lacks(std::string_view feature) const {
     return std::find(without.begin(), without.end(), feature) != without.end();

@@ -67,7 +67,7 @@ SimtEmitter::SimtEmitter(const Module& module, const Kernel& kernel, const Targe
     : ElementPrinter(module, kernel, target, dialect, helpers, needs),
       threads_(threads_of(kernel, target)),
       plan_(plan),
-      tilings_(choose_tilings(kernel, threads_, plan.tensor)),
+      tilings_(choose_tilings(kernel, threads_, plan.cores)),
       alias_(kernel.values.size()),
       values_(kernel.values.size()) {
   for (ValueId i = 0; i < alias_.size(); ++i) alias_[i] = i;
@@ -105,7 +105,7 @@ SimtKernel SimtEmitter::run() {
       (is_readonly(kernel_, op.operands[0]) ? readonly_views_ : others).insert(op.results[0]);
     kernel_reads_ |= effect == Effect::read && others.count(op.operands[0]) != 0;
   });
-  if (plan_.tensor) find_feeds(kernel_.body);
+  if (plan_.cores.any) find_feeds(kernel_.body);
   for (ValueId i = 0; i < kernel_.arguments.size(); ++i) {
     if (type(i).dtype == DType::f64) needs_.f64 = true;
     if (type(i).kind == Type::Kind::pointer) continue;
@@ -161,12 +161,13 @@ namespace {
 // With the fastest plan whose local memory the target has.
 SimtKernel print_kernel(const Module& module, const Kernel& kernel, const Target& target, const SimtDialect& dialect,
                         std::set<std::string>& helpers, SimtNeeds& needs) {
-  if (dialect.has_tensor(target)) {
-    for (const bool ahead : {true, false}) {
+  const TensorCores cores = dialect.tensor_cores(target);
+  if (cores.any) {
+    for (const SimtPlan& plan : {SimtPlan{cores, true, true}, {cores, true, false}, {cores, false, true}, {cores}}) {
       std::set<std::string> own_helpers = helpers;
       SimtNeeds own_needs = needs;
       try {
-        SimtKernel made = SimtEmitter(module, kernel, target, dialect, own_helpers, own_needs, {true, ahead}).run();
+        SimtKernel made = SimtEmitter(module, kernel, target, dialect, own_helpers, own_needs, plan).run();
         helpers = std::move(own_helpers);
         needs = own_needs;
         return made;

@@ -61,6 +61,7 @@ void SimtEmitter::emit_for(const Op& op) {
   const auto index_at = [&](const std::string& which) {
     return fmt::format("to_{0}(to_{1}({2}) + {3} * to_{1}({4}))", register_type(dtype), wide, low, which, step);
   };
+  const std::vector<Side> kept = keep_factors(op);
   Slice slice;
   const std::vector<Feed*> ahead = feeds_ahead(op, slice);
   start_ahead(op, ahead);
@@ -86,6 +87,7 @@ void SimtEmitter::emit_for(const Op& op) {
   forget();
   line("}");
   for (Feed* const feed : ahead) release(feed->range);
+  release_factors(kept);
 }
 
 void SimtEmitter::emit_if(const Op& op) {

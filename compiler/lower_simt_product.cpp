@@ -16,7 +16,7 @@ std::string SimtEmitter::add_product(const Op& op, const std::string& sum, const
 
 // a and b in local memory, as the type that products are summed in.
 void SimtEmitter::emit_dot(const Op& op) {
-  const Tiling* const tiling = tiling_of(tilings_, kernel_, op);
+  const Tiling* const tiling = tiling_of(op);
   if (tiling != nullptr && tiling->tensor) return emit_tensor_dot(op, *tiling);
   const bool scaled = op.code == OpCode::dot_scaled;
   const std::size_t third = scaled ? 4 : 2;
@@ -50,8 +50,8 @@ void SimtEmitter::emit_dot(const Op& op) {
     release(left_scale);
     release(right_scale);
   } else {
-    a = put_as(op, op.operands[0], to.dtype);
-    b = put_as(op, op.operands[1], to.dtype);
+    a = take_range(op, 0);
+    b = take_range(op, 1);
   }
   barrier();
   if (threads_ == 1 && !is_uniform(op.results[0]) && to.rank == 2 && is_float(to.dtype) && !strict) {
@@ -62,8 +62,8 @@ void SimtEmitter::emit_dot(const Op& op) {
   }
   if (tiling != nullptr) {
     emit_tiled_dot(op, *tiling, a, b, op.operands[third]);
-    release(a);
-    release(b);
+    give_back_range(op, 0, a);
+    give_back_range(op, 1, b);
     return;
   }
   open_for(op.results[0]);
@@ -83,6 +83,20 @@ void SimtEmitter::emit_dot(const Op& op) {
   touch(b);
   release(a);
   release(b);
+}
+
+// Neighbours in a column of a lie in different banks.
+std::int64_t SimtEmitter::padding_of(const Op& op, std::size_t side) const {
+  return plan_.roomy && side == 0 && tiling_of(op) != nullptr && operand_type(op, 0).dims[1] % 2 == 0 ? 1 : 0;
+}
+
+LocalRange SimtEmitter::take_range(const Op& op, std::size_t side) {
+  if (const auto kept = kept_.find({&op, side}); kept != kept_.end()) return *kept->second.own;
+  return put_as(op, op.operands[side], result_type(op).dtype, padding_of(op, side));
+}
+
+void SimtEmitter::give_back_range(const Op& op, std::size_t side, const LocalRange& range) {
+  if (kept_.count({&op, side}) == 0) release(range);
 }
 
 // One thread has all elements: row by row, so that its compiler makes vectors of the columns.
@@ -121,7 +135,8 @@ void SimtEmitter::emit_tiled_dot(const Op& op, const Tiling& tiling, const Local
                        count);
   };
   line("for (u32 k = 0u; k < {}u; ++k) {{\n{} x[{}], y[{}];", depth, kind, tiling.own_rows, tiling.own_columns);
-  const std::string row = fmt::format("(t / {}u + i * {}u) * {}u + k", tiling.grid_columns, tiling.grid_rows, depth);
+  const std::string row =
+      fmt::format("(t / {}u + i * {}u) * {}u + k", tiling.grid_columns, tiling.grid_rows, depth + padding_of(op, 0));
   line("{}x[i] = {};", each("i", tiling.own_rows), read_local(dtype, a, row));
   const std::string column = fmt::format("k * {1}u + t % {0}u + n * {0}u", tiling.grid_columns, tiling.columns);
   line("{}y[n] = {};", each("n", tiling.own_columns), read_local(dtype, b, column));

@@ -1,6 +1,7 @@
-// Products on tensor cores. A factor lies in local memory as halves, in rows with 16 bytes of padding, so that the eight
-// rows which are read at once lie in different banks. A factor that is loaded for the product alone goes there straight
-// from global memory; in a loop that of the next round while this one is multiplied.
+// Products on tensor cores. A factor lies in local memory in rows with 16 bytes of padding, so that the eight rows which are
+// read at once lie in different banks. Pitches and addresses are in halves, of which an instruction takes 16 along the
+// depth whatever the numbers are. A factor that is loaded for the product alone goes there straight from global memory;
+// in a loop that of the next round while this one is multiplied.
 #include <algorithm>
 
 #include "compiler/simt_emitter.hpp"
@@ -8,10 +9,19 @@
 namespace flagos::compiler {
 namespace {
 
-constexpr std::int64_t kPadding = 8;  // halves
-constexpr std::int64_t kChunk = 8;    // halves of one copy
+constexpr std::int64_t kPadding = 8;      // halves
+constexpr std::int64_t kChunkBytes = 16;  // of one copy
 
 std::string halves(const std::string& base) { return fmt::format("L16({})", base); }
+
+// Words across the rows are read one by one: four rows of eight words at once.
+std::int64_t pitch_of(std::int64_t columns, const Piece& piece, bool along) {
+  return columns * piece.bytes() / 2 + (piece.bytes() == 4 && !along ? 2 * kPadding : kPadding);
+}
+
+const char* local_type(const Piece& piece) {
+  return piece.bytes() == 1 ? "unsigned char" : piece.bytes() == 2 ? "unsigned short" : "f32";
+}
 
 bool is_transposition(const Op& op) {
   return op.code == OpCode::trans && op.find("perm")->list == std::vector<std::int64_t>{1, 0};
@@ -26,7 +36,7 @@ void SimtEmitter::find_feeds(const Block& block) {
   for (const Op& op : block.ops) {
     for (const ValueId result : op.results) made[result] = &op;
     for (const Block& region : op.regions) find_feeds(region);
-    const Tiling* const tiling = op.code == OpCode::dot ? tiling_of(tilings_, kernel_, op) : nullptr;
+    const Tiling* const tiling = op.code == OpCode::dot ? tiling_of(op) : nullptr;
     if (tiling == nullptr || !tiling->tensor) continue;
     for (const std::size_t side : {std::size_t{0}, std::size_t{1}}) find_feed(op, side, made);
   }
@@ -55,7 +65,10 @@ void SimtEmitter::find_feed(const Op& dot, std::size_t side, const std::map<Valu
     const std::int32_t wanted = axis + 2 < tile.rank ? 1 : factor.dims[axis + 2 - tile.rank];
     if (tile.dims[axis] != wanted) return;
   }
-  if (tile.dims[tile.rank - 1U] % kChunk != 0) return;
+  const Piece piece = piece_of(dot);
+  if (tile.dims[tile.rank - 1U] * piece.bytes() % kChunkBytes != 0) return;
+  // Bytes cannot be turned around on their way to the tensor cores.
+  if (piece.bytes() == 1 && !is_along(feed)) return;
   deferred_.insert(feed.load);
   if (feed.trans != nullptr) deferred_.insert(feed.trans);
   feeds_.push_back(std::move(feed));
@@ -67,27 +80,36 @@ SimtEmitter::Feed* SimtEmitter::feed_of(const Op& dot, std::size_t side) {
   return found == feeds_.end() ? nullptr : &*found;
 }
 
+// As it lies in memory: rows of a along the depth, rows of b across it.
+bool SimtEmitter::is_along(const Feed& feed) { return (feed.side == 0) == (feed.trans == nullptr); }
+
+std::int64_t SimtEmitter::feed_pitch(const Feed& feed) const {
+  const Type& tile = result_type(*feed.load);
+  return pitch_of(tile.dims[tile.rank - 1U], piece_of(*feed.dot), is_along(feed));
+}
+
 std::uint64_t SimtEmitter::feed_words(const Feed& feed) const {
   const Type& tile = result_type(*feed.load);
-  const std::int64_t columns = tile.dims[tile.rank - 1U];
-  return static_cast<std::uint64_t>(tile.elements() / columns * (columns + kPadding) / 2);
+  return static_cast<std::uint64_t>(tile.elements() / tile.dims[tile.rank - 1U] * feed_pitch(feed) / 2);
 }
 
 // ---- factors in local memory -------------------------------------------------------------------------------------
 
-// In chunks of 16 bytes, which need no register on their way; element by element at the edges of the view, and where
-// rows are not contiguous or not aligned.
+// In chunks of 16 bytes, which need no register on their way; element by element at the edges of the view, where rows are
+// not contiguous or not aligned, and where numbers become wider.
 void SimtEmitter::emit_copy(const Feed& feed, const std::string& base) {
   const Op& op = *feed.load;
   const View& view = views_.at(op.operands[0]);
   const Type& tile = result_type(op);
   const std::size_t last = tile.rank - 1U;
-  const std::int64_t columns = tile.dims[last], chunks = tile.elements() / kChunk;
+  const Piece piece = piece_of(*feed.dot);
+  const std::int64_t chunk = kChunkBytes / piece.bytes(), columns = tile.dims[last], chunks = tile.elements() / chunk;
+  const char* const kind = local_type(piece);
   close();
   std::string inside, offset;
   AxisText index;
   line("for (u32 i = t; i < {}u; i = i + {}u) {{", chunks, threads_);
-  line("const u32 row = i / {0}u, column = i % {0}u * {1}u;", columns / kChunk, kChunk);
+  line("const u32 row = i / {0}u, column = i % {0}u * {1}u;", columns / chunk, chunk);
   for (std::size_t axis = 0; axis <= last; ++axis) {
     index.push_back(fresh());
     const char* const local = axis == last ? " + to_u64(column)" : axis + 1 == last ? " + to_u64(row)" : "";
@@ -96,45 +118,60 @@ void SimtEmitter::emit_copy(const Feed& feed, const std::string& base) {
     offset += fmt::format("{}{} * {}", axis == 0 ? "" : " + ", index[axis], view.strides[axis]);
   }
   const std::string &x = index[last], &extent = view.extents[last], &stride = view.strides[last];
-  line("const u64 from = {};\nunsigned short* const to = {} + row * {}u + column;", offset, halves(base),
-       columns + kPadding);
-  line(
-      "if ({0}{1} < {2} && {1} + {3}u < {2} && {4} == to_u64(1) && ((u64)({5} + from) & 15) == 0) tc_copy16(to, {5} + "
-      "from);",
-      inside, x, extent, kChunk - 1, stride, view.pointer);
-  line(
-      "else for (u32 n = 0u; n < {}u; ++n) to[n] = (unsigned short)({}{} + n < {} ? load_{}({}, from + n * {}) : "
-      "{});\n}}",
-      kChunk, inside, x, extent, info(tile.dtype).name, view.pointer, stride,
-      literal(tile.dtype, static_cast<std::uint64_t>(op.integer("pad"))));
+  line("const u64 from = {};\n{}* const to = ({}*)(L + ({})) + row * {}u + column;", offset, kind, kind, base,
+       feed_pitch(feed) * 2 / piece.bytes());
+  const bool widens = tile.dtype != piece.held;
+  if (!widens)
+    line(
+        "if ({0}{1} < {2} && {1} + {3}u < {2} && {4} == to_u64(1) && ((u64)({5} + from) & 15) == 0) tc_copy16(to, {5} "
+        "+ from);",
+        inside, x, extent, chunk - 1, stride, view.pointer);
+  std::string number =
+      fmt::format("({}{} + n < {} ? load_{}({}, from + n * {}) : {})", inside, x, extent, info(tile.dtype).name,
+                  view.pointer, stride, literal(tile.dtype, static_cast<std::uint64_t>(op.integer("pad"))));
+  if (widens) number = cast(tile.dtype, piece.held, number, Rounding::nearest_even, false);
+  line("{}for (u32 n = 0u; n < {}u; ++n) to[n] = ({}){};\n}}", widens ? "" : "else ", chunk, kind, number);
 }
 
-void SimtEmitter::put_halves(ValueId value, const LocalRange& range, std::int64_t pitch) {
+// `turned`: its columns become rows.
+void SimtEmitter::put_factor(ValueId value, const LocalRange& range, const Factor& factor, const Piece& piece,
+                             bool turned) {
   const Type& tile = type(value);
-  const std::int64_t columns = tile.dims[tile.rank - 1U];
+  const std::int64_t columns = tile.dims[1], pitch = factor.pitch * 2 / piece.bytes();
   open_for(value);
   settle(range);
-  line("{}[e / {}u * {}u + e % {}u] = (unsigned short){};", halves(fmt::format("{}u", range.begin)), columns, pitch,
-       columns, own(value));
+  std::string text = own(value);
+  if (piece.held != tile.dtype) text = cast(tile.dtype, piece.held, text, Rounding::nearest_even, false);
+  const std::string row = fmt::format("e / {}u", columns), column = fmt::format("e % {}u", columns);
+  const char* const kind = local_type(piece);
+  line("(({}*)(L + {}u))[{} * {}u + {}] = ({}){};", kind, range.begin, turned ? column : row, pitch,
+       turned ? row : column, kind, text);
   touch(range);
   used(value);
 }
 
 SimtEmitter::Factor SimtEmitter::take_factor(const Op& op, std::size_t side) {
+  if (const auto kept = kept_.find({&op, side}); kept != kept_.end()) {
+    Factor factor = kept->second;
+    factor.own.reset();
+    return factor;
+  }
   const ValueId value = op.operands[side];
+  const Piece piece = piece_of(op);
   Factor factor;
   const Feed* const feed = feed_of(op, side);
   if (feed == nullptr) {
     const Type& tile = type(value);
-    factor.pitch = tile.dims[1] + kPadding;
-    factor.own = allocate(op, static_cast<std::uint64_t>(tile.dims[0] * factor.pitch / 2));
+    const bool turned = side == 1 && piece.bytes() == 1;
+    factor.along = side == 0 || turned;
+    factor.pitch = pitch_of(tile.dims[turned ? 0 : 1], piece, factor.along);
+    factor.own = allocate(op, static_cast<std::uint64_t>(tile.dims[turned ? 1 : 0] * factor.pitch / 2));
     factor.base = fmt::format("{}u", factor.own->begin);
-    put_halves(value, *factor.own, factor.pitch);
+    put_factor(value, *factor.own, factor, piece, turned);
     return factor;
   }
-  const Type& tile = result_type(*feed->load);
-  factor.pitch = tile.dims[tile.rank - 1U] + kPadding;
-  factor.transposed = feed->trans != nullptr;
+  factor.pitch = feed_pitch(*feed);
+  factor.along = is_along(*feed);
   factor.base = feed->base;
   if (!factor.base.empty()) return factor;  // it was copied ahead
   factor.own = allocate(op, feed_words(*feed));
@@ -150,6 +187,7 @@ SimtEmitter::Factor SimtEmitter::take_factor(const Op& op, std::size_t side) {
 
 void SimtEmitter::emit_tensor_dot(const Op& op, const Tiling& tiling) {
   needs_.tensor = true;
+  needs_.tensor_f8 |= piece_of(op).bytes() == 1 && is_float(piece_of(op).held);
   const Factor a = take_factor(op, 0), b = take_factor(op, 1);
   close();
   if (a.own || b.own) {
@@ -165,33 +203,56 @@ void SimtEmitter::emit_tensor_dot(const Op& op, const Tiling& tiling) {
   }
 }
 
-// Of every 16 along the depth a warp reads its rows of a and its columns of b once. What a lane names in tc_load is a row
-// of one of the 8 x 8 matrices that the instruction moves: lanes 0 to 7 those of the first, and so on.
+// A word of a factor whose rows lie across the depth, as text of places in elements.
+std::string SimtEmitter::read_piece(const Factor& factor, const std::string& depth, const std::string& across) const {
+  return fmt::format("L[{} + ({}) * {}u + {}]", factor.base, depth, factor.pitch / 2, across);
+}
+
+// Of every 16 halves along the depth a warp reads its rows of a and its columns of b once. What a lane names in tc_load is a
+// row of one of the 8 x 8 matrices that the instruction moves: lanes 0 to 7 those of the first, and so on.
 void SimtEmitter::emit_pieces(const Op& op, const Tiling& tiling, const Factor& a, const Factor& b,
                               const std::string& sums) {
-  const DType dtype = operand_type(op, 0).dtype;
-  const std::int64_t depth = operand_type(op, 0).dims[1] / kPieceDepth;
+  const Piece piece = piece_of(op);
+  const bool words = piece.bytes() == 4;
+  const std::int64_t depth = operand_type(op, 0).dims[1] / piece.depth();
   const std::int64_t pairs = tiling.own_columns / 2, below = 4 * tiling.own_columns;
   const std::string row = fmt::format("(t / 32u / {}u * {}u + i) * 16u", tiling.grid_columns, tiling.own_rows);
   const auto column = [&](const std::string& n) {
     return fmt::format("(t / 32u % {}u * {}u + {}) * 8u", tiling.grid_columns, tiling.own_columns, n);
   };
   const std::string low = "t % 16u", high = "t % 32u / 16u * 8u", eight = "t % 8u", second = "t / 8u % 2u * 8u";
-  const std::string multiply = fmt::format("tc_mma_{}", info(dtype).name);
+  const std::string multiply = fmt::format("tc_mma_{}", piece.name);
 
   line("UNROLL({0}) for (u32 k = 0u; k < {0}u; ++k) {{\nu32 x[{1}][4];", depth, tiling.own_rows);
-  const std::string at_a = a.transposed
-                               ? fmt::format("(k * 16u + {} + {}) * {}u + {} + {}", high, eight, a.pitch, row, second)
-                               : fmt::format("({} + {}) * {}u + k * 16u + {}", row, low, a.pitch, high);
-  line("UNROLL({0}) for (u32 i = 0u; i < {0}u; ++i) tc_load4{1}(x[i], {2} + {3});", tiling.own_rows,
-       a.transposed ? "_trans" : "", halves(a.base), at_a);
+  const auto round_words = [&](const char* name, int count) {
+    if (words) line("UNROLL({0}) for (u32 j = 0u; j < {0}u; ++j) {1}[j] = tc_tf32({1}[j]);", count, name);
+  };
+  line("UNROLL({0}) for (u32 i = 0u; i < {0}u; ++i) {{", tiling.own_rows);
+  if (words && !a.along) {
+    line("UNROLL(4) for (u32 j = 0u; j < 4u; ++j) x[i][j] = {};",
+         read_piece(a, "k * 8u + t % 4u + j / 2u * 4u", fmt::format("{} + t % 32u / 4u + j % 2u * 8u", row)));
+  } else {
+    const std::string at = a.along
+                               ? fmt::format("({} + {}) * {}u + k * 16u + {}", row, low, a.pitch, high)
+                               : fmt::format("(k * 16u + {} + {}) * {}u + {} + {}", high, eight, a.pitch, row, second);
+    line("tc_load4{}(x[i], {} + {});", a.along ? "" : "_trans", halves(a.base), at);
+  }
+  round_words("x[i]", 4);
+  line("}");
   const auto load_b = [&](int count, const std::string& n) {
-    // Without a second piece the lanes beyond name the rows of the first again.
-    const std::string beside = count == 4 ? " + " + high : "";
-    const std::string at =
-        b.transposed ? fmt::format("({} + {}{}) * {}u + k * 16u + {}", column(n), eight, beside, b.pitch, second)
-                     : fmt::format("(k * 16u + {}) * {}u + {}{}", low, b.pitch, column(n), beside);
-    line("u32 y[{0}];\ntc_load{0}{1}(y, {2} + {3});", count, b.transposed ? "" : "_trans", halves(b.base), at);
+    line("u32 y[{}];", count);
+    if (words && !b.along) {
+      line("UNROLL({0}) for (u32 j = 0u; j < {0}u; ++j) y[j] = {1};", count,
+           read_piece(b, "k * 8u + t % 4u + j % 2u * 4u", fmt::format("{} + t % 32u / 4u + j / 2u * 8u", column(n))));
+    } else {
+      // Without a second piece the lanes beyond name the rows of the first again.
+      const std::string beside = count == 4 ? " + " + high : "";
+      const std::string at =
+          b.along ? fmt::format("({} + {}{}) * {}u + k * 16u + {}", column(n), eight, beside, b.pitch, second)
+                  : fmt::format("(k * 16u + {}) * {}u + {}{}", low, b.pitch, column(n), beside);
+      line("tc_load{}{}(y, {} + {});", count, b.along ? "" : "_trans", halves(b.base), at);
+    }
+    round_words("y", count);
   };
   const auto rows = [&](const std::string& n, int from) {
     line("UNROLL({0}) for (u32 i = 0u; i < {0}u; ++i) {1}({2} + i * {3}u + ({4}) * 4u, x[i], y + {5});",
@@ -211,6 +272,42 @@ void SimtEmitter::emit_pieces(const Op& op, const Tiling& tiling, const Factor& 
     line("}");
   }
   line("}");
+}
+
+// ---- factors that a loop does not change ----------------------------------------------------------------------------
+
+std::vector<SimtEmitter::Side> SimtEmitter::keep_factors(const Op& loop) {
+  std::vector<Side> kept;
+  if (!plan_.roomy) return kept;
+  const Block& block = loop.regions[0];
+  std::set<ValueId> changing;
+  for (const ValueId argument : block.arguments) changing.insert(root(argument));
+  for (const Op& op : block.ops)
+    for (const ValueId result : op.results) changing.insert(root(result));
+  for (const Op& op : block.ops) {
+    const Tiling* const tiling = op.code == OpCode::dot ? tiling_of(op) : nullptr;
+    if (tiling == nullptr) continue;
+    for (const std::size_t side : {std::size_t{0}, std::size_t{1}}) {
+      if (changing.count(root(op.operands[side])) != 0 || feed_of(op, side) != nullptr) continue;
+      Factor factor;
+      if (tiling->tensor) {
+        factor = take_factor(op, side);
+      } else {
+        factor.own = take_range(op, side);
+      }
+      kept.emplace_back(&op, side);
+      kept_[kept.back()] = factor;
+    }
+  }
+  if (!kept.empty()) barrier();
+  return kept;
+}
+
+void SimtEmitter::release_factors(const std::vector<Side>& kept) {
+  for (const Side& side : kept) {
+    release(*kept_.at(side).own);
+    kept_.erase(side);
+  }
 }
 
 // ---- copies ahead ------------------------------------------------------------------------------------------------

@@ -126,16 +126,20 @@ namespace {
 
 // One round of a loop is a product of two tiles that are loaded for it.
 std::string product(const std::string& target, const std::string& dtype = "bf16", const std::string& attributes = "") {
+  const std::string sum = dtype == "i8" || dtype == "u8" ? "i32" : "f32";
   const std::string view = "{shape=[?, ?], strides=[?, 1]} : view<" + dtype + ", 2>\n";
-  const std::string body =
-      "%v = view %a, %n, %n, %n " + view + "%w = view %b, %n, %n, %n " + view + "%u = view %c, %n, %n, %n " +
-      "{shape=[?, ?], strides=[?, 1]} : view<f32, 2>\n%z = const {value=0} : i32\n%k = const {value=32} : i32\n%o = "
-      "const {value=0.0} : tile<64x64xf32>\n%r = for %z, %n, %k, %o : tile<64x64xf32> do (%i: i32, %s: "
-      "tile<64x64xf32>) {\n%x = load %v, %z, %i : tile<64x32x" +
-      dtype + ">\n%y = load %w, %i, %z : tile<32x64x" + dtype + ">\n%d = dot %x, %y, %s " + attributes +
-      ": tile<64x64xf32>\nyield %d\n}\nstore %u, %z, %z, %r\n";
+  const std::string body = "%v = view %a, %n, %n, %n " + view + "%w = view %b, %n, %n, %n " + view +
+                           "%u = view %c, %n, %n, %n " + "{shape=[?, ?], strides=[?, 1]} : view<" + sum +
+                           ", 2>\n%z = const {value=0} : i32\n%k = const {value=32} : i32\n%o = "
+                           "const {value=0} : tile<64x64x" +
+                           sum + ">\n%r = for %z, %n, %k, %o : tile<64x64x" + sum +
+                           "> do (%i: i32, %s: "
+                           "tile<64x64x" +
+                           sum + ">) {\n%x = load %v, %z, %i : tile<64x32x" + dtype +
+                           ">\n%y = load %w, %i, %z : tile<32x64x" + dtype + ">\n%d = dot %x, %y, %s " + attributes +
+                           ": tile<64x64x" + sum + ">\nyield %d\n}\nstore %u, %z, %z, %r\n";
   return lowered(body, target,
-                 "%a: ptr<" + dtype + "> {readonly}, %b: ptr<" + dtype + "> {readonly}, %c: ptr<f32>, %n: i32")
+                 "%a: ptr<" + dtype + "> {readonly}, %b: ptr<" + dtype + "> {readonly}, %c: ptr<" + sum + ">, %n: i32")
       .source;
 }
 
@@ -159,6 +163,50 @@ TEST_CASE("simt: tensor cores multiply where the target has them and the product
     CHECK(product(target).find("tc_") == std::string::npos);
   CHECK(product("cuda-c;isa=sm_80", "f32").find("tc_") == std::string::npos);
   CHECK(product("cuda-c;isa=sm_80", "bf16", "{strict} ").find("tc_") == std::string::npos);
+}
+
+TEST_CASE("simt: tensor cores take f32 where fewer digits will do, bytes as they are, and f8 by what the target has") {
+  const auto takes = [](const char* target, const char* dtype, const char* attributes, const char* piece) {
+    CAPTURE(target);
+    CAPTURE(dtype);
+    CHECK(count_of(product(target, dtype, attributes), std::string("tc_mma_") + piece + "(r") == 2);
+  };
+  const char* const reduced = "{precision=reduced} ";
+  takes("cuda-c;isa=sm_80", "f32", reduced, "tf32");
+  CHECK(product("cuda-c;isa=sm_80", "f32", reduced).find("y[j] = tc_tf32(y[j]);") != std::string::npos);
+  takes("cuda-c;isa=sm_80", "i8", "", "s8");
+  takes("cuda-c;isa=sm_80", "u8", "", "u8");
+  // Sums of their own keep fewer digits than f32 has; as halves they are exact.
+  takes("cuda-c;isa=sm_90", "f8e4m3", "", "f16");
+  takes("cuda-c;isa=sm_80", "f8e4m3", reduced, "f16");
+  takes("cuda-c;isa=sm_90;no=mma_f8", "f8e5m2", reduced, "f16");
+  takes("cuda-c;isa=sm_89", "f8e4m3", reduced, "e4m3");
+  takes("cuda-c;isa=sm_90", "f8e5m2", reduced, "e5m2");
+  // An old compiler does not get to see what it does not know.
+  CHECK(product("cuda-c;isa=sm_80", "f8e4m3", reduced).find("e4m3.e4m3") == std::string::npos);
+}
+
+TEST_CASE("simt: a factor that a loop does not change is stored once, before it") {
+  const auto text = [](const char* target) {
+    return lower(
+               parse("flagos.tile 1.0\nkernel @k(%a: ptr<bf16> {readonly}, %b: ptr<bf16> {readonly}, %c: ptr<f32>) {\n"
+                     "%z = const {value=0} : i32\n%n = const {value=8} : i32\n%s = const {value=1} : i32\n"
+                     "%va = view %a {shape=[64, 32], strides=[32, 1]} : view<bf16, 2>\n"
+                     "%vb = view %b {shape=[32, 64], strides=[64, 1]} : view<bf16, 2>\n"
+                     "%vc = view %c {shape=[64, 64], strides=[64, 1]} : view<f32, 2>\n"
+                     "%q = load %va, %z, %z : tile<64x32xbf16>\n%start = const {value=0} : tile<64x64xf32>\n"
+                     "%sum = for %z, %n, %s, %start : tile<64x64xf32> do (%i: i32, %acc: tile<64x64xf32>) {\n"
+                     "%t = load %vb, %i, %z : tile<32x64xbf16>\n%d = dot %q, %t, %acc : tile<64x64xf32>\nyield %d\n}\n"
+                     "store %vc, %z, %z, %sum\n}\n"),
+               parse_target(target))
+        .source;
+  };
+  // Of the loop around the rounds.
+  const auto place = [](const std::string& source, const char* what) { return source.find(what); };
+  const std::string roomy = text("cuda-c;isa=sm_80;local=49152");
+  CHECK(place(roomy, "e % 32u] = (unsigned short)") < place(roomy, "tc_copy16(to, p"));
+  // The store, what its barrier waits for, the copies ahead of the loop.
+  CHECK(count_of(roomy, "e % 32u] = (unsigned short)") == 1);
 }
 
 TEST_CASE("simt: the factors of the next round are copied while this one is multiplied, if there is room for both") {

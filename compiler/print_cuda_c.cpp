@@ -138,10 +138,45 @@ FN void tc_mma_bf16(f32* d, const u32* a, const u32* b) {
                "{%0, %1, %2, %3};" : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
+FN void tc_mma_tf32(f32* d, const u32* a, const u32* b) {
+  asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+               "{%0, %1, %2, %3};" : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+FN void tc_mma_s8(i32* d, const u32* a, const u32* b) {
+  asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+               "{%0, %1, %2, %3};" : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+FN void tc_mma_u8(i32* d, const u32* a, const u32* b) {
+  asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.u8.u8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+               "{%0, %1, %2, %3};" : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+FN u32 tc_tf32(u32 x) {
+  u32 y;
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(y) : "f"(__uint_as_float(x)));
+  return y;
+}
 FN void tc_copy16(void* local, const void* global) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" :: "r"(tc_address(local)), "l"(global) : "memory");
 }
 FN void tc_wait() { asm volatile("cp.async.wait_all;" ::: "memory"); }
+#endif
+)";
+
+// Compilers before CUDA 12.4 do not know these.
+constexpr std::string_view kTensorF8 = R"(#ifndef FLAGOS_CUDA_TWIN
+FN void tc_mma_e4m3(f32* d, const u32* a, const u32* b) {
+  asm volatile("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+               "{%0, %1, %2, %3};" : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+FN void tc_mma_e5m2(f32* d, const u32* a, const u32* b) {
+  asm volatile("mma.sync.aligned.m16n8k32.row.col.f32.e5m2.e5m2.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+               "{%0, %1, %2, %3};" : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
 #endif
 )";
 
@@ -172,16 +207,17 @@ class CudaC final : public SimtDialect {
  public:
   // A strict operation is an intrinsic: nothing else keeps the compiler from contracting.
   std::string prelude(const Module&, const SimtNeeds& needs) const override {
-    return fmt::format("{}{}{}", kPrelude, needs.atomic ? kAtomic : "", needs.tensor ? kTensor : "");
+    return fmt::format("{}{}{}{}", kPrelude, needs.atomic ? kAtomic : "", needs.tensor ? kTensor : "",
+                       needs.tensor_f8 ? kTensorF8 : "");
   }
 
-  // mma of 16 x 8 x 16 and cp.async came with compute capability 8.0.
-  bool has_tensor(const Target& target) const override {
+  // mma of 32 bytes of depth and cp.async came with compute capability 8.0, mma of f8 with 8.9.
+  TensorCores tensor_cores(const Target& target) const override {
     unsigned capability = 0;
     const std::string_view isa = target.isa;
-    if (!isa.starts_with("sm_")) return false;
+    if (!isa.starts_with("sm_")) return {};
     std::from_chars(isa.data() + 3, isa.data() + isa.size(), capability);
-    return capability >= 80;
+    return {capability >= 80, capability >= 89 && !target.lacks("mma_f8")};
   }
 
   std::string kernel(const SimtKernel& made) const override {

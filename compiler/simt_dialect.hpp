@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "compiler/lower.hpp"
+#include "compiler/simt_tiling.hpp"
 
 namespace flagos::compiler {
 
@@ -28,6 +29,7 @@ struct SimtNeeds {
   bool atomic64 = false;       // of 64 bits
   bool strict = false;         // an operation that must not be contracted
   bool tensor = false;         // tensor cores, and copies to local memory that go on beside the work
+  bool tensor_f8 = false;      // tensor cores for f8
   bool shared_memory = false;  // threads read what others of their group wrote to global memory
 };
 
@@ -44,8 +46,8 @@ class SimtDialect {
   virtual std::string function(OpCode code, DType dtype) const = 0;
   // What stands before the letter of a conversion of 64 bits in the language's printf; nothing where it has no printf.
   virtual std::optional<std::string_view> printf_length() const { return std::nullopt; }
-  // Whether the target has tensor cores that the dialect can use.
-  virtual bool has_tensor(const Target&) const { return false; }
+  // Which tensor cores of the target the dialect can use.
+  virtual TensorCores tensor_cores(const Target&) const { return {}; }
   // `#line` for the statement that follows.
   virtual std::string location(std::uint32_t line, std::string_view file) const = 0;
 };

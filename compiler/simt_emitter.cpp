@@ -199,7 +199,7 @@ void SimtEmitter::assign(const std::vector<ValueId>& targets, const std::vector<
 }
 
 LocalRange SimtEmitter::allocate(const Op& op, std::uint64_t words) {
-  if (plan_.tensor) words = (words + 3) / 4 * 4;  // rows of halves start at 16 bytes
+  if (plan_.cores.any) words = (words + 3) / 4 * 4;  // rows start at 16 bytes
   LocalRange range{0, words};
   for (bool moved = true; moved;) {
     moved = false;
@@ -278,15 +278,19 @@ std::string SimtEmitter::write_local(DType dtype, const LocalRange& range, const
   return fmt::format("L[{}{}] = {};", offset, index, bits);
 }
 
-LocalRange SimtEmitter::put_as(const Op& op, ValueId value, DType held) {
-  const auto count = static_cast<std::uint64_t>(type(value).elements());
-  const DType dtype = type(value).dtype;
-  const LocalRange range = allocate(op, count * (is_wide(held) ? 2 : 1));
+LocalRange SimtEmitter::put_as(const Op& op, ValueId value, DType held, std::int64_t padding) {
+  const Type& tile = type(value);
+  const auto count = static_cast<std::uint64_t>(tile.elements());
+  const DType dtype = tile.dtype;
+  const std::int64_t columns = tile.is_tile() ? tile.dims[tile.rank - 1U] : 1;
+  const std::uint64_t room = count + count / static_cast<std::uint64_t>(columns) * static_cast<std::uint64_t>(padding);
+  const LocalRange range = allocate(op, room * (is_wide(held) ? 2 : 1));
   open_for(value);
   settle(range);
   std::string text = own(value);
   if (held != dtype) text = cast(dtype, held, text, Rounding::nearest_even, false);
-  text = write_local(held, range, count == 1 ? "0u" : "e", text);
+  const std::string place = padding == 0 ? "e" : fmt::format("(e + e / {}u * {}u)", columns, padding);
+  text = write_local(held, range, count == 1 ? "0u" : place, text);
   line(count == 1 ? fmt::format("if (t == 0u) {{ {} }}", text) : text);
   touch(range);
   used(value);

@@ -25,8 +25,9 @@ using AxisText = std::vector<std::string>;
 
 // What a lowering may use; with less where a kernel needs the local memory.
 struct SimtPlan {
-  bool tensor = false;  // tensor cores
-  bool ahead = false;   // factors of the next round are copied while this one is multiplied
+  TensorCores cores;
+  bool ahead = false;  // factors of the next round are copied while this one is multiplied
+  bool roomy = false;  // rows of factors are padded, and a factor that a loop does not change is stored before it
 };
 
 class SimtEmitter : private ElementPrinter {
@@ -115,7 +116,7 @@ class SimtEmitter : private ElementPrinter {
                           const std::string& value) const;
   // Into local memory, seen by all; as another element type where `held` says so.
   LocalRange put(const Op& op, ValueId value);
-  LocalRange put_as(const Op& op, ValueId value, DType held);
+  LocalRange put_as(const Op& op, ValueId value, DType held, std::int64_t padding = 0);
 
   // lower_simt_value.cpp
   bool emit_value_op(const Op& op);
@@ -172,16 +173,20 @@ class SimtEmitter : private ElementPrinter {
   void emit_dot(const Op& op);
   std::string add_product(const Op& op, const std::string& sum, const std::string& a, const std::string& b);
   std::string start_sums(const Op& op, ValueId start);
+  const Tiling* tiling_of(const Op& op) const { return compiler::tiling_of(tilings_, kernel_, op, plan_.cores); }
+  std::int64_t padding_of(const Op& op, std::size_t side) const;
+  LocalRange take_range(const Op& op, std::size_t side);
+  void give_back_range(const Op& op, std::size_t side, const LocalRange& range);
   void emit_tiled_dot(const Op& op, const Tiling& tiling, const LocalRange& a, const LocalRange& b, ValueId start);
   void emit_product_rows(const Op& op, const LocalRange& a, const LocalRange& b, ValueId start);
   void emit_philox(const Op& op);
 
   // lower_simt_tensor.cpp
-  // A factor in local memory, as halves in padded rows.
+  // A factor in local memory, in padded rows.
   struct Factor {
     std::string base;               // its first word, as text
     std::int64_t pitch = 0;         // of a row, in halves
-    bool transposed = false;        // it lies there as it was loaded, and was transposed after
+    bool along = false;             // rows lie along the depth
     std::optional<LocalRange> own;  // to be given back behind the product
   };
   // A load, perhaps transposed, that only a product reads: it is copied straight to local memory.
@@ -198,12 +203,20 @@ class SimtEmitter : private ElementPrinter {
   void find_feed(const Op& dot, std::size_t side, const std::map<ValueId, const Op*>& made);
   Feed* feed_of(const Op& dot, std::size_t side);
   bool is_deferred(const Op& op) const { return deferred_.count(&op) != 0; }
+  static bool is_along(const Feed& feed);
+  std::int64_t feed_pitch(const Feed& feed) const;
   std::uint64_t feed_words(const Feed& feed) const;
   void emit_copy(const Feed& feed, const std::string& base);
   Factor take_factor(const Op& op, std::size_t side);
-  void put_halves(ValueId value, const LocalRange& range, std::int64_t pitch);
+  void put_factor(ValueId value, const LocalRange& range, const Factor& factor, const Piece& piece, bool turned);
+  Piece piece_of(const Op& dot) const { return compiler::piece_of(kernel_, dot, plan_.cores).value(); }
+  std::string read_piece(const Factor& factor, const std::string& depth, const std::string& across) const;
   void emit_tensor_dot(const Op& op, const Tiling& tiling);
   void emit_pieces(const Op& op, const Tiling& tiling, const Factor& a, const Factor& b, const std::string& sums);
+  // Factors that a loop does not change, in local memory before it.
+  using Side = std::pair<const Op*, std::size_t>;
+  std::vector<Side> keep_factors(const Op& loop);
+  void release_factors(const std::vector<Side>& kept);
   std::vector<Feed*> feeds_ahead(const Op& loop, Slice& slice);
   void start_ahead(const Op& loop, const std::vector<Feed*>& feeds);
   std::string stage_base(const Feed& feed, const std::string& stage) const;
@@ -215,6 +228,7 @@ class SimtEmitter : private ElementPrinter {
   const Tilings tilings_;
   std::vector<Feed> feeds_;
   std::set<const Op*> deferred_;
+  std::map<Side, Factor> kept_;
   std::set<ValueId> readonly_views_;
 
   std::vector<ValueId> alias_;

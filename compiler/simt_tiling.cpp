@@ -55,6 +55,29 @@ std::optional<Tiling> plan(const Type& to, std::uint32_t threads, bool tensor) {
   return made;
 }
 
+// Numbers of 8 bits are exact in f16; what sums them without that keeps fewer digits, and is for who allows it.
+std::optional<Piece> piece_of(DType dtype, bool reduced, const TensorCores& cores) {
+  const bool f8 = reduced && cores.f8;
+  switch (dtype) {
+    case DType::f16:
+      return Piece{"f16", dtype};
+    case DType::bf16:
+      return Piece{"bf16", dtype};
+    case DType::i8:
+      return Piece{"s8", dtype};
+    case DType::u8:
+      return Piece{"u8", dtype};
+    case DType::f8e4m3:
+      return f8 ? Piece{"e4m3", dtype} : Piece{"f16", DType::f16};
+    case DType::f8e5m2:
+      return f8 ? Piece{"e5m2", dtype} : Piece{"f16", DType::f16};
+    case DType::f32:
+      return reduced ? std::optional(Piece{"tf32", dtype}) : std::nullopt;
+    default:
+      return std::nullopt;
+  }
+}
+
 }  // namespace
 
 std::string Tiling::element() const {
@@ -69,35 +92,36 @@ std::string Tiling::element() const {
       grid_columns, own_rows, 4 * own_columns, columns, own_columns);
 }
 
-bool fits_tensor(const Kernel& kernel, const Op& op) {
-  if (op.code != OpCode::dot || op.has("strict")) return false;
-  const Type &a = kernel.values[op.operands[0]], &b = kernel.values[op.operands[1]], &to = kernel.values[op.results[0]];
-  const bool narrow = a.dtype == DType::f16 || a.dtype == DType::bf16;
-  return narrow && b.dtype == a.dtype && to.dtype == DType::f32 && to.is_tile() && to.rank == 2 &&
-         to.dims[0] % kPieceRows == 0 && to.dims[1] % kPieceColumns == 0 && a.dims[1] % kPieceDepth == 0;
+std::optional<Piece> piece_of(const Kernel& kernel, const Op& op, const TensorCores& cores) {
+  if (!cores.any || op.code != OpCode::dot || op.has("strict")) return std::nullopt;
+  const Type &a = kernel.values[op.operands[0]], &to = kernel.values[op.results[0]];
+  const auto piece = piece_of(a.dtype, op.has("precision") && op.word("precision") == "reduced", cores);
+  const bool whole = piece && to.is_tile() && to.rank == 2 && to.dims[0] % kPieceRows == 0 &&
+                     to.dims[1] % kPieceColumns == 0 && a.dims[1] % piece->depth() == 0;
+  return whole ? piece : std::nullopt;
 }
 
-Tilings choose_tilings(const Kernel& kernel, std::uint32_t threads, bool tensor) {
+Tilings choose_tilings(const Kernel& kernel, std::uint32_t threads, const TensorCores& cores) {
   Tilings tilings;
   // Tensor cores first: where two products of one size want different layouts, they gain the most.
   for (const bool pieces : {true, false}) {
-    if (pieces && (!tensor || threads % kWarp != 0)) continue;
+    if (pieces && (!cores.any || threads % kWarp != 0)) continue;
     for_each_dot(kernel.body, [&](const Op& op) {
       const Type& to = kernel.values[op.results[0]];
-      if (!to.is_tile() || to.rank != 2 || threads == 1 || (pieces && !fits_tensor(kernel, op))) return;
+      if (!to.is_tile() || to.rank != 2 || threads == 1 || (pieces && !piece_of(kernel, op, cores))) return;
       if (const auto made = plan(to, threads, pieces)) tilings.emplace(to.elements(), *made);
     });
   }
   return tilings;
 }
 
-const Tiling* tiling_of(const Tilings& tilings, const Kernel& kernel, const Op& op) {
+const Tiling* tiling_of(const Tilings& tilings, const Kernel& kernel, const Op& op, const TensorCores& cores) {
   const Type& to = kernel.values[op.results[0]];
   const auto found = tilings.find(to.elements());
   if (found == tilings.end() || to.rank != 2) return nullptr;
   const Tiling& tiling = found->second;
   if (tiling.rows != to.dims[0] || tiling.columns != to.dims[1]) return nullptr;
-  return tiling.tensor && !fits_tensor(kernel, op) ? nullptr : &tiling;
+  return tiling.tensor && !piece_of(kernel, op, cores) ? nullptr : &tiling;
 }
 
 }  // namespace flagos::compiler

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "compiler/lower.hpp"
@@ -22,16 +23,29 @@ struct Tiling {
 };
 
 inline constexpr std::int64_t kWarp = 32;
-// What one instruction of the tensor cores multiplies: 16 x 16 by 16 x 8.
-inline constexpr std::int64_t kPieceRows = 16, kPieceColumns = 8, kPieceDepth = 16;
+// What one instruction of the tensor cores gives: 16 rows of 8 columns, of 32 bytes of depth.
+inline constexpr std::int64_t kPieceRows = 16, kPieceColumns = 8, kPieceBytes = 32;
 
-// A product that tensor cores take: f16 or bf16, summed in f32, of matrices in whole pieces.
-bool fits_tensor(const Kernel& kernel, const Op& op);
+// What tensor cores a target has.
+struct TensorCores {
+  bool any = false;  // for f16, bf16, i8, u8, and for f32 with fewer digits
+  bool f8 = false;
+};
+
+struct Piece {
+  const char* name;  // of tc_mma_<name>
+  DType held;        // what the factors are in local memory
+
+  std::int64_t bytes() const { return info(held).bytes; }
+  std::int64_t depth() const { return kPieceBytes / bytes(); }
+};
+// How tensor cores multiply what `op` does; nothing where they do not: matrices in whole pieces only.
+std::optional<Piece> piece_of(const Kernel& kernel, const Op& op, const TensorCores& cores);
 
 // By the number of elements.
 using Tilings = std::map<std::int64_t, Tiling>;
-Tilings choose_tilings(const Kernel& kernel, std::uint32_t threads, bool tensor);
+Tilings choose_tilings(const Kernel& kernel, std::uint32_t threads, const TensorCores& cores);
 // The layout of what the product gives, or nullptr where it is laid out as other tiles, or for another product.
-const Tiling* tiling_of(const Tilings& tilings, const Kernel& kernel, const Op& op);
+const Tiling* tiling_of(const Tilings& tilings, const Kernel& kernel, const Op& op, const TensorCores& cores);
 
 }  // namespace flagos::compiler

@@ -21,9 +21,9 @@ constexpr std::array<DialectRow, 5> kDialects = {{{"gnu-c++", Dialect::gnu_cxx, 
                                                   {"cuda-c", Dialect::cuda_c, Schedule::simt},
                                                   {"tile-c", Dialect::tile_c, Schedule::tile_calls}}};
 constexpr std::array<std::string_view, 3> kSchedules = {"serial", "simt", "tile-calls"};
-// What a device may lack: element types, and atomics of 64 bits.
-constexpr std::array<std::string_view, 10> kFeatures = {"f64", "f16", "bf16", "f8",    "i64",
-                                                        "i16", "i8",  "i1",   "print", "atomic64"};
+// What a device, or its compiler, may lack: element types, atomics of 64 bits, tensor cores for f8.
+constexpr std::array<std::string_view, 11> kFeatures = {"f64", "f16", "bf16",  "f8",       "i64",   "i16",
+                                                        "i8",  "i1",  "print", "atomic64", "mma_f8"};
 
 [[noreturn]] void refuse(std::string_view text, std::string_view part, std::string_view reason) {
   throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "target '{}': '{}' {}", text, part, reason);

@@ -26,42 +26,64 @@ static inline void tc_load4_trans(unsigned* x, const void* row) { tc_twin_load<4
 static inline void tc_load2(unsigned* x, const void* row) { tc_twin_load<2>(x, row, false); }
 static inline void tc_load2_trans(unsigned* x, const void* row) { tc_twin_load<2>(x, row, true); }
 
-static inline float tc_twin_bf16(unsigned bits) {
-  const unsigned wide = bits << 16;
+static inline float tc_twin_f32(unsigned bits) {
   float value;
-  __builtin_memcpy(&value, &wide, 4);
+  __builtin_memcpy(&value, &bits, 4);
   return value;
 }
+static inline float tc_twin_bf16(unsigned bits) { return tc_twin_f32(bits << 16); }
 static inline float tc_twin_f16(unsigned bits) {
   const unsigned sign = (bits & 0x8000u) << 16, exponent = bits >> 10 & 31u, fraction = bits & 0x3ffu;
   if (exponent == 0) return (sign ? -1.0f : 1.0f) * (float)fraction * 0x1p-24f;
-  const unsigned wide = sign | (exponent == 31 ? 0x7f800000u : (exponent + 112u) << 23) | fraction << 13;
-  float value;
-  __builtin_memcpy(&value, &wide, 4);
-  return value;
+  return tc_twin_f32(sign | (exponent == 31 ? 0x7f800000u : (exponent + 112u) << 23) | fraction << 13);
 }
+static inline float tc_twin_e5m2(unsigned bits) { return tc_twin_f16(bits << 8); }
+static inline float tc_twin_e4m3(unsigned bits) {
+  const unsigned sign = (bits & 0x80u) << 24, exponent = bits >> 3 & 15u, fraction = bits & 7u;
+  if (exponent == 0) return (sign ? -1.0f : 1.0f) * (float)fraction * 0x1p-9f;
+  if ((bits & 0x7fu) == 0x7fu) return tc_twin_f32(0x7fc00000u);
+  return tc_twin_f32(sign | (exponent + 120u) << 23 | fraction << 20);
+}
+// The last 13 bits are not looked at; tc_tf32 rounds to what is.
+static inline float tc_twin_tf32(unsigned bits) { return tc_twin_f32(bits & 0xffffe000u); }
+static inline unsigned tc_tf32(unsigned bits) {
+  if ((bits & 0x7f800000u) == 0x7f800000u) return bits & 0x7fffffu ? 0x7fffe000u : bits;
+  return (bits + 0x1000u) & 0xffffe000u;
+}
+static inline int tc_twin_s8(unsigned bits) { return (signed char)bits; }
+static inline int tc_twin_u8(unsigned bits) { return (int)bits; }
 
-// mma.m16n8k16: lane = 4 * group + member. Register i of a holds row group + 8 * (i % 2), depth 2 * member + 8 * (i / 2) and
-// the next; register i of b depth 2 * member + 8 * i and the next, column group; number i of d row group + 8 * (i / 2),
-// column 2 * member + i % 2.
-template <float (*number)(unsigned)>
-static inline void tc_twin_mma(float* d, const unsigned* a, const unsigned* b) {
+// mma.m16n8 of eight words of depth, each of one to four numbers: lane = 4 * group + member. Register i of a holds row
+// group + 8 * (i % 2), word member + 4 * (i / 2); register i of b word member + 4 * i, column group; number i of d row
+// group + 8 * (i / 2), column 2 * member + i % 2.
+template <int bits, auto number, typename Sum>
+static inline void tc_twin_mma(Sum* d, const unsigned* a, const unsigned* b) {
+  constexpr unsigned mask = 0xffffffffu >> (32 - bits);
   const unsigned lane = threadIdx.x % 32;
-  float sums[4] = {d[0], d[1], d[2], d[3]};
-  for (int k = 0; k < 16; k += 2) {
+  Sum sums[4] = {d[0], d[1], d[2], d[3]};
+  for (int word = 0; word < 8; ++word) {
     unsigned rows[2], columns[2];
     for (int i = 0; i < 2; ++i) {
-      rows[i] = __shfl_sync(0xffffffffu, a[i + k / 8 * 2], (int)(lane / 4 * 4) + k % 8 / 2);
-      columns[i] = __shfl_sync(0xffffffffu, b[k / 8], (int)(lane % 4 * 2 + (unsigned)i) * 4 + k % 8 / 2);
+      rows[i] = __shfl_sync(0xffffffffu, a[i + word / 4 * 2], (int)(lane / 4 * 4) + word % 4);
+      columns[i] = __shfl_sync(0xffffffffu, b[word / 4], (int)(lane % 4 * 2 + (unsigned)i) * 4 + word % 4);
     }
     for (int i = 0; i < 4; ++i)
-      for (int half = 0; half < 32; half += 16)
-        sums[i] += number(rows[i / 2] >> half & 0xffffu) * number(columns[i % 2] >> half & 0xffffu);
+      for (int at = 0; at < 32; at += bits)
+        sums[i] += number(rows[i / 2] >> at & mask) * number(columns[i % 2] >> at & mask);
   }
   for (int i = 0; i < 4; ++i) d[i] = sums[i];
 }
-static inline void tc_mma_f16(float* d, const unsigned* a, const unsigned* b) { tc_twin_mma<tc_twin_f16>(d, a, b); }
-static inline void tc_mma_bf16(float* d, const unsigned* a, const unsigned* b) { tc_twin_mma<tc_twin_bf16>(d, a, b); }
+#define TC_TWIN_MMA(name, bits, Sum)                                               \
+  static inline void tc_mma_##name(Sum* d, const unsigned* a, const unsigned* b) { \
+    tc_twin_mma<bits, tc_twin_##name>(d, a, b);                                    \
+  }
+TC_TWIN_MMA(f16, 16, float)
+TC_TWIN_MMA(bf16, 16, float)
+TC_TWIN_MMA(tf32, 32, float)
+TC_TWIN_MMA(s8, 8, int)
+TC_TWIN_MMA(u8, 8, int)
+TC_TWIN_MMA(e4m3, 8, float)
+TC_TWIN_MMA(e5m2, 8, float)
 
 // A copy happens when it is waited for, not before: who does not wait sees what was there.
 struct tc_twin_copy {

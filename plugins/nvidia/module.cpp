@@ -46,9 +46,9 @@ std::vector<flagos_format_info_t> formats_of(const Device& device) {
   const Nvrtc* nvrtc = device.instance().nvrtc();
   if (nvrtc != nullptr)
     add(source_format, FLAGOS_FORMAT_FLAG_COMPILE | FLAGOS_FORMAT_FLAG_REFLECTION, nvrtc->version(),
-        fmt::format("{};local={};isa=sm_{}", source_format,
+        fmt::format("{};local={};isa=sm_{}{}", source_format,
                     std::min(static_shared_bytes, device.description().info.max_shared_bytes),
-                    capability),
+                    capability, capability >= 89 && !nvrtc->knows_mma_f8() ? ";no=mma_f8" : ""),
         100);
   add(ptx_format, 0, newest_ptx(device.driver().version), "", 50);
   add(cubin_format, 0, "1", fmt::format("sm_{}", capability), 40);

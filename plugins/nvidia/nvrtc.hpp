@@ -32,6 +32,8 @@ class Nvrtc {
 
   std::string version() const { return std::to_string(major_) + "." + std::to_string(minor_); }
   int major() const noexcept { return major_; }
+  // PTX 8.4, which multiplies numbers of 8 bits, came with CUDA 12.4.
+  bool knows_mma_f8() const noexcept { return major_ > 12 || (major_ == 12 && minor_ >= 4); }
 
  private:
   explicit Nvrtc(const std::string& path);

@@ -61,6 +61,8 @@ Result compile(const Nvrtc& nvrtc, const std::string& source, const std::string&
 int run(const Nvrtc& nvrtc, std::uint64_t count, std::uint64_t seed, bool print) {
   fmt::print("seed {}\n", seed);
   std::vector<Case> cases = sample_cases(seed);
+  for (Case& made : product_cases(seed))
+    if (made.name.find(" 64x64x32") != std::string::npos) cases.push_back(std::move(made));
   const std::size_t samples = cases.size();
   std::vector<Case> directed = directed_cases(seed);
   std::shuffle(directed.begin(), directed.end(), std::mt19937_64(seed));
@@ -73,7 +75,7 @@ int run(const Nvrtc& nvrtc, std::uint64_t count, std::uint64_t seed, bool print)
   for (const std::string architecture : {"sm_80", "sm_90"}) {
     const Target target = parse_target("cuda-c;local=49152;isa=" + architecture);
     for (std::size_t i = 0; i < cases.size(); ++i) {
-      // The samples for both; the rest for one.
+      // The samples and the large products for both; the rest for one.
       if (i >= samples && architecture == "sm_80") break;
       Module module = parse(cases[i].text);
       verify(module);

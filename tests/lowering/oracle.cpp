@@ -60,9 +60,10 @@ class Shake {
     if (fold == "region") return absolute(run, op, 4 * extent * largest(run, op, 0));
     if (op.code == OpCode::dot) {
       const Type& a = run.operand_type(op, 0);
-      const double depth = a.dims[a.rank - 1U];
-      absolute(run, op,
-               2 * depth * (largest(run, op, 0) * largest(run, op, 1) + largest(run, op, 2)));
+      const double depth = a.dims[a.rank - 1U], product = largest(run, op, 0) * largest(run, op, 1);
+      // Factors of f32 may lose 13 bits; sums of f8 may keep 13.
+      const bool reduced = op.has("precision") && op.word("precision") == "reduced";
+      absolute(run, op, 2 * depth * ((reduced ? 0x1p14 : 1) * product + largest(run, op, 2)));
     }
     if (op.code == OpCode::dot_scaled) relative(run, op, 64);
   }

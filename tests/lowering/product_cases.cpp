@@ -14,6 +14,11 @@ struct Shape {
   int m, n, k;     // of the matrices
 };
 
+struct Kind {
+  DType dtype;
+  bool reduced = false;  // fewer digits will do
+};
+
 void add_scalar(Case& made, std::int32_t value) {
   std::vector<std::byte> bytes(sizeof value);
   std::memcpy(bytes.data(), &value, sizeof value);
@@ -33,14 +38,18 @@ std::string factor(const char* name, DType dtype, bool transposed, int rows, int
       name, row, column, rows, columns, type);
 }
 
-// c = a b, summed over k in rounds of bk; one program for a tile of c.
-Case matrix_product(const Shape& s, DType dtype, bool a_transposed, bool b_transposed,
-                    std::uint64_t seed) {
+// c = a b, summed over k in rounds of bk; one program for a tile of c. `kept`: the tile of a is loaded before the rounds, and
+// multiplied in each.
+Case matrix_product(const Shape& s, const Kind& kind, bool a_transposed, bool b_transposed,
+                    bool kept, std::uint64_t seed) {
+  const DType dtype = kind.dtype;
   const std::string_view type = info(dtype).name;
+  const bool whole = dtype == DType::i8 || dtype == DType::u8;
+  const char* const sum = whole ? "i32" : "f32";
   Case made;
-  made.name =
-      fmt::format("product of {} {}x{}x{}{}{}", type, s.bm, s.bn, s.bk,
-                  a_transposed ? ", a transposed" : "", b_transposed ? ", b transposed" : "");
+  made.name = fmt::format("product of {}{} {}x{}x{}{}{}{}", kind.reduced ? "reduced " : "", type,
+                          s.bm, s.bn, s.bk, a_transposed ? ", a transposed" : "",
+                          b_transposed ? ", b transposed" : "", kept ? ", a kept" : "");
   const auto view = [&](const char* name, const char* rows, const char* columns, bool transposed) {
     return transposed
                ? fmt::format(
@@ -55,8 +64,8 @@ Case matrix_product(const Shape& s, DType dtype, bool a_transposed, bool b_trans
   made.text =
       fmt::format(
           "flagos.tile 1.0\nkernel @k(%a: ptr<{0}> {{readonly}}, %b: ptr<{0}> {{readonly}}, "
-          "%c: ptr<f32>, %m: i32, %n: i32, %k: i32) {{\n",
-          type) +
+          "%c: ptr<{1}>, %m: i32, %n: i32, %k: i32) {{\n",
+          type, sum) +
       view("a", "%m", "%k", a_transposed) + view("b", "%k", "%n", b_transposed) +
       fmt::format(
           "%x = program_id {{axis=0}} : i32\n%y = program_id {{axis=1}} : i32\n%bm = const "
@@ -64,17 +73,18 @@ Case matrix_product(const Shape& s, DType dtype, bool a_transposed, bool b_trans
           ": i32\n%bn = const {{value={1}}} : i32\n%bk = const {{value={2}}} : i32\n%row = mul %x, "
           "%bm : "
           "i32\n%column = mul %y, %bn : i32\n%zero = const {{value=0}} : i32\n%start = const "
-          "{{value=0.5}} : tile<{0}x{1}xf32>\n%sum = for %zero, %k, %bk, %start : "
-          "tile<{0}x{1}xf32> do "
-          "(%i: i32, %s: tile<{0}x{1}xf32>) {{\n",
-          s.bm, s.bn, s.bk) +
-      factor("a", dtype, a_transposed, s.bm, s.bk, "%row", "%i") +
+          "{{value={4}}} : tile<{0}x{1}x{3}>\n{5}%sum = for %zero, %k, %bk, %start : "
+          "tile<{0}x{1}x{3}> do "
+          "(%i: i32, %s: tile<{0}x{1}x{3}>) {{\n",
+          s.bm, s.bn, s.bk, sum, whole ? "3" : "0.5",
+          kept ? factor("a", dtype, a_transposed, s.bm, s.bk, "%row", "%zero") : "") +
+      (kept ? "" : factor("a", dtype, a_transposed, s.bm, s.bk, "%row", "%i")) +
       factor("b", dtype, b_transposed, s.bk, s.bn, "%i", "%column") +
       fmt::format(
-          "%d = dot %ta, %tb, %s : tile<{0}x{1}xf32>\nyield %d\n}}\n%viewc = view %c, %m, %n, %n "
-          "{{shape=[?, ?], strides=[?, 1]}} : view<f32, 2>\nstore %viewc, %row, %column, "
+          "%d = dot %ta, %tb, %s {3}: tile<{0}x{1}x{2}>\nyield %d\n}}\n%viewc = view %c, %m, %n, "
+          "%n {{shape=[?, ?], strides=[?, 1]}} : view<{2}, 2>\nstore %viewc, %row, %column, "
           "%sum\n}}\n",
-          s.bm, s.bn);
+          s.bm, s.bn, sum, kind.reduced ? "{precision=reduced} " : "");
   const auto numbers = [&](int rows, int columns) {
     const auto count = static_cast<std::size_t>(rows * columns);
     made.arguments.push_back({dtype, random_memory(dtype, count, seed++), true});
@@ -82,7 +92,7 @@ Case matrix_product(const Shape& s, DType dtype, bool a_transposed, bool b_trans
   numbers(s.m, s.k);
   numbers(s.k, s.n);
   const auto bytes = static_cast<std::size_t>(s.m * s.n) * sizeof(float);
-  made.arguments.push_back({DType::f32, std::vector<std::byte>(bytes), true});
+  made.arguments.push_back({whole ? DType::i32 : DType::f32, std::vector<std::byte>(bytes), true});
   for (const int extent : {s.m, s.n, s.k}) add_scalar(made, extent);
   made.grid = {static_cast<std::uint32_t>((s.m + s.bm - 1) / s.bm),
                static_cast<std::uint32_t>((s.n + s.bn - 1) / s.bn), 1};
@@ -99,15 +109,26 @@ std::vector<Case> product_cases(std::uint64_t seed) {
                           {64, 64, 32, 70, 60, 32},
                           {16, 8, 16, 16, 8, 0},
                           {32, 16, 48, 31, 40, 104}};
+  const auto add = [&](const Shape& shape, const Kind& kind, int sides, bool kept = false) {
+    cases.push_back(
+        matrix_product(shape, kind, (sides & 1) != 0, (sides & 2) != 0, kept, seed += 4));
+  };
   for (const Shape& shape : shapes) {
-    for (const DType dtype : {DType::f16, DType::bf16, DType::f32}) {
-      for (int sides = 0; sides < 4; ++sides) {
-        if (dtype == DType::f32 && sides != 0) continue;
-        cases.push_back(
-            matrix_product(shape, dtype, (sides & 1) != 0, (sides & 2) != 0, seed += 4));
-      }
-    }
+    for (const DType dtype : {DType::f16, DType::bf16})
+      for (int sides = 0; sides < 4; ++sides) add(shape, {dtype}, sides);
+    add(shape, {DType::f32}, 0);
+    for (int sides = 0; sides < 4; ++sides) add(shape, {DType::f32, true}, sides);
   }
+  // Bytes go in pieces of 32 along the depth.
+  const Kind bytes[] = {
+      {DType::i8}, {DType::u8}, {DType::f8e4m3}, {DType::f8e4m3, true}, {DType::f8e5m2, true}};
+  for (const Kind& kind : bytes)
+    for (int sides = 0; sides < 4; ++sides)
+      for (const Shape& shape : {shapes[1], shapes[2], Shape{32, 16, 64, 40, 33, 130}})
+        add(shape, kind, sides);
+  for (const Kind& kind :
+       {Kind{DType::bf16}, Kind{DType::f32}, Kind{DType::f32, true}, Kind{DType::i8}})
+    for (const int sides : {0, 3}) add(shapes[1], kind, sides, true);
   return cases;
 }
 
