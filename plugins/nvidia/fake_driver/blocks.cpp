@@ -52,6 +52,8 @@ class Runner {
 
  private:
   void prepare(const Launch& launch, std::uint64_t number);
+  void prepare_shape(const Launch& launch);
+  unsigned take_stack();
   void resume(unsigned index);
   bool release();
   void leave(State state);
@@ -63,7 +65,9 @@ class Runner {
   std::byte* const shared_;
   std::vector<Lane> lanes_;
   std::vector<unsigned long long> exchange_;
-  std::vector<unsigned> free_stacks_;
+  std::vector<unsigned> free_stacks_;  // that were used in this block; the others follow
+  unsigned fresh_stacks_ = 0;
+  unsigned block_[3] = {}, grid_[3] = {};  // what the lanes are prepared for
   const Launch* launch_ = nullptr;
   flagos_fake_thread** slot_ = nullptr;
   unsigned count_ = 0, running_ = 0, live_ = 0;
@@ -77,17 +81,31 @@ void Runner::prepare(const Launch& launch, std::uint64_t number) {
   launch_ = &launch;
   slot_ = launch.slot();
   failure_ = CUDA_SUCCESS;
-  count_ = live_ = launch.block[0] * launch.block[1] * launch.block[2];
-  const std::uint64_t x = number % launch.grid[0], rest = number / launch.grid[0];
   free_stacks_.clear();
-  for (unsigned i = count_; i > 0; --i) free_stacks_.push_back(i - 1);
+  fresh_stacks_ = 0;
+  if (!std::equal(launch.block, launch.block + 3, block_) ||
+      !std::equal(launch.grid, launch.grid + 3, grid_))
+    prepare_shape(launch);
+  live_ = count_;
+  const std::uint64_t x = number % launch.grid[0], rest = number / launch.grid[0];
+  const flagos_fake_dim3 place = {static_cast<unsigned>(x),
+                                  static_cast<unsigned>(rest % launch.grid[1]),
+                                  static_cast<unsigned>(rest / launch.grid[1])};
+  for (unsigned i = 0; i < count_; ++i) {
+    lanes_[i].state = State::fresh;
+    lanes_[i].abi.block = place;
+  }
+}
+
+// What the blocks of a launch share.
+void Runner::prepare_shape(const Launch& launch) {
+  std::copy_n(launch.block, 3, block_);
+  std::copy_n(launch.grid, 3, grid_);
+  count_ = launch.block[0] * launch.block[1] * launch.block[2];
   for (unsigned i = 0; i < count_; ++i) {
     Lane& lane = lanes_[i];
-    lane.state = State::fresh;
     lane.abi.thread = {i % launch.block[0], i / launch.block[0] % launch.block[1],
                        i / launch.block[0] / launch.block[1]};
-    lane.abi.block = {static_cast<unsigned>(x), static_cast<unsigned>(rest % launch.grid[1]),
-                      static_cast<unsigned>(rest / launch.grid[1])};
     lane.abi.block_dim = {launch.block[0], launch.block[1], launch.block[2]};
     lane.abi.grid_dim = {launch.grid[0], launch.grid[1], launch.grid[2]};
     lane.abi.shared = shared_;
@@ -111,13 +129,19 @@ CUresult Runner::run_block(const Launch& launch, std::uint64_t number) {
 void Runner::resume(unsigned index) {
   Lane& lane = lanes_[index];
   if (lane.state == State::fresh) {
-    lane.stack = free_stacks_.back();
-    free_stacks_.pop_back();
+    lane.stack = take_stack();
     lane.place = make_fiber(stacks_ + (lane.stack + 1) * stack_bytes, enter);
   }
   running_ = index;
   *slot_ = &lane.abi;
   switch_to(&scheduler_, lane.place);
+}
+
+unsigned Runner::take_stack() {
+  if (free_stacks_.empty()) return fresh_stacks_++;
+  const unsigned stack = free_stacks_.back();
+  free_stacks_.pop_back();
+  return stack;
 }
 
 // Lets those go on that all have come for. False when none can.
@@ -153,12 +177,23 @@ void Runner::leave(State state) {
   switch_to(&lane.place, scheduler_);
 }
 
-// The first thing on a new stack.
+// The first thing on a new stack: a thread, and those behind it that have not begun, as long as each gets to its end.
 void Runner::enter() {
   Runner& self = *this_runner;
-  self.launch_->kernel->call(self.launch_->arguments.data());
-  --self.live_;
-  self.free_stacks_.push_back(self.lanes_[self.running_].stack);
+  const auto call = self.launch_->kernel->call;
+  const unsigned char* const arguments = self.launch_->arguments.data();
+  const unsigned stack = self.lanes_[self.running_].stack;
+  for (;;) {
+    call(arguments);
+    --self.live_;
+    const unsigned next = self.running_ + 1;
+    if (next == self.count_ || self.lanes_[next].state != State::fresh) break;
+    self.lanes_[self.running_].state = State::done;
+    self.lanes_[next].stack = stack;
+    self.running_ = next;
+    *self.slot_ = &self.lanes_[next].abi;
+  }
+  self.free_stacks_.push_back(stack);
   self.leave(State::done);
 }
 

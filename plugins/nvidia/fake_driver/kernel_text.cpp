@@ -159,7 +159,45 @@ class Translator {
   std::vector<unsigned> bounds_;
 };
 
+// Behind the literal that begins at `at`, or the end of its line where it has no end.
+std::size_t behind_literal(std::string_view text, std::size_t at) {
+  const char quote = text[at++];
+  while (at < text.size() && text[at] != quote && text[at] != '\n') at += text[at] == '\\' ? 2 : 1;
+  return std::min(at + 1, text.size());
+}
+
+// Behind the comment that begins at `at`; its line breaks, also those of a line that goes on, are kept.
+std::size_t behind_comment(std::string_view text, std::size_t at, std::string& kept) {
+  const bool is_line = text[at + 1] == '/';
+  kept += ' ';
+  for (at += 2; at < text.size(); ++at) {
+    if (is_line && text[at] == '\n' && text[at - 1] != '\\') return at;
+    if (!is_line && text.substr(at, 2) == "*/") return at + 2;
+    if (text[at] == '\n') kept += '\n';
+  }
+  return at;
+}
+
 }  // namespace
+
+std::string without_comments(std::string_view source) {
+  if (source.find("R\"") != std::string_view::npos) return std::string(source);
+  std::string kept;
+  for (std::size_t at = 0; at < source.size();) {
+    const bool begins = source[at] == '/' && at + 1 < source.size();
+    if (begins && (source[at + 1] == '/' || source[at + 1] == '*')) {
+      at = behind_comment(source, at, kept);
+      continue;
+    }
+    // An apostrophe behind a digit parts a number.
+    const bool parts = source[at] == '\'' && at > 0 && is_word(source[at - 1]);
+    const bool opens = source[at] == '"' || (source[at] == '\'' && !parts);
+    const std::size_t end = opens ? behind_literal(source, at) : at + 1;
+    kept += source.substr(at, end - at);
+    at = end;
+  }
+  return kept;
+}
 
 KernelText translate(std::string_view source) { return Translator(source).run(); }
 

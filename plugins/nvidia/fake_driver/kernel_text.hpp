@@ -14,4 +14,7 @@ struct KernelText {
 
 KernelText translate(std::string_view source);
 
+// The same program with a space for each comment; as it is where that cannot be told without a compiler (raw strings).
+std::string without_comments(std::string_view source);
+
 }  // namespace flagos::nvidia::fake
