@@ -54,9 +54,9 @@ void print_report(const json& report) {
     fmt::print("       {}: {}{}\n", field(device, "id"), field(device, "name"),
                is_usable(device) ? "" : ", cannot be used: " + field(device, "error"));
   }
-  // Lines of a plugin that works are no diagnosis.
-  if (!good && report.contains("says"))
-    for (const auto& line : report.at("says").get<std::vector<std::string>>())
+  // Of a plugin that works only what it warns of is a diagnosis.
+  if (const char* const lines = good ? "warns" : "says"; report.contains(lines))
+    for (const auto& line : report.at(lines).get<std::vector<std::string>>())
       fmt::print("       says: {}\n", printable(line));
   for (const char* key : {"reason", "output", "advice"}) {
     if (!field(report, key).empty()) fmt::print("       {}: {}\n", key, field(report, key));

@@ -46,9 +46,12 @@ class HeardLines {
   HeardLines(const HeardLines&) = delete;
   HeardLines& operator=(const HeardLines&) = delete;
 
-  std::vector<std::string> take() {
+  std::vector<std::string> said(flagos_log_level_t least = FLAGOS_LOG_LEVEL_INFO) const {
     const std::lock_guard lock(mutex_);
-    return std::exchange(lines_, {});
+    std::vector<std::string> texts;
+    for (const auto& [level, text] : lines_)
+      if (level >= least) texts.push_back(text);
+    return texts;
   }
 
  private:
@@ -56,11 +59,11 @@ class HeardLines {
     auto& heard = *static_cast<HeardLines*>(self);
     if (level >= FLAGOS_LOG_LEVEL_WARNING) fmt::print(stderr, "[flagos] {}\n", text);
     const std::lock_guard lock(heard.mutex_);
-    heard.lines_.emplace_back(text);
+    heard.lines_.emplace_back(level, text);
   }
 
-  std::mutex mutex_;
-  std::vector<std::string> lines_;
+  mutable std::mutex mutex_;
+  std::vector<std::pair<flagos_log_level_t, std::string>> lines_;
 };
 
 json load_and_describe(flagos_runtime_t* runtime, const std::string& path) {
@@ -72,7 +75,8 @@ json load_and_describe(flagos_runtime_t* runtime, const std::string& path) {
                     ? json{{"path", path}, {"verdict", "open_failed"}, {"reason", text}}
                     : candidates.back();
   result["devices"] = status == FLAGOS_STATUS_OK ? describe_devices(runtime) : json::array();
-  result["says"] = heard.take();
+  result["says"] = heard.said();
+  result["warns"] = heard.said(FLAGOS_LOG_LEVEL_WARNING);
   return result;
 }
 

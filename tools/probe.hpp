@@ -10,8 +10,8 @@ namespace flagos::tools {
 
 inline constexpr std::chrono::seconds probe_limit{5};
 
-// {path, name, vendor, version, verdict, reason, devices: [...], says: [log lines]}; verdict "crashed" when the
-// process crashed, hung or exited, also while the plugin was being closed.
+// {path, name, vendor, version, verdict, reason, devices: [...], says: [log lines], warns: [those that warn]}; verdict
+// "crashed" when the process crashed, hung or exited, also while the plugin was being closed.
 nlohmann::json probe(const std::string& path);
 
 // What the child does: writes to file descriptor 3, or prints where that is not open. Returns the
