@@ -2,10 +2,12 @@
 // since the same kernels are compiled by every process of a test.
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -165,6 +167,30 @@ void keep(const fs::path& path, const std::vector<char>& object,
   fs::rename(part, path, ignored);
 }
 
+// One process at a time makes what `path` is to hold: the others have it when they come in. What is made must stand there
+// before this ends.
+class Turn {
+ public:
+  explicit Turn(const fs::path& path) : path_(path.string() + ".lock") {
+    std::error_code ignored;
+    fs::create_directories(path.parent_path(), ignored);
+    fd_ = open(path_.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    while (fd_ >= 0 && flock(fd_, LOCK_EX) != 0 && errno == EINTR) {
+    }
+  }
+  ~Turn() {
+    if (fd_ < 0) return;
+    unlink(path_.c_str());
+    close(fd_);
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  const std::string path_;
+  int fd_ = -1;
+};
+
 // "-arch=sm_80", "--gpu-architecture=compute_90": the target, and whether it is a real one.
 bool read_target(const std::string& option, std::string& out_target) {
   for (const char* name : {"--gpu-architecture=", "-arch=", "-gpu-architecture="})
@@ -215,9 +241,15 @@ nvrtcResult compile(_nvrtcProgram& program, int count, const char* const* option
   std::vector<char> object;
   std::vector<std::string> kernels;
   const fs::path folder = cache_folder(), kept = folder / hash_text(key);
-  if (folder.empty() || !read_kept(kept, object, kernels)) {
+  if (folder.empty()) {
     if (!compile_text(whole, defines, program.log, object, kernels)) return NVRTC_ERROR_COMPILATION;
-    if (!folder.empty()) keep(kept, object, kernels);
+  } else if (!read_kept(kept, object, kernels)) {
+    const Turn turn(kept);
+    if (!read_kept(kept, object, kernels)) {
+      if (!compile_text(whole, defines, program.log, object, kernels))
+        return NVRTC_ERROR_COMPILATION;
+      keep(kept, object, kernels);
+    }
   }
   std::vector<char> cubin = make_cubin(std::move(object));
   program.ptx = make_ptx(cubin, "sm_" + std::to_string(number), kernels);
