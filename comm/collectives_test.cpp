@@ -164,6 +164,31 @@ TEST_CASE(
   CHECK(world.algorithm() == "clusters");
 }
 
+// The others' threads sleep then: a call that wakes them takes many times as long as a small operation.
+TEST_CASE(
+    "collectives: the call itself finishes small operations of every kind for which all others "
+    "have come") {
+  const Variable ordinary("FLAGOS_COMM_NATIVE", "0");
+  LocalWorld world({"cpu"}, 2);
+  for (int op = 0; op < static_cast<int>(Op::count); ++op) {
+    Case test;
+    test.op = static_cast<Op>(op);
+    test.count = 3;
+    std::uint32_t finished = 0;
+    // Not each time: a thread that looks around at that moment takes the operation.
+    for (int time = 0; time < 20 && finished == 0; ++time) {
+      RankCase first(test, 0, 2, *world.devices[0]), last(test, 1, 2, *world.devices[1]);
+      check(first.call(world.comms[0]));
+      check(last.call(world.comms[1]));
+      check(flagos_stream_query(world.devices[1]->stream(), &finished));
+      for (auto& device : world.devices) check(device->synchronize());
+      CHECK(first.verify() == "");
+      CHECK(last.verify() == "");
+    }
+    CHECK_MESSAGE(finished != 0, name_of(test.op));
+  }
+}
+
 TEST_CASE("collectives: random operations on mixed devices") {
   std::mt19937_64 random(seed());
   const std::vector<std::string> kinds = mixed_kinds();

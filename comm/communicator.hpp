@@ -146,7 +146,11 @@ class Communicator {
   enum class Here { no, begun, done };
   Here try_here(Operation& operation);
   std::uint64_t patience_here(std::uint64_t call) const;
+  bool is_meeting(std::uint64_t call) const { return call % meeting_every_ == 0; }
   bool wait_here(std::uint64_t before, std::uint64_t patience_ns);
+
+  bool may_yield();
+  std::uint64_t give_way();
 
   void work();
   void wait_for_work(std::uint32_t idle_rounds, std::unique_lock<std::mutex>& engine);
@@ -194,6 +198,7 @@ class Communicator {
   std::atomic<bool> was_native_{false};  // the last call went to the plugin
   Operation* spare_ = nullptr;           // of the last call that finished its operation itself
   std::uint32_t misses_ = 0;  // calls in a row that did not finish their operation themselves
+  std::uint64_t meeting_every_ = 16;
 
   std::mutex queue_mutex_;  // guards the lists and operations_
   List pending_;            // in the order of the calls

@@ -14,15 +14,28 @@
 namespace flagos::comm {
 namespace {
 
-// A caller finishes operations up to this size itself when the other ranks are there already.
-constexpr std::uint64_t here_bytes = 64 << 10;
-constexpr std::uint64_t here_ns = 100'000;  // more than waking a thread takes
+// A caller finishes operations up to this size itself when the other ranks are there already: waking threads takes as long.
+constexpr std::uint64_t here_bytes = 4 << 20;
+// A rank that has missed the others comes as much later as it takes to wake its thread, and the caller by that.
+constexpr std::uint64_t here_ns = 300'000;
 constexpr std::uint32_t most_misses = 4;
-constexpr std::uint64_t meeting_every = 16;
+constexpr std::uint64_t first_meeting = 16, rarest_meeting = 256;
 constexpr std::uint64_t slow_yield_ns = 100'000;
 constexpr std::uint32_t most_slow_yields = 64;
 
 }  // namespace
+
+// Where others have run for long, who sleeps and is woken gets its turn sooner than who gives way: for a while nobody does.
+bool Communicator::may_yield() { return slow_yields_ == 0 || --slow_yields_ == 0; }
+
+// The time then.
+std::uint64_t Communicator::give_way() {
+  const std::uint64_t start = now_ns();
+  sched_yield();
+  const std::uint64_t now = now_ns();
+  if (now - start > slow_yield_ns) slow_yields_ = most_slow_yields;
+  return now;
+}
 
 // ---- in the call -------------------------------------------------------------------------------------------------
 
@@ -46,19 +59,24 @@ Communicator::Here Communicator::try_here(Operation& operation) {
     return Here::no;  // another rank's request has failed
   const bool is_done = completed_.load(std::memory_order_relaxed) != before;
   if (!is_done) {
-    ++misses_;
+    if (++misses_ > most_misses && is_meeting(call))
+      meeting_every_ = std::min(2 * meeting_every_, rarest_meeting);
     last_move_ns_ = now_ns();
     return Here::begun;
   }
   // Who comes last need not wait, and does not learn whether waiting pays.
-  if (has_waited || call % meeting_every == 0) misses_ = 0;
+  if (has_waited || is_meeting(call)) {
+    misses_ = 0;
+    meeting_every_ = first_meeting;
+  }
   return Here::done;
 }
 
 // How long a call looks out for the others. Ranks that come at different times do not wait in vain each time, but meet again
-// at the calls that all of them count alike.
+// at calls that all of them count alike; where they do not, more and more rarely. All these numbers are powers of two, so that
+// whoever waits more rarely meets those that wait more often.
 std::uint64_t Communicator::patience_here(std::uint64_t call) const {
-  return misses_ < most_misses || call % meeting_every == 0 ? here_ns : 0;
+  return misses_ < most_misses || is_meeting(call) ? here_ns : 0;
 }
 
 // Whether the others were not there at once.
@@ -69,12 +87,15 @@ bool Communicator::wait_here(std::uint64_t before, std::uint64_t patience_ns) {
   std::uint32_t round = 0;
   for (; completed_.load(std::memory_order_relaxed) == before; ++round) {
     if (status_.load(std::memory_order_relaxed) != FLAGOS_STATUS_OK) break;
-    if (step()) continue;
+    if (step()) {
+      start = 0;
+      continue;
+    }
     if (round >= 2 && patience_ns == 0) break;
     pause_processor();
     if (round % 32 != 31) continue;
-    if (is_crowded) sched_yield();
-    const std::uint64_t now = now_ns();
+    // The scheduler puts those that wake each other on one processor: the other rank may wait for just this one.
+    const std::uint64_t now = is_crowded || may_yield() ? give_way() : now_ns();
     if (start == 0) start = now;
     if (now - start >= patience_ns) break;
   }
@@ -105,12 +126,9 @@ void Communicator::work() {
 void Communicator::wait_for_work(std::uint32_t idle_rounds, std::unique_lock<std::mutex>& engine) {
   const bool is_busy = !execution_.is_done() || one_sided_.has_windows();
   if (is_busy && idle_rounds < 32) return pause_processor();
-  if (is_busy && idle_rounds < 200 && (slow_yields_ == 0 || --slow_yields_ == 0)) {
+  if (is_busy && idle_rounds < 200 && may_yield()) {
     engine.unlock();
-    const std::uint64_t start = now_ns();
-    sched_yield();
-    // Others have run for long: who sleeps and is woken gets its turn sooner than who asks for it.
-    if (now_ns() - start > slow_yield_ns) slow_yields_ = most_slow_yields;
+    give_way();
     engine.lock();
     return;
   }

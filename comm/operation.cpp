@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 #include "base/error.hpp"
 
@@ -208,11 +209,12 @@ void check_messages_to_self(const Request& request, std::uint32_t rank) {
 }
 
 std::uint64_t bytes_of(const Request& request) {
-  const std::uint64_t width = dtype_bytes(request.dtype);
-  std::uint64_t count = request.count;
-  for (const std::uint64_t block : request.source_counts) count += block;
-  for (const std::uint64_t block : request.target_counts) count += block;
-  std::uint64_t bytes = count * width;
+  const auto sum = [](const std::vector<std::uint64_t>& blocks) {
+    return std::accumulate(blocks.begin(), blocks.end(), std::uint64_t{0});
+  };
+  const std::uint64_t count =
+      std::max({request.count, sum(request.source_counts), sum(request.target_counts)});
+  std::uint64_t bytes = count * dtype_bytes(request.dtype);
   for (const Message& message : request.messages)
     bytes += message.count * dtype_bytes(message.dtype);
   return bytes;

@@ -63,7 +63,7 @@ struct Request : Words {
   void copy(const Request& other);
 };
 
-// How much it moves, all blocks and messages together.
+// How much it moves: all blocks of the side that has more of them, or all messages.
 std::uint64_t bytes_of(const Request& request);
 
 struct Operation {

@@ -165,6 +165,7 @@ class FaultyRank {
     flagos_comm_config_t config{};
     config.struct_size = sizeof(config);
     config.timeout_ns = 60'000'000'000;
+    device_.synchronize();  // what waits there fails a moment later than the communicator
     flagos_stream_reset(device_.stream());
     Span span(lateness_);
     flagos_comm_t* rest = nullptr;
