@@ -2,13 +2,11 @@
 
 #include <sys/mman.h>
 #include <unistd.h>
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
 
 #include <algorithm>
 #include <cstring>
 
+#include "base/copy.hpp"
 #include "plugins/cpu/thread_pool.hpp"
 
 namespace flagos::cpu {
@@ -18,8 +16,6 @@ constexpr std::uint64_t piece_bytes = 64 * 1024;
 constexpr std::uint64_t most_pieces = 64;               // a thread that is held up holds up little
 constexpr std::uint64_t offer_bytes = 256 * 1024;       // from here on a waiting thread may help
 constexpr std::uint64_t split_bytes = 4 * 1024 * 1024;  // below it a wake costs more than it gains
-constexpr std::uint64_t stream_bytes =
-    16 * 1024 * 1024;  // from here on the target would not stay in a cache
 
 std::byte* pointer(flagos_address_t address) noexcept {
   return reinterpret_cast<std::byte*>(address);
@@ -45,28 +41,6 @@ void in_pieces(std::uint64_t size_bytes, const Mover& mover, const Move& move) n
   job.offer = &mover.offer;
   job.wakes = size_bytes >= split_bytes;
   mover.worker.pool().share(job, mover.worker);
-}
-
-// Writes past the caches, which saves reading the target first. The C library does so too, but
-// judges by the size of the piece and by what a virtual machine tells of its caches.
-void copy_streaming(std::byte* target, const std::byte* source, std::uint64_t size_bytes) noexcept {
-#if defined(__SSE2__)
-  const std::uint64_t head =
-      std::min(size_bytes, (16 - reinterpret_cast<std::uint64_t>(target) % 16) % 16);
-  std::memcpy(target, source, head);
-  std::uint64_t at = head;
-  for (; at + 64 <= size_bytes; at += 64) {
-    const auto* from = reinterpret_cast<const __m128i*>(source + at);
-    auto* to = reinterpret_cast<__m128i*>(target + at);
-    const __m128i line[4] = {_mm_loadu_si128(from), _mm_loadu_si128(from + 1),
-                             _mm_loadu_si128(from + 2), _mm_loadu_si128(from + 3)};
-    for (int i = 0; i < 4; ++i) _mm_stream_si128(to + i, line[i]);
-  }
-  _mm_sfence();
-  std::memcpy(target + at, source + at, size_bytes - at);
-#else
-  std::memcpy(target, source, size_bytes);
-#endif
 }
 
 // Repeats the pattern; `target` is aligned to it.
@@ -95,7 +69,7 @@ void copy_bytes(flagos_address_t target, flagos_address_t source, std::uint64_t 
     std::memmove(pointer(target), pointer(source), size_bytes);
     return;
   }
-  const bool streaming = size_bytes >= stream_bytes;
+  const bool streaming = size_bytes >= streaming_bytes;
   in_pieces(size_bytes, mover, [&](std::uint64_t offset, std::uint64_t size) {
     if (streaming)
       copy_streaming(pointer(target) + offset, pointer(source) + offset, size);
