@@ -6,6 +6,7 @@
 #include <memory>
 #include <thread>
 
+#include "base/copy.hpp"
 #include "comm/testing/cases.hpp"
 #include "comm/testing/local_world.hpp"
 #include "comm/testing/numbers.hpp"
@@ -186,6 +187,22 @@ TEST_CASE(
       CHECK(last.verify() == "");
     }
     CHECK_MESSAGE(finished != 0, name_of(test.op));
+  }
+}
+
+// Blocks of odd bytes, so that most begin in the middle of what is written at a time.
+TEST_CASE("collectives: more bytes than stay in a cache, which are written past it") {
+  const Variable ordinary("FLAGOS_COMM_NATIVE", "0");
+  for (const char* const host_ranks : {"2", "1"}) {
+    const Variable shape("FLAGOS_COMM_HOST_RANKS", host_ranks);
+    LocalWorld world({"cpu"}, 2);
+    for (const Op op : {Op::broadcast, Op::all_gather, Op::all_to_all}) {
+      Case test;
+      test.op = op;
+      test.dtype = FLAGOS_DTYPE_UINT8;
+      test.count = flagos::streaming_bytes / (op == Op::broadcast ? 1 : 2) + 3;
+      CHECK(world.run(test) == "");
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/copy.hpp"
 #include "base/error.hpp"
 
 namespace flagos::comm {
@@ -74,6 +75,7 @@ void Execution::start(Operation& operation, bool was_queued) {
     Peer& peer = peers_[message.peer];
     message_numbers_.push_back(message.is_send ? peer.messages_sent++ : peer.messages_received++);
   }
+  is_streaming_ = bytes_of(operation.request) >= streaming_bytes;
   phase_ = first_send_ = first_receive_ = first_copy_ = 0;
   begin_phase();
 }
@@ -122,13 +124,22 @@ void Execution::convert(const LocalCopy& copy) const {
          copy.bytes / width);
 }
 
+// What the caller gets.
+void Execution::write(flagos_address_t target, const std::byte* source, std::uint64_t bytes) const {
+  if (is_streaming_) {
+    copy_streaming(host(target), source, bytes);
+  } else {
+    std::memcpy(host(target), source, bytes);
+  }
+}
+
 void Execution::run_copies(const Phase& phase) {
   for (std::uint32_t i = 0; i < phase.copies; ++i) {
     const LocalCopy& copy = plan_.copies[first_copy_ + i];
     if (copy.conversion != 0) {
       convert(copy);
     } else if (staging_.reaches(copy.from) && staging_.reaches(copy.to)) {
-      std::memcpy(host(copy.to), host(copy.from), copy.bytes);
+      write(copy.to, host(copy.from), copy.bytes);
     } else {
       staging_.copy(copy.from, copy.to, copy.bytes);
     }
@@ -374,7 +385,7 @@ bool Execution::step_receive(const Receive& receive, ReceiveState& state) {
     if (bytes != 0) {
       const std::byte* const data = data_of(*entry, peer, size) + state.of_entry;
       if (state.reached) {
-        std::memcpy(host(receive.address + state.received), data, bytes);
+        write(receive.address + state.received, data, bytes);
       } else {
         const int slot = staging_.take_incoming();
         if (slot == Staging::none) break;

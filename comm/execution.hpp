@@ -97,6 +97,7 @@ class Execution {
   bool write_result(const PlannedReduction& reduction, std::uint64_t bytes);
   bool reduce_on_device(const PlannedReduction& reduction, std::uint64_t bytes);
   void run_copies(const Phase& phase);
+  void write(flagos_address_t target, const std::byte* source, std::uint64_t bytes) const;
   void convert(const LocalCopy& copy) const;
   std::uint32_t source_rank(const PlannedReduction& reduction, std::uint32_t index) const {
     return plan_.sources[reduction.first_source + index];
@@ -124,6 +125,7 @@ class Execution {
     std::uint64_t count = 0;
     bool operator==(const Planned&) const = default;
   } planned_;
+  bool is_streaming_ = false;  // what comes is too large to stay in a cache
   std::uint32_t phase_ = 0;
   std::uint32_t first_send_ = 0, first_receive_ = 0, first_copy_ = 0;
   std::vector<SendState> sends_;        // of the phase
