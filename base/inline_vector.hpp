@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <initializer_list>
+#include <memory>
 #include <type_traits>
 
 namespace flagos {
@@ -13,20 +14,25 @@ class InlineVector {
   static_assert(std::is_trivially_destructible_v<T>);
 
  public:
-  InlineVector() {}  // NOLINT(modernize-use-equals-default): elements stay uninitialised
+  InlineVector() {}  // NOLINT(modernize-use-equals-default): places that no element has are not written
   InlineVector(std::initializer_list<T> values) {
     for (const T& value : values) push_back(value);
   }
-  InlineVector(const InlineVector& other) : size_(other.size_) { std::copy_n(other.items_, size_, items_); }
+  InlineVector(const InlineVector& other) : size_(other.size_) {
+    std::uninitialized_copy_n(other.items_, size_, items_);
+  }
   InlineVector& operator=(const InlineVector& other) {
     size_ = other.size_;
-    std::copy_n(other.items_, size_, items_);
+    std::uninitialized_copy_n(other.items_, size_, items_);
     return *this;
   }
 
   // The caller sees to it that there is room.
-  void push_back(const T& value) { items_[size_++] = value; }
-  void resize(std::size_t size) { size_ = size; }
+  void push_back(const T& value) { std::construct_at(items_ + size_++, value); }
+  void resize(std::size_t size) {
+    if (size > size_) std::uninitialized_default_construct_n(items_ + size_, size - size_);
+    size_ = size;
+  }
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   static constexpr std::size_t capacity() { return N; }
@@ -48,7 +54,9 @@ class InlineVector {
 
  private:
   std::size_t size_ = 0;
-  T items_[N];
+  union {
+    T items_[N];
+  };
 };
 
 }  // namespace flagos
