@@ -43,9 +43,9 @@ extern "C" {
 
 /* A number given by value. */
 typedef struct flagos_scalar_t {
-  flagos_dtype_t dtype; /* FLAGOS_DTYPE_BOOL, FLAGOS_DTYPE_INT64 or FLAGOS_DTYPE_FLOAT64 */
+  flagos_dtype_t dtype; /* FLAGOS_DTYPE_BOOL, FLAGOS_DTYPE_INT64, FLAGOS_DTYPE_FLOAT64 or FLAGOS_DTYPE_COMPLEX64 */
   uint32_t padding;     /* 0 */
-  uint64_t bits;        /* of the int64_t or double; 0 or 1 */
+  uint64_t bits;        /* of the int64_t or double; 0 or 1; of two floats, the real part first in memory */
 } flagos_scalar_t;
 
 /** A floating-point number as an argument. Threads: any thread.  Since: 1.0 */
@@ -68,6 +68,22 @@ static inline flagos_scalar_t flagos_scalar_from_int(int64_t value) {
   scalar.dtype = FLAGOS_DTYPE_INT64;
   scalar.padding = 0;
   scalar.bits = (uint64_t)value;
+  return scalar;
+}
+
+/** A complex number as an argument: of the pointwise operators that take complex64, fill, full and masked_fill.
+ *  Threads: any thread.  Since: 1.0 */
+static inline flagos_scalar_t flagos_scalar_from_complex(float real, float imaginary) {
+  union {
+    float parts[2];
+    uint64_t bits;
+  } number;
+  flagos_scalar_t scalar;
+  number.parts[0] = real;
+  number.parts[1] = imaginary;
+  scalar.dtype = FLAGOS_DTYPE_COMPLEX64;
+  scalar.padding = 0;
+  scalar.bits = number.bits;
   return scalar;
 }
 
@@ -183,6 +199,26 @@ FLAGOS_API flagos_status_t flagos_ops_sign(flagos_stream_t* stream, const flagos
  *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
 FLAGOS_API flagos_status_t flagos_ops_sgn(flagos_stream_t* stream, const flagos_tensor_t* input,
                                           const flagos_tensor_t* out);
+
+/** conj(Tensor input, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_conj(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+
+/** real(Tensor input, Tensor! out)
+ *  Computes in bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_real(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+
+/** imag(Tensor input, Tensor! out)
+ *  Computes in complex64.  Bound: exact.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_imag(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+
+/** angle(Tensor input, Tensor! out)
+ *  Computes in float16, bfloat16, float32 or float64.  Bound: 1 ulp.  Since: 1.0 */
+FLAGOS_API flagos_status_t flagos_ops_angle(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                            const flagos_tensor_t* out);
 
 /** square(Tensor input, Tensor! out)
  *  Computes in uint8, int8, int16, int32, int64, float16, bfloat16, float32 or float64.  Bound: exact.  Since: 1.0 */

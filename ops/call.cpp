@@ -25,8 +25,14 @@ Call::Call(const Operator& op, flagos_stream_t* stream,
   for (std::size_t i = 0; i < arguments.size(); ++i)
     if (parameters[i].kind == Parameter::Kind::tensor)
       count += parameters[i].list ? arguments[i].count : 1;
-  if (count > few_.size()) many_.resize(count);
-  tensors_ = count > few_.size() ? std::span<Tensor>(many_) : std::span<Tensor>(few_);
+  if (count > few_.capacity()) {
+    many_.resize(count);
+    tensors_ = many_;
+  } else {
+    few_.resize(count);
+    tensors_ = {few_.data(), count};
+  }
+  values_.resize(parameters.size());
   for (std::size_t i = 0; i < arguments.size(); ++i) read(i, arguments[i]);
 }
 
@@ -71,6 +77,7 @@ void Call::read(std::size_t i, const flagos_ops_argument_t& argument) {
                real ? DType::f64 : DType::i64,
                std::atoll(parameter.default_text.c_str()),
                std::atof(parameter.default_text.c_str()),
+               0,
                nullptr};
     }
     if (parameter.kind == Kind::tensor) value.tensor = tensor_count_++;
@@ -122,8 +129,17 @@ void Call::read_scalar(std::size_t i, const flagos_scalar_t* scalar) {
       value.integer = static_cast<std::int64_t>(scalar->bits);
       value.real = static_cast<double>(value.integer);
       return;
+    case FLAGOS_DTYPE_COMPLEX64: {
+      float parts[2];
+      std::memcpy(parts, &scalar->bits, sizeof(parts));
+      value.dtype = DType::c64;
+      value.real = parts[0];
+      value.imaginary = parts[1];
+      has_complex_number_ = true;
+      return;
+    }
     default:
-      refuse(i, "is a number of {}; bool, int64 and float64 are allowed",
+      refuse(i, "is a number of {}; bool, int64, float64 and complex64 are allowed",
              dtype_text(scalar->dtype));
   }
 }

@@ -3,13 +3,13 @@
 
 #include <flagos_ops.h>
 
-#include <array>
 #include <memory>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/inline_vector.hpp"
 #include "ops/device.hpp"
 #include "ops/schema.hpp"
 #include "ops/tensor.hpp"
@@ -20,10 +20,12 @@ class Operator;
 
 // A number that the caller gives by value.
 struct Scalar {
-  DType dtype = DType::i64;  // boolean, i64 or f64
+  DType dtype = DType::i64;  // boolean, i64, f64 or c64
   std::int64_t integer = 0;
   double real = 0;
-  double as_real() const { return dtype == DType::f64 ? real : static_cast<double>(integer); }
+  double imaginary = 0;
+  bool is_complex() const { return dtype == DType::c64; }
+  double as_real() const { return dtype >= DType::f64 ? real : static_cast<double>(integer); }
 };
 
 // Arguments are named by their place in the schema.
@@ -51,9 +53,15 @@ class Call {
   }
   double real(std::size_t i) const { return values_[i].real; }
   bool flag(std::size_t i) const { return values_[i].integer != 0; }
+  // Not complex; else the call is refused.
   Scalar scalar(std::size_t i) const {
-    return {values_[i].dtype, values_[i].integer, values_[i].real};
+    if (values_[i].dtype == DType::c64) refuse(i, "is complex; a real number is needed");
+    return any_scalar(i);
   }
+  Scalar any_scalar(std::size_t i) const {
+    return {values_[i].dtype, values_[i].integer, values_[i].real, values_[i].imaginary};
+  }
+  bool has_complex_number() const { return has_complex_number_; }
   // The place of the word among those of the schema.
   std::size_t word(std::size_t i) const { return static_cast<std::size_t>(values_[i].integer); }
 
@@ -86,6 +94,7 @@ class Call {
     DType dtype = DType::i64;  // of a scalar
     std::int64_t integer = 0;
     double real = 0;
+    double imaginary = 0;
     const std::int64_t* list = nullptr;
   };
   [[noreturn]] void refuse_text(std::size_t i, flagos_status_t status,
@@ -99,9 +108,10 @@ class Call {
   const Operator& op_;
   flagos_stream_t* stream_;
   std::shared_ptr<Device> device_;
-  std::array<Value, max_arguments> values_;
+  InlineVector<Value, max_arguments> values_;
+  bool has_complex_number_ = false;
   std::uint32_t tensor_count_ = 0;
-  std::array<Tensor, 8> few_;
+  InlineVector<Tensor, 8> few_;
   std::vector<Tensor> many_;  // where there are lists
   std::span<Tensor> tensors_;
 };

@@ -212,6 +212,10 @@ bool run_offered(const Call& call) {
     trace_route(false, "preferred");
     return false;
   }
+  if (call.has_complex_number()) {
+    trace_route(false, "a number is complex");
+    return false;
+  }
   Described described(call);
   const Decision decision = decide(call, described);
   if (!decision.runs) {

@@ -68,13 +68,22 @@ void run_complex(Call& call, const ComplexOperator& op, const ComplexPlaces& pla
                       complex ? walk.read(imaginary_part(tensor)) : none, places.masks[i],
                       tensor.dtype});
   }
-  for (const std::size_t number : places.numbers)
-    walk.number(f32, call.scalar(number).as_real(), 0);
+  InlineVector<bool, 8> real_numbers;
+  for (const std::size_t number : places.numbers) {
+    const Scalar value = call.any_scalar(number);
+    real_numbers.push_back(!value.is_complex());
+    key.add(value.is_complex(), 1);
+    walk.number(f32, value.as_real(), 0);
+    if (value.is_complex()) walk.number(f32, value.imaginary, 0);
+  }
   walk.run(key, (call.op().schema().function_name() + "_complex").c_str(), [&](const Here& here) {
     ComplexElements elements;
     for (const Input& input : inputs) elements.inputs.push_back(load(here, input));
-    for (const Tile& number : here.numbers)
-      elements.numbers.push_back({{here.full(f32, number), here.full(f32, 0.0)}, true});
+    for (std::size_t i = 0, given = 0; i < real_numbers.size(); ++i) {
+      const Tile re = here.full(f32, here.numbers[given++]);
+      const Tile im = here.full(f32, real_numbers[i] ? tile::Operand(0.0) : here.numbers[given++]);
+      elements.numbers.push_back({{re, im}, real_numbers[i]});
+    }
     const Complex result = op.expression(elements);
     if (op.result == ComplexOperator::truth && pair) {
       here.store(to, cast(result.re, f32));

@@ -72,8 +72,8 @@ void copy(const Call& call, const Tensor& out, const Tensor& in) {
 
 void fill(const Call& call, const Tensor& out, const Scalar& value) {
   if (out.dtype == DType::c64) {
-    fill(call, imaginary_part(out), Scalar{});
-    return fill(call, real_part(out), value);
+    fill(call, imaginary_part(out), Scalar{DType::f64, 0, value.imaginary});
+    return fill(call, real_part(out), Scalar{DType::f64, 0, value.as_real()});
   }
   Walk walk(call, out.dims());
   const int to = walk.write(out);

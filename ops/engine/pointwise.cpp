@@ -88,7 +88,7 @@ DType PointwiseOperator::common_dtype(const Call& call) const {
     if (!masks_[i]) meet(call.tensor(inputs_[i]).rank != 0 ? 0 : 1, call.tensor(inputs_[i]).dtype);
   for (const std::size_t number : numbers_) {
     if (schema().parameters[number].kind != Parameter::Kind::scalar || !call.has(number)) continue;
-    const DType dtype = call.scalar(number).dtype;
+    const DType dtype = call.any_scalar(number).dtype;
     meet(2, dtype == DType::f64 ? DType::f32 : dtype);
   }
   DType out = DType::boolean;

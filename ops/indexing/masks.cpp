@@ -20,8 +20,8 @@ void run_masked_fill(Call& call) {
   call.expect_shape(3, call.tensor(0));
   call.expect_same_dtype(3, 0);
   call.expect_no_overlap(3);
+  const Scalar value = out.dtype == DType::c64 ? call.any_scalar(2) : call.scalar(2);
   if (out.elements() != 0 && run_native(call)) return;
-  const Scalar value = call.scalar(2);
   const auto run = [&](const Tensor& to_tensor, const Tensor& from_tensor, const Scalar& number) {
     const DType dtype = to_tensor.dtype;
     const tile::DType computed = dtype == DType::boolean ? tile::DType::u8 : computed_as(dtype);
@@ -41,7 +41,7 @@ void run_masked_fill(Call& call) {
   };
   if (out.dtype != DType::c64) return run(out, call.tensor(0), value);
   run(real_part(out), real_part(call.tensor(0)), value);
-  run(imaginary_part(out), imaginary_part(call.tensor(0)), Scalar{});
+  run(imaginary_part(out), imaginary_part(call.tensor(0)), Scalar{DType::f64, 0, value.imaginary});
 }
 
 void expect_count(const Call& call, std::size_t i) {

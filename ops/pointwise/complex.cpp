@@ -174,6 +174,13 @@ const std::vector<ComplexOperator>& complex_operators() {
   constexpr auto truth = ComplexOperator::truth;
   static const std::vector<ComplexOperator> all{
       {"abs", ComplexOperator::real, 4, [](C a) { return real(hypot(a[0].re, a[0].im)); }},
+      {"angle", ComplexOperator::real, 5, [](C a) { return real(atan2(a[0].im, a[0].re)); }},
+      {"real", ComplexOperator::real, 0, [](C a) { return real(a[0].re); }},
+      {"imag", ComplexOperator::real, 0, [](C a) { return real(a[0].im); }},
+      {"conj", complex, 0,
+       [](C a) {
+         return Complex{a[0].re, -a[0].im};
+       }},
       {"neg", complex, 0, [](C a) { return negative(a[0]); }},
       {"sgn", complex, 4, [](C a) { return direction(a[0]); }},
       {"square", complex, 4, [](C a) { return times(a[0], a[0]); }},

@@ -306,6 +306,84 @@ TEST_CASE("pointwise: powers of complex numbers") {
   CHECK(get(found, 2) == Z(0));
 }
 
+TEST_CASE("pointwise: parts of complex numbers, and what real ones have of them") {
+  std::mt19937_64 random(seed());
+  HostTensor x = random_numbers({9, 14}, Placement::transposed, random),
+             part(DType::f32, {9, 14}, Placement::sliced);
+  set(x, 0, -2, 0.0f);
+  set(x, 1, -2, -0.0f);
+  const auto check_part = [&](const std::string& op, double units, Number (*value)(const Z&)) {
+    CAPTURE(op);
+    must_call(op, {&x, &part});
+    Numbers wanted;
+    for (I i = 0; i < x.elements(); ++i) wanted.emplace_back(value(get(x, i)));
+    compare_numbers(part, wanted, std::vector<Number>(wanted.size()), units);
+  };
+  check_part("real", 0, [](const Z& z) { return z.real(); });
+  check_part("imag", 0, [](const Z& z) { return z.imag(); });
+  check_part("angle", find_complex("angle")->units, [](const Z& z) { return std::arg(z); });
+  HostTensor real(DType::f32, {3}), out(DType::f32, {3});
+  must_refuse("imag", {&real, &out}, "imag is possible in complex64");
+  must_refuse("conj", {&x, &part}, "which cannot take results of complex64");
+}
+
+TEST_CASE("pointwise: complex scalars") {
+  std::mt19937_64 random(seed());
+  const std::complex<float> c(1.5f, -0.75f), d(-2, 0.5f);
+  const Z a(1.5L, -0.75L), b(-2, 0.5L);
+  HostTensor x = random_numbers({60}, Placement::dense, random),
+             y = random_numbers({60}, Placement::dense, random), real(DType::f32, {60}),
+             out(DType::c64, {60});
+  real.fill([](I i) { return (i % 9 - 4) / 2.0L; });
+  const auto check = [&](const std::string& op, Arguments arguments,
+                         const std::function<Z(const Z&, const Z&)>& value, Number size) {
+    CAPTURE(op);
+    arguments.emplace_back(&out);
+    must_call(op, arguments);
+    const HostTensor& first = **std::get_if<HostTensor*>(&arguments[0]);
+    Numbers wanted;
+    for (I i = 0; i < 60; ++i) wanted.push_back(value(get(first, i), get(y, i)));
+    compare_numbers(out, wanted, std::vector<Number>(60, size), find_complex(op)->units);
+  };
+  for (HostTensor* const in : {&x, &real}) {  // a complex number makes the result complex
+    check(
+        "add.Scalar", {in, c, d}, [&](const Z& z, const Z&) { return z + a * b; }, 8);
+    check(
+        "sub.Scalar", {in, c, 2.0}, [&](const Z& z, const Z&) { return z - a * Number{2}; }, 8);
+    check(
+        "rsub.Scalar", {in, 2.0, c}, [&](const Z& z, const Z&) { return Number{2} - z * a; }, 10);
+    check(
+        "mul.Scalar", {in, c}, [&](const Z& z, const Z&) { return z * a; }, 0);
+    check(
+        "div.Scalar", {in, c}, [&](const Z& z, const Z&) { return z / a; }, 0);
+    check(
+        "add", {in, &y, c}, [&](const Z& z, const Z& w) { return z + w * a; }, 12);
+    check(
+        "lerp.Scalar", {in, &y, c}, [&](const Z& z, const Z& w) { return z + (w - z) * a; }, 16);
+    check(
+        "lerp.Scalar", {in, &y, 0.25},
+        [&](const Z& z, const Z& w) { return z + (w - z) * Number{0.25L}; }, 8);
+  }
+  HostTensor weight = random_numbers({60}, Placement::dense, random, 1);
+  must_call("lerp", {&x, &y, &weight, &out});
+  Numbers wanted;
+  for (I i = 0; i < 60; ++i) wanted.push_back(get(x, i) + (get(y, i) - get(x, i)) * get(weight, i));
+  compare_numbers(out, wanted, std::vector<Number>(60, 16), find_complex("lerp")->units);
+
+  HostTensor same(DType::boolean, {60}), mask(DType::boolean, {60});
+  set(x, 3, 1.5f, -0.75f);
+  must_call("eq.Scalar", {&x, c, &same});
+  for (I i = 0; i < 60; ++i) CHECK((same.get(i) != 0) == (i == 3));
+  must_call("fill", {c, &out});
+  CHECK(get(out, 59) == a);
+  mask.fill([](I i) { return i % 2; });
+  must_call("masked_fill", {&x, &mask, d, &out});
+  for (I i = 0; i < 60; ++i) CHECK(get(out, i) == (i % 2 != 0 ? b : get(x, i)));
+  must_refuse("fill", {c, &real}, "is complex; a real number is needed");
+  must_refuse("mul.Scalar", {&real, c, &real}, "which cannot take results of complex64");
+  must_refuse("clamp", {&real, c, Argument(), &real}, "complex64");
+}
+
 TEST_CASE("pointwise: truth of complex numbers") {
   HostTensor x(DType::c64, {4}), y(DType::c64, {4}), out(DType::boolean, {4});
   for (I i = 0; i < 4; ++i) {

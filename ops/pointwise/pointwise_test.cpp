@@ -33,7 +33,7 @@ void run(const PointwiseReference& row, DType dtype, const Shape& shape, Placeme
 }  // namespace
 
 TEST_CASE("pointwise: every operator has a reference") {
-  std::set<std::string> known = {"nextafter"};
+  std::set<std::string> known = {"nextafter", "imag"};  // of types of their own
   for (const PointwiseReference& row : pointwise_references()) known.insert(row.op);
   for (const auto& op : Table::get().operators())
     if (dynamic_cast<const PointwiseOperator*>(op.get()) != nullptr)

@@ -1,4 +1,6 @@
 // One input: a function of each element.
+#include <numbers>
+
 #include "ops/families.hpp"
 #include "ops/pointwise/functions.hpp"
 #include "ops/pointwise/special.hpp"
@@ -7,6 +9,12 @@
 namespace flagos::ops {
 
 using tile::Tile;
+
+namespace {
+
+constexpr double kPi = std::numbers::pi;
+
+}  // namespace
 
 void add_unary(Table& table) {
   const auto row = [&](const char* schema, Rule rule, DTypes dtypes, Bound bound,
@@ -27,6 +35,12 @@ void add_unary(Table& table) {
   same("neg(Tensor input, Tensor! out)", numbers, FLAGOS_OPS_X(-x));
   same("sign(Tensor input, Tensor! out)", everything, FLAGOS_OPS_X(sign(a, x)));
   same("sgn(Tensor input, Tensor! out)", everything, FLAGOS_OPS_X(sign(a, x)));
+  // Of complex numbers; those of real ones are what is left.
+  same("conj(Tensor input, Tensor! out)", everything, FLAGOS_OPS_X(x));
+  same("real(Tensor input, Tensor! out)", everything, FLAGOS_OPS_X(x));
+  same("imag(Tensor input, Tensor! out)", DType::c64, FLAGOS_OPS_X(x));
+  row("angle(Tensor input, Tensor! out)", Rule::to_float, floats, ulp(1),
+      FLAGOS_OPS_X(where(x < 0.0, kPi, where(isnan(x), x, 0.0))));
   same("square(Tensor input, Tensor! out)", numbers, FLAGOS_OPS_X(x * x));
   function("sqrt(Tensor input, Tensor! out)", 1, FLAGOS_OPS_X(sqrt(x)));
   function("rsqrt(Tensor input, Tensor! out)", 2, FLAGOS_OPS_X(rsqrt(x)));

@@ -317,11 +317,17 @@ void run_pad(Call& call) {
 
 // ---- numbers ---------------------------------------------------------------------------------------------------------
 
-void run_fill(Call& call) { fill(call, call.tensor(1), call.scalar(0)); }
+// Only complex64 takes complex numbers.
+void fill_with(const Call& call, std::size_t out, std::size_t value) {
+  const Tensor& tensor = call.tensor(out);
+  fill(call, tensor, tensor.dtype == DType::c64 ? call.any_scalar(value) : call.scalar(value));
+}
+
+void run_fill(Call& call) { fill_with(call, 1, 0); }
 
 void run_full(Call& call) {
   call.expect_shape(2, call.integers(0));
-  fill(call, call.tensor(2), call.scalar(1));
+  fill_with(call, 2, 1);
 }
 
 void run_eye(Call& call) {

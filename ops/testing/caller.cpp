@@ -105,6 +105,8 @@ flagos_ops_argument_t packed(const Argument& argument, const Parameter* paramete
     number(integer, FLAGOS_DTYPE_INT64, static_cast<std::uint64_t>(*integer));
   } else if (const auto* real = std::get_if<double>(&argument)) {
     number(real, FLAGOS_DTYPE_FLOAT64, std::bit_cast<std::uint64_t>(*real));
+  } else if (const auto* both = std::get_if<std::complex<float>>(&argument)) {
+    number(both, FLAGOS_DTYPE_COMPLEX64, std::bit_cast<std::uint64_t>(*both));
   } else if (const auto* flag = std::get_if<bool>(&argument)) {
     value.value = static_cast<std::uint64_t>(*flag);
   } else if (const auto* numbers_given = std::get_if<std::vector<std::int64_t>>(&argument)) {

@@ -3,6 +3,7 @@
 
 #include <flagos_ops.h>
 
+#include <complex>
 #include <deque>
 #include <optional>
 #include <string>
@@ -16,8 +17,9 @@
 namespace flagos::ops::testing {
 
 // An argument by its place in the schema: a tensor, a list of tensors, a number, a word; nothing where it is absent.
-using Argument = std::variant<std::monostate, HostTensor*, std::vector<HostTensor*>, std::int64_t,
-                              double, bool, std::vector<std::int64_t>, std::string>;
+using Argument =
+    std::variant<std::monostate, HostTensor*, std::vector<HostTensor*>, std::int64_t, double,
+                 std::complex<float>, bool, std::vector<std::int64_t>, std::string>;
 using Arguments = std::vector<Argument>;
 
 // Described for the C interface; points into `tensor`.

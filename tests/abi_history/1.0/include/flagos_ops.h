@@ -30,6 +30,19 @@ static inline flagos_scalar_t flagos_scalar_from_int(int64_t value) {
   scalar.bits = (uint64_t)value;
   return scalar;
 }
+static inline flagos_scalar_t flagos_scalar_from_complex(float real, float imaginary) {
+  union {
+    float parts[2];
+    uint64_t bits;
+  } number;
+  flagos_scalar_t scalar;
+  number.parts[0] = real;
+  number.parts[1] = imaginary;
+  scalar.dtype = FLAGOS_DTYPE_COMPLEX64;
+  scalar.padding = 0;
+  scalar.bits = number.bits;
+  return scalar;
+}
 typedef struct flagos_ops_info_t {
   uint32_t struct_size;
   uint32_t argument_count;
@@ -63,6 +76,14 @@ FLAGOS_API flagos_status_t flagos_ops_sign(flagos_stream_t* stream, const flagos
                                            const flagos_tensor_t* out);
 FLAGOS_API flagos_status_t flagos_ops_sgn(flagos_stream_t* stream, const flagos_tensor_t* input,
                                           const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_conj(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_real(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_imag(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                           const flagos_tensor_t* out);
+FLAGOS_API flagos_status_t flagos_ops_angle(flagos_stream_t* stream, const flagos_tensor_t* input,
+                                            const flagos_tensor_t* out);
 FLAGOS_API flagos_status_t flagos_ops_square(flagos_stream_t* stream, const flagos_tensor_t* input,
                                              const flagos_tensor_t* out);
 FLAGOS_API flagos_status_t flagos_ops_sqrt(flagos_stream_t* stream, const flagos_tensor_t* input,
