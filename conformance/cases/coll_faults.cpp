@@ -3,7 +3,11 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <thread>
 
 #include "conformance/cases/coll_support.hpp"
@@ -19,6 +23,7 @@ constexpr auto all_reduce = FLAGOS_COLLECTIVE_OPERATION_ALL_REDUCE;
 constexpr auto int32 = FLAGOS_DTYPE_INT32;
 constexpr std::uint64_t count = 1000;
 constexpr std::uint64_t timeout_ns = 2'000'000'000;
+constexpr double patience_s = static_cast<double>(patience_ns) * 1e-9;
 
 std::string hexadecimal(const flagos_collective_id_t& id) {
   static constexpr char digits[] = "0123456789abcdef";
@@ -69,7 +74,7 @@ class Rank {
     stream_.synchronize();
     t_.equal_bytes(target_.read(), reduced_values(size_, 0, count, int32, 0), "the sum");
   }
-  // The dead rank may have done its part: the sum is right then.
+  // The rank that is gone may have done its part: the sum is right then.
   void comes_through_or_fails() {
     flagos_status_t status = sum();
     if (status == FLAGOS_STATUS_OK) status = flagos_stream_synchronize(stream_, patience_ns);
@@ -115,6 +120,13 @@ void be_a_rank(Context& t) {
     raise(SIGKILL);
   }
   if (given[4] == "exit") _exit(0);
+  if (given[4].starts_with("stop")) {
+    if (given[4] == "stop_queued") t.ok(rank.sum(), "all_reduce");
+    raise(SIGSTOP);
+    // Rank 0 lets it go on when it has given up on this one. What that had done of its part may still be used.
+    rank.comes_through_or_fails();
+    rank.ends_in_failure(patience_s);
+  }
 }
 
 // Ranks 1 .. size - 1, each in a process; this one is rank 0.
@@ -128,7 +140,7 @@ class Processes {
                                                   std::to_string(size), std::to_string(sums),
                                                   i == 1 ? then : std::string("end")};
       team_.start([this, &t, i, arguments] {
-        codes_[i] = t.run_helper("coll_rank", arguments, 60, &texts_[i]);
+        codes_[i] = t.run_helper("coll_rank", arguments, 4 * patience_s, &texts_[i]);
       });
     }
   }
@@ -156,6 +168,50 @@ void lose_a_rank(Context& t, int sums, const std::string& how) {
     t.equal(static_cast<std::uint64_t>(others.code(1)), 1000 + SIGKILL, "it is dead");
   rank.ends_in_failure(static_cast<double>(timeout_ns) * 10e-9 + 1);
   t.ok(flagos_stream_reset(rank.stream()), "the stream goes on after a reset");
+}
+
+std::string text_of(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+// The process that was given this id, once it is stopped; 0 when there is none for long.
+pid_t stopped_process(const flagos_collective_id_t& id) {
+  const std::string name = hexadecimal(id);
+  pid_t found = 0;
+  eventually([&] {
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+      const int process = std::atoi(entry.path().filename().c_str());
+      if (process == 0 || text_of(entry.path() / "cmdline").find(name) == std::string::npos)
+        continue;
+      if (text_of(entry.path() / "status").find("(stopped)") == std::string::npos) continue;
+      found = process;
+    }
+    return found != 0;
+  });
+  return found;
+}
+
+// Rank 1 of two stops, with or without its part queued; rank 0 gives up on it, and then it is told, too.
+void stop_a_rank(Context& t, const std::string& how) {
+  t.subcase(how);
+  const flagos_collective_id_t id = make_id(t);
+  Processes others(t, id, 2, 1, how);
+  Rank rank(t, id, 0, 2);
+  rank.sum_works();
+  const pid_t stopped = stopped_process(id);
+  t.check(stopped != 0, "rank 1 is stopped");
+  struct Wake {
+    ~Wake() { kill(process, SIGCONT); }
+    pid_t process;
+  };
+  {
+    const Wake wake{stopped};
+    if (how == "stop_queued") rank.comes_through_or_fails();
+    rank.ends_in_failure(patience_s);
+  }
+  others.join();
+  t.check(others.code(1) == 0, "the rank that was stopped is told: " + others.text(1));
 }
 
 constexpr CaseOptions multi(const char* clause, Oracle oracle = Oracle::code) {
@@ -202,6 +258,13 @@ FLAGOS_CASE("coll.fault.kill_queued",
   t.equal(static_cast<std::uint64_t>(others.code(1)), 1000 + SIGKILL, "it is dead");
   rank.comes_through_or_fails();
   rank.ends_in_failure(static_cast<double>(timeout_ns) * 10e-9 + 1);
+}
+
+FLAGOS_CASE("coll.fault.stop_rank",
+            (multi("native collectives: Failure; a rank that is stopped, and goes on later"))) {
+  require_processes(t);
+  stop_a_rank(t, "stop");
+  if (!t.settings().quick) stop_a_rank(t, "stop_queued");
 }
 
 FLAGOS_CASE("coll.fault.exit_rank", (multi("native collectives: Failure; a rank that exits"))) {
