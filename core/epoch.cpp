@@ -6,7 +6,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <iterator>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <utility>
 
@@ -43,6 +46,18 @@ ThreadRecord* reuse_record() {
   return nullptr;
 }
 
+// For threads that call first when there is no memory: an entry has to say so, which takes a record.
+constinit ThreadRecord reserve[32];
+constinit std::atomic<std::size_t> reserve_used{0};
+
+ThreadRecord* new_record() {
+  if (auto* const record = new (std::nothrow) ThreadRecord) return record;
+  std::size_t used = reserve_used.load();
+  while (used < std::size(reserve) && !reserve_used.compare_exchange_weak(used, used + 1)) {
+  }
+  return used < std::size(reserve) ? &reserve[used] : nullptr;
+}
+
 bool register_membarrier() {
 #if defined(__SANITIZE_THREAD__)
   return false;  // the thread sanitizer sees fences in atomics only
@@ -57,8 +72,14 @@ ThreadRecord& make_thread_record() {
   static const pthread_key_t key = make_key();
   static std::atomic<std::uint64_t> numbers{1};
   ThreadRecord* record = reuse_record();
-  if (record == nullptr) {
-    record = new ThreadRecord;
+  while (record == nullptr) {
+    record = new_record();
+    if (record == nullptr) {
+      // Until memory is there, or another thread has ended.
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      record = reuse_record();
+      continue;
+    }
     record->number = numbers.fetch_add(1, std::memory_order_relaxed);
     record->next = all_records.load(std::memory_order_relaxed);
     while (!all_records.compare_exchange_weak(record->next, record, std::memory_order_release)) {

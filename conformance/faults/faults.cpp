@@ -32,6 +32,17 @@ struct Plan {
 };
 thread_local constinit Plan plan;
 
+// Of all threads but the one that armed it.
+struct OthersPlan {
+  std::atomic<bool> active{false};
+  std::atomic<Kind> kind{Kind::allocation};
+  std::atomic<Lasting> lasting{Lasting::once};
+  std::atomic<std::int64_t> left{0};
+  std::atomic<std::uint64_t> failed{0};
+};
+constinit OthersPlan others;
+thread_local constinit bool armed_others = false;
+
 constinit std::atomic<bool> counts{false};
 constinit std::atomic<std::int64_t> live{0};
 constinit std::atomic<std::int64_t> clock_offset_ns{0};
@@ -49,6 +60,17 @@ void pause() { plan.active = false; }
 void resume() { plan.active = true; }
 void disarm() { plan.active = false; }
 std::uint64_t failed() { return plan.failed; }
+
+void arm_others(Kind kind, Lasting lasting, std::uint64_t nth) {
+  armed_others = true;
+  others.kind = kind;
+  others.lasting = lasting;
+  others.left = static_cast<std::int64_t>(nth);
+  others.failed = 0;
+  others.active.store(true, std::memory_order_release);
+}
+void disarm_others() { others.active.store(false, std::memory_order_release); }
+std::uint64_t failed_of_others() { return others.failed; }
 
 std::vector<Code> code_of(const std::string& file_name) {
   struct Search {
@@ -104,7 +126,18 @@ bool is_judged(const void* caller) {
   return count == 0;
 }
 
+bool fails_as_other(Kind kind, const void* caller) {
+  if (!others.active.load(std::memory_order_acquire) || armed_others || !is_of(others.kind, kind) ||
+      !is_judged(caller))
+    return false;
+  const std::int64_t left = others.left.fetch_sub(1);
+  const bool hit = others.lasting == Lasting::once ? left == 1 : left <= 1;
+  if (hit) ++others.failed;
+  return hit;
+}
+
 bool fails(Kind kind, const void* caller) {
+  if (fails_as_other(kind, caller)) return true;
   if (!plan.active || !is_of(plan.kind, kind) ||
       (plan.left == 0 && plan.lasting == Lasting::once) || !is_judged(caller))
     return false;

@@ -30,6 +30,11 @@ void resume();
 void disarm();
 std::uint64_t failed();  // how many were made to fail since arm
 
+// The same for all threads but the calling one, which is the only one that arms and disarms them.
+void arm_others(Kind kind, Lasting lasting, std::uint64_t nth);
+void disarm_others();
+std::uint64_t failed_of_others();
+
 // Where a loaded library is in memory.
 struct Code {
   std::uintptr_t begin, end;
