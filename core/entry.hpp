@@ -11,13 +11,14 @@
 #include <string_view>
 
 #include "base/guard.hpp"
+#include "core/crash_report.hpp"
 #include "core/epoch.hpp"
 #include "core/handle_table.hpp"
 
 namespace flagos::core {
 
 // Rare states of the process; 0 on the fast path.
-enum : std::uint32_t { process_forked = 1, process_tracing = 2, process_validating = 4 };
+enum : std::uint32_t { process_forked = 1, process_tracing = 2, process_validating = 4, process_recording = 8 };
 extern std::atomic<std::uint32_t> process_state;
 
 // Sets the error text of this thread.
@@ -25,17 +26,21 @@ void set_error_text(flagos_status_t status, const char* text) noexcept;
 
 enum class Callback { forbidden, allowed };
 
-// Trace of one call; see trace.cpp.
-class TraceCall {
+// One call for the layers trace and crash; see trace.cpp.
+class WatchedCall {
  public:
-  explicit TraceCall(const char* name);
-  ~TraceCall();
-  TraceCall(const TraceCall&) = delete;
-  TraceCall& operator=(const TraceCall&) = delete;
+  WatchedCall(const char* name, ThreadRecord& record, std::uint32_t state);
+  ~WatchedCall();
+  WatchedCall(const WatchedCall&) = delete;
+  WatchedCall& operator=(const WatchedCall&) = delete;
 
  private:
   const char* name_;
-  std::uint64_t start_ns_;
+  ThreadRecord& record_;
+  const std::uint32_t state_;
+  std::uint64_t start_ns_ = 0;
+  const char* outer_ = nullptr;  // the call within which this one was made
+  const void* outer_handle_ = nullptr;
 };
 
 // NOT_PERMITTED or BAD_PROCESS with their texts.
@@ -51,8 +56,8 @@ flagos_status_t entry(const char* name, Body&& body, Callback callback = Callbac
   if (record.in_callback && callback == Callback::forbidden) [[unlikely]]
     return refuse_callback(name);
   ReadSection section(record);
-  if (state & process_tracing) [[unlikely]] {
-    TraceCall trace(name);
+  if (state & (process_tracing | process_recording)) [[unlikely]] {
+    WatchedCall call(name, record, state);
     return guard(std::forward<Body>(body), set_error_text);
   }
   return guard(std::forward<Body>(body), set_error_text);
@@ -68,6 +73,8 @@ T& resolve(const void* handle, const char* parameter) {
   Object* object = handles.find(static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(handle)));
   if (object == nullptr || object->tag() != T::tag_of) [[unlikely]]
     throw_invalid_handle(handle, T::tag_of, parameter);
+  if (process_state.load(std::memory_order_relaxed) & process_recording) [[unlikely]]
+    crash_report_note(handle);
   return static_cast<T&>(*object);
 }
 

@@ -33,6 +33,7 @@ pthread_key_t make_key() {
     record->error_text[0] = '\0';
     record->range_depth = 0;
     record->in_callback = false;
+    record->calls = {};
     record->in_use.store(false, std::memory_order_release);
   });
   return key;
@@ -67,6 +68,12 @@ bool register_membarrier() {
 }
 
 }  // namespace
+
+void for_each_thread_record(void (*visit)(const ThreadRecord& record, void* data), void* data) {
+  for (const ThreadRecord* record = all_records.load(std::memory_order_acquire); record != nullptr;
+       record = record->next)
+    visit(*record, data);
+}
 
 ThreadRecord& make_thread_record() {
   static const pthread_key_t key = make_key();

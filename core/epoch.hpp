@@ -10,6 +10,15 @@
 
 namespace flagos::core {
 
+// What the crash layer tells of a thread: its calls, as far as they were made while the layer was on.
+struct CallRecord {
+  static constexpr std::uint64_t kept = 64;
+  const char* names[kept] = {};  // the latest, as a ring; static texts
+  std::uint64_t count = 0;
+  const char* running = nullptr;
+  const void* handle = nullptr;  // that the running call was given
+};
+
 // What core knows about a thread that calls it. Made at its first call, reused after its end, never freed.
 struct ThreadRecord {
   std::atomic<std::uint64_t> active{0};  // the epoch in which the open read section began, 0 outside
@@ -21,12 +30,20 @@ struct ThreadRecord {
   char plugin_text[1024] = "";
   std::uint32_t range_depth = 0;  // flagos_range_push
   std::uint64_t number = 0;       // small and unique, for the trace
+  CallRecord calls;
   std::atomic<bool> in_use{true};
   ThreadRecord* next = nullptr;  // of all records
 };
 
 extern constinit thread_local ThreadRecord* thread_record __attribute__((tls_model("initial-exec")));
 ThreadRecord& make_thread_record();
+// Also those of threads that have ended.
+void for_each_thread_record(void (*visit)(const ThreadRecord& record, void* data), void* data);
+template <typename Visit>
+void for_each_thread_record(const Visit& visit) {
+  for_each_thread_record([](const ThreadRecord& record, void* data) { (*static_cast<const Visit*>(data))(record); },
+                         const_cast<Visit*>(&visit));
+}
 inline ThreadRecord& this_thread() { return thread_record != nullptr ? *thread_record : make_thread_record(); }
 
 namespace epoch {

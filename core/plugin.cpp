@@ -163,6 +163,7 @@ std::string fault_of(const flagos_device_info_t& info) {
 }  // namespace
 
 void Plugin::open(flagos_plugin_open_t entry_point) {
+  crash_report_watch(path_.c_str(), reinterpret_cast<const void*>(entry_point));
   flagos_plugin_t raw{};
   raw.struct_size = sizeof(raw);
   const flagos_status_t status = [&] {

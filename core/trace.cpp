@@ -152,8 +152,10 @@ void enable_layer(std::string_view layer, const char* trace_file) {
     if (trace().file.empty()) trace().file = fmt::format("flagos-trace-{}.json", ::getpid());
     if (!std::exchange(trace().at_exit, true)) std::atexit([] { flush_trace(); });
     process_state.fetch_or(process_tracing, std::memory_order_relaxed);
+  } else if (layer == "crash") {
+    enable_crash_report();
   } else {
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "there is no layer '{}'; there are 'validation' and 'trace'",
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "there is no layer '{}'; there are 'validation', 'trace' and 'crash'",
                 escape(layer));
   }
 }
@@ -215,9 +217,23 @@ void flush_trace() noexcept {
       });
 }
 
-TraceCall::TraceCall(const char* name) : name_(name), start_ns_(now_ns()) {}
+WatchedCall::WatchedCall(const char* name, ThreadRecord& record, std::uint32_t state)
+    : name_(name), record_(record), state_(state) {
+  if (state_ & process_recording) {
+    CallRecord& calls = record_.calls;
+    outer_ = std::exchange(calls.running, name);
+    outer_handle_ = std::exchange(calls.handle, nullptr);
+    calls.names[calls.count++ % CallRecord::kept] = name;
+  }
+  if (state_ & process_tracing) start_ns_ = now_ns();
+}
 
-TraceCall::~TraceCall() { trace_event(name_, true, start_ns_, now_ns()); }
+WatchedCall::~WatchedCall() {
+  if (state_ & process_tracing) trace_event(name_, true, start_ns_, now_ns());
+  if ((state_ & process_recording) == 0) return;
+  record_.calls.running = outer_;
+  record_.calls.handle = outer_handle_;
+}
 
 }  // namespace flagos::core
 

@@ -7,7 +7,7 @@
 
 namespace flagos::core {
 
-// Turns on what a comma-separated list names ("validation", "trace"); an unknown name throws INVALID_ARGUMENT.
+// Turns on what a comma-separated list names ("validation", "trace", "crash"); an unknown name throws INVALID_ARGUMENT.
 // `trace_file` may be nullptr or "": flagos-trace-<pid>.json in the current directory.
 void enable_layers(std::string_view layers, const char* trace_file);
 // Writes out what was collected; called when a runtime is destroyed and at exit. Never throws.

@@ -206,6 +206,27 @@ static flagos_status_t deaf_wait(flagos_plugin_stream_t* stream, uint64_t timeou
 }
 #endif
 
+/* ---- row 22: an allocation of 13 bytes is a fault, of 14 one in the C library, of 15 an abort, of 16 a fault elsewhere ---- */
+
+#if defined(FAULT_CRASHES)
+static volatile int* volatile nowhere;
+static void* crash_aside(void* nothing) {
+  *nowhere = 1;
+  return nothing;
+}
+static flagos_status_t crashing_alloc(flagos_plugin_device_t* device,
+                                      const flagos_memory_desc_t* desc,
+                                      flagos_address_t* out_address) {
+  pthread_t aside;
+  if (desc->size_bytes == 13) *nowhere = 1;
+  if (desc->size_bytes == 14) memset((void*)nowhere, 1, (size_t)desc->size_bytes * 300);
+  if (desc->size_bytes == 15) abort();
+  if (desc->size_bytes == 16 && pthread_create(&aside, NULL, crash_aside, NULL) == 0)
+    pthread_join(aside, NULL);
+  return memory_alloc(device, desc, out_address);
+}
+#endif
+
 /* ---- row 26: it changes what is the program's ---- */
 
 #if defined(FAULT_MANNERLESS)
@@ -264,6 +285,8 @@ static void put_fault(void) {
 #elif defined(FAULT_DEAF_WAIT)
   stream_slots.synchronize = deaf_wait;
   memory_slots.alloc = releasing_alloc;
+#elif defined(FAULT_CRASHES)
+  memory_slots.alloc = crashing_alloc;
 #elif defined(FAULT_MANNERLESS)
   change_process();
 #endif
