@@ -13,11 +13,6 @@ namespace {
 constexpr std::string_view hidden_category = "selftest";
 constexpr std::size_t most_per_worker = 64;
 
-bool matches_any(const std::vector<std::string>& patterns, std::string_view id) {
-  return std::any_of(patterns.begin(), patterns.end(),
-                     [&](const std::string& pattern) { return glob_matches(pattern, id); });
-}
-
 bool in_level(Level level, const Options& options) {
   return level != Level::full || options.level == Level::full;
 }
@@ -84,6 +79,11 @@ bool glob_matches(std::string_view pattern, std::string_view text) {
     }
   }
   return pattern.find_first_not_of('*', p) == std::string_view::npos;
+}
+
+bool matches_any(const std::vector<std::string>& patterns, std::string_view text) {
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [&](const std::string& pattern) { return glob_matches(pattern, text); });
 }
 
 std::string category_of(std::string_view id) { return std::string(id.substr(0, id.find('.'))); }

@@ -15,6 +15,8 @@ namespace flagos::conformance {
 // `*` stands for any text, `?` for any one character.
 bool glob_matches(std::string_view pattern, std::string_view text);
 
+bool matches_any(const std::vector<std::string>& patterns, std::string_view text);
+
 // The part of an id before the first dot.
 std::string category_of(std::string_view id);
 
