@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "plugins/nvidia/handles.hpp"
 #include "plugins/nvidia/product.hpp"
@@ -11,15 +12,26 @@ namespace flagos::nvidia {
 namespace {
 
 // Addresses that no product can be of.
-void check_addresses(Device& device, const Product& product, const char* name) {
-  const std::uint64_t element = FLAGOS_DTYPE_BITS(product.shape.dtype) / 8;
-  for (const flagos_address_t address : {product.a, product.b, product.c, product.out}) {
+void check_addresses(Device& device, const ProductPlan& plan, const Product& product,
+                     const char* name) {
+  const std::pair<flagos_address_t, flagos_dtype_t> matrices[] = {
+      {product.a, product.shape.a.dtype},
+      {product.b, product.shape.b.dtype},
+      {product.c, product.shape.out.dtype},
+      {product.out, product.shape.out.dtype}};
+  for (const auto& [address, dtype] : matrices) {
     if (address == 0) continue;
+    const std::uint64_t element = FLAGOS_DTYPE_BITS(dtype) / 8;
     if (address % element != 0 || device.memory().place_of(address) == Place::pageable)
       throw_error(FLAGOS_STATUS_UNSUPPORTED, "{}: {:#x} is {}", name, address,
                   address % element != 0 ? "not aligned to its elements"
                                          : "ordinary host memory, which cuBLASLt does not read");
   }
+  if (!plan.fits(product))
+    throw_error(FLAGOS_STATUS_UNSUPPORTED,
+                "{}: factors of 8 bits at {:#x} and {:#x}, result at {:#x}: cuBLASLt takes them "
+                "aligned to 16 bytes",
+                name, product.a, product.b, product.out);
 }
 
 }  // namespace
@@ -57,7 +69,7 @@ flagos_status_t operator_run(flagos_plugin_stream_t* stream,
         product ? device.products().find(product->shape) : nullptr;
     if (plan == nullptr)
       throw_error(FLAGOS_STATUS_UNSUPPORTED, "cuBLASLt does not take this call of {}", name);
-    check_addresses(device, *product, name);
+    check_addresses(device, *plan, *product, name);
     const auto issue = [&](CUstream handle, flagos_address_t) {
       return plan->run(*product, desc->workspace, desc->workspace_bytes, handle);
     };

@@ -187,6 +187,71 @@ TEST_CASE("operators: what cuBLASLt cannot express is not taken, nor is ordinary
   CHECK(device.host.last_error().find("ordinary host memory") != std::string::npos);
 }
 
+TEST_CASE("operators: int8 is summed in int32, where it lies along the depth and is aligned") {
+  TestDevice device;
+  flagos_plugin_stream_t* const stream = device.stream();
+  constexpr std::int64_t m = 6, n = 8, k = 16;
+  const std::uint64_t a = device.alloc(4096), b = device.alloc(4096), out = device.alloc(4096);
+  std::vector<std::int8_t> in_a(m * k), in_b(n * k);
+  std::mt19937 random(5);
+  for (auto* const numbers : {&in_a, &in_b})
+    for (std::int8_t& number : *numbers) number = static_cast<std::int8_t>(random());
+  REQUIRE(device.copy(stream, a, address_of(in_a.data()), in_a.size()) == FLAGOS_STATUS_OK);
+  REQUIRE(device.copy(stream, b, address_of(in_b.data()), in_b.size()) == FLAGOS_STATUS_OK);
+  const Tensor at_a{a, {m, k}, {k, 1}, FLAGOS_DTYPE_INT8},
+      at_b{b, {k, n}, {1, k}, FLAGOS_DTYPE_INT8}, across{b, {k, n}, {n, 1}, FLAGOS_DTYPE_INT8},
+      at_out{out, {m, n}, {n, 1}, FLAGOS_DTYPE_INT32};
+  Call call(device, "addmm", {at_out, at_a, at_b, at_out}, {0, 3});
+  REQUIRE(call.query() == taken);
+  REQUIRE(call.run(stream) == FLAGOS_STATUS_OK);
+  std::vector<std::uint32_t> expected;
+  for (std::int64_t i = 0; i < m; ++i)
+    for (std::int64_t j = 0; j < n; ++j) {
+      std::int32_t sum = 0;
+      for (std::int64_t x = 0; x < k; ++x)
+        sum +=
+            in_a[static_cast<std::size_t>(i * k + x)] * in_b[static_cast<std::size_t>(j * k + x)];
+      expected.push_back(static_cast<std::uint32_t>(3 * sum));
+    }
+  CHECK(device.read(stream, out, m * n) == expected);
+  CHECK(Call(device, "mm", {at_a, across, at_out}).query() == 0);
+  CHECK(Call(device, "addmm", {at_out, at_a, at_b, at_out}, {0, 0.5}).query() == 0);
+  Tensor narrow = at_out;
+  narrow.dtype = FLAGOS_DTYPE_INT8;
+  CHECK(Call(device, "mm", {at_a, at_b, narrow}).query() == 0);
+  Tensor crooked = at_a;
+  crooked.address += 4;
+  Call refused(device, "mm", {crooked, at_b, at_out});
+  CHECK(refused.query() == taken);  // addresses are not looked at
+  CHECK(refused.run(stream) == FLAGOS_STATUS_UNSUPPORTED);
+  CHECK(device.host.last_error().find("aligned to 16 bytes") != std::string::npos);
+}
+
+TEST_CASE("operators: float8 where the card has it, with a wider result") {
+  // 1.5 in e4m3, 0.5 in e5m2.
+  const std::vector<std::uint8_t> in_a(16 * 16, 0x3c), in_b(16 * 16, 0x38);
+  for (const char* const capability : {"80", "89"}) {
+    const Setting card("FLAGOS_FAKE_CUDA_CAPABILITY", capability);
+    TestDevice device;
+    flagos_plugin_stream_t* const stream = device.stream();
+    const std::uint64_t a = device.alloc(256), b = device.alloc(256), out = device.alloc(1024);
+    REQUIRE(device.copy(stream, a, address_of(in_a.data()), 256) == FLAGOS_STATUS_OK);
+    REQUIRE(device.copy(stream, b, address_of(in_b.data()), 256) == FLAGOS_STATUS_OK);
+    const Tensor at_a{a, {16, 16}, {16, 1}, FLAGOS_DTYPE_FLOAT8_E4M3FN},
+        at_b{b, {16, 16}, {1, 16}, FLAGOS_DTYPE_FLOAT8_E5M2}, at_out{out, {16, 16}, {16, 1}};
+    Call call(device, "mm", {at_a, at_b, at_out});
+    if (std::string(capability) == "80") {
+      CHECK(call.query() == 0);
+      continue;
+    }
+    REQUIRE(call.query() == taken);
+    REQUIRE(call.run(stream) == FLAGOS_STATUS_OK);
+    CHECK(read(device, stream, out, 256) == std::vector<float>(256, 16 * 1.5f * 0.5f));
+    const Tensor wide{a, {16, 16}, {16, 1}, FLAGOS_DTYPE_FLOAT8_E5M2};
+    CHECK(Call(device, "mm", {wide, at_b, at_out}).query() == 0);
+  }
+}
+
 TEST_CASE("operators: TF32 is taken where a variable allows it, and nowhere else") {
   for (const bool is_allowed : {false, true}) {
     CAPTURE(is_allowed);

@@ -23,12 +23,39 @@ int type_of(flagos_dtype_t dtype) {
       return CUDA_R_16F;
     case FLAGOS_DTYPE_BFLOAT16:
       return CUDA_R_16BF;
+    case FLAGOS_DTYPE_INT8:
+      return CUDA_R_8I;
+    case FLAGOS_DTYPE_INT32:
+      return CUDA_R_32I;
+    case FLAGOS_DTYPE_FLOAT8_E4M3FN:
+      return CUDA_R_8F_E4M3;
+    case FLAGOS_DTYPE_FLOAT8_E5M2:
+      return CUDA_R_8F_E5M2;
     default:
       return -1;
   }
 }
 
 std::uint64_t element_bytes(flagos_dtype_t dtype) { return FLAGOS_DTYPE_BITS(dtype) / 8; }
+
+bool is_float8(flagos_dtype_t dtype) {
+  return dtype == FLAGOS_DTYPE_FLOAT8_E4M3FN || dtype == FLAGOS_DTYPE_FLOAT8_E5M2;
+}
+bool is_float(flagos_dtype_t dtype) {
+  return dtype == FLAGOS_DTYPE_FLOAT32 || dtype == FLAGOS_DTYPE_FLOAT16 ||
+         dtype == FLAGOS_DTYPE_BFLOAT16;
+}
+
+// The types that go together: all the same, int8 to int32, float8 to wider floating numbers.
+bool has_types(flagos_dtype_t a, flagos_dtype_t b, flagos_dtype_t out) {
+  if (a == FLAGOS_DTYPE_INT8) return b == a && out == FLAGOS_DTYPE_INT32;
+  if (is_float8(a))
+    return is_float8(b) && is_float(out) &&
+           (a == FLAGOS_DTYPE_FLOAT8_E4M3FN || b == FLAGOS_DTYPE_FLOAT8_E4M3FN);
+  return a == b && a == out && (is_float(a) || a == FLAGOS_DTYPE_FLOAT64);
+}
+
+bool is_whole(double number) { return number == static_cast<std::int32_t>(number); }
 
 CUresult result_of(cublasStatus_t status) {
   switch (status) {
@@ -53,6 +80,7 @@ void check(cublasStatus_t status, const char* call) {
 }
 
 bool express(const MatrixView& view, ProductShape::Matrix& matrix) {
+  matrix.dtype = view.dtype;
   const std::optional<MatrixView::Form> form = view.form();
   if (!form) return false;
   matrix.transposed = form->transposed ? 1 : 0;
@@ -64,7 +92,8 @@ bool express(const MatrixView& view, ProductShape::Matrix& matrix) {
 // A matrix, or a row that all rows get.
 bool express_addend(const ProductTerms& terms, ProductShape& shape) {
   const MatrixView& c = *terms.c;
-  if (shape.places == 1 && terms.beta == 1 && c.stride(2) == 0 && shape.m > 1 &&
+  const bool is_narrow = element_bytes(terms.a.dtype) == 1;
+  if (!is_narrow && shape.places == 1 && terms.beta == 1 && c.stride(2) == 0 && shape.m > 1 &&
       (c.stride(1) == 1 || shape.n == 1)) {
     shape.addend = ProductShape::Addend::row;
     return true;
@@ -72,6 +101,22 @@ bool express_addend(const ProductTerms& terms, ProductShape& shape) {
   shape.addend = ProductShape::Addend::matrix;
   return express(c, shape.c) && shape.c.transposed == 0;
 }
+
+// A number as the library takes it beside such a result.
+union Scale {
+  Scale(flagos_dtype_t out, double number) {
+    if (out == FLAGOS_DTYPE_FLOAT64) {
+      wide = number;
+    } else if (out == FLAGOS_DTYPE_INT32) {
+      whole = static_cast<std::int32_t>(number);
+    } else {
+      narrow = static_cast<float>(number);
+    }
+  }
+  double wide;
+  float narrow;
+  std::int32_t whole;
+};
 
 }  // namespace
 
@@ -81,12 +126,12 @@ std::optional<Product> Product::of(const flagos_operator_desc_t& desc) {
   std::optional<ProductTerms> terms = ProductTerms::of(desc);
   if (!terms) return std::nullopt;
   auto& [a, b, out, c, alpha, beta] = *terms;
-  if (a.dtype != b.dtype || a.dtype != out.dtype || type_of(out.dtype) < 0 ||
-      (c && c->dtype != out.dtype) || !terms->prepare() || out.rank > 3)
+  if (!has_types(a.dtype, b.dtype, out.dtype) || (c && c->dtype != out.dtype) ||
+      !terms->prepare() || out.rank > 3)
     return std::nullopt;
+  if (out.dtype == FLAGOS_DTYPE_INT32 && !(is_whole(alpha) && is_whole(beta))) return std::nullopt;
   Product product;
   ProductShape& shape = product.shape;
-  shape.dtype = out.dtype;
   shape.m = out.extent(2);
   shape.n = out.extent(1);
   shape.k = a.extent(1);
@@ -111,10 +156,14 @@ std::optional<Product> Product::of(const flagos_operator_desc_t& desc) {
 ProductPlan::ProductPlan(const CublasLt& library, cublasLtHandle_t handle,
                          const ProductShape& shape, std::uint64_t most_workspace_bytes,
                          bool allows_tf32)
-    : library_(library), handle_(handle), shape_(shape) {
+    : library_(library),
+      handle_(handle),
+      shape_(shape),
+      is_narrow_(element_bytes(shape.a.dtype) == 1) {
   try {
     make(allows_tf32);
-    is_found_ = find(wide, most_workspace_bytes) && find(natural, most_workspace_bytes);
+    is_found_ =
+        find(wide, most_workspace_bytes) && (is_narrow_ || find(natural, most_workspace_bytes));
   } catch (...) {
     release();
     throw;
@@ -127,15 +176,17 @@ ProductPlan::~ProductPlan() { release(); }
 
 // cuBLASLt counts along columns: it is asked for the transpose, b times a, where rows are columns.
 void ProductPlan::make(bool allows_tf32) {
-  const bool is_double = shape_.dtype == FLAGOS_DTYPE_FLOAT64;
-  const bool is_tf32 = allows_tf32 && shape_.dtype == FLAGOS_DTYPE_FLOAT32;
-  const int compute = is_double ? CUBLAS_COMPUTE_64F
-                      : is_tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32
-                                : CUBLAS_COMPUTE_32F;
+  const bool is_tf32 = allows_tf32 && shape_.a.dtype == FLAGOS_DTYPE_FLOAT32;
+  int compute = is_tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, scale = CUDA_R_32F;
+  if (shape_.out.dtype == FLAGOS_DTYPE_FLOAT64) {
+    compute = CUBLAS_COMPUTE_64F;
+    scale = CUDA_R_64F;
+  } else if (shape_.out.dtype == FLAGOS_DTYPE_INT32) {
+    compute = CUBLAS_COMPUTE_32I;
+    scale = CUDA_R_32I;
+  }
   const SignalsBlocked blocked;
-  check(
-      library_.cublasLtMatmulDescCreate(&operation_, compute, is_double ? CUDA_R_64F : CUDA_R_32F),
-      "cublasLtMatmulDescCreate");
+  check(library_.cublasLtMatmulDescCreate(&operation_, compute, scale), "cublasLtMatmulDescCreate");
   const auto set = [&](int what, const auto& value) {
     check(library_.cublasLtMatmulDescSetAttribute(operation_, what, &value, sizeof(value)),
           "cublasLtMatmulDescSetAttribute");
@@ -164,7 +215,7 @@ void ProductPlan::release() noexcept {
 cublasLtMatrixLayout_t ProductPlan::layout(std::int64_t rows, std::int64_t columns,
                                            const ProductShape::Matrix& matrix) const {
   cublasLtMatrixLayout_t made = nullptr;
-  check(library_.cublasLtMatrixLayoutCreate(&made, type_of(shape_.dtype),
+  check(library_.cublasLtMatrixLayoutCreate(&made, type_of(matrix.dtype),
                                             static_cast<std::uint64_t>(rows),
                                             static_cast<std::uint64_t>(columns), matrix.leading),
         "cublasLtMatrixLayoutCreate");
@@ -184,7 +235,7 @@ bool ProductPlan::find(Alignment alignment, std::uint64_t most_workspace_bytes) 
                                                 CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                                 &most_workspace_bytes, sizeof(std::uint64_t));
   const auto bytes =
-      static_cast<std::uint32_t>(alignment == wide ? wide_bytes : element_bytes(shape_.dtype));
+      static_cast<std::uint32_t>(alignment == wide ? wide_bytes : element_bytes(shape_.out.dtype));
   for (const int which :
        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
@@ -200,7 +251,7 @@ bool ProductPlan::find(Alignment alignment, std::uint64_t most_workspace_bytes) 
 bool ProductPlan::is_wide(const Product& product) const noexcept {
   const auto fits = [&](flagos_address_t address, const ProductShape::Matrix& matrix) {
     return address % wide_bytes == 0 &&
-           static_cast<std::uint64_t>(matrix.step) * element_bytes(shape_.dtype) % wide_bytes == 0;
+           static_cast<std::uint64_t>(matrix.step) * element_bytes(matrix.dtype) % wide_bytes == 0;
   };
   return fits(product.a, shape_.a) && fits(product.b, shape_.b) && fits(product.c, shape_.c) &&
          fits(product.out, shape_.out);
@@ -209,16 +260,9 @@ bool ProductPlan::is_wide(const Product& product) const noexcept {
 CUresult ProductPlan::run(const Product& product, flagos_address_t workspace, std::uint64_t bytes,
                           CUstream stream) const {
   const auto at = [](flagos_address_t address) { return reinterpret_cast<void*>(address); };
-  const double alpha = product.alpha, beta = product.beta;
-  const auto narrow_alpha = static_cast<float>(alpha), narrow_beta = static_cast<float>(beta);
-  const bool is_double = shape_.dtype == FLAGOS_DTYPE_FLOAT64;
-  const float none = 0;
-  const double wide_none = 0;
   const bool adds_matrix = shape_.addend == ProductShape::Addend::matrix;
-  const void* const alpha_at = is_double ? static_cast<const void*>(&alpha) : &narrow_alpha;
-  const void* const beta_at = !adds_matrix
-                                  ? (is_double ? static_cast<const void*>(&wide_none) : &none)
-                                  : (is_double ? static_cast<const void*>(&beta) : &narrow_beta);
+  const Scale alpha(shape_.out.dtype, product.alpha);
+  const Scale beta(shape_.out.dtype, adds_matrix ? product.beta : 0);
   const cublasLtMatmulHeuristicResult_t& found = found_[is_wide(product) ? wide : natural];
   std::unique_lock<std::mutex> lock;
   if (shape_.addend == ProductShape::Addend::row) {
@@ -228,7 +272,7 @@ CUresult ProductPlan::run(const Product& product, flagos_address_t workspace, st
                                             sizeof(row));
   }
   return result_of(library_.cublasLtMatmul(
-      handle_, operation_, alpha_at, at(product.b), a_, at(product.a), b_, beta_at,
+      handle_, operation_, &alpha, at(product.b), a_, at(product.a), b_, &beta,
       at(adds_matrix ? product.c : product.out), c_, at(product.out), out_, &found.algo,
       at(workspace), std::min<std::uint64_t>(bytes, found.workspaceSize), stream));
 }

@@ -22,11 +22,11 @@ class Device;
 struct ProductShape {
   enum class Addend : std::int64_t { none, matrix, row };  // a row is added to all rows
   struct Matrix {
+    flagos_dtype_t dtype = FLAGOS_DTYPE_NONE;
     std::int64_t transposed = 0, leading = 0,
                  step = 0;  // step: from one place of the batch to the next
     auto operator<=>(const Matrix&) const = default;
   };
-  flagos_dtype_t dtype = FLAGOS_DTYPE_NONE;
   std::int64_t m = 0, n = 0, k = 0, places = 1;
   Matrix a, b, c, out;
   Addend addend = Addend::none;
@@ -54,6 +54,8 @@ class ProductPlan {
 
   bool is_found() const noexcept { return is_found_; }
   std::uint64_t workspace_bytes() const noexcept { return workspace_bytes_; }
+  // Factors of 8 bits are taken at addresses that are aligned to 16 bytes only.
+  bool fits(const Product& product) const noexcept { return !is_narrow_ || is_wide(product); }
   CUresult run(const Product& product, flagos_address_t workspace, std::uint64_t bytes,
                CUstream stream) const;
 
@@ -71,6 +73,7 @@ class ProductPlan {
   const CublasLt& library_;
   cublasLtHandle_t const handle_;
   const ProductShape shape_;
+  const bool is_narrow_;
   cublasLtMatmulDesc_t operation_ = nullptr;
   cublasLtMatrixLayout_t a_ = nullptr, b_ = nullptr, c_ = nullptr, out_ = nullptr;
   std::array<cublasLtMatmulHeuristicResult_t, alignments> found_{};

@@ -67,8 +67,24 @@ std::uint16_t to_half(float value) {
   return static_cast<std::uint16_t>(sign | (((unit + 25) << 10) + (digits - 1024)));
 }
 
+float from_e4m3(std::uint8_t bits) {
+  const int exponent = bits >> 3 & 15, mantissa = bits & 7;
+  const float sign = (bits & 0x80) != 0 ? -1.f : 1.f;
+  if (exponent == 15 && mantissa == 7) return NAN;
+  if (exponent == 0) return sign * std::ldexp(static_cast<float>(mantissa), -9);
+  return sign * std::ldexp(static_cast<float>(mantissa + 8), exponent - 10);
+}
+
 double load(const void* data, int type, std::int64_t i) {
   switch (type) {
+    case CUDA_R_8I:
+      return static_cast<const std::int8_t*>(data)[i];
+    case CUDA_R_32I:
+      return static_cast<const std::int32_t*>(data)[i];
+    case CUDA_R_8F_E4M3:
+      return from_e4m3(static_cast<const std::uint8_t*>(data)[i]);
+    case CUDA_R_8F_E5M2:
+      return from_half(static_cast<std::uint16_t>(static_cast<const std::uint8_t*>(data)[i] << 8));
     case CUDA_R_32F:
       return static_cast<const float*>(data)[i];
     case CUDA_R_64F:
@@ -83,6 +99,11 @@ double load(const void* data, int type, std::int64_t i) {
 void store(void* data, int type, std::int64_t i, double value) {
   const auto narrow = static_cast<float>(value);
   switch (type) {
+    case CUDA_R_32I:
+      // Sums wrap around.
+      static_cast<std::int32_t*>(data)[i] =
+          static_cast<std::int32_t>(static_cast<std::uint32_t>(static_cast<std::int64_t>(value)));
+      break;
     case CUDA_R_32F:
       static_cast<float*>(data)[i] = narrow;
       break;
@@ -153,10 +174,32 @@ bool fits(const cublasLtMatmulDescOpaque_t& desc, const Layout& a, const Layout&
                       (is_t_a ? a.rows : a.columns) == (is_t_b ? b.columns : b.rows) &&
                       c.rows == d.rows && c.columns == d.columns;
   for (const Layout* layout : {&a, &b, &c, &d})
-    if (layout->type != d.type || layout->places != d.places ||
-        layout->leading < static_cast<std::int64_t>(layout->rows))
+    if (layout->places != d.places || layout->leading < static_cast<std::int64_t>(layout->rows))
       return false;
-  return agrees && d.rows != 0 && d.columns != 0;
+  return agrees && c.type == d.type && d.rows != 0 && d.columns != 0;
+}
+
+// As the vendor's table of types has it. Those of 8 bits lie along the depth, which is whole words, or 16 bytes.
+bool computes(const cublasLtMatmulDescOpaque_t& desc, const Layout& a, const Layout& b,
+              const Layout& d) {
+  const auto is_f8 = [](const Layout& layout) {
+    return layout.type == CUDA_R_8F_E4M3 || layout.type == CUDA_R_8F_E5M2;
+  };
+  const bool is_i8 = a.type == CUDA_R_8I && b.type == CUDA_R_8I;
+  if (!is_i8 && !is_f8(a) && !is_f8(b))
+    return a.type == d.type && b.type == d.type && desc.compute != CUBLAS_COMPUTE_32I;
+  const std::uint64_t unit = is_i8 ? 4 : 16;
+  const bool lies_well = desc.transposed_a != 0 && desc.transposed_b == 0 && a.rows % unit == 0 &&
+                         a.leading % static_cast<std::int64_t>(unit) == 0 &&
+                         b.leading % static_cast<std::int64_t>(unit) == 0 && d.rows % unit == 0 &&
+                         desc.epilogue == 1;
+  if (is_i8)
+    return lies_well && desc.compute == CUBLAS_COMPUTE_32I && desc.scale == CUDA_R_32I &&
+           d.type == CUDA_R_32I;
+  return lies_well && capability() >= 89 && is_f8(a) && is_f8(b) &&
+         (a.type == CUDA_R_8F_E4M3 || b.type == CUDA_R_8F_E4M3) &&
+         desc.compute == CUBLAS_COMPUTE_32F &&
+         (d.type == CUDA_R_32F || d.type == CUDA_R_16F || d.type == CUDA_R_16BF);
 }
 
 }  // namespace
@@ -274,6 +317,7 @@ FAKE_EXPORT cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
   FAKE_CUBLAS_CALL(cublasLtMatmulAlgoGetHeuristic);
   *count = 0;
   if (wanted < 1 || !fake::fits(*desc, *a, *b, *c, *d)) return CUBLAS_STATUS_INVALID_VALUE;
+  if (!fake::computes(*desc, *a, *b, *d)) return CUBLAS_STATUS_NOT_SUPPORTED;
   *results = {};
   results->algo.data[0] = preference->alignment;
   results->workspaceSize =
@@ -292,7 +336,8 @@ FAKE_EXPORT cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmu
                                           const cublasLtMatmulAlgo_t* algo, void* workspace,
                                           std::size_t workspace_size, CUstream stream) try {
   FAKE_CUBLAS_CALL(cublasLtMatmul);
-  if (!fake::fits(*desc, *a, *b, *c, *d) || fake::current() != handle->context)
+  if (!fake::fits(*desc, *a, *b, *c, *d) || !fake::computes(*desc, *a, *b, *d) ||
+      fake::current() != handle->context)
     return CUBLAS_STATUS_INVALID_VALUE;
   for (const void* pointer : {at_a, at_b, at_c, static_cast<const void*>(at_d)})
     if (reinterpret_cast<std::uintptr_t>(pointer) % algo->data[0] != 0)
@@ -300,6 +345,8 @@ FAKE_EXPORT cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmu
   if (workspace_size < algo->data[1] || (algo->data[1] != 0 && workspace == nullptr))
     return CUBLAS_STATUS_INVALID_VALUE;
   const auto number = [&](const void* value) {
+    if (desc->scale == CUDA_R_32I)
+      return static_cast<double>(*static_cast<const std::int32_t*>(value));
     return desc->scale == CUDA_R_64F ? *static_cast<const double*>(value)
                                      : double{*static_cast<const float*>(value)};
   };
