@@ -67,6 +67,8 @@ struct Direct {
            int(void**, void*, void* const*, std::size_t, const KernelNode*));
   FUNCTION(cuGraphInstantiateWithFlags, int(void**, void*, unsigned long long));
   FUNCTION(cuGraphLaunch, int(void*, void*));
+  FUNCTION(cuStreamWriteValue64_v2, int(void*, unsigned long long, std::uint64_t, unsigned));
+  FUNCTION(cuStreamWaitValue64_v2, int(void*, unsigned long long, std::uint64_t, unsigned));
 #undef FUNCTION
   void* stream = nullptr;
   void* function = nullptr;
@@ -208,9 +210,55 @@ void copy(benchmark::State& state) {
       });
 }
 
+// A kernel on one stream, a kernel behind it on another, to and fro: with a timeline, which is core's, beside the driver's own
+// writes and waits of values. It says whether timelines by those would be worth what core's do about failed streams.
+void timeline(benchmark::State& state) {
+  constexpr int hops = 20;
+  BenchDevice& d = ours();
+  const flagos_launch_desc_t desc = launch_desc(nullptr, 0);
+  flagos_stream_t* streams[2] = {d.stream, nullptr};
+  flagos_timeline_t* made = nullptr;
+  must(flagos_stream_create(d.device, nullptr, &streams[1]), "stream_create");
+  must(flagos_timeline_create(d.device, 0, &made), "timeline_create");
+  void* peers[2] = {direct().stream, nullptr};
+  unsigned long long word = 0;
+  check(direct().cuStreamCreateWithPriority(&peers[1], 1, 0), "cuStreamCreateWithPriority");
+  check(direct().cuMemAlloc_v2(&word, 8), "cuMemAlloc");
+  check(direct().cuStreamWriteValue64_v2(peers[0], word, 0, 0), "cuStreamWriteValue64");
+  direct().synchronize();
+  std::uint64_t value = 0, peer_value = 0;
+  compare(
+      state, hops,
+      [&] {
+        for (int i = 0; i < hops; ++i) {
+          flagos_stream_t* const stream = streams[i % 2];
+          if (value != 0) must(flagos_stream_wait_timeline(stream, made, value), "wait_timeline");
+          must(flagos_kernel_launch(stream, d.kernel, &desc), "launch");
+          must(flagos_stream_signal_timeline(stream, made, ++value), "signal_timeline");
+        }
+        must(flagos_stream_synchronize(streams[1], FLAGOS_TIMEOUT_INFINITE), "synchronize");
+      },
+      [&] {
+        for (int i = 0; i < hops; ++i) {
+          void* const stream = peers[i % 2];
+          check(direct().cuStreamWaitValue64_v2(stream, word, peer_value, 0),
+                "cuStreamWaitValue64");
+          check(direct().cuLaunchKernel(direct().function, 1, 1, 1, 1, 1, 1, 0, stream, nullptr,
+                                        nullptr),
+                "cuLaunchKernel");
+          check(direct().cuStreamWriteValue64_v2(stream, word, ++peer_value, 0),
+                "cuStreamWriteValue64");
+        }
+        check(direct().cuStreamSynchronize(peers[1]), "cuStreamSynchronize");
+      });
+  flagos_timeline_destroy(made);
+  flagos_stream_destroy(streams[1]);
+}
+
 BENCHMARK(launch)->UseManualTime();
 BENCHMARK(launch_prepared)->UseManualTime();
 BENCHMARK(graph)->UseManualTime();
+BENCHMARK(timeline)->UseManualTime();
 BENCHMARK(copy)->ArgName("MiB")->Arg(1)->Arg(64)->UseManualTime();
 
 }  // namespace
