@@ -34,9 +34,11 @@ class Scenario {
     if (module_ != nullptr) api.module->unload(module_);
     if (data_ != 0) api.memory->free(device_, data_);
     if (exported_ != 0) api.memory->free(device_, exported_);
-    if (is_mapped_) api.virtual_memory->unmap(device_, addresses_, unit_);
-    if (physical_ != nullptr) api.virtual_memory->destroy(physical_);
-    if (addresses_ != 0) api.virtual_memory->release(device_, addresses_, unit_);
+    for (std::uint64_t i = 0; i < mapped_; ++i)
+      api.virtual_memory->unmap(device_, addresses_ + i * unit_, unit_);
+    for (flagos_plugin_physical_memory_t* memory : physical_)
+      if (memory != nullptr) api.virtual_memory->destroy(memory);
+    if (addresses_ != 0) api.virtual_memory->release(device_, addresses_, 2 * unit_);
     if (device_ != nullptr) api.device->close(device_);
   }
 
@@ -97,7 +99,7 @@ class Scenario {
     step([&] { return api.graph->launch(graph_, second_); });
     step([&] { return api.stream->synchronize(second_, patience_ns); });
     map(api);
-    step([&] { return api.memory->fill(second_, addresses_, &pattern, 4, 64); });
+    step([&] { return api.memory->fill(second_, addresses_ + unit_ - 32, &pattern, 4, 64); });
     multiply(api);
     reduce(api);
     step([&] { return api.stream->synchronize(second_, patience_ns); });
@@ -121,12 +123,16 @@ class Scenario {
     std::uint64_t recommended = 0;
     step([&] { return table.get_granularity(device_, &physical, &unit_, &recommended); });
     physical.size_bytes = unit_;
-    step([&] { return table.reserve(device_, unit_, unit_, 0, &addresses_); });
-    step([&] { return table.create(device_, &physical, &physical_); });
-    step([&] { return table.map(device_, addresses_, unit_, physical_, 0); });
-    is_mapped_ = status_ == FLAGOS_STATUS_OK;
+    step([&] { return table.reserve(device_, 2 * unit_, unit_, 0, &addresses_); });
+    for (flagos_plugin_physical_memory_t*& memory : physical_) {
+      step([&] { return table.create(device_, &physical, &memory); });
+      step([&] { return table.map(device_, addresses_ + mapped_ * unit_, unit_, memory, 0); });
+      if (status_ == FLAGOS_STATUS_OK) ++mapped_;
+      physical.kind = FLAGOS_MEMORY_KIND_PINNED;
+    }
     step([&] {
-      return table.set_access(device_, addresses_, unit_, device_, FLAGOS_MEMORY_ACCESS_READ_WRITE);
+      return table.set_access(device_, addresses_, 2 * unit_, device_,
+                              FLAGOS_MEMORY_ACCESS_READ_WRITE);
     });
   }
   // A 4x4 matrix by itself, in the memory that was mapped.
@@ -187,11 +193,11 @@ class Scenario {
   flagos_plugin_graph_t* graph_ = nullptr;
   std::uint64_t data_ = 0;
   std::uint64_t exported_ = 0;
-  flagos_plugin_physical_memory_t* physical_ = nullptr;
+  flagos_plugin_physical_memory_t* physical_[2] = {};  // of the device, and pinned
+  std::uint64_t mapped_ = 0;
   flagos_plugin_communicator_t* communicator_ = nullptr;
   std::uint64_t addresses_ = 0;
   std::uint64_t unit_ = 0;
-  bool is_mapped_ = false;
 };
 
 TEST_CASE("fault sweep: every call of the driver fails once") {
