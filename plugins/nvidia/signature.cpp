@@ -61,8 +61,14 @@ template <typename... T>
 struct signature<void(T...)> {
   u32 version, fails, count, words[3 * sizeof...(T) + 1];
   __device__ constexpr signature(u32 may_fail) : version(1), fails(may_fail), count(sizeof...(T)), words{} {
-    u32 i = 0;
-    ((words[i] = type<T>::dtype, words[i + 1] = sizeof(T), words[i + 2] = alignof(T), i += 3), ...);
+    // Not one expression over all of them: kernels have up to a thousand parameters, and compilers nest it.
+    const u32 dtypes[] = {type<T>::dtype..., 0u}, sizes[] = {(u32)sizeof(T)..., 0u};
+    const u32 alignments[] = {(u32)alignof(T)..., 0u};
+    for (u32 i = 0; i < count; ++i) {
+      words[3 * i] = dtypes[i];
+      words[3 * i + 1] = sizes[i];
+      words[3 * i + 2] = alignments[i];
+    }
   }
 };
 }

@@ -222,14 +222,6 @@ static inline void __nanosleep(unsigned) { sched_yield(); }
 
 // ---- how the fake calls a kernel ----
 
-template <typename T>
-struct flagos_fake_value {
-  // Arguments lie each at its natural alignment behind the one before.
-  static constexpr unsigned long long offset(unsigned long long end) {
-    return (end + alignof(T) - 1) / alignof(T) * alignof(T);
-  }
-};
-
 template <auto function>
 struct flagos_fake_call;
 template <typename... T, void (*function)(T...)>
@@ -239,12 +231,15 @@ struct flagos_fake_call<function> {
     flagos_fake_parameter items[count + 1];
     unsigned long long end;
   };
+  // Arguments lie each at its natural alignment behind the one before.
   static constexpr Layout layout = [] {
     Layout made{};
-    unsigned i = 0;
-    ((made.items[i].offset = flagos_fake_value<T>::offset(made.end), made.items[i].size = sizeof(T),
-      made.end = made.items[i].offset + sizeof(T), ++i),
-     ...);
+    const unsigned long long sizes[] = {sizeof(T)..., 0}, alignments[] = {alignof(T)..., 1};
+    for (unsigned i = 0; i < count; ++i) {
+      made.items[i].offset = (made.end + alignments[i] - 1) / alignments[i] * alignments[i];
+      made.items[i].size = sizes[i];
+      made.end = made.items[i].offset + sizes[i];
+    }
     return made;
   }();
   template <unsigned... i>
