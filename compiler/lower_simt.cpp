@@ -163,7 +163,8 @@ SimtKernel print_kernel(const Module& module, const Kernel& kernel, const Target
                         std::set<std::string>& helpers, SimtNeeds& needs) {
   const TensorCores cores = dialect.tensor_cores(target);
   if (cores.any) {
-    for (const SimtPlan& plan : {SimtPlan{cores, true, true}, {cores, true, false}, {cores, false, true}, {cores}}) {
+    const SimtPlan plans[] = {{cores, 3, true}, {cores, 2, true}, {cores, 2, false}, {cores, 1, true}, {cores}};
+    for (const SimtPlan& plan : plans) {
       std::set<std::string> own_helpers = helpers;
       SimtNeeds own_needs = needs;
       try {

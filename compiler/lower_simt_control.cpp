@@ -58,26 +58,14 @@ void SimtEmitter::emit_for(const Op& op) {
       "const {0} {1} = {2} > to_{3}(0) && {4} < {5} ? {6}(to_{0}({5}) - to_{0}({4}) - to_{0}(1), to_{0}({2})) + "
       "to_{0}(1) : to_{0}(0);",
       wide, rounds, step, register_type(dtype), low, high, call("fl_div_" + wide));
-  const auto index_at = [&](const std::string& which) {
-    return fmt::format("to_{0}(to_{1}({2}) + {3} * to_{1}({4}))", register_type(dtype), wide, low, which, step);
-  };
+  const LoopText text{round, rounds, wide, std::string(register_type(dtype)), low, step};
   const std::vector<Side> kept = keep_factors(op);
   Slice slice;
   const std::vector<Feed*> ahead = feeds_ahead(op, slice);
-  start_ahead(op, ahead);
-  if (!ahead.empty()) {
-    line("if ({} > to_{}(0))", rounds, wide);
-    emit_ahead(op, ahead, slice, low, "0u");
-  }
+  if (!ahead.empty()) start_ahead(op, ahead, slice, text);
   line("for ({0} {1} = to_{0}(0); {1} < {2}; {1} = {1} + to_{0}(1)) {{", wide, round, rounds);
-  line("const {0} {1} = {2};", register_type(dtype), index, index_at(round));
-  if (!ahead.empty()) {
-    // The copies of this round have come, and nobody reads those of the last one any more.
-    const std::string next = fmt::format("({} + to_{}(1))", round, wide), odd = fmt::format("to_u32({} & 1u)", round);
-    line("tc_wait();\nLOCAL_BARRIER;\nif ({} < {})", next, rounds);
-    emit_ahead(op, ahead, slice, index_at(next), fmt::format("(1u - {})", odd));
-    for (Feed* const feed : ahead) feed->base = stage_base(*feed, odd);
-  }
+  line("const {0} {1} = {2};", register_type(dtype), index, text.index_at(round));
+  if (!ahead.empty()) go_ahead(op, ahead, slice, text);
   values_[block.arguments[0]].kind = Value::Kind::uniform;
   values_[block.arguments[0]].name = index;
   for (std::size_t i = 0; i < op.results.size(); ++i) bind(block.arguments[i + 1], op.results[i]);

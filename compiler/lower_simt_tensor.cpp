@@ -1,7 +1,7 @@
 // Products on tensor cores. A factor lies in local memory in rows with 16 bytes of padding, so that the eight rows which are
 // read at once lie in different banks. Pitches and addresses are in halves, of which an instruction takes 16 along the
 // depth whatever the numbers are. A factor that is loaded for the product alone goes there straight from global memory;
-// in a loop that of the next round while this one is multiplied.
+// in a loop that of the next rounds while this one is multiplied.
 #include <algorithm>
 
 #include "compiler/simt_emitter.hpp"
@@ -178,6 +178,7 @@ SimtEmitter::Factor SimtEmitter::take_factor(const Op& op, std::size_t side) {
   factor.base = fmt::format("{}u", factor.own->begin);
   close();
   settle(*factor.own);
+  factor.waits = true;
   emit_copy(*feed, factor.base);
   touch(*factor.own);
   return factor;
@@ -190,10 +191,8 @@ void SimtEmitter::emit_tensor_dot(const Op& op, const Tiling& tiling) {
   needs_.tensor_f8 |= piece_of(op).bytes() == 1 && is_float(piece_of(op).held);
   const Factor a = take_factor(op, 0), b = take_factor(op, 1);
   close();
-  if (a.own || b.own) {
-    line("tc_wait();");
-    barrier();
-  }
+  if (a.waits || b.waits) line("tc_wait();");
+  if (a.own || b.own) barrier();
   const std::string sums = start_sums(op, op.operands[2]);
   emit_pieces(op, tiling, a, b, sums);
   for (const Factor* const factor : {&a, &b}) {
@@ -315,7 +314,7 @@ void SimtEmitter::release_factors(const std::vector<Side>& kept) {
 // The feeds of products that stand in the loop itself, and whose offsets follow from its index and from what lies outside.
 std::vector<SimtEmitter::Feed*> SimtEmitter::feeds_ahead(const Op& loop, Slice& slice) {
   std::vector<Feed*> found;
-  if (!plan_.ahead) return found;
+  if (plan_.stages < 2) return found;
   const Block& block = loop.regions[0];
   std::map<ValueId, const Op*> made;
   for (const Op& op : block.ops)
@@ -347,22 +346,39 @@ std::vector<SimtEmitter::Feed*> SimtEmitter::feeds_ahead(const Op& loop, Slice& 
   return found;
 }
 
-// Two stages for each feed.
-void SimtEmitter::start_ahead(const Op& loop, const std::vector<Feed*>& feeds) {
-  if (feeds.empty()) return;
+// Room for all stages, and the copies of the first rounds. Each round is a group of copies, also one that has none, so that
+// the last groups are always those of the rounds to come.
+void SimtEmitter::start_ahead(const Op& loop, const std::vector<Feed*>& feeds, const Slice& slice,
+                              const LoopText& text) {
   needs_.tensor = true;
   close();
   for (Feed* const feed : feeds) {
-    feed->range = allocate(loop, 2 * feed_words(*feed));
+    feed->range = allocate(loop, static_cast<std::uint64_t>(plan_.stages) * feed_words(*feed));
     settle(feed->range);
   }
+  for (int stage = 0; stage + 1 < plan_.stages; ++stage) {
+    line("if ({} > to_{}({}))", text.rounds, text.wide, stage);
+    emit_ahead(loop, feeds, slice, stage == 0 ? text.low : text.index_at(fmt::format("to_{}({})", text.wide, stage)),
+               fmt::format("{}u", stage));
+    line("tc_commit();");
+  }
+}
+
+// The copies of this round have come, and nobody reads those of the last one any more.
+void SimtEmitter::go_ahead(const Op& loop, const std::vector<Feed*>& feeds, const Slice& slice, const LoopText& text) {
+  const auto stage_of = [&](const std::string& round) { return fmt::format("to_u32({} % {}u)", round, plan_.stages); };
+  const std::string next = fmt::format("({} + to_{}({}))", text.round, text.wide, plan_.stages - 1);
+  line("tc_wait_but<{}>();\nLOCAL_BARRIER;\nif ({} < {})", plan_.stages - 2, next, text.rounds);
+  emit_ahead(loop, feeds, slice, text.index_at(next), stage_of(next));
+  line("tc_commit();");
+  for (Feed* const feed : feeds) feed->base = stage_base(*feed, stage_of(text.round));
 }
 
 std::string SimtEmitter::stage_base(const Feed& feed, const std::string& stage) const {
   return fmt::format("{}u + {} * {}u", feed.range.begin, stage, feed_words(feed));
 }
 
-// Starts the copies of one round: its index, and which of the two stages it goes to, as text.
+// Starts the copies of one round: its index, and which of the stages it goes to, as text.
 void SimtEmitter::emit_ahead(const Op& loop, const std::vector<Feed*>& feeds, const Slice& slice,
                              const std::string& index, const std::string& stage) {
   const ValueId number = loop.regions[0].arguments[0];

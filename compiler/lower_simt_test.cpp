@@ -214,7 +214,12 @@ TEST_CASE("simt: the factors of the next round are copied while this one is mult
   const std::string ahead = product("cuda-c;isa=sm_80;local=19456");
   CHECK(ahead.find("u32 L[4864];") != std::string::npos);
   CHECK(count_of(ahead, ") tc_copy16(to, p") == 4);
-  CHECK(count_of(ahead, "tc_wait();\nLOCAL_BARRIER;\n") == 1);
+  CHECK(count_of(ahead, "tc_wait_but<0>();\nLOCAL_BARRIER;\n") == 1);
+  // With half as much again those of the next two rounds.
+  const std::string further = product("cuda-c;isa=sm_80;local=29184");
+  CHECK(further.find("u32 L[7296];") != std::string::npos);
+  CHECK(count_of(further, ") tc_copy16(to, p") == 6);
+  CHECK(count_of(further, "tc_wait_but<1>();\nLOCAL_BARRIER;\n") == 1);
   const std::string behind = product("cuda-c;isa=sm_80;local=19455");
   CHECK(behind.find("u32 L[2432];") != std::string::npos);
   CHECK(count_of(behind, ") tc_copy16(to, p") == 2);

@@ -161,6 +161,8 @@ FN u32 tc_tf32(u32 x) {
 FN void tc_copy16(void* local, const void* global) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" :: "r"(tc_address(local)), "l"(global) : "memory");
 }
+FN void tc_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int groups> FN void tc_wait_but() { asm volatile("cp.async.wait_group %0;" :: "n"(groups) : "memory"); }
 FN void tc_wait() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 #endif
 )";

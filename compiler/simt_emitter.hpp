@@ -26,7 +26,7 @@ using AxisText = std::vector<std::string>;
 // What a lowering may use; with less where a kernel needs the local memory.
 struct SimtPlan {
   TensorCores cores;
-  bool ahead = false;  // factors of the next round are copied while this one is multiplied
+  int stages = 1;      // of factors: those of so many rounds less one are copied while one is multiplied
   bool roomy = false;  // rows of factors are padded, and a factor that a loop does not change is stored before it
 };
 
@@ -187,6 +187,7 @@ class SimtEmitter : private ElementPrinter {
     std::string base;               // its first word, as text
     std::int64_t pitch = 0;         // of a row, in halves
     bool along = false;             // rows lie along the depth
+    bool waits = false;             // its copies are under way
     std::optional<LocalRange> own;  // to be given back behind the product
   };
   // A load, perhaps transposed, that only a product reads: it is copied straight to local memory.
@@ -196,9 +197,16 @@ class SimtEmitter : private ElementPrinter {
     const Op* dot = nullptr;
     std::size_t side = 0;
     std::string base;    // once it is copied ahead
-    LocalRange range{};  // of two stages
+    LocalRange range{};  // of all stages
   };
   using Slice = std::vector<const Op*>;  // what an offset is computed from inside a loop
+  // A loop's numbers, as text: its round, the number of rounds, their type; the index that starts and the step.
+  struct LoopText {
+    std::string round, rounds, wide, kind, low, step;
+    std::string index_at(const std::string& which) const {
+      return fmt::format("to_{0}(to_{1}({2}) + {3} * to_{1}({4}))", kind, wide, low, which, step);
+    }
+  };
   void find_feeds(const Block& block);
   void find_feed(const Op& dot, std::size_t side, const std::map<ValueId, const Op*>& made);
   Feed* feed_of(const Op& dot, std::size_t side);
@@ -218,7 +226,8 @@ class SimtEmitter : private ElementPrinter {
   std::vector<Side> keep_factors(const Op& loop);
   void release_factors(const std::vector<Side>& kept);
   std::vector<Feed*> feeds_ahead(const Op& loop, Slice& slice);
-  void start_ahead(const Op& loop, const std::vector<Feed*>& feeds);
+  void start_ahead(const Op& loop, const std::vector<Feed*>& feeds, const Slice& slice, const LoopText& text);
+  void go_ahead(const Op& loop, const std::vector<Feed*>& feeds, const Slice& slice, const LoopText& text);
   std::string stage_base(const Feed& feed, const std::string& stage) const;
   void emit_ahead(const Op& loop, const std::vector<Feed*>& feeds, const Slice& slice, const std::string& index,
                   const std::string& stage);

@@ -85,25 +85,43 @@ TC_TWIN_MMA(u8, 8, int)
 TC_TWIN_MMA(e4m3, 8, float)
 TC_TWIN_MMA(e5m2, 8, float)
 
-// A copy happens when it is waited for, not before: who does not wait sees what was there.
+// A copy happens when it is waited for, not before: who does not wait sees what was there. The group of a copy is the number of
+// commits before it.
 struct tc_twin_copy {
   void* local;
   const void* global;
+  unsigned group;
 };
 // Where several threads of the system run blocks, each has its own.
 #ifndef TC_TWIN_STORAGE
 #define TC_TWIN_STORAGE static
 #endif
 TC_TWIN_STORAGE tc_twin_copy tc_twin_copies[1024][256];
-TC_TWIN_STORAGE unsigned tc_twin_count[1024];
+TC_TWIN_STORAGE unsigned tc_twin_count[1024], tc_twin_groups[1024];
 static inline void tc_copy16(void* local, const void* global) {
   const unsigned t = threadIdx.x;
   if (tc_twin_count[t] == 256 || ((unsigned long long)local | (unsigned long long)global) % 16 != 0) __builtin_trap();
-  tc_twin_copies[t][tc_twin_count[t]++] = {local, global};
+  tc_twin_copies[t][tc_twin_count[t]++] = {local, global, tc_twin_groups[t]};
 }
-static inline void tc_wait() {
+static inline void tc_commit() { ++tc_twin_groups[threadIdx.x]; }
+// Those of groups below `end`; the others stay, in their order.
+static inline void tc_twin_wait(unsigned end) {
   const unsigned t = threadIdx.x;
-  for (unsigned i = 0; i < tc_twin_count[t]; ++i)
-    __builtin_memcpy(tc_twin_copies[t][i].local, tc_twin_copies[t][i].global, 16);
-  tc_twin_count[t] = 0;
+  unsigned left = 0;
+  for (unsigned i = 0; i < tc_twin_count[t]; ++i) {
+    const tc_twin_copy copy = tc_twin_copies[t][i];
+    if (copy.group < end) {
+      __builtin_memcpy(copy.local, copy.global, 16);
+    } else {
+      tc_twin_copies[t][left++] = copy;
+    }
+  }
+  tc_twin_count[t] = left;
 }
+template <int groups>
+static inline void tc_wait_but() {
+  const unsigned committed = tc_twin_groups[threadIdx.x];
+  tc_twin_wait(committed > groups ? committed - groups : 0);
+}
+// Of all, committed or not.
+static inline void tc_wait() { tc_twin_wait(~0u); }
