@@ -72,6 +72,7 @@ class ThreadCounter {
     flagos_prepared_destroy(prepared);
     return status;
   }
+  flagos_stream_t* stream() { return stream_; }
   std::uint64_t take() {
     stream_.synchronize();
     std::uint64_t value = 0;
@@ -232,7 +233,8 @@ FLAGOS_CASE("krn.grid.overflow",
 }
 
 FLAGOS_CASE("krn.grid.large_linear",
-            {.clause = "flagos_kernel_launch", .level = Level::full, .seconds = 120}) {
+            {.clause = "flagos_kernel_launch", .level = Level::full, .seconds = 300}) {
+  constexpr std::uint64_t long_ns = 240'000'000'000u;  // for more threads than any other case has
   const auto& info = t.info();
   ThreadCounter counter(t);
   const std::uint32_t threads = std::min(info.max_block[0], info.max_block_threads);
@@ -245,6 +247,7 @@ FLAGOS_CASE("krn.grid.large_linear",
   t.ok(counter.launch({static_cast<std::uint32_t>(x), static_cast<std::uint32_t>(y), 1},
                       {threads, 1, 1}),
        "a launch");
+  t.ok(flagos_stream_synchronize(counter.stream(), long_ns), "a wait");
   t.equal(counter.take(), x * y * threads, "every thread ran once");
 }
 
