@@ -213,7 +213,7 @@ void Communicator::check_not_failed() {
 namespace {
 
 // Of a thread, what it has called last: programs make the same call over and over, and what does not change need not be
-// checked again. Of operations without blocks, messages and reductions that may go.
+// checked again. Of operations without arrays, messages and reductions that may go.
 struct Checked {
   std::uint64_t communicator = 0;
   Kind kind = Kind::none;
@@ -227,7 +227,7 @@ struct Checked {
   bool is(std::uint64_t of, const Request& request) const {
     return communicator == of && kind == request.kind && dtype == request.dtype &&
            reduction == request.reduction && root == request.root && source == request.source &&
-           target == request.target && count == request.count;
+           target == request.target && count == request.count && !request.has_counts;
   }
 };
 thread_local Checked last_checked;
@@ -255,10 +255,10 @@ void Communicator::complete_and_check(Request& request) {
   Range source, target;
   if (request.kind == Kind::put) source = {request.source, request.count};
   if (request.kind == Kind::get) target = {request.target, request.count};
-  if (request.kind < Kind::barrier) used_ranges(request, rank_, source, target);
+  if (request.kind < Kind::barrier) used_ranges(request, rank_, size_, source, target);
   check_memory(request, source, target);
-  const bool has_words_only = request.kind < Kind::barrier && request.source_counts.empty() &&
-                              request.target_counts.empty() && request.reduction < first_reduction;
+  const bool has_words_only =
+      request.kind < Kind::barrier && !request.has_counts && request.reduction < first_reduction;
   if (has_words_only)
     last_checked = {number_,      request.kind,   request.dtype,  request.reduction,
                     request.root, request.source, request.target, request.count,

@@ -127,7 +127,8 @@ void Communicator::queue_clusters(const Request& request) {
     if (kind == Kind::broadcast) part_.source = request.target;
     if (kind == Kind::reduce) part_.target = partial;
     part_.root = of.place_of_representative(root);
-    of.native->queue(part_, reduction, scale, of.place);
+    of.native->queue(part_, reduction, scale, of.place,
+                     static_cast<std::uint32_t>(of.clusters[of.own].size()));
   };
   std::string text;
   const flagos_status_t status = guard(
@@ -166,11 +167,11 @@ void Communicator::queue_native(const Request& request) {
     expect(flagos_stream_wait_timeline(request.stream, timeline_, next_value_));
   if (wants_plans())
     std::fprintf(stderr, "flagos comm: rank %u of %u: %s, %llu bytes: native (%s)\n", rank_, size_,
-                 name_of(request.kind), static_cast<unsigned long long>(bytes_of(request)),
+                 name_of(request.kind), static_cast<unsigned long long>(bytes_of(request, size_)),
                  native()->plugin().c_str());
   double scale = 1;
   const Reduction reduction = reduction_of(request, scale);
-  native()->queue(request, reduction, scale, rank_);
+  native()->queue(request, reduction, scale, rank_, size_);
 }
 
 // What the plugin found out by itself.

@@ -41,7 +41,7 @@ std::uint64_t Communicator::give_way() {
 
 // Tries to finish a small operation in the call itself, which saves waking a thread, if the other ranks are there.
 Communicator::Here Communicator::try_here(Operation& operation) {
-  if (bytes_of(operation.request) > here_bytes || staging_.is_remote()) return Here::no;
+  if (bytes_of(operation.request, size_) > here_bytes || staging_.is_remote()) return Here::no;
   std::unique_lock engine(engine_mutex_, std::try_to_lock);
   // Nothing else may be under way or wait for its turn.
   if (!engine.owns_lock() || !execution_.is_done() ||
@@ -234,10 +234,11 @@ void Communicator::complete(Operation& operation) {
 }
 
 void Communicator::print_plan(const Operation& operation) const {
-  std::fprintf(
-      stderr, "flagos comm: rank %u of %u: %s, %llu bytes: %s, %u phases\n", rank_, size_,
-      describe(operation).c_str(), static_cast<unsigned long long>(bytes_of(operation.request)),
-      name_of(execution_.plan().algorithm), static_cast<unsigned>(execution_.plan().phases.size()));
+  std::fprintf(stderr, "flagos comm: rank %u of %u: %s, %llu bytes: %s, %u phases\n", rank_, size_,
+               describe(operation).c_str(),
+               static_cast<unsigned long long>(bytes_of(operation.request, size_)),
+               name_of(execution_.plan().algorithm),
+               static_cast<unsigned>(execution_.plan().phases.size()));
 }
 
 void Communicator::print_topology(const Topology& topology) {

@@ -325,12 +325,12 @@ bool Native::takes(const Request& request) const {
 }
 
 void Native::queue(const Request& request, const Reduction& reduction, double scale,
-                   std::uint32_t rank) {
+                   std::uint32_t rank, std::uint32_t size) {
   std::vector<Loan> loans;
   if (request.kind == Kind::exchange) {
     queue_messages(request, loans);
   } else {
-    queue_operation(request, reduction, scale, rank, loans);
+    queue_operation(request, reduction, scale, rank, size, loans);
   }
   settle(request.stream, loans);
   operations_.fetch_add(1, std::memory_order_relaxed);
@@ -340,10 +340,10 @@ void Native::queue(const Request& request, const Reduction& reduction, double sc
 }
 
 void Native::queue_operation(const Request& request, const Reduction& reduction, double scale,
-                             std::uint32_t rank, std::vector<Loan>& loans) {
+                             std::uint32_t rank, std::uint32_t size, std::vector<Loan>& loans) {
   const Row& row = *row_of(request.kind);
   Range source, target;
-  used_ranges(request, rank, source, target);
+  used_ranges(request, rank, size, source, target);
   const bool is_same = source.start == target.start && source.bytes != 0 && target.bytes != 0;
   flagos_collective_desc_t desc{};
   desc.struct_size = sizeof(desc);
@@ -475,7 +475,7 @@ bool NativeClusters::takes(const Request& request, const Reduction& reduction) c
   const auto* const kind_found = std::find(kinds.begin(), kinds.end(), request.kind);
   if (kind_found == kinds.end()) return false;
   const std::size_t row = static_cast<std::size_t>(kind_found - kinds.begin());
-  if (is_unasked && !pays[row][bytes_of(request) > most_small]) return false;
+  if (is_unasked && !pays[row][bytes_of(request, 1) > most_small]) return false;
   if (request.kind == Kind::broadcast) return broadcasts;
   if (request.kind == Kind::all_reduce && !broadcasts) return false;
   if (!may_add_partials(reduction)) return false;

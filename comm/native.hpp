@@ -36,7 +36,8 @@ class Native {
   // The same on all ranks: depends on nothing that they may differ in.
   bool takes(const Request& request) const;
   // `scale` is of a premultiplied sum.
-  void queue(const Request& request, const Reduction& reduction, double scale, std::uint32_t rank);
+  void queue(const Request& request, const Reduction& reduction, double scale, std::uint32_t rank,
+             std::uint32_t size);
   // Memory for what is queued on the stream until it is given back there.
   flagos_address_t lend(flagos_stream_t* stream, std::uint64_t bytes);
   void give_back(flagos_stream_t* stream, flagos_address_t lent);
@@ -59,7 +60,7 @@ class Native {
   bool has(flagos_collective_operation_t operation, flagos_dtype_t dtype,
            flagos_comm_reduction_t reduction) const;
   void queue_operation(const Request& request, const Reduction& reduction, double scale,
-                       std::uint32_t rank, std::vector<Loan>& loans);
+                       std::uint32_t rank, std::uint32_t size, std::vector<Loan>& loans);
   void queue_messages(const Request& request, std::vector<Loan>& loans);
   flagos_address_t suit(flagos_stream_t* stream, flagos_address_t address, std::uint64_t bytes,
                         bool is_written, bool always, std::vector<Loan>& loans);

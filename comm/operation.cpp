@@ -9,10 +9,10 @@
 namespace flagos::comm {
 namespace {
 
-// Elements of a side of an operation, from its first byte on.
+// Elements of a side of an operation, from its first byte on; `equal` where all blocks are.
 std::uint64_t extent(const std::vector<std::uint64_t>& counts,
-                     const std::vector<std::uint64_t>& offsets) {
-  std::uint64_t end = 0;
+                     const std::vector<std::uint64_t>& offsets, std::uint64_t equal) {
+  std::uint64_t end = counts.empty() ? equal : 0;
   for (std::size_t i = 0; i < counts.size(); ++i)
     if (counts[i] != 0) end = std::max(end, offsets[i] + counts[i]);
   return end;
@@ -38,19 +38,28 @@ void check_types(const Request& request) {
                 request.dtype, dtype_name(request.dtype));
 }
 
-// Counts and offsets of blocks that are equal and lie one behind the other, or offsets alone.
-void fill(const Request& request, std::vector<std::uint64_t>& counts,
-          std::vector<std::uint64_t>& offsets, std::uint32_t size) {
-  if (counts.empty()) counts.assign(size, request.count);
+// Offsets of blocks that lie one behind the other.
+void fill(const Request& request, const std::vector<std::uint64_t>& counts,
+          std::vector<std::uint64_t>& offsets) {
   if (!offsets.empty()) return;
   std::uint64_t end = 0;
-  for (std::uint32_t i = 0; i < size; ++i) {
+  for (const std::uint64_t count : counts) {
     offsets.push_back(end);
-    if (counts[i] > std::numeric_limits<std::uint64_t>::max() - end)
+    if (count > std::numeric_limits<std::uint64_t>::max() - end)
       throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{}: the blocks are more than 2^64 elements",
                   name_of(request.kind));
-    end += counts[i];
+    end += count;
   }
+}
+
+void check_count(const Request& request, std::uint32_t size) {
+  if (request.kind == Kind::barrier) return;
+  const std::uint64_t blocks = has_blocks(request.kind) ? size : 1;
+  const std::uint64_t most = std::numeric_limits<std::uint64_t>::max() / dtype_bytes(request.dtype);
+  if (request.count > most / blocks)
+    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{}: {} elements{} are more than 2^64 bytes",
+                name_of(request.kind), request.count,
+                blocks == 1 ? "" : fmt::format(" of each of {} ranks", blocks));
 }
 
 void check_blocks(const Request& request, const std::vector<std::uint64_t>& counts,
@@ -65,8 +74,11 @@ void check_blocks(const Request& request, const std::vector<std::uint64_t>& coun
 
 }  // namespace
 
-void used_ranges(const Request& r, std::uint32_t rank, Range& source, Range& target) {
+void used_ranges(const Request& r, std::uint32_t rank, std::uint32_t size, Range& source,
+                 Range& target) {
   const std::uint64_t width = dtype_bytes(r.dtype);
+  const std::uint64_t all_sources = extent(r.source_counts, r.source_offsets, size * r.count);
+  const std::uint64_t all_targets = extent(r.target_counts, r.target_offsets, size * r.count);
   const bool is_root = r.root == rank;
   source = {r.source, r.count * width};
   target = {r.target, r.count * width};
@@ -82,23 +94,23 @@ void used_ranges(const Request& r, std::uint32_t rank, Range& source, Range& tar
       target = {};
       break;
     case Kind::reduce_scatter:
-      source.bytes = extent(r.source_counts, r.source_offsets) * width;
-      target.bytes = r.source_counts[rank] * width;
+      source.bytes = all_sources * width;
+      target.bytes = r.source_count(rank) * width;
       break;
     case Kind::all_gather:
     case Kind::gather:
-      source.bytes = r.target_counts[rank] * width;
-      target.bytes = extent(r.target_counts, r.target_offsets) * width;
+      source.bytes = r.target_count(rank) * width;
+      target.bytes = all_targets * width;
       if (r.kind == Kind::gather && !is_root) target = {};
       break;
     case Kind::scatter:
-      source.bytes = extent(r.source_counts, r.source_offsets) * width;
-      target.bytes = r.source_counts[rank] * width;
+      source.bytes = all_sources * width;
+      target.bytes = r.source_count(rank) * width;
       if (!is_root) source = {};
       break;
     case Kind::all_to_all:
-      source.bytes = extent(r.source_counts, r.source_offsets) * width;
-      target.bytes = extent(r.target_counts, r.target_offsets) * width;
+      source.bytes = all_sources * width;
+      target.bytes = all_targets * width;
       break;
     default:
       source = target = {};
@@ -119,10 +131,10 @@ bool is_in_place(const Request& r, std::uint32_t rank) {
       return r.source == r.target;
     case Kind::reduce_scatter:
     case Kind::scatter:
-      return r.target == r.source + r.source_offsets[rank] * width;
+      return r.target == r.source + r.source_offset(rank) * width;
     case Kind::all_gather:
     case Kind::gather:
-      return r.source == r.target + r.target_offsets[rank] * width;
+      return r.source == r.target + r.target_offset(rank) * width;
     case Kind::all_to_all:
       return r.source == r.target && !r.has_counts;
     default:
@@ -130,9 +142,9 @@ bool is_in_place(const Request& r, std::uint32_t rank) {
   }
 }
 
-void check_ranges(const Request& r, std::uint32_t rank) {
+void check_ranges(const Request& r, std::uint32_t rank, std::uint32_t size) {
   Range source, target;
-  used_ranges(r, rank, source, target);
+  used_ranges(r, rank, size, source, target);
   for (const auto& [range, side] : {std::pair(source, "source"), std::pair(target, "target")}) {
     if (range.bytes == 0) continue;
     if (range.start == 0)
@@ -208,12 +220,12 @@ void check_messages_to_self(const Request& request, std::uint32_t rank) {
                   dtype_name(sends[i]->dtype), receives[i]->count, dtype_name(receives[i]->dtype));
 }
 
-std::uint64_t bytes_of(const Request& request) {
+std::uint64_t bytes_of(const Request& request, std::uint32_t size) {
   const auto sum = [](const std::vector<std::uint64_t>& blocks) {
     return std::accumulate(blocks.begin(), blocks.end(), std::uint64_t{0});
   };
-  const std::uint64_t count =
-      std::max({request.count, sum(request.source_counts), sum(request.target_counts)});
+  std::uint64_t count = has_blocks(request.kind) ? size * request.count : request.count;
+  if (request.has_counts) count = std::max(sum(request.source_counts), sum(request.target_counts));
   std::uint64_t bytes = count * dtype_bytes(request.dtype);
   for (const Message& message : request.messages)
     bytes += message.count * dtype_bytes(message.dtype);
@@ -245,18 +257,15 @@ void check_request(Request& request, std::uint32_t rank, std::uint32_t size) {
   check_root(request, size);
   check_types(request);
   if (request.kind == Kind::exchange) return check_messages(request, size);
-  if (has_blocks(request.kind)) {
-    fill(request, request.source_counts, request.source_offsets, size);
-    fill(request, request.target_counts, request.target_offsets, size);
+  if (request.has_counts) {
+    fill(request, request.source_counts, request.source_offsets);
+    fill(request, request.target_counts, request.target_offsets);
     check_blocks(request, request.source_counts, request.source_offsets, "source");
     check_blocks(request, request.target_counts, request.target_offsets, "target");
-  } else if (request.kind != Kind::barrier &&
-             request.count >
-                 std::numeric_limits<std::uint64_t>::max() / dtype_bytes(request.dtype)) {
-    throw_error(FLAGOS_STATUS_INVALID_ARGUMENT, "{}: {} elements are more than 2^64 bytes",
-                name_of(request.kind), request.count);
+  } else {
+    check_count(request, size);
   }
-  check_ranges(request, rank);
+  check_ranges(request, rank, size);
 }
 
 }  // namespace flagos::comm

@@ -51,11 +51,25 @@ struct Words {
 };
 
 struct Request : Words {
-  // [size] each, in elements; filled for every operation that has blocks
+  // [size] each, in elements, of a `v` operation; without them blocks are equal and lie one behind the other.
   std::vector<std::uint64_t> source_counts, source_offsets, target_counts, target_offsets;
   std::vector<Message> messages;
   // The ranks that do something, if not all.
   std::vector<std::uint32_t> taking_part;
+
+  // A rank's block of either side.
+  std::uint64_t source_count(std::uint32_t rank) const {
+    return source_counts.empty() ? count : source_counts[rank];
+  }
+  std::uint64_t source_offset(std::uint32_t rank) const {
+    return source_offsets.empty() ? rank * count : source_offsets[rank];
+  }
+  std::uint64_t target_count(std::uint32_t rank) const {
+    return target_counts.empty() ? count : target_counts[rank];
+  }
+  std::uint64_t target_offset(std::uint32_t rank) const {
+    return target_offsets.empty() ? rank * count : target_offsets[rank];
+  }
 
   // Empty again; keeps the memory of the arrays.
   void clear();
@@ -63,8 +77,8 @@ struct Request : Words {
   void copy(const Request& other);
 };
 
-// How much it moves: all blocks of the side that has more of them, or all messages.
-std::uint64_t bytes_of(const Request& request);
+// How much it moves among `size` ranks: all blocks of the side that has more of them, or all messages.
+std::uint64_t bytes_of(const Request& request, std::uint32_t size);
 
 struct Operation {
   Request request;
@@ -91,12 +105,13 @@ struct Range {
   std::uint64_t bytes = 0;
 };
 // What this rank reads and writes.
-void used_ranges(const Request& request, std::uint32_t rank, Range& source, Range& target);
+void used_ranges(const Request& request, std::uint32_t rank, std::uint32_t size, Range& source,
+                 Range& target);
 
 // What a rank sends to itself in a group it must receive there, in the same order. Throws.
 void check_messages_to_self(const Request& request, std::uint32_t rank);
 
-// Checks a request against the communicator and fills the arrays of blocks that the caller left out. Throws.
+// Checks a request against the communicator and fills the offsets of blocks that the caller left out. Throws.
 void check_request(Request& request, std::uint32_t rank, std::uint32_t size);
 
 }  // namespace flagos::comm

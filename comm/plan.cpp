@@ -135,11 +135,9 @@ void PlanMaker::reduce() {
 void PlanMaker::reduce_scatter() {
   for (std::uint32_t i = 1; i < size_; ++i) {
     const std::uint32_t peer = (rank_ + i) % size_;
-    send_to(source(request_.source_offsets[peer] * width_), request_.source_counts[peer] * width_,
-            peer);
+    send_to(source_block(peer), source_bytes(peer), peer);
   }
-  reduce_range(size_, source(request_.source_offsets[rank_] * width_), target(),
-               request_.source_counts[rank_] * width_);
+  reduce_range(size_, source_block(rank_), target(), source_bytes(rank_));
 }
 
 void PlanMaker::scan(std::uint32_t last) {
@@ -158,45 +156,37 @@ void PlanMaker::broadcast() {
 }
 
 void PlanMaker::all_gather() {
-  const auto& counts = request_.target_counts;
-  const auto& offsets = request_.target_offsets;
-  send(source(), counts[rank_] * width_, 0, size_);
-  copy_own(source(), target(offsets[rank_] * width_), counts[rank_] * width_);
+  send(source(), target_bytes(rank_), 0, size_);
+  copy_own(source(), target_block(rank_), target_bytes(rank_));
   for (std::uint32_t i = 1; i < size_; ++i) {
     const std::uint32_t peer = (rank_ + i) % size_;
-    receive(target(offsets[peer] * width_), counts[peer] * width_, peer);
+    receive(target_block(peer), target_bytes(peer), peer);
   }
 }
 
 void PlanMaker::gather() {
-  const auto& counts = request_.target_counts;
-  const auto& offsets = request_.target_offsets;
-  if (rank_ != request_.root) return send_to(source(), counts[rank_] * width_, request_.root);
-  copy_own(source(), target(offsets[rank_] * width_), counts[rank_] * width_);
+  if (rank_ != request_.root) return send_to(source(), target_bytes(rank_), request_.root);
+  copy_own(source(), target_block(rank_), target_bytes(rank_));
   for (std::uint32_t peer = 0; peer < size_; ++peer)
-    if (peer != rank_) receive(target(offsets[peer] * width_), counts[peer] * width_, peer);
+    if (peer != rank_) receive(target_block(peer), target_bytes(peer), peer);
 }
 
 void PlanMaker::scatter() {
-  const auto& counts = request_.source_counts;
-  const auto& offsets = request_.source_offsets;
-  if (rank_ != request_.root) return receive(target(), counts[rank_] * width_, request_.root);
+  if (rank_ != request_.root) return receive(target(), source_bytes(rank_), request_.root);
   for (std::uint32_t peer = 0; peer < size_; ++peer)
-    send_to(source(offsets[peer] * width_), counts[peer] * width_, peer);
-  copy_own(source(offsets[rank_] * width_), target(), counts[rank_] * width_);
+    send_to(source_block(peer), source_bytes(peer), peer);
+  copy_own(source_block(rank_), target(), source_bytes(rank_));
 }
 
 void PlanMaker::all_to_all() {
   const bool in_place = request_.source == request_.target;
   for (std::uint32_t i = 1; i < size_; ++i) {
     const std::uint32_t peer = (rank_ + i) % size_;
-    send_to(source(request_.source_offsets[peer] * width_), request_.source_counts[peer] * width_,
-            peer, false, in_place);
-    receive(target(request_.target_offsets[peer] * width_), request_.target_counts[peer] * width_,
-            peer, in_place ? static_cast<std::int32_t>(i - 1) : -1);
+    send_to(source_block(peer), source_bytes(peer), peer, false, in_place);
+    receive(target_block(peer), target_bytes(peer), peer,
+            in_place ? static_cast<std::int32_t>(i - 1) : -1);
   }
-  copy_own(source(request_.source_offsets[rank_] * width_),
-           target(request_.target_offsets[rank_] * width_), request_.target_counts[rank_] * width_);
+  copy_own(source_block(rank_), target_block(rank_), target_bytes(rank_));
 }
 
 void PlanMaker::exchange() {

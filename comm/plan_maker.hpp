@@ -73,6 +73,19 @@ class PlanMaker {
                                     std::uint64_t bytes);
   flagos_address_t source(std::uint64_t offset = 0) const { return source_ + offset; }
   flagos_address_t target(std::uint64_t offset = 0) const { return target_ + offset; }
+  // A rank's block of either side.
+  flagos_address_t source_block(std::uint32_t rank) const {
+    return source(request_.source_offset(rank) * width_);
+  }
+  flagos_address_t target_block(std::uint32_t rank) const {
+    return target(request_.target_offset(rank) * width_);
+  }
+  std::uint64_t source_bytes(std::uint32_t rank) const {
+    return request_.source_count(rank) * width_;
+  }
+  std::uint64_t target_bytes(std::uint32_t rank) const {
+    return request_.target_count(rank) * width_;
+  }
   std::uint64_t bytes() const { return count_ * width_; }
   std::uint64_t elements_in(std::uint64_t bytes) const { return bytes / width_; }
   // Calls `each` for rounds of so many elements; once also where there are none.
