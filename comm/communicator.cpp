@@ -297,6 +297,7 @@ Operation& Communicator::make_operation(const Request& request, Operation* spare
   Operation& operation = spare != nullptr ? *spare : free_operation();
   operation.request.copy(request);
   operation.owner = this;
+  operation.bytes = bytes_of(operation.request, size_);
   operation.reduction = reduction_of(request, operation.scale);
   operation.value = 0;
   operation.ready.store(false, std::memory_order_relaxed);
@@ -348,13 +349,13 @@ void Communicator::queue(const Request& request) {
   const std::uint64_t value = operation.value = ++next_value_;
   operation.awaited = is_idle == 0;
   operation.ready.store(is_idle != 0, std::memory_order_release);
-  outstanding_.fetch_add(1, std::memory_order_relaxed);
   const Here here = is_idle != 0 ? try_here(operation) : Here::no;
   if (here == Here::done) {
     spare_ = &operation;
     return;
   }
   if (here == Here::no) {
+    outstanding_.fetch_add(1, std::memory_order_relaxed);
     std::lock_guard lock(queue_mutex_);
     pending_.push(operation);
   }

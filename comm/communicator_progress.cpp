@@ -41,11 +41,11 @@ std::uint64_t Communicator::give_way() {
 
 // Tries to finish a small operation in the call itself, which saves waking a thread, if the other ranks are there.
 Communicator::Here Communicator::try_here(Operation& operation) {
-  if (bytes_of(operation.request, size_) > here_bytes || staging_.is_remote()) return Here::no;
+  if (operation.bytes > here_bytes || staging_.is_remote()) return Here::no;
   std::unique_lock engine(engine_mutex_, std::try_to_lock);
   // Nothing else may be under way or wait for its turn.
   if (!engine.owns_lock() || !execution_.is_done() ||
-      outstanding_.load(std::memory_order_acquire) != 1 ||
+      outstanding_.load(std::memory_order_acquire) != 0 ||
       visitors_.load(std::memory_order_acquire) != 0 ||
       status_.load(std::memory_order_acquire) != FLAGOS_STATUS_OK)
     return Here::no;
@@ -59,6 +59,7 @@ Communicator::Here Communicator::try_here(Operation& operation) {
     return Here::no;  // another rank's request has failed
   const bool is_done = completed_.load(std::memory_order_relaxed) != before;
   if (!is_done) {
+    outstanding_.fetch_add(1, std::memory_order_relaxed);
     if (++misses_ > most_misses && is_meeting(call))
       meeting_every_ = std::min(2 * meeting_every_, rarest_meeting);
     last_move_ns_ = now_ns();
@@ -215,18 +216,20 @@ bool Communicator::step() {
 }
 
 void Communicator::complete(Operation& operation) {
-  completed_.fetch_add(1, std::memory_order_relaxed);
+  // Only whoever holds the engine writes it.
+  completed_.store(completed_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   if (operation.recorded) {
     operation.runs.fetch_add(1, std::memory_order_release);
     operation.runs.notify_all();
     return;
   }
+  if (is_here_) return;  // nobody else has seen it
   if (operation.value == 0) {
     internal_.fetch_add(1, std::memory_order_relaxed);
     operation.runs.fetch_add(1, std::memory_order_release);
   }
-  if (!is_here_) signal_ = std::max(signal_, operation.value);
-  if (!is_here_ || operation.value == 0) {
+  signal_ = std::max(signal_, operation.value);
+  {
     std::lock_guard lock(queue_mutex_);
     operation.next = std::exchange(free_, &operation);
   }
@@ -235,8 +238,7 @@ void Communicator::complete(Operation& operation) {
 
 void Communicator::print_plan(const Operation& operation) const {
   std::fprintf(stderr, "flagos comm: rank %u of %u: %s, %llu bytes: %s, %u phases\n", rank_, size_,
-               describe(operation).c_str(),
-               static_cast<unsigned long long>(bytes_of(operation.request, size_)),
+               describe(operation).c_str(), static_cast<unsigned long long>(operation.bytes),
                name_of(execution_.plan().algorithm),
                static_cast<unsigned>(execution_.plan().phases.size()));
 }

@@ -75,7 +75,7 @@ void Execution::start(Operation& operation, bool was_queued) {
     Peer& peer = peers_[message.peer];
     message_numbers_.push_back(message.is_send ? peer.messages_sent++ : peer.messages_received++);
   }
-  is_streaming_ = bytes_of(operation.request, topology_.size) >= streaming_bytes;
+  is_streaming_ = operation.bytes >= streaming_bytes;
   phase_ = first_send_ = first_receive_ = first_copy_ = 0;
   begin_phase();
 }

@@ -84,6 +84,7 @@ struct Operation {
   Request request;
   Reduction reduction;
   double scale = 1;
+  std::uint64_t bytes = 0;  // that it moves
   std::uint64_t sequence = 0;
   std::uint64_t value = 0;  // of the communicator's timeline when it is done; 0: nobody waits there
   std::atomic<bool> ready{false};  // the stream has arrived
