@@ -23,6 +23,8 @@ import time
 
 BEGIN, END = "<!-- collectives: begin -->", "<!-- collectives: end -->"
 REDUCE = ("all_reduce", "reduce_scatter")
+WIDTH = {"float32": 4, "bfloat16": 2}
+BLOCKS = ("all_gather", "reduce_scatter", "all_to_all")
 
 
 def run(command, seconds):
@@ -73,6 +75,8 @@ class Table:
 
     def add(self, operation, dtype, ranks, best):
         for size, (mean, _, _, way) in sorted(best["flagos"].items()):
+            if operation in BLOCKS and size < ranks * WIDTH[dtype]:
+                continue  # nothing is moved: others do not even meet
             others = [best[name].get(size) for name in libraries if name != "flagos"]
             known = [row[0] for row in others if row]
             cells = [f"{mean:.1f}" if mean >= 10 else f"{mean:.2f}"]
