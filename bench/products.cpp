@@ -1,5 +1,6 @@
 // Products of float32 on the cpu plugin: its native version, the portable kernel, and OpenBLAS called by hand with the same
-// number of threads, in turns, so that what else the machine does hits all three. GFLOP/s, medians of the turns.
+// number of threads, in turns, so that what else the machine does hits all three. GFLOP/s, medians of the turns. Each begins
+// when the threads of the one before sleep: those of OpenBLAS keep a processor busy for some 26 ms after their work.
 #include <dlfcn.h>
 #include <flagos_ops.h>
 
@@ -12,6 +13,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "bench/bench_device.hpp"
@@ -24,6 +26,7 @@ struct Shape {
   std::int64_t m, n, k;
   bool linear;  // b lies as the weight of a linear layer, [n, k]
 };
+constexpr std::chrono::milliseconds settle_time(50);
 constexpr Shape shapes[] = {
     {64, 64, 64, false},     {128, 128, 128, false},    {256, 256, 256, false},
     {512, 512, 512, false},  {1024, 1024, 1024, false}, {2048, 2048, 2048, false},
@@ -131,12 +134,17 @@ void measure(const Shape& shape, int threads, double seconds) {
   made.run(FLAGOS_OPS_PREFERENCE_PORTABLE, 1);
   static const OpenBlas blas;
   std::array<std::vector<double>, 3> times;
-  const auto timed = [&](std::size_t which, int repeats) {
-    const auto start = Clock::now();
+  const auto run = [&](std::size_t which, int repeats) {
     if (which == 2)
       made.run(blas, repeats);
     else
       made.run(which == 0 ? FLAGOS_OPS_PREFERENCE_NATIVE : FLAGOS_OPS_PREFERENCE_PORTABLE, repeats);
+  };
+  const auto timed = [&](std::size_t which, int repeats) {
+    if (threads != 1) std::this_thread::sleep_for(settle_time);
+    run(which, 1);
+    const auto start = Clock::now();
+    run(which, repeats);
     return std::chrono::duration<double>(Clock::now() - start).count() / repeats;
   };
   const std::size_t kinds = blas.is_there() ? 3 : 2;

@@ -156,7 +156,18 @@ bool Stream::wait_for(std::uint64_t count, const Deadline& deadline) noexcept {
     if (is_done()) return true;
     if (!device_.pool().assist(offer_, deadline) && spin_until_done(is_done)) return true;
   }
-  return signal_.wait(is_done, deadline);
+  return signal_.wait(
+      [&] {
+        await(count);
+        return is_done();
+      },
+      deadline);
+}
+
+// finish() takes all counts away when it wakes sleepers: each says its own again before it sleeps on.
+void Stream::await(std::uint64_t count) noexcept {
+  std::uint64_t least = awaited_.load();
+  while (count < least && !awaited_.compare_exchange_weak(least, count)) continue;
 }
 
 flagos_status_t Stream::synchronize(std::uint64_t timeout_ns) {

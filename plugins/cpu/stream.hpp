@@ -79,6 +79,7 @@ class Stream final : public Task, public Parked {
   void wait_for_room() noexcept;
   template <typename Done>
   bool spin_until_done(const Done& is_done) const noexcept;
+  void await(std::uint64_t count) noexcept;
   static constexpr int not_running(int processor) noexcept {
     return processor < 0 ? processor : ~processor;
   }
@@ -125,6 +126,7 @@ class Stream final : public Task, public Parked {
   // The holder; a host thread that waits reads the first two all the time.
   alignas(64) std::atomic<std::uint64_t> completed_{0};
   Signal signal_;
+  std::atomic<std::uint64_t> awaited_{UINT64_MAX};  // the least count that a thread sleeps for
   std::atomic<int> processor_{INT_MIN};  // where it runs, or not_running(where it ran last)
   std::atomic<Job*> offer_{nullptr};     // what a thread that waits may help with
   alignas(64) std::size_t graph_step_ = 0;

@@ -43,7 +43,11 @@ void Stream::finish(Command& command) noexcept {
     started_ns_ = 0;
   }
   queue_.pop();
-  completed_.store(completed_.load(std::memory_order_relaxed) + 1);
+  const std::uint64_t completed = completed_.load(std::memory_order_relaxed) + 1;
+  completed_.store(completed);
+  // A thread that waits for the last of many commands would only be in the way after each.
+  if (completed < awaited_.load()) return;
+  awaited_.store(UINT64_MAX);
   if (signal_.notify_all()) woke_here_ = true;
 }
 

@@ -1,12 +1,17 @@
 #include <doctest/doctest.h>
+#include <sched.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <cfenv>
+#include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/thread.hpp"
 #include "plugins/cpu/test_plugin.hpp"
 
 namespace flagos::cpu::test {
@@ -43,6 +48,64 @@ TEST_CASE("stream: work runs in the order of submission, 100,000 deep") {
   std::uint64_t wrong = 0;
   for (std::uint64_t i = 0; i < count; ++i) wrong += values[i + 1] != i;
   CHECK(wrong == 0);
+}
+
+TEST_CASE("stream: a thread that waits for many commands is not woken after each") {
+  TestDevice device;
+  flagos_plugin_stream_t* stream = device.stream();
+  constexpr std::uint64_t half = 300, size = 128 * 1024;
+  const std::uint64_t from = device.alloc(size), to = device.alloc(size);
+  std::atomic<std::uint32_t> flag{0};
+  REQUIRE(device.launch(stream, "test_block", Flag{address_of(&flag)}) == FLAGOS_STATUS_OK);
+  const auto copy_often = [&] {
+    for (std::uint64_t i = 0; i < half; ++i)
+      REQUIRE(device.api.memory->copy(stream, to, from, size) == FLAGOS_STATUS_OK);
+  };
+  long sleeps = 0;
+  const auto wait = [&] {
+    rusage before{}, after{};
+    getrusage(RUSAGE_THREAD, &before);
+    CHECK(device.api.stream->synchronize(stream, forever) == FLAGOS_STATUS_OK);
+    getrusage(RUSAGE_THREAD, &after);
+    sleeps = after.ru_nvcsw - before.ru_nvcsw;
+  };
+  copy_often();
+  std::thread for_half(
+      [&] { CHECK(device.api.stream->synchronize(stream, forever) == FLAGOS_STATUS_OK); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // until it most likely sleeps
+  copy_often();
+  std::thread for_all(wait);
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  flag = 1;
+  for_half.join();
+  for_all.join();
+  CHECK(sleeps <= 20);  // a few: the wake of the first is for all
+}
+
+// A helper keeps away from the processor of whom it helps, for as long as it helps.
+TEST_CASE("stream: threads that have shared work may run anywhere again when they sleep") {
+  TestDevice device;
+  flagos_plugin_stream_t* stream = device.stream();
+  constexpr std::uint64_t size = std::uint64_t{16} << 20;
+  const std::uint64_t from = device.alloc(size), to = device.alloc(size);
+  const auto restricted = [] {
+    std::size_t count = 0;
+    const std::vector<int> usable = usable_processors();
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+      cpu_set_t set;
+      if (sched_getaffinity(std::stoi(task.path().filename()), sizeof(set), &set) == 0)
+        count += static_cast<std::size_t>(CPU_COUNT(&set)) != usable.size();
+    }
+    return count;
+  };
+  for (int i = 0; i < 20; ++i) {
+    REQUIRE(device.api.memory->copy(stream, to, from, size) == FLAGOS_STATUS_OK);
+    REQUIRE(device.api.stream->synchronize(stream, forever) == FLAGOS_STATUS_OK);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  for (int i = 0; i < 5'000 && restricted() != 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  CHECK(restricted() == 0);
 }
 
 TEST_CASE("stream: several threads may submit to one stream, each in its order") {

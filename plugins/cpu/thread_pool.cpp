@@ -1,5 +1,7 @@
 #include "plugins/cpu/thread_pool.hpp"
 
+#include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -51,6 +53,7 @@ Task& TaskQueue::pop() noexcept {
 ThreadPool::ThreadPool(const Host& host, Options options)
     : host_(host),
       options_(std::move(options)),
+      processors_(options_.processors.empty() ? usable_processors() : options_.processors),
       base_workers_(options_.threads + 1),
       max_spinners_(std::max(1u, options_.threads - 1)) {
   jobs_.reserve(options_.max_workers + base_workers_);  // sharing a job must not allocate
@@ -138,7 +141,7 @@ bool ThreadPool::run_task(Task& task, Worker& worker) noexcept {
   for (;;) {
     if (task.run(worker) == Task::Outcome::gone) return true;
     const bool may_linger = task.may_linger();
-    if (may_linger && linger(&task)) continue;
+    if (may_linger && linger(task)) continue;
     if (task.release()) return may_linger;
     // Work came at the last moment. Tasks that were pushed while this worker spun counted on it.
     if (ready_count_.load() != 0) wake_for_ready();
@@ -146,42 +149,53 @@ bool ThreadPool::run_task(Task& task, Worker& worker) noexcept {
 }
 
 // Spins until `task` has work again; false when another task or job came, or after a moment.
-bool ThreadPool::linger(const Task* task) noexcept {
-  if (spinners_.load(std::memory_order_relaxed) >= max_spinners_)
-    return task != nullptr && task->has_work();
+bool ThreadPool::linger(const Task& task) noexcept {
+  if (spinners_.load(std::memory_order_relaxed) >= max_spinners_) return task.has_work();
   spinners_.fetch_add(1);
   bool has_work = false;
-  spin_until(
-      [&] {
-        has_work = task != nullptr && task->has_work();
-        return has_work || ready_count_.load(std::memory_order_relaxed) != 0 ||
-               job_count_.load(std::memory_order_relaxed) != 0 ||
-               stopping_.load(std::memory_order_relaxed);
-      },
-      spin_ns);
+  spin([&] { return has_work = task.has_work(); });
   spinners_.fetch_sub(1);
   if (has_work && ready_count_.load() != 0) wake_for_ready();
   return has_work;
 }
 
+// Until `ready()`, a task or a job comes, or for a moment.
+template <typename Ready>
+void ThreadPool::spin(const Ready& ready) noexcept {
+  spin_until(
+      [&] {
+        return ready() || ready_count_.load(std::memory_order_relaxed) != 0 ||
+               job_count_.load(std::memory_order_relaxed) != 0 ||
+               stopping_.load(std::memory_order_relaxed);
+      },
+      spin_ns);
+}
+
+// Whoever has a task or a job, with the mutex, sees every worker that will look for one without being woken: it counts as
+// spinning until it holds the mutex itself.
 Task* ThreadPool::next_task(Worker& worker, bool may_spin) noexcept {
   bool has_spun = !may_spin;
   std::unique_lock lock(mutex_);
   for (;;) {
-    if (Task* task = pop_ready()) return task;
+    if (Task* task = pop_ready()) {
+      let_anywhere(worker, pthread_self());
+      return task;
+    }
     if (help(worker, lock)) {
       has_spun = false;
       continue;
     }
     if (stopping_) return nullptr;
-    if (!has_spun) {
+    if (!has_spun && spinners_.load() < max_spinners_) {
+      spinners_.fetch_add(1);
       lock.unlock();
-      linger(nullptr);
-      has_spun = true;
+      spin([] { return false; });
       lock.lock();
+      spinners_.fetch_sub(1);
+      has_spun = true;
       continue;
     }
-    if (!sleep(lock)) {
+    if (!sleep(worker, lock)) {
       worker.has_retired_ = true;
       return nullptr;
     }
@@ -190,16 +204,19 @@ Task* ThreadPool::next_task(Worker& worker, bool may_spin) noexcept {
 }
 
 // False when the worker is surplus and has had nothing to do for long.
-bool ThreadPool::sleep(std::unique_lock<std::mutex>& lock) noexcept {
+bool ThreadPool::sleep(Worker& worker, std::unique_lock<std::mutex>& lock) noexcept {
+  let_anywhere(worker, pthread_self());
   const bool surplus = live_workers_ > base_workers_;
   const Deadline deadline(surplus ? retire_ns : UINT64_MAX);
   const std::uint32_t epoch = wake_epoch_.load();
   ++sleepers_;
+  worker.is_asleep_ = true;
   lock.unlock();
   futex_wait(wake_epoch_, epoch, deadline);
   const bool timed_out = deadline.has_passed();
   lock.lock();
   --sleepers_;
+  worker.is_asleep_ = false;
   if (wakes_under_way_ != 0) --wakes_under_way_;
   if (!timed_out || ready_count_.load() != 0 || live_workers_ <= base_workers_ || stopping_)
     return true;
@@ -231,6 +248,29 @@ void ThreadPool::wake_for_ready() noexcept {
     wake(woken);
   else
     request_growth();
+}
+
+// ---- where workers run ------------------------------------------------------------------------
+
+// The system likes to run a woken thread where the one runs that wakes it. There a helper takes turns with the owner of its
+// job, for as long as the other processors have anything else to do: a thread that spins for the answer is enough.
+void ThreadPool::keep_away(Worker& worker, pthread_t thread, int processor) const noexcept {
+  if (worker.avoided_ == processor || processors_.size() < 2) return;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const int other : processors_)
+    if (other != processor) CPU_SET(other, &set);
+  // A failure leaves it where it may run anyway: slower, not wrong.
+  if (pthread_setaffinity_np(thread, sizeof(set), &set) == 0) worker.avoided_ = processor;
+}
+
+void ThreadPool::let_anywhere(Worker& worker, pthread_t thread) const noexcept {
+  if (worker.avoided_ < 0) return;
+  worker.avoided_ = -1;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const int processor : processors_) CPU_SET(processor, &set);
+  pthread_setaffinity_np(thread, sizeof(set), &set);
 }
 
 // ---- growth -----------------------------------------------------------------------------------
@@ -326,6 +366,7 @@ void ThreadPool::share(Job& job, Worker& worker) noexcept {
 }
 
 void ThreadPool::publish(Job& job) noexcept {
+  job.processor = current_processor();
   std::uint32_t woken = 0;
   {
     const std::lock_guard lock(mutex_);
@@ -336,6 +377,10 @@ void ThreadPool::publish(Job& job) noexcept {
     const std::uint32_t spinning = spinners_.load();
     const std::uint32_t wanted = options_.threads - 1;
     if (wanted > spinning) woken = claim_sleepers(wanted - spinning);
+    job.has_woken = woken != 0;
+    if (job.has_woken)  // which of them is not known
+      for (Worker& worker : workers_)
+        if (worker.is_asleep_) keep_away(worker, worker.thread_.native_handle(), job.processor);
   }
   if (woken != 0) wake(woken);
 }
@@ -346,6 +391,9 @@ void ThreadPool::retract(Job& job) noexcept {
   if (!job.wakes) return;
   jobs_.erase(std::find(jobs_.begin(), jobs_.end(), &job));
   job_count_.fetch_sub(1);
+  if (!job.has_woken) return;
+  for (Worker& worker : workers_)
+    if (worker.is_asleep_) let_anywhere(worker, worker.thread_.native_handle());
 }
 
 void ThreadPool::leave(Job& job) noexcept {
@@ -361,9 +409,12 @@ bool ThreadPool::help(Worker& worker, std::unique_lock<std::mutex>& lock) noexce
   ++job.helpers;
   job.active.fetch_add(1);  // before the mutex goes: its owner cannot leave now
   lock.unlock();
+  if (current_processor() == job.processor) keep_away(worker, pthread_self(), job.processor);
   run_pieces(job, worker);
+  spinners_.fetch_add(1);
   leave(job);
   lock.lock();
+  spinners_.fetch_sub(1);
   return true;
 }
 

@@ -39,7 +39,10 @@ class Worker {
   std::thread thread_;
   std::unique_ptr<void, Free> scratch_;
   std::size_t scratch_size_ = 0;
-  bool has_retired_ = false;  // guarded by the pool's mutex; the thread can be joined
+  // Guarded by the pool's mutex.
+  bool has_retired_ = false;  // the thread can be joined
+  bool is_asleep_ = false;
+  int avoided_ = -1;  // the processor that it is kept away from; others set it while it sleeps
 };
 
 // What the pool runs: a stream. Exactly one holder at a time: the ready queue, a worker, or a list
@@ -103,6 +106,8 @@ struct Job {
   std::atomic<std::uint64_t> left{0};
   std::atomic<std::uint32_t> active{0};  // helpers inside
   std::uint32_t helpers = 0;             // that ever joined; guarded by the pool's mutex
+  int processor = -1;                    // where its owner ran when helpers were called
+  bool has_woken = false;                // some of them slept
 
   static constexpr std::uint64_t range(std::uint64_t first, std::uint64_t end) noexcept {
     return first | end << 32;
@@ -145,14 +150,18 @@ class ThreadPool {
   void start_worker();
   void work(Worker& worker) noexcept;
   bool run_task(Task& task, Worker& worker) noexcept;
-  bool linger(const Task* task) noexcept;
+  bool linger(const Task& task) noexcept;
+  template <typename Ready>
+  void spin(const Ready& ready) noexcept;
   Task* next_task(Worker& worker, bool may_spin) noexcept;
   Task* pop_ready() noexcept;
   bool help(Worker& worker, std::unique_lock<std::mutex>& lock) noexcept;
-  bool sleep(std::unique_lock<std::mutex>& lock) noexcept;
+  bool sleep(Worker& worker, std::unique_lock<std::mutex>& lock) noexcept;
   void wake_for_ready() noexcept;
   std::uint32_t claim_sleepers(std::uint32_t wanted) noexcept;
   void wake(std::uint32_t count) noexcept;
+  void keep_away(Worker& worker, pthread_t thread, int processor) const noexcept;
+  void let_anywhere(Worker& worker, pthread_t thread) const noexcept;
   void request_growth() noexcept;
   void watch() noexcept;
   void grow() noexcept;
@@ -169,6 +178,7 @@ class ThreadPool {
 
   const Host& host_;
   const Options options_;
+  const std::vector<int> processors_;  // where workers may run
   const std::uint32_t base_workers_;
   const std::uint32_t max_spinners_;
 
