@@ -153,19 +153,20 @@ bool ThreadPool::linger(const Task& task) noexcept {
   if (spinners_.load(std::memory_order_relaxed) >= max_spinners_) return task.has_work();
   spinners_.fetch_add(1);
   bool has_work = false;
-  spin([&] { return has_work = task.has_work(); });
+  spin([&] {
+    return (has_work = task.has_work()) || job_count_.load(std::memory_order_relaxed) != 0;
+  });
   spinners_.fetch_sub(1);
   if (has_work && ready_count_.load() != 0) wake_for_ready();
   return has_work;
 }
 
-// Until `ready()`, a task or a job comes, or for a moment.
+// Until `ready()` or a task comes; false when a moment has passed.
 template <typename Ready>
-void ThreadPool::spin(const Ready& ready) noexcept {
-  spin_until(
+bool ThreadPool::spin(const Ready& ready) noexcept {
+  return spin_until(
       [&] {
         return ready() || ready_count_.load(std::memory_order_relaxed) != 0 ||
-               job_count_.load(std::memory_order_relaxed) != 0 ||
                stopping_.load(std::memory_order_relaxed);
       },
       spin_ns);
@@ -178,6 +179,7 @@ Task* ThreadPool::next_task(Worker& worker, bool may_spin) noexcept {
   std::unique_lock lock(mutex_);
   for (;;) {
     if (Task* task = pop_ready()) {
+      lock.unlock();
       let_anywhere(worker, pthread_self());
       return task;
     }
@@ -188,11 +190,17 @@ Task* ThreadPool::next_task(Worker& worker, bool may_spin) noexcept {
     if (stopping_) return nullptr;
     if (!has_spun && spinners_.load() < max_spinners_) {
       spinners_.fetch_add(1);
+      const std::uint32_t known = jobs_published_.load();  // those have no room, and will have none
       lock.unlock();
-      spin([] { return false; });
+      has_spun = !spin([&] { return jobs_published_.load(std::memory_order_relaxed) != known; });
       lock.lock();
       spinners_.fetch_sub(1);
-      has_spun = true;
+      continue;
+    }
+    if (worker.avoided_ >= 0) {
+      lock.unlock();
+      let_anywhere(worker, pthread_self());
+      lock.lock();
       continue;
     }
     if (!sleep(worker, lock)) {
@@ -205,7 +213,6 @@ Task* ThreadPool::next_task(Worker& worker, bool may_spin) noexcept {
 
 // False when the worker is surplus and has had nothing to do for long.
 bool ThreadPool::sleep(Worker& worker, std::unique_lock<std::mutex>& lock) noexcept {
-  let_anywhere(worker, pthread_self());
   const bool surplus = live_workers_ > base_workers_;
   const Deadline deadline(surplus ? retire_ns : UINT64_MAX);
   const std::uint32_t epoch = wake_epoch_.load();
@@ -374,6 +381,7 @@ void ThreadPool::publish(Job& job) noexcept {
     if (!job.wakes) return;
     jobs_.push_back(&job);
     job_count_.fetch_add(1);
+    jobs_published_.fetch_add(1);
     const std::uint32_t spinning = spinners_.load();
     const std::uint32_t wanted = options_.threads - 1;
     if (wanted > spinning) woken = claim_sleepers(wanted - spinning);

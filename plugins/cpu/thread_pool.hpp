@@ -152,7 +152,7 @@ class ThreadPool {
   bool run_task(Task& task, Worker& worker) noexcept;
   bool linger(const Task& task) noexcept;
   template <typename Ready>
-  void spin(const Ready& ready) noexcept;
+  bool spin(const Ready& ready) noexcept;
   Task* next_task(Worker& worker, bool may_spin) noexcept;
   Task* pop_ready() noexcept;
   bool help(Worker& worker, std::unique_lock<std::mutex>& lock) noexcept;
@@ -185,6 +185,7 @@ class ThreadPool {
   // Read without the mutex by workers that spin, written under it.
   std::atomic<std::uint32_t> ready_count_{0};
   std::atomic<std::uint32_t> job_count_{0};
+  std::atomic<std::uint32_t> jobs_published_{0};  // ever
   std::atomic<bool> stopping_{false};
   alignas(64) std::atomic<std::uint32_t> spinners_{0};
   std::atomic<std::uint32_t> wake_epoch_{0};  // what sleepers sleep on
