@@ -3,6 +3,7 @@
 
 #include "ops/engine/composite.hpp"
 #include "ops/engine/layout.hpp"
+#include "ops/engine/reduction.hpp"
 #include "ops/families.hpp"
 #include "ops/native.hpp"
 #include "ops/table.hpp"
@@ -127,6 +128,29 @@ void mv(Call& call) {
   run(call, {a, as_column(b), as_column(call.tensor(2)), {}});
 }
 
+// Two vectors: long ones are split over programs, as sums are.
+void run_dot(Call& call) {
+  if (run_native(call)) return;
+  const Tensor &a = call.tensor(0), &b = call.tensor(1);
+  const tile::DType dtype = a.dtype == DType::i8 ? tile::DType::i32 : computed_as(a.dtype);
+  const DType kept = a.dtype == DType::i8    ? DType::i32
+                     : a.dtype == DType::f64 ? DType::f64
+                                             : DType::f32;
+  using State = std::array<tile::Tile, 1>;
+  const Reduction<1> products{
+      dtype,
+      {kept},
+      1,
+      [=](LineKernel& l, const tile::Tile& at) {
+        return tile::carry(l.sum(l.load(1, at, 0, dtype) * l.load(2, at, 0, dtype)));
+      },
+      [](const State& x, const State& y) { return tile::carry(x[0] + y[0]); },
+      [](LineKernel& l, const State& state) { l.store_line(0, state[0]); }};
+  Lines lines(call, a.dims(), 1,
+              {{call.tensor(2).expanded_to(a.dims()), Part::line, true}, {a}, {b}});
+  reduce(call, lines, call.key(), products);
+}
+
 void dot(Call& call) {
   check_types(call, 0, 1, 2);
   call.expect_rank(0, 1, 1);
@@ -134,7 +158,7 @@ void dot(Call& call) {
   const Tensor &a = call.tensor(0), &b = call.tensor(1);
   check_inner(call, 0, a.shape[0], 1, b.shape[0]);
   call.expect_shape(2, std::span<const std::int64_t>());
-  run(call, {as_row(a), as_column(b), as_row(as_row(call.tensor(2))), {}});
+  run_dot(call);
 }
 
 void outer(Call& call) {
@@ -169,6 +193,7 @@ void matmul(Call& call) {
   if (!row) shape.push_back(a.shape[a.rank - 2]);
   if (!column) shape.push_back(b.shape[b.rank - 1]);
   call.expect_shape(2, shape);
+  if (row && column) return run_dot(call);
   Tensor out = call.tensor(2);
   if (column) out = as_column(out);
   if (row) out = out.with_axis(out.rank - 1, 1, 0);

@@ -131,7 +131,7 @@ TEST_CASE("random: the same bits on every device") {
           0x7bb8e8c6c434cf7dU);
     HostTensor out(DType::i64, {1000}), chosen(DType::i64, {500}), p(DType::f32, {37});
     must_call("randperm", {I{1000}, seed_of, offset_of, &out});
-    CHECK(hash(out) == 0x7fa4b558a1ff2f15U);
+    CHECK(hash(out) == 0x54cc5b03223d70a9U);
     p.fill([](I i) { return static_cast<Number>((i * 7 % 11) / 10.0F); });
     must_call("multinomial", {&p, I{500}, true, seed_of, offset_of, &chosen});
     CHECK(hash(chosen) == 0x3a2b001826f1f536U);
