@@ -148,7 +148,7 @@ void measure(const Shape& shape, int threads, double seconds) {
     return std::chrono::duration<double>(Clock::now() - start).count() / repeats;
   };
   const std::size_t kinds = blas.is_there() ? 3 : 2;
-  const int repeats = static_cast<int>(std::clamp(2e-2 / timed(1, 1), 1.0, 1000.0));
+  const int repeats = static_cast<int>(std::clamp(2e-2 / timed(1, 1), 1.0, 10'000.0));
   const auto start = Clock::now();
   for (std::size_t turn = 0;
        turn < 5 || std::chrono::duration<double>(Clock::now() - start).count() < seconds; ++turn)

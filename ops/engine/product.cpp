@@ -70,18 +70,27 @@ class Cost {
   const std::int64_t m_, n_, depth_;
 };
 
-std::size_t choose(bool serial, std::uint32_t units, std::int64_t batch, std::int64_t m,
-                   std::int64_t n, std::int64_t depth, std::int64_t bytes) {
-  if (!serial) return m >= 48 && n >= 48 ? 0 : 1;
-  std::size_t best = 0;
+struct Choice {
+  std::size_t config = 0;
+  bool alone = false;  // by one program: sharing it would take longer
+};
+
+Choice choose(bool serial, std::uint32_t units, std::int64_t batch, std::int64_t m, std::int64_t n,
+              std::int64_t depth, std::int64_t bytes) {
+  if (!serial) return {m >= 48 && n >= 48 ? 0U : 1U};
+  constexpr double sharing = 10'000;  // until another thread has its part, and its end is known
+  Choice best;
   double least = std::numeric_limits<double>::infinity();
   for (std::size_t i = 0; i < std::size(serial_configs); ++i) {
     const Config& config = serial_configs[i];
     if (config.rows * (config.columns + config.depth) * bytes > std::int64_t{1} << 20) continue;
-    const double cost = Cost(config, m, n, depth).on(units, batch);
-    if (cost >= least) continue;
-    best = i;
-    least = cost;
+    const Cost cost(config, m, n, depth);
+    for (const bool alone : {true, false}) {
+      const double cycles = alone ? cost.on(1, batch) : cost.on(units, batch) + sharing;
+      if (cycles >= least) continue;
+      best = {i, alone};
+      least = cycles;
+    }
   }
   return best;
 }
@@ -335,15 +344,17 @@ void run_product(const Call& call, Product p) {
     v.b_unit = stride(p.b, 2) == 1 ? along_last : spaced;
     blocks = batch.count() * blocks_of(m, thin_of(v).rows);
   } else {
-    v.config = choose(v.serial, call.device().info().compute_units, batch.count(), m, n,
-                      depth * p.terms, summed_in(v.in) == tile::DType::f64 ? 8 : 4);
+    const Choice choice = choose(v.serial, call.device().info().compute_units, batch.count(), m, n,
+                                 depth * p.terms, summed_in(v.in) == tile::DType::f64 ? 8 : 4);
+    v.config = choice.config;
     const Config& config = v.serial ? serial_configs[v.config] : simt_configs[v.config];
     if (!v.serial) {  // a processor packs both factors anyway
       v.a_unit = unit_of(stride(p.a, 2), stride(p.a, 1));
       v.b_unit = unit_of(stride(p.b, 2), stride(p.b, 1));
     }
     v.out_unit = stride(p.out, 1) == 1;
-    blocks = batch.count() * blocks_of(m, config.rows) * blocks_of(n, config.columns);
+    blocks =
+        choice.alone ? 1 : batch.count() * blocks_of(m, config.rows) * blocks_of(n, config.columns);
   }
 
   Launch launch(call, call.device().kernel(
