@@ -57,10 +57,13 @@ std::string print_arguments(const Kernel& kernel, std::size_t index) {
   return text;
 }
 
+// A kernel may be called `t`, which hides the type: so `struct`.
 std::string print_descriptor(const Kernel& kernel, std::size_t index, std::size_t shared_bytes) {
   return fmt::format(
-      "extern \"C\" __attribute__((visibility(\"default\"))) const flagos_cpu_kernel_t flagos_cpu_kernel_{0};\n"
-      "extern \"C\" const flagos_cpu_kernel_t flagos_cpu_kernel_{0} = {{(u32)sizeof(flagos_cpu_kernel_t), {1:#x}u,\n"
+      "extern \"C\" __attribute__((visibility(\"default\"))) const struct flagos_cpu_kernel_t "
+      "flagos_cpu_kernel_{0};\n"
+      "extern \"C\" const struct flagos_cpu_kernel_t flagos_cpu_kernel_{0} = {{\n"
+      "    (u32)sizeof(struct flagos_cpu_kernel_t), {1:#x}u,\n"
       "    flagos_tile::kernel_{2}, {3}, {4}, {5}, {6}, 1}};\n",
       kernel.name, FLAGOS_ABI_VERSION, index,
       kernel.arguments.empty() ? "0" : fmt::format("flagos_tile::parameters_{}", index), kernel.arguments.size(),
