@@ -38,7 +38,7 @@ Lowered lower_serial(const Module& given, const Target& target) {
     if (scratch > target.scratch_bytes)
       throw_error(FLAGOS_STATUS_UNSUPPORTED, "kernel '{}' needs {} bytes of scratch for a program; target '{}' has {}",
                   kernel.name, scratch, print_target(target), target.scratch_bytes);
-    kernels.push_back({&kernel, i, scratch, emitter.fails(), !module.files.empty(), std::move(body)});
+    kernels.push_back({&kernel, i, scratch, emitter.fails(), !module.files.empty(), emitter.bf16(), std::move(body)});
     lowered.kernels.push_back({dialect->symbol(kernel), 1, 0, dialect->launch_scratch(scratch), emitter.fails()});
     needs.fails |= emitter.fails();
     needs.dot |= emitter.has_dot();

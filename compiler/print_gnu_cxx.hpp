@@ -19,7 +19,6 @@ std::string_view prelude();
 // What kernels with a product use beside: the blocks that are multiplied in registers, and their packing.
 int rows_at_once(std::uint32_t vector_bits);
 std::string micro_kernel(std::uint32_t vector_bits);
-std::string micro_kernel_of_pairs(std::uint32_t vector_bits);
 std::string_view products();
 std::string_view products_in_pairs();  // of bf16, by AVX-512
 std::string_view products_in_tiles();  // of bf16, by AMX; behind those in pairs

@@ -18,57 +18,26 @@ std::string micro_kernel(std::uint32_t vector_bits) {
     fmt::format_to(std::back_inserter(text), format, std::forward<Args>(args)...);
     text += '\n';
   };
-  line("template <class X> FN X step(X a, X b, X c);");
   line("template <class C> constexpr int width_of = VECTOR_BYTES / (int)sizeof(C);");
   line(
-      "// c += a b for {} rows of a, `lda` apart, and a panel of b; of a depth of at least 1: a loop of none makes gcc "
-      "12 save registers.",
+      "// c += a b for {} rows of a, `lda` apart, and a panel of b, of items of the road R; of a depth of at least 1: "
+      "a "
+      "loop of none makes gcc 12 save registers.",
       rows);
-  line("template <i64 lda, class C>");
-  line("static __attribute__((noinline)) void micro(const C* a, const C* b, i64 depth, C* c, i64 ldc) {{");
+  line("template <class R, i64 lda, class P, class C>");
+  line("static __attribute__((noinline)) void micro(const P* a, const P* b, i64 depth, C* c, i64 ldc) {{");
   line("  constexpr int W = width_of<C>;");
-  line("  typedef V<C, W> X;");
-  for (int i = 0; i < rows; ++i) line("  X c{0} = load<W>(c + {0} * ldc), d{0} = load<W>(c + {0} * ldc + W);", i);
+  line("  typedef V<P, W> X;");
+  for (int i = 0; i < rows; ++i) line("  V<C, W> c{0} = load<W>(c + {0} * ldc), d{0} = load<W>(c + {0} * ldc + W);", i);
   line("  i64 k = 0;");
   line("  do {{");
   line("    const X p = load<W>(b), q = load<W>(b + W);");
   line("    X x;");
   for (int i = 0; i < rows; ++i)
-    line("    x = a[k + {0} * lda] - X{{}}, c{0} = step(x, p, c{0}), d{0} = step(x, q, d{0});", i);
+    line("    x = a[k + {0} * lda] - X{{}}, c{0} = R::step(x, p, c{0}), d{0} = R::step(x, q, d{0});", i);
   line("    b += 2 * W;");
   line("  }} while (++k < depth);");
   for (int i = 0; i < rows; ++i) line("  store(c + {0} * ldc, c{0}), store(c + {0} * ldc + W, d{0});", i);
-  line("}}");
-  return text;
-}
-
-// Two numbers of k in each lane of 32 bits: a pair of a goes to all lanes, and meets those of 16 columns.
-std::string micro_kernel_of_pairs(std::uint32_t vector_bits) {
-  const int rows = rows_at_once(vector_bits);
-  std::string text = R"(
-FN V<f32, 16> step_of_pairs(V<u32, 16> a, V<u32, 16> b, V<f32, 16> c) {
-  asm("vdpbf16ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
-  return c;
-}
-template <i64 K, i64 lda>
-static __attribute__((noinline, target("avx512bf16"))) void micro_pairs(const u32* a, const u32* b, f32* c, i64 ldc) {
-)";
-  const auto line = [&]<typename... Args>(fmt::format_string<Args...> format, Args&&... args) {
-    fmt::format_to(std::back_inserter(text), format, std::forward<Args>(args)...);
-    text += '\n';
-  };
-  for (int i = 0; i < rows; ++i)
-    line("  V<f32, 16> c{0} = load<16>(c + {0} * ldc), d{0} = load<16>(c + {0} * ldc + 16);", i);
-  line("  for (i64 k = 0; k < K; ++k, b += 32) {{");
-  line("    const V<u32, 16> p = load<16>(b), q = load<16>(b + 16);");
-  line("    V<u32, 16> x;");
-  for (int i = 0; i < rows; ++i)
-    line(
-        "    x = a[k + {0} * lda] - V<u32, 16>{{}}, c{0} = step_of_pairs(x, p, c{0}), d{0} = step_of_pairs(x, q, "
-        "d{0});",
-        i);
-  line("  }}");
-  for (int i = 0; i < rows; ++i) line("  store(c + {0} * ldc, c{0}), store(c + {0} * ldc + 16, d{0});", i);
   line("}}");
   return text;
 }

@@ -221,9 +221,11 @@ void GnuCxx::product(Writer& out, const Product& product) const {
     return fmt::format("inside_of<{}>({}, {}, {}, {}, {}, {})", memory_type(factor.dtype), factor.data, factor.row,
                        factor.column, factor.rows, factor.columns, factor.inside);
   };
-  const char* const how = product.bf16 == Bf16::tiles ? "dot_tiles" : product.bf16 == Bf16::pairs ? "dot_pairs" : "dot";
-  out.line("{}<{}>({}, {}, {}, {}, {}, space);", how, product.k, matrix(product.a), matrix(product.b), product.c,
-           product.m, product.n);
+  const std::string how = product.bf16 == Bf16::tiles ? fmt::format("dot_tiles<{}>(tiles, ", product.k)
+                          : product.bf16 == Bf16::pairs
+                              ? fmt::format("dot<Pairs, {}>(", product.k)
+                              : fmt::format("dot<Plain<{}>, {}>(", memory_type(product.dtype), product.k);
+  out.line("{}{}, {}, {}, {}, {}, space);", how, matrix(product.a), matrix(product.b), product.c, product.m, product.n);
 }
 
 std::string GnuCxx::text(const Module&, const std::vector<SerialKernel>& kernels, const SerialNeeds& needs) const {
@@ -237,6 +239,7 @@ std::string GnuCxx::text(const Module&, const std::vector<SerialKernel>& kernels
     bodies += fmt::format("  const arguments_{0}& a = *(const arguments_{0}*)packed;\n", made.index);
     bodies += on_stack ? fmt::format("  alignas(64) char scratch[{}];\n", made.scratch_bytes)
                        : "  char* const scratch = (char*)block->shared;\n";
+    if (made.bf16 == Bf16::tiles) bodies += "  const Tiles tiles;\n";
     bodies += made.body + "}\n";
     if (made.has_location) bodies += fmt::format("#line 1 \"kernel {}\"\n", kernel.name);
     descriptors += print_descriptor(kernel, made.index, launch_scratch(made.scratch_bytes));
@@ -246,8 +249,7 @@ std::string GnuCxx::text(const Module&, const std::vector<SerialKernel>& kernels
                       target_.vector_bits / 8);
   text += gnu_cxx::prelude();
   if (needs.dot) text += gnu_cxx::micro_kernel(target_.vector_bits) + std::string(gnu_cxx::products());
-  if (needs.bf16 != Bf16::plain)
-    text += gnu_cxx::micro_kernel_of_pairs(target_.vector_bits) + std::string(gnu_cxx::products_in_pairs());
+  if (needs.bf16 != Bf16::plain) text += gnu_cxx::products_in_pairs();
   if (needs.bf16 == Bf16::tiles) text += gnu_cxx::products_in_tiles();
   if (needs.fails)
     text += fmt::format("constexpr i32 EXECUTION_FAILED = {};\n", static_cast<int>(FLAGOS_STATUS_EXECUTION_FAILED)) +

@@ -17,17 +17,18 @@ class Writer;
 // Where a pointer leads: to a program's own places, or to what the caller has given.
 enum class Area : std::uint8_t { scratch, memory };
 
+// How products of bf16 are multiplied: as f32, two at a time (AVX-512 BF16), or in tiles (AMX).
+enum class Bf16 : std::uint8_t { plain, pairs, tiles };
+
 struct SerialKernel {
   const Kernel* kernel = nullptr;
   std::size_t index = 0;  // in its module
   std::size_t scratch_bytes = 0;
   bool fails = false;
   bool has_location = false;
+  Bf16 bf16 = Bf16::plain;
   std::string body;
 };
-
-// How products of bf16 are multiplied: as f32, two at a time (AVX-512 BF16), or in tiles (AMX).
-enum class Bf16 : std::uint8_t { plain, pairs, tiles };
 
 // What the kernels of a text use beside.
 struct SerialNeeds {

@@ -10,8 +10,8 @@ namespace {
 
 // Instructions for bf16 take small numbers as 0, and are worth their packing where a product is deep enough.
 Bf16 bf16_of(const Target& target, const Op& op, DType dtype, std::int64_t depth) {
-  if (op.code != OpCode::dot || dtype != DType::bf16 || op.has("strict") || depth < 16 || target.vector_bits != 512)
-    return Bf16::plain;
+  if (target.dialect != Dialect::gnu_cxx || target.vector_bits != 512) return Bf16::plain;
+  if (op.code != OpCode::dot || dtype != DType::bf16 || op.has("strict") || depth < 16) return Bf16::plain;
   if (target.isa.ends_with("+amx")) return Bf16::tiles;
   return target.isa.ends_with("+bf16") ? Bf16::pairs : Bf16::plain;
 }
@@ -114,15 +114,15 @@ void Emitter::emit_product(const Op& op) {
   const std::int64_t m = to.dims[to.rank - 2U], n = to.dims[to.rank - 1U], k = a.dims[a.rank - 1U];
   const std::string item = memory_type(to.dtype);
   const auto bytes = static_cast<std::size_t>(info(to.dtype).bytes);
-  // As the prelude lays them out: whole rows of a, then one panel of b.
+  // As the prelude lays them out: whole rows of a, then one panel of b, of numbers or of pairs.
+  const auto up_to = [](std::int64_t count, std::int64_t step) { return (count + step - 1) / step * step; };
   const std::int64_t rows = dialect_.rows_at_once();
   const std::int64_t lanes = target_.vector_bits / 8 / static_cast<std::uint32_t>(bytes) * 2;
-  std::int64_t space = (m + rows - 1) / rows * rows * ((k + 15) / 16 * 16 + 16) + lanes * k;
   const Bf16 bf16 = bf16_of(target_, op, a.dtype, k);
   bf16_ = std::max(bf16_, bf16);
-  const auto up_to = [](std::int64_t count, std::int64_t step) { return (count + step - 1) / step * step; };
-  const std::int64_t deep = up_to(k, 32), high = std::max(up_to(m, 32), up_to(m, rows));
-  if (bf16 != Bf16::plain) space = std::max(space, (high * (deep + 32) + up_to(n, 32) * deep) / 2);
+  const std::int64_t items = bf16 == Bf16::plain ? k : up_to(k, 32) / 2;
+  const std::int64_t high = bf16 == Bf16::tiles ? std::max(up_to(m, 32), up_to(m, rows)) : up_to(m, rows);
+  const std::int64_t space = high * (up_to(items, 16) + 16) + lanes * items;
   const std::size_t mark = arena_.mark();
   out_.open("{");
   declare("space", item, space, bytes);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "compiler/child_compiler.hpp"
 #include "compiler/lower.hpp"
 #include "tests/lowering/oracle.hpp"
 
@@ -89,6 +90,21 @@ class CudaTwin final : public Runner {
  private:
   std::string prelude_;
   ChildCompiler compiler_;
+};
+
+// Printed C++ on this processor, whatever it is: instructions for bf16 are computed.
+class Bf16Twin final : public Runner {
+ public:
+  // `root` is the folder of the project's sources.
+  explicit Bf16Twin(const std::string& root);
+  std::string name() const override { return "the twin of bf16 instructions"; }
+  Loaded load(const std::string& format, const std::string& source) override;
+  std::vector<std::vector<std::byte>> run(Loaded module, const LaunchRecord& record,
+                                          const Case& made) override;
+
+ private:
+  std::string model_;
+  std::vector<std::unique_ptr<ChildLibrary>> libraries_;
 };
 
 }  // namespace flagos::compiler::test

@@ -30,13 +30,15 @@ struct Options {
   bool print = false;
 };
 
-// A plugin's device; "twin:FOLDER" is the twin, whose header is in FOLDER; "cuda-twin:FOLDER" that of CUDA C++, where FOLDER
-// holds the sources.
+// A plugin's device; "twin:FOLDER" is the twin, whose header is in FOLDER; "cuda-twin:FOLDER" that of CUDA C++, and
+// "bf16-twin:FOLDER" that of a processor's instructions for bf16, where FOLDER holds the sources.
 std::unique_ptr<Runner> open_runner(const Options& options) {
   if (options.plugin.rfind("twin:", 0) == 0)
     return std::make_unique<Twin>(options.plugin.substr(5));
   if (options.plugin.rfind("cuda-twin:", 0) == 0)
     return std::make_unique<CudaTwin>(options.plugin.substr(10));
+  if (options.plugin.rfind("bf16-twin:", 0) == 0)
+    return std::make_unique<Bf16Twin>(options.plugin.substr(10));
   return std::make_unique<Device>(options.plugin);
 }
 

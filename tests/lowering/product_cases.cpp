@@ -2,6 +2,7 @@
 // transposed; and products of what was computed.
 #include <fmt/format.h>
 
+#include <cmath>
 #include <cstring>
 
 #include "tests/lowering/cases.hpp"
@@ -12,6 +13,7 @@ namespace {
 struct Shape {
   int bm, bn, bk;  // of the tiles
   int m, n, k;     // of the matrices
+  int more = 0;    // rows of b which a has no columns for
 };
 
 struct Kind {
@@ -64,9 +66,9 @@ Case matrix_product(const Shape& s, const Kind& kind, bool a_transposed, bool b_
   made.text =
       fmt::format(
           "flagos.tile 1.0\nkernel @k(%a: ptr<{0}> {{readonly}}, %b: ptr<{0}> {{readonly}}, "
-          "%c: ptr<{1}>, %m: i32, %n: i32, %k: i32) {{\n",
+          "%c: ptr<{1}>, %m: i32, %n: i32, %k: i32, %kb: i32) {{\n",
           type, sum) +
-      view("a", "%m", "%k", a_transposed) + view("b", "%k", "%n", b_transposed) +
+      view("a", "%m", "%k", a_transposed) + view("b", "%kb", "%n", b_transposed) +
       fmt::format(
           "%x = program_id {{axis=0}} : i32\n%y = program_id {{axis=1}} : i32\n%bm = const "
           "{{value={0}}} "
@@ -90,10 +92,10 @@ Case matrix_product(const Shape& s, const Kind& kind, bool a_transposed, bool b_
     made.arguments.push_back({dtype, random_memory(dtype, count, seed++), true});
   };
   numbers(s.m, s.k);
-  numbers(s.k, s.n);
+  numbers(s.k + s.more, s.n);
   const auto bytes = static_cast<std::size_t>(s.m * s.n) * sizeof(float);
   made.arguments.push_back({whole ? DType::i32 : DType::f32, std::vector<std::byte>(bytes), true});
-  for (const int extent : {s.m, s.n, s.k}) add_scalar(made, extent);
+  for (const int extent : {s.m, s.n, s.k, s.k + s.more}) add_scalar(made, extent);
   made.grid = {static_cast<std::uint32_t>((s.m + s.bm - 1) / s.bm),
                static_cast<std::uint32_t>((s.n + s.bn - 1) / s.bn), 1};
   return made;
@@ -129,6 +131,25 @@ std::vector<Case> product_cases(std::uint64_t seed) {
   for (const Kind& kind :
        {Kind{DType::bf16}, Kind{DType::f32}, Kind{DType::f32, true}, Kind{DType::i8}})
     for (const int sides : {0, 3}) add(shapes[1], kind, sides, true);
+  // Blocks of a processor, over all of their edges, with half a pair at the end of the depth. An infinity in a row of b that a
+  // does not reach makes a column NaN; one in a row of a, that row where it meets a 0.
+  Shape blocks = {70, 70, 33, 75, 90, 100};
+  for (int sides = 0; sides < 8; ++sides) {
+    const bool infinite = sides >= 4, a_transposed = (sides & 1) != 0,
+               b_transposed = (sides & 2) != 0;
+    blocks.more = infinite ? 32 : 0;
+    Case made = matrix_product(blocks, {DType::bf16}, a_transposed, b_transposed, false, seed += 4);
+    const auto put = [&](std::size_t side, int at) {
+      const std::uint64_t infinity = encode_float(DType::bf16, HUGE_VAL);
+      std::memcpy(&made.arguments[side].memory[2 * static_cast<std::size_t>(at)], &infinity, 2);
+    };
+    if (infinite) {
+      made.name += ", infinite";
+      put(0, a_transposed ? 99 * blocks.m + 7 : 7 * blocks.k + 99);
+      put(1, b_transposed ? 57 * (blocks.k + 32) + blocks.k + 31 : (blocks.k + 31) * blocks.n + 57);
+    }
+    cases.push_back(std::move(made));
+  }
   return cases;
 }
 

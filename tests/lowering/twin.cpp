@@ -141,4 +141,36 @@ std::vector<std::vector<std::byte>> CudaTwin::run(Loaded module, const LaunchRec
   return given.memory;
 }
 
+Bf16Twin::Bf16Twin(const std::string& root)
+    : model_(read_text(root + "/tests/lowering/bf16_model.hpp")) {
+  if (!has_child_compiler()) throw_error(FLAGOS_STATUS_NOT_FOUND, "no C++ compiler is there");
+}
+
+Runner::Loaded Bf16Twin::load(const std::string&, const std::string& source) {
+  Lowered text;
+  text.source = model_ + source;
+  text.options = {"-std=gnu++17",         "-O1",     "-w",    "-ffp-contract=off",
+                  "-fno-strict-aliasing", "-fwrapv", "-fPIC", "-shared"};
+  libraries_.push_back(std::make_unique<ChildLibrary>(text));
+  return libraries_.back().get();
+}
+
+std::vector<std::vector<std::byte>> Bf16Twin::run(Loaded library, const LaunchRecord& record,
+                                                  const Case& made) {
+  Module module;
+  Kernel& kernel = module.kernels.emplace_back();
+  kernel.name = record.kernel;
+  for (const Case::Argument& argument : made.arguments)
+    kernel.values.push_back(
+        {argument.pointer ? Type::Kind::pointer : Type::Kind::scalar, argument.dtype, 0, {}});
+  Given given(made);
+  std::vector<ArgumentValue> arguments;
+  for (const std::uint64_t bits : given.arguments) arguments.push_back({bits, 0});
+  const std::string failure =
+      static_cast<ChildLibrary*>(library)->run(record.kernel, made.grid, module, arguments);
+  if (!failure.empty())
+    throw_error(FLAGOS_STATUS_EXECUTION_FAILED, "running {}: {}", made.name, failure);
+  return given.memory;
+}
+
 }  // namespace flagos::compiler::test
