@@ -57,12 +57,13 @@ flagos_status_t query_error(flagos_plugin_communicator_t*, flagos_status_t* out_
   *out_status = side.error;
   return FLAGOS_STATUS_OK;
 }
+constexpr std::int32_t beyond_color = 99;  // a split that says nonsense
 flagos_status_t split(flagos_plugin_communicator_t*, std::int32_t color, std::int32_t,
                       flagos_plugin_communicator_t** out_communicator, std::uint32_t* out_rank,
                       std::uint32_t* out_size) {
   if (color == FLAGOS_COMMUNICATOR_COLOR_NONE) return FLAGOS_STATUS_OK;
   *out_communicator = new_object();
-  *out_rank = 1;
+  *out_rank = color == beyond_color ? 2 : 1;
   *out_size = 2;
   return FLAGOS_STATUS_OK;
 }
@@ -240,6 +241,10 @@ TEST_CASE("collective: a communicator has a rank, a device, an end") {
   REQUIRE(flagos_communicator_split(r.communicator, FLAGOS_COMMUNICATOR_COLOR_NONE, 0, &none) == FLAGOS_STATUS_OK);
   CHECK(none == nullptr);
   CHECK(flagos_communicator_split(r.communicator, -2, 0, &none) == FLAGOS_STATUS_INVALID_ARGUMENT);
+  CHECK(side.live == 2);
+  CHECK(flagos_communicator_split(r.communicator, beyond_color, 0, &none) == FLAGOS_STATUS_PLUGIN_PROTOCOL);
+  CHECK(std::string(flagos_last_error()).find("the plugin made rank 2 of 2 ranks") != std::string::npos);
+  CHECK(none == nullptr);
   CHECK(side.live == 2);
   CHECK(flagos_communicator_destroy(part) == FLAGOS_STATUS_OK);
   CHECK(flagos_communicator_destroy(part) == FLAGOS_STATUS_INVALID_HANDLE);

@@ -168,8 +168,10 @@ flagos_status_t flagos_communicator_split(flagos_communicator_t* communicator, i
           return device.tables().collective.communicator_split(parent->native(), color, key, out, &rank, &size);
         });
     if (is_none) return;
-    if (rank >= size)
+    if (rank >= size) {
+      device.tables().collective.communicator_destroy(native);
       throw_error(FLAGOS_STATUS_PLUGIN_PROTOCOL, "the plugin made rank {} of {} ranks in a split", rank, size);
+    }
     *out_communicator = publish_communicator(device, native, rank, size);
   });
 }

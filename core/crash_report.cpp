@@ -154,7 +154,7 @@ void on_signal(int number, siginfo_t* info, void*) {
     ::nanosleep(&second, nullptr);
   }
   for (const Taken& one : taken) ::sigaction(one.number, &one.before, nullptr);
-  if (info->si_code <= 0 && number != SIGABRT) ::raise(number);
+  if (info->si_code <= 0) ::raise(number);
 }
 
 }  // namespace

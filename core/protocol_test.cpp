@@ -310,3 +310,21 @@ TEST_CASE("protocol: operators without a name") {
   expect_text("operator 0 of the plugin has no name");
   CHECK(device == nullptr);
 }
+
+TEST_CASE("protocol: formats without an end") {
+  Fake f(with([](FakeTables& tables) {
+    tables.module.get_format = [](flagos_plugin_device_t*, std::uint32_t, flagos_format_info_t* out_info) {
+      std::strcpy(out_info->name, "again");
+      return ok;
+    };
+  }));
+  const std::string text = "no module of flagos.tile";
+  flagos_module_desc_t desc = image();
+  desc.format = "flagos.tile";
+  desc.data = text.data();
+  desc.size_bytes = text.size();
+  flagos_module_t* module = nullptr;
+  CHECK(flagos_module_load(f.device(), &desc, &module) == protocol);
+  expect_text("the plugin reports more than");
+  CHECK(module == nullptr);
+}

@@ -342,3 +342,26 @@ TEST_CASE("virtual memory: the end of the runtime takes back what was left") {
   wait_for_none(counts.created);
   wait_for_none(counts.reserved);
 }
+
+TEST_CASE("virtual memory: what a plugin may not answer") {
+  static flagos_virtual_memory_table_t odd = table;
+  static std::uint64_t minimum = unit;
+  odd.get_granularity = [](flagos_plugin_device_t*, const flagos_physical_memory_desc_t*, std::uint64_t* out_minimum,
+                           std::uint64_t* out_recommended) {
+    *out_minimum = minimum;
+    *out_recommended = unit;
+    return flagos_status_t{ok};
+  };
+  FakeOptions options;
+  options.virtual_memory = &odd;
+  Fake f(options);
+  const flagos_physical_memory_desc_t desc{sizeof(desc), FLAGOS_MEMORY_KIND_DEVICE, nullptr, unit, 0};
+  flagos_physical_memory_t* memory = nullptr;
+  for (const std::uint64_t nonsense : {std::uint64_t{0}, std::uint64_t{3000}, 2 * unit}) {
+    minimum = nonsense;
+    CHECK(flagos_physical_memory_create(f.device(), &desc, &memory) == FLAGOS_STATUS_PLUGIN_PROTOCOL);
+    CHECK(last_error_has("the plugin told granularities of"));
+    CHECK(memory == nullptr);
+  }
+  minimum = unit;
+}
