@@ -82,7 +82,7 @@ TEST_CASE("stream: a thread that waits for many commands is not woken after each
   CHECK(sleeps <= 20);  // a few: the wake of the first is for all
 }
 
-// A helper keeps away from the processor of whom it helps, for as long as it helps.
+// A helper is kept away from the processor of whom it helps until it runs.
 TEST_CASE("stream: threads that have shared work may run anywhere again when they sleep") {
   TestDevice device;
   flagos_plugin_stream_t* stream = device.stream();

@@ -260,7 +260,8 @@ void ThreadPool::wake_for_ready() noexcept {
 // ---- where workers run ------------------------------------------------------------------------
 
 // The system likes to run a woken thread where the one runs that wakes it. There a helper takes turns with the owner of its
-// job, for as long as the other processors have anything else to do: a thread that spins for the answer is enough.
+// job, for as long as the other processors have anything else to do: a thread that spins for the answer is enough. So it is
+// sent away as it wakes, and from there on the system may move it again.
 void ThreadPool::keep_away(Worker& worker, pthread_t thread, int processor) const noexcept {
   if (worker.avoided_ == processor || processors_.size() < 2) return;
   cpu_set_t set;
@@ -410,17 +411,28 @@ void ThreadPool::leave(Job& job) noexcept {
 }
 
 bool ThreadPool::help(Worker& worker, std::unique_lock<std::mutex>& lock) noexcept {
-  const auto found =
-      std::find_if(jobs_.begin(), jobs_.end(), [this](const Job* job) { return has_room(*job); });
-  if (found == jobs_.end()) return false;
-  Job& job = **found;
-  ++job.helpers;
-  job.active.fetch_add(1);  // before the mutex goes: its owner cannot leave now
+  const auto find = [this] {
+    const auto found =
+        std::find_if(jobs_.begin(), jobs_.end(), [this](const Job* job) { return has_room(*job); });
+    return found != jobs_.end() ? *found : nullptr;
+  };
+  Job* job = find();
+  if (job != nullptr && job->processor == current_processor()) {
+    // Before it joins: where it goes others may keep it from running.
+    lock.unlock();
+    keep_away(worker, pthread_self(), current_processor());
+    let_anywhere(worker, pthread_self());
+    lock.lock();
+    job = find();
+  }
+  if (job == nullptr) return false;
+  ++job->helpers;
+  job->active.fetch_add(1);  // before the mutex goes: its owner cannot leave now
   lock.unlock();
-  if (current_processor() == job.processor) keep_away(worker, pthread_self(), job.processor);
-  run_pieces(job, worker);
+  let_anywhere(worker, pthread_self());
+  run_pieces(*job, worker);
   spinners_.fetch_add(1);
-  leave(job);
+  leave(*job);
   lock.lock();
   spinners_.fetch_sub(1);
   return true;
