@@ -156,10 +156,11 @@ struct Case {
 std::vector<Case> all_cases(std::int64_t mebibytes, bool is_host) {
   const std::vector<std::int64_t> products =
       is_host ? std::vector<std::int64_t>{256, 512, 1024} : std::vector<std::int64_t>{1024, 4096};
+  constexpr std::int64_t columns = 4096;
   std::vector<Case> cases;
   for (const auto& [name, dtype] : dtypes) {
     const std::int64_t size = FLAGOS_DTYPE_BITS(dtype) / 8;
-    const std::int64_t n = (mebibytes << 20) / size, columns = 4096, rows = n / columns;
+    const std::int64_t n = (mebibytes << 20) / size, rows = n / columns;
     const double bytes = static_cast<double>(n * size);
     const auto flat = [&](const char* op, int inputs, Arguments more, double flops = 0) {
       cases.push_back(
@@ -206,10 +207,30 @@ std::vector<Case> all_cases(std::int64_t mebibytes, bool is_host) {
     cases.push_back({"softmax", shape_text(matrix), name, bytes * 2, 0, [=, d = dtype](World& w) {
                        return Arguments{w.tensor(matrix, d), number(-1), w.tensor(matrix, d)};
                      }});
+    static constexpr std::int64_t axes[] = {0, 1}, row_shape[] = {columns};
+    cases.push_back({"sum", fmt::format("[{}]", n), name, bytes, 0, [=, d = dtype](World& w) {
+                       return Arguments{w.tensor({n}, d), absent, number(0), w.tensor({}, d)};
+                     }});
+    for (const std::int64_t& axis : axes)
+      cases.push_back({"sum", fmt::format("{} dim {}", shape_text(matrix), axis), name, bytes, 0,
+                       [=, d = dtype, &axis](World& w) {
+                         return Arguments{w.tensor(matrix, d),
+                                          {reinterpret_cast<std::uintptr_t>(&axis), 1, 0},
+                                          number(0),
+                                          w.tensor({axis == 0 ? columns : rows}, d)};
+                       }});
+    cases.push_back(
+        {"layer_norm", shape_text(matrix), name, bytes * 2, 0, [=, d = dtype](World& w) {
+           return Arguments{w.tensor(matrix, d),
+                            {reinterpret_cast<std::uintptr_t>(row_shape), 1, 0},
+                            w.tensor({columns}, d),
+                            w.tensor({columns}, d),
+                            {std::bit_cast<std::uint64_t>(1e-5), 0, 0},
+                            w.tensor(matrix, d)};
+         }});
     cases.push_back({"rms_norm", shape_text(matrix), name, bytes * 2, 0, [=, d = dtype](World& w) {
-                       static const std::int64_t shape[] = {4096};
                        return Arguments{w.tensor(matrix, d),
-                                        {reinterpret_cast<std::uintptr_t>(shape), 1, 0},
+                                        {reinterpret_cast<std::uintptr_t>(row_shape), 1, 0},
                                         w.tensor({columns}, d),
                                         {std::bit_cast<std::uint64_t>(1e-6), 0, 0},
                                         w.tensor(matrix, d)};

@@ -47,6 +47,8 @@ def call_of(op, dtype, shape):
         t = ones(sizes[::-1], dtype).t()
         return lambda: out.copy_(t)
     y = ones(sizes[-1:] if added else sizes, dtype)
+    dim = int(shape.split(" dim ")[1]) if " dim " in shape else None
+    weight = y if y.dim() == 1 else y[0]
     table = {
         "add": lambda: torch.add(x, y, out=out),
         "mul": lambda: torch.mul(x, y, out=out),
@@ -55,7 +57,10 @@ def call_of(op, dtype, shape):
         "gelu": lambda: torch.nn.functional.gelu(x),
         "silu_and_mul": lambda: torch.nn.functional.silu(x) * y,
         "softmax": lambda: torch.softmax(x, -1),
-        "rms_norm": lambda: rms_norm(x, y if y.dim() == 1 else y[0]),
+        "rms_norm": lambda: rms_norm(x, weight),
+        "layer_norm": lambda: torch.nn.functional.layer_norm(x, weight.shape, weight, weight),
+        "sum": lambda: torch.sum(x) if dim is None else torch.sum(x, dim),
+        "cumsum": lambda: torch.cumsum(x, dim),
     }
     return table.get(op)
 
