@@ -405,6 +405,8 @@ TEST_CASE("operators: batches, broadcast, and one matrix for all of them") {
   double dot = 0;
   for (std::int64_t k = 0; k < 33; ++k) dot += x.at({k}) * y.at({k});
   CHECK(product.at({}) == dot);
+  HostMatrix<double> long_x({100'000}), long_y({100'000});  // more than one thread's work
+  CHECK_FALSE(native.takes("dot", {long_x.tensor(), long_y.tensor(), product.tensor()}));
   HostMatrix<float> left({4, 3, 7}, Lie::columns, 2), right({4, 7, 5}, Lie::rows, 3),
       c({4, 3, 5}, Lie::rows, 4), sums({4, 3, 5});
   native.run("bmm", {left.tensor(), right.tensor(), sums.tensor()});

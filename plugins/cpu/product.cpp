@@ -17,6 +17,8 @@ constexpr double bytes_per_ns = 8;
 constexpr std::uint64_t least_shared_ns = 20'000;
 // Pieces of a matrix are whole blocks of what BLAS keeps in registers.
 constexpr std::int64_t piece_multiple = 16;
+// One sum is not shared among calls of a library: longer ones are left to portable kernels, which share them.
+constexpr int longest_sum = 65536;
 
 bool fits_int(std::int64_t value) { return value >= 0 && value <= INT_MAX; }
 
@@ -74,6 +76,8 @@ std::optional<Product> Product::of(ProductTerms terms, const char* name) {
   product.k_ = static_cast<int>(a.extent(1));
   product.batch_ = terms.places();
   if (product.m_ == 0 || product.n_ == 0 || product.batch_ == 0) return std::nullopt;
+  if (product.m_ == 1 && product.n_ == 1 && product.batch_ == 1 && product.k_ > longest_sum)
+    return std::nullopt;
   product.alpha_ = alpha;
   if (c) {
     product.beta_ = beta;
