@@ -218,29 +218,38 @@ void count_flops(benchmark::State& state, double each) {
 
 // ---- products ----------------------------------------------------------------------------------
 
-// 19 times the 14 rows that are summed up in registers: each block of rows packs the other factor again, so they are many, and
-// few of them are left over at 512, 1024 and 2048.
-constexpr int kRows = 266, kDepth = 128;
+struct Blocks {
+  int rows, columns, depth;
+};
+// f32: 19 times the 14 rows that are summed up in registers: each block of rows packs the other factor again, so they are many,
+// and few of them are left over at 512, 1024 and 2048. bf16: its packed numbers take half the room.
+constexpr Blocks kBlocksF32 = {266, 512, 128}, kBlocksBf16 = {512, 512, 256};
 
-void matmul_f32(benchmark::State& state) {
+template <typename T>
+void matmul(benchmark::State& state, DType dtype, Blocks blocks) {
   const int n = static_cast<int>(state.range(0)), threads = static_cast<int>(state.range(1));
   const auto size = static_cast<std::size_t>(n) * static_cast<std::size_t>(n);
-  const Array<float> a(size), b(size), c(size, false), bias(static_cast<std::size_t>(n));
-  const int columns = n <= 512 && threads > 1
-                          ? 256
-                          : 512;  // enough programs for the threads, where the matrix is small
+  const Array<T> a(size), b(size), c(size, false);
+  const Array<float> bias(static_cast<std::size_t>(n));
+  // Enough programs for the threads, where the matrix is small.
+  if (n <= 512 && threads > 1) blocks.columns = 256;
   static std::map<int, std::unique_ptr<Kernel>> kernels;
-  auto& kernel = kernels[columns];
+  auto& kernel = kernels[blocks.columns];
   if (!kernel)
-    kernel = std::make_unique<Kernel>(
-        [&](tile::Module& m) { samples::matmul_bias_relu(m, DType::f32, kRows, columns, kDepth); });
+    kernel = std::make_unique<Kernel>([&](tile::Module& m) {
+      samples::matmul_bias_relu(m, dtype, blocks.rows, blocks.columns, blocks.depth);
+    });
   const auto grid = [](int count, int block) {
     return static_cast<std::uint32_t>((count + block - 1) / block);
   };
   for (auto _ : state)
-    kernel->run(threads, grid(n, kRows), grid(n, columns), address(a), address(b), address(bias),
-                address(c), n, n, n);
+    kernel->run(threads, grid(n, blocks.rows), grid(n, blocks.columns), address(a), address(b),
+                address(bias), address(c), n, n, n);
   count_flops(state, 2.0 * n * n * n);
+}
+void matmul_f32(benchmark::State& state) { matmul<float>(state, DType::f32, kBlocksF32); }
+void matmul_bf16(benchmark::State& state) {
+  matmul<std::uint16_t>(state, DType::bf16, kBlocksBf16);
 }
 void matmul_f32_blas(benchmark::State& state) {
   if (needs_blas(state)) return;
@@ -252,19 +261,6 @@ void matmul_f32_blas(benchmark::State& state) {
   for (auto _ : state) Blas::get().multiply(n, n, n, a.get(), b.get(), c.get());
   count_flops(state, 2.0 * n * n * n);
 }
-void matmul_bf16(benchmark::State& state) {
-  const int n = static_cast<int>(state.range(0)), threads = static_cast<int>(state.range(1));
-  const auto size = static_cast<std::size_t>(n) * static_cast<std::size_t>(n);
-  const Array<std::uint16_t> a(size), b(size), c(size, false);
-  const Array<float> bias(static_cast<std::size_t>(n));
-  static Kernel kernel(
-      [](tile::Module& m) { samples::matmul_bias_relu(m, DType::bf16, 256, 256, 512); });
-  const std::uint32_t grid = static_cast<std::uint32_t>((n + 255) / 256);
-  for (auto _ : state)
-    kernel.run(threads, grid, grid, address(a), address(b), address(bias), address(c), n, n, n);
-  count_flops(state, 2.0 * n * n * n);
-}
-
 // ---- rows --------------------------------------------------------------------------------------
 
 constexpr int kRowCount = 512;
