@@ -80,9 +80,9 @@ std::string host_target() {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   const bool amx = __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx >> 22 & 1) != 0 && (edx >> 24 & 1) != 0;
   if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"))
-    return amx                                    ? "gnu-c++;isa=x86-64-v4+amx"
-           : __builtin_cpu_supports("avx512bf16") ? "gnu-c++;isa=x86-64-v4+bf16"
-                                                  : "gnu-c++;isa=x86-64-v4";
+    return !__builtin_cpu_supports("avx512bf16") ? "gnu-c++;isa=x86-64-v4"
+           : amx                                 ? "gnu-c++;isa=x86-64-v4+amx"
+                                                 : "gnu-c++;isa=x86-64-v4+bf16";
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "gnu-c++;isa=x86-64-v3";
 #endif
   return "gnu-c++";

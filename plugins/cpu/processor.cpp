@@ -30,8 +30,9 @@ std::string probe_isa() {
   return "";  // it does not know the levels by name
 #elif defined(__x86_64__)
   if (__builtin_cpu_supports("x86-64-v4")) {
-    if (has_amx()) return "x86-64-v4+amx";
-    return __builtin_cpu_supports("avx512bf16") ? "x86-64-v4+bf16" : "x86-64-v4";
+    // Beside tiles kernels use products in pairs; every processor with AMX has them.
+    if (!__builtin_cpu_supports("avx512bf16")) return "x86-64-v4";
+    return has_amx() ? "x86-64-v4+amx" : "x86-64-v4+bf16";
   }
   if (__builtin_cpu_supports("x86-64-v3")) return "x86-64-v3";
   if (__builtin_cpu_supports("x86-64-v2")) return "x86-64-v2";
