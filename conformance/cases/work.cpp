@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "conformance/cases/plugin_probe.hpp"
 namespace flagos::conformance {
 namespace {
 
@@ -121,6 +122,10 @@ void queue_failure(Context& t, flagos_stream_t* stream) {
 }
 
 void require_loss(Context& t) {
+  const PluginLibrary library(t.settings().plugin_path);
+  const PluginProbe probe(library);
+  if (!slot_filled(slots_of(probe.plugin()), "device", "query_status"))
+    t.not_supported("device.query_status is not filled: this plugin's devices are never lost");
   if (!has_kernel(t, "tl_lose"))
     t.not_supported("the suite has no kernel for this format that loses the device");
   t.kernel("tl_lose");

@@ -54,9 +54,9 @@ hunt --only M11 --cases copy.offsets_matrix --times 3 --out "$folder/rate" > "$f
 expect "a rate is measured" grep -q "M11: killed 3 of 3 times" "$folder/rate.log"
 
 # A survivor without a reason is told.
-hunt --only event.synchronize/timeout-is-ok --cases event.create.flags --out "$folder/survivor" > "$folder/survivor.log" 2>&1
+hunt --only event.record/late --cases event.create.flags --out "$folder/survivor" > "$folder/survivor.log" 2>&1
 expect "a survivor ends with 1" test $? -eq 1
-expect "it is named" grep -q "not reached: event.synchronize/timeout-is-ok survives without a reason" "$folder/survivor.log"
+expect "it is named" grep -q "not reached: event.record/late survives without a reason" "$folder/survivor.log"
 
 # The n-th call of each process crashes or hangs: the runner says so of the case, and goes on with the others.
 judge() { # plugin, status that must be there
