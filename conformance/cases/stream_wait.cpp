@@ -296,7 +296,8 @@ FLAGOS_CASE(
   for (const auto& stream : waiting) check_held(t, *stream, "the other stream");
   timeline.signal(1);
   for (const auto& stream : waiting) synchronize(t, *stream);
-  for (const std::uint32_t word : words(held.read())) t.equal(word, 2, "the work of the streams that waited");
+  for (const std::uint32_t word : words(held.read()))
+    t.equal(word, 2, "the work of the streams that waited");
 }
 
 FLAGOS_CASE("stream.cross_wait_no_deadlock",

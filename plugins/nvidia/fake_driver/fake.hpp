@@ -162,7 +162,7 @@ struct CUctx_st {
   std::atomic<bool> is_ending{false};
   std::mutex mutex;
   std::vector<std::shared_ptr<CUstream_st>> streams;  // alive, or ending
-  std::set<int> peers;            // devices whose memory it may reach
+  std::set<int> peers;                                // devices whose memory it may reach
   std::unique_ptr<fake::Helpers> helpers;
 };
 
