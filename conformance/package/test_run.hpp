@@ -5,6 +5,8 @@
 
 #include <filesystem>
 #include <functional>
+#include <iterator>
+#include <random>
 
 #include <stdlib.h>
 
@@ -156,6 +158,28 @@ inline void sum_again(Files& files) {
   summed.erase("SHA256SUMS");
   summed.erase("attestation.json");
   files["SHA256SUMS"] = make_sums(summed);
+}
+
+// `files` again and again with one value of its log exchanged for another of any kind, and all sums right.
+template <typename Look>
+void with_values_of_any_kind(const Files& files, std::uint32_t seed, int rounds, Look&& look) {
+  using nlohmann::json;
+  const std::vector<json> events = events_of(files);
+  const json values[] = {nullptr,        -1,   1e300,  "text",    json::array(),
+                         json::object(), true, {1, 2}, {{"a", 1}}};
+  std::mt19937_64 random(seed);
+  for (int round = 0; round < rounds; ++round) {
+    std::vector<json> spoiled = events;
+    json& event = spoiled[random() % spoiled.size()];
+    json flat = event.flatten();
+    auto member = flat.begin();
+    std::advance(member, static_cast<std::ptrdiff_t>(random() % flat.size()));
+    event[json::json_pointer(member.key())] = values[random() % std::size(values)];
+    Files changed = files;
+    changed["events.jsonl"] = chained(spoiled);
+    sum_again(changed);
+    look(changed);
+  }
 }
 
 }  // namespace flagos::conformance
