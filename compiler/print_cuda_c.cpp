@@ -128,31 +128,17 @@ FN void tc_load2_trans(u32* x, const void* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0, %1}, [%2];"
                : "=r"(x[0]), "=r"(x[1]) : "r"(tc_address(row)) : "memory");
 }
-FN void tc_mma_f16(f32* d, const u32* a, const u32* b) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-               "{%0, %1, %2, %3};" : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-FN void tc_mma_bf16(f32* d, const u32* a, const u32* b) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-               "{%0, %1, %2, %3};" : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-FN void tc_mma_tf32(f32* d, const u32* a, const u32* b) {
-  asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-               "{%0, %1, %2, %3};" : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-FN void tc_mma_s8(i32* d, const u32* a, const u32* b) {
-  asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-               "{%0, %1, %2, %3};" : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-FN void tc_mma_u8(i32* d, const u32* a, const u32* b) {
-  asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.u8.u8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-               "{%0, %1, %2, %3};" : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
+#define TC_MMA(name, sum, inout, kind)                                                                         \
+  FN void tc_mma_##name(sum* d, const u32* a, const u32* b) {                                                 \
+    asm volatile("mma.sync.aligned." kind " {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"  \
+                 : inout(d[0]), inout(d[1]), inout(d[2]), inout(d[3])                                         \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));                         \
+  }
+TC_MMA(f16, f32, "+f", "m16n8k16.row.col.f32.f16.f16.f32")
+TC_MMA(bf16, f32, "+f", "m16n8k16.row.col.f32.bf16.bf16.f32")
+TC_MMA(tf32, f32, "+f", "m16n8k8.row.col.f32.tf32.tf32.f32")
+TC_MMA(s8, i32, "+r", "m16n8k32.row.col.s32.s8.s8.s32")
+TC_MMA(u8, i32, "+r", "m16n8k32.row.col.s32.u8.u8.s32")
 FN u32 tc_tf32(u32 x) {
   u32 y;
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(y) : "f"(__uint_as_float(x)));
@@ -169,16 +155,8 @@ FN void tc_wait() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
 // Compilers before CUDA 12.4 do not know these.
 constexpr std::string_view kTensorF8 = R"(#ifndef FLAGOS_CUDA_TWIN
-FN void tc_mma_e4m3(f32* d, const u32* a, const u32* b) {
-  asm volatile("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-               "{%0, %1, %2, %3};" : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-FN void tc_mma_e5m2(f32* d, const u32* a, const u32* b) {
-  asm volatile("mma.sync.aligned.m16n8k32.row.col.f32.e5m2.e5m2.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-               "{%0, %1, %2, %3};" : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
+TC_MMA(e4m3, f32, "+f", "m16n8k32.row.col.f32.e4m3.e4m3.f32")
+TC_MMA(e5m2, f32, "+f", "m16n8k32.row.col.f32.e5m2.e5m2.f32")
 #endif
 )";
 
